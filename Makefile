@@ -1,0 +1,111 @@
+# Builds the extension; `make help` lists everything else.
+
+EXTENSION = integration
+MODULE_big = $(EXTENSION)
+
+# Targets that need no PostgreSQL yet: their scripts install what is missing first.
+SCRIPTED = test demo lint bench help dist
+
+.DEFAULT_GOAL = all
+.PHONY: $(SCRIPTED)
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make            build
+## make install    install into the PostgreSQL of PG_CONFIG
+## make installcheck   regression and isolation tests against a running server that has the preload
+## make test       every test, on private clusters; SUITES="unit pgtap" for some of them
+test:
+	@test/run $(SUITES)
+
+## make demo       installs what is missing, then shows syncs leave, fail, heal
+demo:
+	@test/demo/run
+
+## make lint       the rules of this code base; RULES="layers sizes" for some of them
+lint:
+	@test/lint/run $(RULES)
+
+## make bench      deliveries per second beside a plain libcurl loop; latency beside bare requests
+bench:
+	@test/bench/run
+
+## make dist       integration-<version>.tar.gz of what is committed
+dist:
+	@git archive --prefix=$(EXTENSION)-$(EXTENSION_VERSION)/ -o $(EXTENSION)-$(EXTENSION_VERSION).tar.gz HEAD
+
+# The control file is the one place that says the version.
+# (PGXS has a VERSION of its own: PostgreSQL's.)
+EXTENSION_VERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).control)
+
+# Table of contents of the install script, in order: a part uses only parts before it.
+SQL_PARTS =  header       # runs inside CREATE EXTENSION only; the two schemas
+SQL_PARTS += registry     # who we call: connectors, credentials, retry policies, endpoints
+SQL_PARTS += errors       # what a failure means: classes, reasons
+SQL_PARTS += rules        # the user's own reading of answers
+SQL_PARTS += taxonomy     # what we know: a row for each class, each reason
+SQL_PARTS += outbox       # what was asked; the queue: what is left of it
+SQL_PARTS += attempts     # what happened; how each business object stands
+SQL_PARTS += health       # how endpoints do; incidents, pauses, actions
+SQL_PARTS += native       # the functions in C
+SQL_PARTS += checks       # what may stand in the registry
+SQL_PARTS += guards       # what may not be changed; what a change sets off
+SQL_PARTS += enqueue      # the door: from an insert to a queue row
+SQL_PARTS += feed         # what the worker reads: registry, what is new, what is due
+SQL_PARTS += judge        # what an answer means: pure rules
+SQL_PARTS += decide       # what comes next for a sync that was not delivered
+SQL_PARTS += gather       # the facts of a batch of results
+SQL_PARTS += breaker      # when an endpoint is left alone: pure rules
+SQL_PARTS += standing     # the health of the endpoints of a batch
+SQL_PARTS += incidents    # incidents opened, counted, resolved
+SQL_PARTS += status       # how each business object stands after a batch
+SQL_PARTS += settle       # a batch of results: recorded, judged, rescheduled or finished
+SQL_PARTS += switches     # pause, resume
+SQL_PARTS += actions      # retry, cancel, amend, replay, ping
+SQL_PARTS += sync_view    # every sync as people see it
+SQL_PARTS += status_views # how objects, endpoints, workers stand
+SQL_PARTS += why          # timeline, why
+SQL_PARTS += preview      # the request as it would leave
+SQL_PARTS += privileges   # who may do what: the only GRANTs
+SQL_PARTS += dump         # what pg_dump takes along
+SQL_PARTS += start        # the worker starts when the script commits
+
+ifneq ($(filter-out $(SCRIPTED),$(or $(MAKECMDGOALS),all)),)
+
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
+SCRIPT = sql/$(EXTENSION)--$(EXTENSION_VERSION).sql
+DATA_built = $(SCRIPT)
+DATA = $(wildcard sql/upgrade/*--*--*.sql)
+
+REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
+REGRESS_OPTS = --inputdir=test --load-extension=$(EXTENSION)
+ISOLATION = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=$(EXTENSION)
+
+# Each object writes down the headers it was made from (read back at the end), so that a changed header
+# rebuilds; PGXS does so only where PostgreSQL itself was configured for it.
+PG_CPPFLAGS = -I$(CURDIR)/src -DINTEGRATION_VERSION='"$(EXTENSION_VERSION)"' -MMD -MP
+# Hidden by default: before 16 PostgreSQL leaves every symbol visible to other extensions.
+PG_CFLAGS = -std=gnu11 -fvisibility=hidden -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes \
+	-Wshadow -Wvla -Wno-declaration-after-statement -Wno-unused-parameter -Wno-sign-compare
+ifdef DEV
+PG_CFLAGS += -Werror
+endif
+SHLIB_LINK = -lcurl -lcrypto
+EXTRA_CLEAN = $(SCRIPT) $(OBJS:.o=.d) results regression.diffs regression.out
+
+# Bitcode for LLVM would only be inlined into queries, and nothing here is called per tuple.
+override with_llvm = no
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+$(SCRIPT): $(SQL_PARTS:%=sql/%.sql) $(EXTENSION).control Makefile
+	cat $(SQL_PARTS:%=sql/%.sql) >$@.new
+	mv $@.new $@
+
+-include $(OBJS:.o=.d)
+
+endif
