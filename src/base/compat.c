@@ -1,0 +1,129 @@
+/*-------------------------------------------------------------------------
+ * compat.c
+ *		Differences between PostgreSQL 14 and 18.
+ *-------------------------------------------------------------------------
+ */
+#include "base/compat.h"
+
+#include "access/transam.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "storage/proc.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/wait_event.h"
+
+WaitEventSet *
+compat_create_wait_event_set(int events)
+{
+#if PG_VERSION_NUM >= 170000
+	return CreateWaitEventSet(NULL, events);
+#else
+	return CreateWaitEventSet(TopMemoryContext, events);
+#endif
+}
+
+uint32
+compat_wait_event(void)
+{
+#if PG_VERSION_NUM >= 170000
+	static uint32 event = 0;
+
+	if (event == 0)
+		event = WaitEventExtensionNew("IntegrationMain");
+	return event;
+#else
+	return PG_WAIT_EXTENSION;
+#endif
+}
+
+int
+compat_my_proc_number(void)
+{
+#if PG_VERSION_NUM >= 170000
+	return MyProcNumber;
+#else
+	return MyProc->pgprocno;
+#endif
+}
+
+Latch *
+compat_proc_latch(int proc_number)
+{
+	return &ProcGlobal->allProcs[proc_number].procLatch;
+}
+
+#if PG_VERSION_NUM >= 150000
+static void (*request_ours) (void) = NULL;
+static shmem_request_hook_type previous_request_hook = NULL;
+
+static void
+request_shared_memory(void)
+{
+	if (previous_request_hook)
+		previous_request_hook();
+	request_ours();
+}
+#endif
+
+void
+compat_on_shmem_request(void (*request) (void))
+{
+#if PG_VERSION_NUM >= 150000
+	request_ours = request;
+	previous_request_hook = shmem_request_hook;
+	shmem_request_hook = request_shared_memory;
+#else
+	request();
+#endif
+}
+
+void
+compat_reserve_prefix(const char *prefix)
+{
+#if PG_VERSION_NUM >= 150000
+	MarkGUCPrefixReserved(prefix);
+#else
+	EmitWarningsOnPlaceholders(prefix);
+#endif
+}
+
+bool
+compat_xid_is_known(TransactionId xid)
+{
+	TransactionId oldest;
+
+	LWLockAcquire(XactTruncationLock, LW_SHARED);
+#if PG_VERSION_NUM >= 170000
+	oldest = TransamVariables->oldestClogXid;
+#else
+	oldest = ShmemVariableCache->oldestClogXid;
+#endif
+	LWLockRelease(XactTruncationLock);
+	return TransactionIdIsNormal(xid) && TransactionIdFollowsOrEquals(xid, oldest);
+}
+
+Tuplestorestate *
+compat_begin_set(FunctionCallInfo fcinfo, TupleDesc *columns)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	Tuplestorestate *rows;
+	MemoryContext caller;
+
+	if (result == NULL || !IsA(result, ReturnSetInfo) ||
+		(result->allowedModes & SFRM_Materialize) == 0)
+		elog(ERROR, "set-valued function called in a place that cannot take a set");
+	if (get_call_result_type(fcinfo, NULL, columns) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	caller = MemoryContextSwitchTo(result->econtext->ecxt_per_query_memory);
+	*columns = CreateTupleDescCopy(*columns);
+	rows = tuplestore_begin_heap(false, false, work_mem);
+	MemoryContextSwitchTo(caller);
+	result->returnMode = SFRM_Materialize;
+	result->setResult = rows;
+	result->setDesc = *columns;
+	return rows;
+}

@@ -1,0 +1,133 @@
+/*-------------------------------------------------------------------------
+ * settings.c
+ *		The settings below integration.*, read-only for everybody else.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "utils/guc.h"
+
+#include "base/compat.h"
+#include "base/settings.h"
+
+static int	max_databases = 32;
+static int	max_connections = 128;
+static int	worker_memory_kb = 256 * 1024;
+static bool synchronous_settle = false;
+static char *ca_file = NULL;
+static char *allowed_networks = NULL;
+static char *traceparent = NULL;
+static char *triggered_by = NULL;
+static char *trigger_ref = NULL;
+
+static bool
+check_allowed_networks(char **newval, void **extra, GucSource source)
+{
+	NetworkList list;
+	char		problem[256] = "";
+
+	if (network_list_parse(*newval, &list, problem, sizeof(problem)))
+		return true;
+	GUC_check_errdetail("%s", problem);
+	GUC_check_errhint("Write address ranges separated by commas, such as 127.0.0.0/8, 10.1.0.0/16.");
+	return false;
+}
+
+static void
+define_server_settings(void)
+{
+	DefineCustomIntVariable("integration.max_databases",
+							"How many databases may have an integration worker at the same time.",
+							NULL, &max_databases, 32, 1, 1024,
+							PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("integration.max_connections",
+							"How many requests a worker may have in flight at the same time.",
+							"A server whose limit of open files is low grants less; the worker then says so in the log.",
+							&max_connections, 128, 1, 1024,
+							PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("integration.worker_memory",
+							"How much memory a worker may hold in syncs, whatever the backlog.",
+							NULL, &worker_memory_kb, 256 * 1024, 16 * 1024, MAX_KILOBYTES,
+							PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomBoolVariable("integration.synchronous_settle",
+							 "Whether results are flushed to disk before anything else happens.",
+							 "When off, a server crash may lose the record of the last 0.6 s of deliveries, which are then sent again with the same Idempotency-Key.",
+							 &synchronous_settle, false,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("integration.ca_file",
+							   "A PEM file of certificate authorities to trust in place of the system's.",
+							   NULL, &ca_file, "",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+	DefineCustomStringVariable("integration.allowed_networks",
+							   "Private address ranges that endpoints may lead to.",
+							   "A comma-separated list of CIDR ranges; empty: public addresses only.",
+							   &allowed_networks, "",
+							   PGC_SIGHUP, GUC_LIST_INPUT, check_allowed_networks, NULL, NULL);
+}
+
+static void
+define_session_settings(void)
+{
+	DefineCustomStringVariable("integration.traceparent",
+							   "W3C trace context of what this session enqueues.",
+							   NULL, &traceparent, "",
+							   PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("integration.triggered_by",
+							   "Who or what in the application causes what this session enqueues.",
+							   NULL, &triggered_by, "",
+							   PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("integration.trigger_ref",
+							   "The application's own reference for what causes what this session enqueues.",
+							   NULL, &trigger_ref, "",
+							   PGC_USERSET, 0, NULL, NULL, NULL);
+}
+
+void
+settings_define(void)
+{
+	define_server_settings();
+	define_session_settings();
+	compat_reserve_prefix("integration");
+}
+
+int
+settings_max_databases(void)
+{
+	return max_databases;
+}
+
+int
+settings_max_connections(void)
+{
+	return max_connections;
+}
+
+size_t
+settings_worker_memory_bytes(void)
+{
+	return (size_t) worker_memory_kb * 1024;
+}
+
+bool
+settings_synchronous_settle(void)
+{
+	return synchronous_settle;
+}
+
+const char *
+settings_ca_file(void)
+{
+	return ca_file[0] == '\0' ? NULL : ca_file;
+}
+
+NetworkList
+settings_allowed_networks(void)
+{
+	NetworkList list = {0};
+	char		problem[256];
+
+	network_list_parse(allowed_networks, &list, problem, sizeof(problem));
+	return list;
+}

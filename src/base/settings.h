@@ -1,0 +1,32 @@
+/*-------------------------------------------------------------------------
+ * settings.h
+ *		The settings below integration.*, read-only for everybody else.
+ *-------------------------------------------------------------------------
+ */
+#ifndef INTEGRATION_SETTINGS_H
+#define INTEGRATION_SETTINGS_H
+
+#include "base/network.h"
+
+/* Define all settings; called once from _PG_init(). */
+extern void settings_define(void);
+
+/* Databases that may have a worker at the same time; fixed at server start. */
+extern int	settings_max_databases(void);
+
+/* Requests in flight in one worker, at most. */
+extern int	settings_max_connections(void);
+
+/* Memory for syncs in one worker, in bytes. */
+extern size_t settings_worker_memory_bytes(void);
+
+/* Whether results are always committed synchronously. */
+extern bool settings_synchronous_settle(void);
+
+/* A PEM bundle of certificate authorities, or NULL for the system's. */
+extern const char *settings_ca_file(void);
+
+/* Address ranges that the address policy leaves open; parsed at each call. */
+extern NetworkList settings_allowed_networks(void);
+
+#endif							/* INTEGRATION_SETTINGS_H */

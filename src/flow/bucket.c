@@ -1,0 +1,71 @@
+/*-------------------------------------------------------------------------
+ * bucket.c
+ *		A token bucket for an agreed rate of requests.
+ *-------------------------------------------------------------------------
+ */
+#include "flow/bucket.h"
+
+#include <math.h>
+
+#define US_PER_S 1000000.0
+
+static double
+tokens_at(const Bucket *bucket, int64_t now_us)
+{
+	double		elapsed_s = (double) (now_us - bucket->filled_at_us) / US_PER_S;
+
+	/* a clock that was set back fills nothing */
+	return fmin(bucket->burst, bucket->tokens + fmax(elapsed_s, 0) * bucket->rate);
+}
+
+Bucket
+bucket_make(double rate, int burst, int64_t now_us)
+{
+	double		size = burst > 1 ? burst : 1;
+
+	return (Bucket)
+	{
+		.rate = rate,
+			.burst = size,
+			.tokens = size,
+			.filled_at_us = now_us,
+	};
+}
+
+void
+bucket_resize(Bucket *bucket, double rate, int burst, int64_t now_us)
+{
+	Bucket		changed = bucket_make(rate, burst, now_us);
+
+	if (bucket->rate > 0)
+		changed.tokens = fmin(changed.burst, tokens_at(bucket, now_us));
+	*bucket = changed;
+}
+
+bool
+bucket_take(Bucket *bucket, int64_t now_us)
+{
+	double		tokens;
+
+	if (bucket->rate <= 0)
+		return true;
+	tokens = tokens_at(bucket, now_us);
+	if (tokens < 1)
+		return false;
+	bucket->tokens = tokens - 1;
+	bucket->filled_at_us = now_us;
+	return true;
+}
+
+int64_t
+bucket_free_at_us(const Bucket *bucket, int64_t now_us)
+{
+	double		missing;
+
+	if (bucket->rate <= 0)
+		return now_us;
+	missing = 1 - tokens_at(bucket, now_us);
+	if (missing <= 0)
+		return now_us;
+	return now_us + (int64_t) ceil(missing / bucket->rate * US_PER_S);
+}

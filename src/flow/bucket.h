@@ -1,0 +1,34 @@
+/*-------------------------------------------------------------------------
+ * bucket.h
+ *		A token bucket for an agreed rate of requests.
+ *
+ * The caller brings the time, so that a test can bring its own.
+ *-------------------------------------------------------------------------
+ */
+#ifndef INTEGRATION_BUCKET_H
+#define INTEGRATION_BUCKET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct Bucket
+{
+	double		rate;			/* tokens a second; 0: no limit */
+	double		burst;			/* tokens it holds at most */
+	double		tokens;
+	int64_t		filled_at_us;
+} Bucket;
+
+/* A full bucket.  Does not throw. */
+extern Bucket bucket_make(double rate, int burst, int64_t now_us);
+
+/* Take over a changed rate, keeping what is in it.  Does not throw. */
+extern void bucket_resize(Bucket *bucket, double rate, int burst, int64_t now_us);
+
+/* Take one token if there is one.  Does not throw. */
+extern bool bucket_take(Bucket *bucket, int64_t now_us);
+
+/* When the next token is there: now_us or later.  Does not throw. */
+extern int64_t bucket_free_at_us(const Bucket *bucket, int64_t now_us);
+
+#endif							/* INTEGRATION_BUCKET_H */
