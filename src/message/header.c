@@ -1,0 +1,130 @@
+/*-------------------------------------------------------------------------
+ * header.c
+ *		Names with values of HTTP header fields.
+ *-------------------------------------------------------------------------
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "message/header.h"
+
+/* RFC 9110 §5.6.2 */
+#define TOKEN_CHARACTERS \
+	"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+#define NAME_MAX_BYTES 128
+#define VALUE_MAX_BYTES 8192
+
+#define SET_BY_CONNECTION "belongs to the connection, which the sender controls"
+
+static const struct
+{
+	const char *name;
+	const char *problem;
+}			refused_names[] =
+
+{
+	{"Host", "is taken from the URL"},
+	{"Content-Length", "is counted by the sender"},
+	{"Transfer-Encoding", SET_BY_CONNECTION},
+	{"Connection", SET_BY_CONNECTION},
+	{"Proxy-Connection", SET_BY_CONNECTION},
+	{"Keep-Alive", SET_BY_CONNECTION},
+	{"Upgrade", SET_BY_CONNECTION},
+	{"HTTP2-Settings", SET_BY_CONNECTION},
+	{"TE", SET_BY_CONNECTION},
+	{"Trailer", SET_BY_CONNECTION},
+	{"Proxy-Authorization", SET_BY_CONNECTION},
+	{"Expect", "would make each request wait for an interim answer"},
+	{"Accept-Encoding", "would bring compressed answers, which are not read"},
+};
+
+static bool replace(char **string, const char *content);
+static Header *find_or_add(HeaderList *list, const char *name);
+
+const char *
+header_name_problem(const char *name)
+{
+	size_t		length = strlen(name);
+
+	if (length == 0)
+		return "is empty";
+	if (length > NAME_MAX_BYTES)
+		return "is longer than 128 bytes";
+	if (strspn(name, TOKEN_CHARACTERS) != length)
+		return "holds something other than letters, digits and !#$%&'*+-.^_`|~";
+	for (size_t i = 0; i < sizeof(refused_names) / sizeof(refused_names[0]); i++)
+		if (strcasecmp(name, refused_names[i].name) == 0)
+			return refused_names[i].problem;
+	return NULL;
+}
+
+const char *
+header_value_problem(const char *value)
+{
+	size_t		length = strlen(value);
+
+	if (length > VALUE_MAX_BYTES)
+		return "is longer than 8192 bytes";
+	for (size_t i = 0; i < length; i++)
+	{
+		unsigned char byte = (unsigned char) value[i];
+
+		if (byte == '\r' || byte == '\n')
+			return "holds a line break";
+		if ((byte < 0x20 && byte != '\t') || byte == 0x7f)
+			return "holds a control character";
+	}
+	return NULL;
+}
+
+void
+header_list_set(HeaderList *list, const char *name, const char *value)
+{
+	Header	   *header = list->failed ? NULL : find_or_add(list, name);
+
+	if (!header || !replace(&header->name, name) || !replace(&header->value, value))
+		list->failed = true;
+}
+
+void
+header_list_free(HeaderList *list)
+{
+	for (int i = 0; i < list->count; i++)
+	{
+		free(list->items[i].name);
+		free(list->items[i].value);
+	}
+	free(list->items);
+	memset(list, 0, sizeof(*list));
+}
+
+static bool
+replace(char **string, const char *content)
+{
+	free(*string);
+	*string = strdup(content);
+	return *string != NULL;
+}
+
+static Header *
+find_or_add(HeaderList *list, const char *name)
+{
+	for (int i = 0; i < list->count; i++)
+		if (strcasecmp(list->items[i].name, name) == 0)
+			return &list->items[i];
+
+	if (list->count == list->capacity)
+	{
+		int			capacity = list->capacity ? list->capacity * 2 : 16;
+		Header	   *items = realloc(list->items, (size_t) capacity * sizeof(Header));
+
+		if (!items)
+			return NULL;
+		list->items = items;
+		list->capacity = capacity;
+	}
+	memset(&list->items[list->count], 0, sizeof(Header));
+	return &list->items[list->count++];
+}

@@ -1,0 +1,44 @@
+/*-------------------------------------------------------------------------
+ * header.h
+ *		Names with values of HTTP header fields.
+ *
+ * libcurl sends what it is given, line breaks included, so everything passes
+ * these checks first.
+ *-------------------------------------------------------------------------
+ */
+#ifndef INTEGRATION_HEADER_H
+#define INTEGRATION_HEADER_H
+
+#include <stdbool.h>
+
+typedef struct Header
+{
+	char	   *name;
+	char	   *value;
+} Header;
+
+/* A zeroed list is an empty one. */
+typedef struct HeaderList
+{
+	Header	   *items;
+	int			count;
+	int			capacity;
+	bool		failed;			/* memory ran out: the list is not complete */
+} HeaderList;
+
+/*
+ * Why people may not send a header of this name, as a static sentence fragment
+ * that follows the name ("is not ..."); NULL when they may.  Does not throw.
+ */
+extern const char *header_name_problem(const char *name);
+
+/* The same for a value.  Does not throw. */
+extern const char *header_value_problem(const char *value);
+
+/* Set one; replaces the one whose name differs in case at most.  Copies.  Does not throw. */
+extern void header_list_set(HeaderList *list, const char *name, const char *value);
+
+/* Does not throw. */
+extern void header_list_free(HeaderList *list);
+
+#endif							/* INTEGRATION_HEADER_H */

@@ -1,0 +1,40 @@
+/*-------------------------------------------------------------------------
+ * json.h
+ *		The little JSON that headers need: quoted strings out, flat objects in.
+ *-------------------------------------------------------------------------
+ */
+#ifndef INTEGRATION_JSON_H
+#define INTEGRATION_JSON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "message/text.h"
+
+/* Append a quoted JSON string; what is not UTF-8 becomes U+FFFD.  Does not throw. */
+extern void json_append_string(Text *text, const char *bytes, size_t length);
+
+/* Walks over an object whose members are strings, numbers or booleans. */
+typedef struct JsonReader
+{
+	const char *position;
+	bool		has_started;
+	const char *problem;		/* static sentence fragment once something is
+								 * wrong */
+	Text		name;
+	Text		value;			/* numbers and booleans as they are written */
+} JsonReader;
+
+/* Begin at the object's brace; text must outlive the reader.  Does not throw. */
+extern void json_reader_begin(JsonReader *reader, const char *text);
+
+/*
+ * Step to the next member: name.data and value.data hold it until the next
+ * call.  Returns false at the end, or with problem set.  Does not throw.
+ */
+extern bool json_reader_next(JsonReader *reader);
+
+/* Does not throw. */
+extern void json_reader_end(JsonReader *reader);
+
+#endif							/* INTEGRATION_JSON_H */

@@ -1,0 +1,300 @@
+/*-------------------------------------------------------------------------
+ * request.c
+ *		The exact HTTP request that brings one sync to its endpoint.
+ *-------------------------------------------------------------------------
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "message/envelope.h"
+#include "message/header.h"
+#include "message/json.h"
+#include "message/request.h"
+#include "message/template.h"
+#include "message/text.h"
+
+#define METHOD_MAX_BYTES 20
+
+static const char reason_template[] = "template_error";
+static const char reason_data[] = "template_data_error";
+static const char reason_encoding[] = "payload_unencodable";
+static const char reason_memory[] = "curl:27";
+
+/* One request in the making; reason is NULL while all is well. */
+typedef struct Draft
+{
+	const RequestSource *source;
+	HeaderList	headers;
+	Request    *request;
+	const char *reason;
+	char	   *problem;
+	size_t		problem_size;
+} Draft;
+
+static void write_method(Draft *draft);
+static void write_url(Draft *draft);
+static void write_body(Draft *draft);
+static bool carries_body(const char *method);
+static void set_defaults(Draft *draft);
+static void set_default(Draft *draft, const char *name, const char *value);
+static void set_given(Draft *draft, const char *json, const char *reason);
+static const char *checked_header(const char *name, const char *value);
+static void write_headers(Draft *draft);
+static void fail(Draft *draft, const char *reason, const char *problem);
+static void fail_for_memory(Draft *draft);
+
+RequestFormat
+request_format_of(const char *name)
+{
+	if (strcmp(name, "cloudevents") == 0)
+		return REQUEST_FORMAT_CLOUDEVENTS;
+	if (strcmp(name, "cloudevents-structured") == 0)
+		return REQUEST_FORMAT_CLOUDEVENTS_STRUCTURED;
+	return REQUEST_FORMAT_JSON;
+}
+
+bool
+request_build(const RequestSource *source, Request *request, const char **reason,
+			  char *problem, size_t problem_size)
+{
+	Draft		draft = {
+		.source = source,
+		.request = request,
+		.problem = problem,
+		.problem_size = problem_size
+	};
+
+	memset(request, 0, sizeof(*request));
+	write_method(&draft);
+	if (!draft.reason)
+		write_url(&draft);
+	if (!draft.reason)
+		write_body(&draft);
+	if (!draft.reason)
+		set_defaults(&draft);
+	if (!draft.reason)
+		set_given(&draft, source->endpoint_headers, reason_template);
+	if (!draft.reason)
+		set_given(&draft, source->sync_headers, reason_data);
+	if (!draft.reason)
+		write_headers(&draft);
+	header_list_free(&draft.headers);
+	if (!draft.reason)
+		return true;
+
+	request_free(request);
+	*reason = draft.reason;
+	return false;
+}
+
+void
+request_free(Request *request)
+{
+	for (int i = 0; i < request->header_count; i++)
+		free(request->headers[i]);
+	free(request->headers);
+	free(request->method);
+	free(request->url);
+	free(request->body);
+	memset(request, 0, sizeof(*request));
+}
+
+static void
+write_method(Draft *draft)
+{
+	const char *method = draft->source->method ? draft->source->method : "POST";
+	size_t		length = strlen(method);
+
+	if (length == 0 || length > METHOD_MAX_BYTES ||
+		strspn(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") != length ||
+		strcmp(method, "CONNECT") == 0 || strcmp(method, "TRACE") == 0)
+	{
+		fail(draft, reason_template,
+			 "The method is not one that can be sent, such as POST, PUT, PATCH or DELETE.");
+		return;
+	}
+	draft->request->method = strdup(method);
+	if (!draft->request->method)
+		fail_for_memory(draft);
+}
+
+static void
+write_url(Draft *draft)
+{
+	const RequestSource *source = draft->source;
+	const TemplateValues values = {
+		.object_type = source->object_type,
+		.object_id = source->object_id,
+		.operation = source->operation,
+		.remote_id = source->remote_id
+	};
+	Text		url = {0};
+	TemplateResult result;
+
+	if (!source->url || source->url[0] == '\0')
+	{
+		fail(draft, reason_template, "The endpoint has no URL.");
+		return;
+	}
+	result = template_fill(source->url, &values, &url, draft->problem, draft->problem_size);
+	if (result != TEMPLATE_FILLED)
+	{
+		text_free(&url);
+		draft->reason = result == TEMPLATE_IS_WRONG ? reason_template : reason_data;
+		return;
+	}
+	draft->request->url_has_values = strchr(source->url, '{') != NULL;
+	draft->request->url = text_take(&url);
+	if (!draft->request->url)
+		fail_for_memory(draft);
+}
+
+static void
+write_body(Draft *draft)
+{
+	const RequestSource *source = draft->source;
+	Text		body = {0};
+
+	if (!carries_body(draft->request->method))
+		return;
+	if (source->payload && !text_is_utf8(source->payload, source->payload_bytes))
+	{
+		fail(draft, reason_encoding, "The payload holds bytes that are not UTF-8.");
+		return;
+	}
+	if (source->format == REQUEST_FORMAT_CLOUDEVENTS_STRUCTURED)
+		envelope_append(source, &body);
+	else if (source->payload)
+		text_append(&body, source->payload, source->payload_bytes);
+	draft->request->body_bytes = body.length;
+	draft->request->body = text_take(&body);
+	if (!draft->request->body)
+		fail_for_memory(draft);
+}
+
+/* RFC 9110 §9.3: content in these has no defined meaning, which some servers refuse */
+static bool
+carries_body(const char *method)
+{
+	static const char *const without[] = {"GET", "HEAD", "DELETE", "OPTIONS"};
+
+	for (size_t i = 0; i < sizeof(without) / sizeof(without[0]); i++)
+		if (strcmp(method, without[i]) == 0)
+			return false;
+	return true;
+}
+
+static void
+set_defaults(Draft *draft)
+{
+	const RequestSource *source = draft->source;
+	bool		is_structured = source->format == REQUEST_FORMAT_CLOUDEVENTS_STRUCTURED;
+
+	if (draft->request->body)
+		set_default(draft, "Content-Type",
+					is_structured ? ENVELOPE_STRUCTURED_TYPE : "application/json");
+	set_default(draft, "Accept", "application/json, */*;q=0.5");
+	set_default(draft, "Idempotency-Key", source->message_id);
+	set_default(draft, "webhook-id", source->message_id);
+	set_default(draft, "traceparent", source->traceparent);
+	if (source->format == REQUEST_FORMAT_CLOUDEVENTS)
+		envelope_set_headers(source, &draft->headers);
+}
+
+static void
+set_default(Draft *draft, const char *name, const char *value)
+{
+	const char *problem = value ? checked_header(name, value) : NULL;
+
+	if (!value)
+		return;
+	if (!problem)
+	{
+		header_list_set(&draft->headers, name, value);
+		return;
+	}
+	draft->reason = reason_data;
+	snprintf(draft->problem, draft->problem_size, "The value of header %s %s.", name, problem);
+}
+
+static void
+set_given(Draft *draft, const char *json, const char *reason)
+{
+	JsonReader	reader;
+	const char *problem = NULL;
+
+	if (!json)
+		return;
+	json_reader_begin(&reader, json);
+	while (!problem && json_reader_next(&reader))
+	{
+		problem = checked_header(reader.name.data, reader.value.data);
+		if (!problem)
+			header_list_set(&draft->headers, reader.name.data, reader.value.data);
+	}
+	if (problem)
+	{
+		draft->reason = reason;
+		snprintf(draft->problem, draft->problem_size, "Header \"%.60s\" %s.",
+				 reader.name.data, problem);
+	}
+	else if (reader.name.failed || reader.value.failed)
+		fail_for_memory(draft);
+	else if (reader.problem)
+	{
+		draft->reason = reason;
+		snprintf(draft->problem, draft->problem_size, "The value of headers %s.",
+				 reader.problem);
+	}
+	json_reader_end(&reader);
+}
+
+static const char *
+checked_header(const char *name, const char *value)
+{
+	const char *problem = header_name_problem(name);
+
+	return problem ? problem : header_value_problem(value);
+}
+
+static void
+write_headers(Draft *draft)
+{
+	Request    *request = draft->request;
+
+	request->headers = calloc((size_t) draft->headers.count + 1, sizeof(char *));
+	if (!request->headers || draft->headers.failed)
+	{
+		fail_for_memory(draft);
+		return;
+	}
+	for (int i = 0; i < draft->headers.count; i++)
+	{
+		Text		line = {0};
+
+		text_append_string(&line, draft->headers.items[i].name);
+		text_append_string(&line, ": ");
+		text_append_string(&line, draft->headers.items[i].value);
+		request->headers[i] = text_take(&line);
+		if (!request->headers[i])
+		{
+			fail_for_memory(draft);
+			return;
+		}
+		request->header_count++;
+	}
+}
+
+static void
+fail(Draft *draft, const char *reason, const char *problem)
+{
+	draft->reason = reason;
+	snprintf(draft->problem, draft->problem_size, "%s", problem);
+}
+
+static void
+fail_for_memory(Draft *draft)
+{
+	fail(draft, reason_memory, "The request needs more memory than there is.");
+}

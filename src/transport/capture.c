@@ -1,0 +1,296 @@
+/*-------------------------------------------------------------------------
+ * capture.c
+ *		What libcurl's callbacks see of one transfer.
+ *-------------------------------------------------------------------------
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "message/retry_after.h"
+#include "transport/capture.h"
+#include "transport/stopwatch.h"
+
+#define FIELD_NAME_BYTES 32
+
+/* An interface name after a percent sign ("fe80::1%eth0") belongs to no inet value. */
+#define ZONE_MARK "%"
+
+static curl_socket_t open_socket(void *context, curlsocktype purpose,
+								 struct curl_sockaddr *address);
+static int	check_request(void *context, char *remote_address, char *local_address,
+						  int remote_port, int local_port);
+static size_t take_header(char *bytes, size_t size, size_t count, void *context);
+static size_t take_body(char *bytes, size_t size, size_t count, void *context);
+static void note_address(Capture *capture, const struct sockaddr *address);
+static bool read_address(const char *text, int port, struct sockaddr_storage *address);
+static void begin_header_block(Capture *capture);
+static void keep_header(Capture *capture, const char *line, size_t length);
+static void read_field(Capture *capture, const char *line, size_t length);
+static void copy_trimmed(char *target, size_t size, const char *bytes, size_t length);
+
+bool
+capture_create(Capture *capture)
+{
+	memset(capture, 0, sizeof(*capture));
+	capture->body = malloc(CAPTURE_BODY_KEPT_BYTES);
+	capture->headers = malloc(CAPTURE_HEADERS_KEPT_BYTES);
+	return capture->body && capture->headers;
+}
+
+void
+capture_free(Capture *capture)
+{
+	free(capture->body);
+	free(capture->headers);
+}
+
+void
+capture_begin(Capture *capture, const NetworkList *allowed, bool is_plain)
+{
+	*capture = (Capture)
+	{
+		.allowed = allowed,
+			.is_plain = is_plain,
+			.started_at_us = stopwatch_now_us(),
+			.body = capture->body,
+			.headers = capture->headers
+	};
+}
+
+CURLcode
+capture_attach(Capture *capture, CURL *easy)
+{
+	CURLcode	code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, capture);
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, check_request);
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(easy, CURLOPT_PREREQDATA, capture);
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(easy, CURLOPT_HEADERDATA, capture);
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(easy, CURLOPT_WRITEDATA, capture);
+	return code;
+}
+
+GuardVerdict
+capture_final_refusal(const Capture *capture)
+{
+	if (capture->request_was_refused || capture->socket_at_us == 0)
+		return capture->refusal;
+	return GUARD_ALLOWS;
+}
+
+static curl_socket_t
+open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	Capture    *capture = context;
+	GuardVerdict verdict = guard_judge(capture->allowed, &address->addr, capture->is_plain);
+	int			descriptor;
+
+	if (purpose != CURLSOCKTYPE_IPCXN)
+		return CURL_SOCKET_BAD;
+	if (capture->socket_at_us == 0 || verdict == GUARD_ALLOWS)
+		note_address(capture, &address->addr);
+	if (verdict != GUARD_ALLOWS)
+	{
+		capture->refusal = verdict;
+		return CURL_SOCKET_BAD;
+	}
+
+	descriptor = socket(address->family, address->socktype, address->protocol);
+	if (descriptor < 0)
+	{
+		capture->socket_error = errno;
+		return CURL_SOCKET_BAD;
+	}
+	fcntl(descriptor, F_SETFD, FD_CLOEXEC);
+	if (capture->socket_at_us == 0)
+		capture->socket_at_us = stopwatch_now_us();
+	return descriptor;
+}
+
+/*
+ * The last look before the request leaves.  open_socket() does not see a
+ * connection that is used again.  A second call means that libcurl is about to
+ * repeat the request on its own because a kept connection died (all versions
+ * do), which nobody would learn about.
+ */
+static int
+check_request(void *context, char *remote_address, char *local_address,
+			  int remote_port, int local_port)
+{
+	Capture    *capture = context;
+	struct sockaddr_storage address;
+	GuardVerdict verdict = GUARD_REFUSES_FAMILY;
+
+	(void) local_address;
+	(void) local_port;
+	if (capture->request_at_us != 0)
+	{
+		capture->would_resend = true;
+		return CURL_PREREQFUNC_ABORT;
+	}
+	if (read_address(remote_address, remote_port, &address))
+	{
+		note_address(capture, (struct sockaddr *) &address);
+		verdict = guard_judge(capture->allowed, (struct sockaddr *) &address,
+							  capture->is_plain);
+	}
+	if (verdict != GUARD_ALLOWS)
+	{
+		capture->refusal = verdict;
+		capture->request_was_refused = true;
+		return CURL_PREREQFUNC_ABORT;
+	}
+	capture->request_at_us = stopwatch_now_us();
+	return CURL_PREREQFUNC_OK;
+}
+
+/* libcurl gives whole lines, for each answer from the status line on. */
+static size_t
+take_header(char *bytes, size_t size, size_t count, void *context)
+{
+	Capture    *capture = context;
+	size_t		length = size * count;
+
+	if (capture->answer_at_us == 0)
+		capture->answer_at_us = stopwatch_now_us();
+	capture->headers_read_bytes += length;
+	if (capture->headers_read_bytes > CAPTURE_HEADERS_READ_BYTES)
+	{
+		capture->headers_were_cut = true;
+		return 0;
+	}
+	if (length > 5 && memcmp(bytes, "HTTP/", 5) == 0 && capture->body_read_bytes == 0)
+	{
+		begin_header_block(capture);
+		return length;
+	}
+	keep_header(capture, bytes, length);
+	read_field(capture, bytes, length);
+	return length;
+}
+
+static size_t
+take_body(char *bytes, size_t size, size_t count, void *context)
+{
+	Capture    *capture = context;
+	size_t		length = size * count;
+	size_t		room = CAPTURE_BODY_KEPT_BYTES - capture->body_kept_bytes;
+	size_t		kept = length < room ? length : room;
+
+	memcpy(capture->body + capture->body_kept_bytes, bytes, kept);
+	capture->body_kept_bytes += kept;
+	capture->body_read_bytes += length;
+	if (capture->body_read_bytes <= CAPTURE_BODY_READ_BYTES)
+		return length;
+	capture->answer_was_cut = true;
+	return 0;
+}
+
+static void
+note_address(Capture *capture, const struct sockaddr *address)
+{
+	const void *bytes = NULL;
+
+	if (address->sa_family == AF_INET)
+		bytes = &((const struct sockaddr_in *) address)->sin_addr;
+	else if (address->sa_family == AF_INET6)
+		bytes = &((const struct sockaddr_in6 *) address)->sin6_addr;
+	if (!bytes || !inet_ntop(address->sa_family, bytes, capture->address, CAPTURE_ADDRESS_BYTES))
+		capture->address[0] = '\0';
+}
+
+static bool
+read_address(const char *text, int port, struct sockaddr_storage *address)
+{
+	char		host[CAPTURE_ADDRESS_BYTES];
+	struct sockaddr_in *address4 = (struct sockaddr_in *) address;
+	struct sockaddr_in6 *address6 = (struct sockaddr_in6 *) address;
+
+	memset(address, 0, sizeof(*address));
+	copy_trimmed(host, sizeof(host), text, strcspn(text, ZONE_MARK));
+	if (inet_pton(AF_INET, host, &address4->sin_addr) == 1)
+	{
+		address4->sin_family = AF_INET;
+		address4->sin_port = htons((uint16_t) port);
+		return true;
+	}
+	if (inet_pton(AF_INET6, host, &address6->sin6_addr) != 1)
+		return false;
+	address6->sin6_family = AF_INET6;
+	address6->sin6_port = htons((uint16_t) port);
+	return true;
+}
+
+/* What an interim answer (1xx) said is of no use once the next one begins. */
+static void
+begin_header_block(Capture *capture)
+{
+	capture->headers_kept_bytes = 0;
+	capture->has_retry_after = false;
+	capture->is_exhausted = false;
+	capture->date[0] = '\0';
+}
+
+static void
+keep_header(Capture *capture, const char *line, size_t length)
+{
+	if (length > CAPTURE_HEADERS_KEPT_BYTES - capture->headers_kept_bytes)
+		return;
+	memcpy(capture->headers + capture->headers_kept_bytes, line, length);
+	capture->headers_kept_bytes += length;
+}
+
+static void
+read_field(Capture *capture, const char *line, size_t length)
+{
+	const char *colon = memchr(line, ':', length);
+	size_t		name_bytes = colon ? (size_t) (colon - line) : 0;
+	char		name[FIELD_NAME_BYTES];
+	char		value[CAPTURE_FIELD_BYTES];
+
+	if (!colon || name_bytes >= sizeof(name))
+		return;
+	memcpy(name, line, name_bytes);
+	name[name_bytes] = '\0';
+	copy_trimmed(value, sizeof(value), colon + 1, length - name_bytes - 1);
+
+	if (strcasecmp(name, "Retry-After") == 0 && !capture->has_retry_after)
+	{
+		capture->has_retry_after = true;
+		memcpy(capture->retry_after, value, sizeof(value));
+	}
+	else if (strcasecmp(name, "Date") == 0)
+		memcpy(capture->date, value, sizeof(value));
+	else if (retry_after_is_exhausted(name, value))
+		capture->is_exhausted = true;
+}
+
+static void
+copy_trimmed(char *target, size_t size, const char *bytes, size_t length)
+{
+	while (length > 0 && strchr(" \t\r\n", bytes[0]))
+	{
+		bytes++;
+		length--;
+	}
+	while (length > 0 && strchr(" \t\r\n", bytes[length - 1]))
+		length--;
+	if (length >= size)
+		length = size - 1;
+	memcpy(target, bytes, length);
+	target[length] = '\0';
+}

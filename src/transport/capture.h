@@ -1,0 +1,75 @@
+/*-------------------------------------------------------------------------
+ * capture.h
+ *		What libcurl's callbacks see of one transfer.
+ *
+ * They only write into memory that is there: an answer of any size costs the
+ * same.  Phases are taken from here because libcurl's own times are wrong on
+ * failures in several versions.
+ *-------------------------------------------------------------------------
+ */
+#ifndef INTEGRATION_CAPTURE_H
+#define INTEGRATION_CAPTURE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <curl/curl.h>
+
+#include "base/network.h"
+#include "transport/guard.h"
+
+#define CAPTURE_BODY_READ_BYTES (1024 * 1024)
+#define CAPTURE_BODY_KEPT_BYTES (64 * 1024)
+#define CAPTURE_HEADERS_READ_BYTES (256 * 1024)
+#define CAPTURE_HEADERS_KEPT_BYTES (32 * 1024)
+#define CAPTURE_FIELD_BYTES 128
+#define CAPTURE_ADDRESS_BYTES 64
+
+typedef struct Capture
+{
+	const NetworkList *allowed;
+	bool		is_plain;		/* http without a permission of its own */
+
+	int64_t		started_at_us;	/* instants: 0 when not reached */
+	int64_t		socket_at_us;
+	int64_t		request_at_us;
+	int64_t		answer_at_us;
+
+	int			socket_error;	/* errno of a socket() that failed */
+	GuardVerdict refusal;		/* the last one, of a socket or of the request */
+	bool		request_was_refused;
+	bool		would_resend;
+	bool		answer_was_cut;
+	bool		headers_were_cut;
+	char		address[CAPTURE_ADDRESS_BYTES]; /* the last one tried */
+
+	size_t		body_read_bytes;
+	size_t		body_kept_bytes;
+	size_t		headers_read_bytes;
+	size_t		headers_kept_bytes;
+	char	   *body;			/* CAPTURE_BODY_KEPT_BYTES */
+	char	   *headers;		/* whole lines of the last header block */
+
+	bool		has_retry_after;
+	bool		is_exhausted;	/* a rate limit header says nothing is left */
+	char		retry_after[CAPTURE_FIELD_BYTES];
+	char		date[CAPTURE_FIELD_BYTES];
+} Capture;
+
+/* Allocate the buffers; false when memory is out.  Does not throw. */
+extern bool capture_create(Capture *capture);
+
+/* Does not throw. */
+extern void capture_free(Capture *capture);
+
+/* Forget the last transfer; the clock starts.  Does not throw. */
+extern void capture_begin(Capture *capture, const NetworkList *allowed, bool is_plain);
+
+/* Install the callbacks; *capture must outlive the handle.  Does not throw. */
+extern CURLcode capture_attach(Capture *capture, CURL *easy);
+
+/* The refusal that ended the transfer; one address of several does not.  Does not throw. */
+extern GuardVerdict capture_final_refusal(const Capture *capture);
+
+#endif							/* INTEGRATION_CAPTURE_H */

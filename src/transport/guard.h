@@ -1,0 +1,42 @@
+/*-------------------------------------------------------------------------
+ * guard.h
+ *		Which addresses may be called.
+ *
+ * Judges addresses, never names: what a name resolves to may change between
+ * a check and its use, and the same address can be written in many ways.
+ *-------------------------------------------------------------------------
+ */
+#ifndef INTEGRATION_GUARD_H
+#define INTEGRATION_GUARD_H
+
+#include <stdbool.h>
+#include <sys/socket.h>
+
+#include "base/network.h"
+
+typedef enum GuardVerdict
+{
+	GUARD_ALLOWS,
+	GUARD_REFUSES_ADDRESS,
+	GUARD_REFUSES_SCHEME,		/* plain http */
+	GUARD_REFUSES_PORT,
+	GUARD_REFUSES_FAMILY		/* neither IPv4 nor IPv6 */
+} GuardVerdict;
+
+/*
+ * Judge a connection to an address with its port.  Inside an allowed network
+ * everything goes.  is_plain: http without a permission of its own.  Does not throw.
+ */
+extern GuardVerdict guard_judge(const NetworkList *allowed, const struct sockaddr *address,
+								bool is_plain);
+
+/* Whether a port belongs to a protocol that HTTP must not be sent to.  Does not throw. */
+extern bool guard_refuses_port(int port);
+
+/* The error_reason of a refusal; NULL for GUARD_ALLOWS and GUARD_REFUSES_FAMILY.  Does not throw. */
+extern const char *guard_reason(GuardVerdict verdict);
+
+/* What a refusal means, to follow the address: "is in a protected ...".  Does not throw. */
+extern const char *guard_explanation(GuardVerdict verdict);
+
+#endif							/* INTEGRATION_GUARD_H */

@@ -1,0 +1,351 @@
+/*-------------------------------------------------------------------------
+ * transfer.c
+ *		One libcurl handle with everything that belongs to it.
+ *-------------------------------------------------------------------------
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "message/text.h"
+#include "transport/reason.h"
+#include "transport/transfer.h"
+
+#define CONNECTION_LIFETIME_S 300L
+#define IDLE_S 300L
+#define IDLE_NOT_IDEMPOTENT_S 10L
+
+static CURLcode set_fixed_options(Transfer *transfer, const TransferSettings *settings);
+static CURLcode set_protocols(CURL *easy);
+static CURLcode set_method(CURL *easy, const Request *request);
+static struct curl_slist *list_headers(const Request *request);
+static struct curl_slist *append_header(struct curl_slist *list, const char *line);
+static ReasonFacts collect_facts(const Transfer *transfer, CURLcode code);
+static void collect_info(const Transfer *transfer, ReasonFacts *facts);
+static bool is_conditional(const Request *request);
+static bool lacks_resources(const Transfer *transfer);
+static void write_error(Transfer *transfer, CURLcode code);
+
+static const struct
+{
+	CURLoption	option;
+	long		value;
+}			fixed_options[] =
+
+{
+	{CURLOPT_NOSIGNAL, 1},
+	{CURLOPT_FOLLOWLOCATION, 0},
+	{CURLOPT_HTTP09_ALLOWED, 0},
+	{CURLOPT_SSL_VERIFYPEER, 1},
+	{CURLOPT_SSL_VERIFYHOST, 2},
+	{CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2},
+	{CURLOPT_MAXLIFETIME_CONN, CONNECTION_LIFETIME_S},
+	{CURLOPT_DISALLOW_USERNAME_IN_URL, 1},
+	{CURLOPT_NETRC, CURL_NETRC_IGNORED},
+	{CURLOPT_FAILONERROR, 0},
+#if LIBCURL_VERSION_NUM >= 0x075700
+	{CURLOPT_QUICK_EXIT, 1},
+#endif
+};
+
+bool
+transfer_url_is_plain(const char *url)
+{
+	return strncasecmp(url, "http:", 5) == 0;
+}
+
+Transfer *
+transfer_create(const TransferSettings *settings)
+{
+	Transfer   *transfer = calloc(1, sizeof(Transfer));
+
+	if (!transfer)
+		return NULL;
+	transfer->easy = curl_easy_init();
+	if (!transfer->easy || !capture_create(&transfer->capture) ||
+		set_fixed_options(transfer, settings) != CURLE_OK)
+	{
+		transfer_free(transfer);
+		return NULL;
+	}
+	return transfer;
+}
+
+void
+transfer_free(Transfer *transfer)
+{
+	curl_easy_cleanup(transfer->easy);
+	curl_slist_free_all(transfer->headers);
+	capture_free(&transfer->capture);
+	free(transfer);
+}
+
+CURLcode
+transfer_prepare(Transfer *transfer, const TransferSettings *settings,
+				 const Request *request, const TransferOptions *options)
+{
+	CURL	   *easy = transfer->easy;
+	bool		is_plain = transfer_url_is_plain(request->url);
+	long		idle_s = options->idempotent ? IDLE_S : IDLE_NOT_IDEMPOTENT_S;
+	CURLcode	code;
+
+	transfer->request = request;
+	transfer->is_https = !is_plain;
+	transfer->isolation = options->isolation;
+	transfer->error[0] = '\0';
+	capture_begin(&transfer->capture, &settings->allowed_networks,
+				  is_plain && !options->allow_http);
+
+	transfer->headers = list_headers(request);
+	if (!transfer->headers)
+		return CURLE_OUT_OF_MEMORY;
+	code = curl_easy_setopt(easy, CURLOPT_URL, request->url);
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) options->connect_timeout_ms);
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) options->timeout_ms);
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, idle_s);
+	if (code == CURLE_OK)
+		code = set_method(easy, request);
+	return code;
+}
+
+void
+transfer_wait_for_connection(Transfer *transfer, bool is_wanted)
+{
+	transfer->may_wait = is_wanted;
+	curl_easy_setopt(transfer->easy, CURLOPT_PIPEWAIT, is_wanted ? 1L : 0L);
+}
+
+void
+transfer_finish(Transfer *transfer, CURLcode code)
+{
+	Answer	   *answer = &transfer->node->answer;
+	ReasonFacts facts;
+
+	answer_fill(answer, transfer->easy, code, &transfer->capture);
+	facts = collect_facts(transfer, code);
+	reason_write(&facts, answer->reason, sizeof(answer->reason));
+	write_error(transfer, code);
+}
+
+void
+transfer_release(Transfer *transfer)
+{
+	curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, NULL);
+	curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDS, NULL);
+	curl_slist_free_all(transfer->headers);
+	transfer->headers = NULL;
+	transfer->request = NULL;
+	transfer->node = NULL;
+}
+
+static CURLcode
+set_fixed_options(Transfer *transfer, const TransferSettings *settings)
+{
+	CURL	   *easy = transfer->easy;
+	CURLcode	code = set_protocols(easy);
+
+	for (size_t i = 0; i < sizeof(fixed_options) / sizeof(fixed_options[0]); i++)
+		if (code == CURLE_OK)
+			code = curl_easy_setopt(easy, fixed_options[i].option, fixed_options[i].value);
+
+	/*
+	 * otherwise the environment of the postmaster names a proxy, past the
+	 * address policy
+	 */
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(easy, CURLOPT_PROXY, "");
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(easy, CURLOPT_USERAGENT, settings->user_agent);
+	if (code == CURLE_OK && settings->ca_file)
+		code = curl_easy_setopt(easy, CURLOPT_CAINFO, settings->ca_file);
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
+	if (code == CURLE_OK)
+		code = capture_attach(&transfer->capture, easy);
+
+	/* a libcurl without HTTP/2 says no, which does no harm */
+	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS);
+	return code;
+}
+
+static CURLcode
+set_protocols(CURL *easy)
+{
+	CURLcode	code;
+
+#if LIBCURL_VERSION_NUM >= 0x075500
+	code = curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+#else
+	code = curl_easy_setopt(easy, CURLOPT_PROTOCOLS, CURLPROTO_HTTP | CURLPROTO_HTTPS);
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS, CURLPROTO_HTTP | CURLPROTO_HTTPS);
+#endif
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(easy, CURLOPT_DEFAULT_PROTOCOL, "https");
+	return code;
+}
+
+/* A used handle still has the last method, so each kind sets all of it. */
+static CURLcode
+set_method(CURL *easy, const Request *request)
+{
+	CURLcode	code = curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
+
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+	if (code == CURLE_OK && strcmp(request->method, "HEAD") == 0)
+		code = curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+	if (code != CURLE_OK || !request->body)
+		return code;
+
+	code = curl_easy_setopt(easy, CURLOPT_POST, 1L);
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
+								(curl_off_t) request->body_bytes);
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body);
+	return code;
+}
+
+static struct curl_slist *
+list_headers(const Request *request)
+{
+	/* otherwise a large body waits a second for "100 Continue" */
+	struct curl_slist *list = append_header(NULL, "Expect:");
+
+	for (int i = 0; list && i < request->header_count; i++)
+		list = append_header(list, request->headers[i]);
+	return list;
+}
+
+/* Returns NULL, with the list freed, when memory is out. */
+static struct curl_slist *
+append_header(struct curl_slist *list, const char *line)
+{
+	size_t		name_bytes = strcspn(line, ":");
+	bool		is_empty = strcmp(line + name_bytes, ": ") == 0;
+	char		name[256];
+	struct curl_slist *longer;
+
+	/* to libcurl "Name:" means "leave it out", "Name;" means an empty value */
+	if (is_empty && name_bytes < sizeof(name) - 1)
+	{
+		memcpy(name, line, name_bytes);
+		memcpy(name + name_bytes, ";", 2);
+		line = name;
+	}
+	longer = curl_slist_append(list, line);
+	if (!longer)
+		curl_slist_free_all(list);
+	return longer;
+}
+
+static ReasonFacts
+collect_facts(const Transfer *transfer, CURLcode code)
+{
+	const Capture *capture = &transfer->capture;
+	ReasonFacts facts = {
+		.curl_code = (int) code,
+		.http_status = transfer->node->answer.http_status,
+		.error = transfer->error,
+		.refusal = capture_final_refusal(capture),
+		.is_https = transfer->is_https,
+		.is_conditional = is_conditional(transfer->request),
+		.url_has_values = transfer->request->url_has_values,
+		.may_have_queued = transfer->may_have_queued,
+		.socket_was_opened = capture->socket_at_us != 0,
+		.request_has_started = capture->request_at_us != 0,
+		.would_resend = capture->would_resend,
+		.answer_has_started = capture->answer_at_us != 0,
+		.answer_was_cut = capture->answer_was_cut,
+		.headers_were_cut = capture->headers_were_cut,
+		.has_retry_after = capture->has_retry_after,
+		.is_exhausted = capture->is_exhausted,
+		.lacks_resources = lacks_resources(transfer)
+	};
+
+	collect_info(transfer, &facts);
+	return facts;
+}
+
+static void
+collect_info(const Transfer *transfer, ReasonFacts *facts)
+{
+	long		connects = 0;
+	long		system_error = 0;
+	long		proxy_status = 0;
+	curl_off_t	sent_bytes = 0;
+
+	curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &connects);
+	curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &system_error);
+	curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
+	curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_UPLOAD_T, &sent_bytes);
+	facts->has_connected = connects > 0;
+	facts->system_error = (int) system_error;
+	facts->proxy_status = (int) proxy_status;
+	facts->request_was_sent = sent_bytes >= (curl_off_t) transfer->request->body_bytes;
+}
+
+static bool
+is_conditional(const Request *request)
+{
+	for (int i = 0; i < request->header_count; i++)
+		if (strncasecmp(request->headers[i], "If-", 3) == 0)
+			return true;
+	return false;
+}
+
+/* A shortage of our own must never count against the endpoint. */
+static bool
+lacks_resources(const Transfer *transfer)
+{
+	switch (transfer->capture.socket_error)
+	{
+		case EMFILE:
+		case ENFILE:
+		case ENOBUFS:
+		case ENOMEM:
+			return transfer->capture.socket_at_us == 0;
+		default:
+			return strstr(transfer->error, "thread failed to start") != NULL;
+	}
+}
+
+static void
+write_error(Transfer *transfer, CURLcode code)
+{
+	Answer	   *answer = &transfer->node->answer;
+	const Capture *capture = &transfer->capture;
+	GuardVerdict refusal = capture_final_refusal(capture);
+	char		error[TRANSPORT_ERROR_BYTES * 2] = "";
+
+	if (capture->answer_was_cut)
+		snprintf(error, sizeof(error), "answer cut after 1 MiB");
+	else if (capture->headers_were_cut)
+		snprintf(error, sizeof(error), "answer has more than 256 kB of headers");
+	else if (capture->would_resend)
+		snprintf(error, sizeof(error), "a kept connection was closed before an answer came");
+	else if (refusal != GUARD_ALLOWS)
+		snprintf(error, sizeof(error), "address %s %s",
+				 capture->address, guard_explanation(refusal));
+	else if (capture->socket_error != 0 && capture->socket_at_us == 0)
+		snprintf(error, sizeof(error), "could not open a socket: %s",
+				 strerror(capture->socket_error));
+	else if (code != CURLE_OK)
+		snprintf(error, sizeof(error), "%s",
+				 transfer->error[0] ? transfer->error : curl_easy_strerror(code));
+	else if (answer->redirect_url)
+		snprintf(error, sizeof(error), "redirect to %s", answer->redirect_url);
+	text_copy_clean(answer->error, sizeof(answer->error), error);
+}
