@@ -1,0 +1,174 @@
+/*-------------------------------------------------------------------------
+ * request.c
+ *		The sender's own checks of an address, of headers, of a whole request, for SQL.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+#include "base/clock.h"
+#include "base/compat.h"
+#include "base/settings.h"
+#include "message/header.h"
+#include "message/request.h"
+#include "transport/transport.h"
+
+SQL_FUNCTION(integration_url_problem);
+SQL_FUNCTION(integration_header_problem);
+SQL_FUNCTION(integration_render_request);
+
+Datum
+integration_url_problem(PG_FUNCTION_ARGS)
+{
+	char	   *url = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	NetworkList allowed = settings_allowed_networks();
+	char		buffer[512];
+	const char *problem = transport_url_problem(url, &allowed, PG_GETARG_BOOL(1),
+												buffer, sizeof(buffer));
+
+	if (problem == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(problem));
+}
+
+/* Fragments of message/header follow the header's name. */
+static text *
+about_header(const char *name, const char *problem)
+{
+	return cstring_to_text(psprintf("Header \"%s\" %s.", name, problem));
+}
+
+static text *
+member_problem(const JsonbValue *key, const JsonbValue *value)
+{
+	char	   *name = pnstrdup(key->val.string.val, key->val.string.len);
+	const char *problem = header_name_problem(name);
+
+	if (problem == NULL && value->type != jbvString)
+		problem = "must have a string as its value";
+	if (problem == NULL)
+		problem = header_value_problem(pnstrdup(value->val.string.val, value->val.string.len));
+	return problem == NULL ? NULL : about_header(name, problem);
+}
+
+Datum
+integration_header_problem(PG_FUNCTION_ARGS)
+{
+	Jsonb	   *headers = PG_GETARG_JSONB_P(0);
+	JsonbIterator *iterator;
+	JsonbIteratorToken token;
+	JsonbValue	key;
+	JsonbValue	value;
+
+	if (!JB_ROOT_IS_OBJECT(headers))
+		PG_RETURN_TEXT_P(cstring_to_text("Headers are a JSON object of names and values."));
+	iterator = JsonbIteratorInit(&headers->root);
+	while ((token = JsonbIteratorNext(&iterator, &key, true)) != WJB_DONE)
+	{
+		text	   *problem;
+
+		if (token != WJB_KEY)
+			continue;
+		(void) JsonbIteratorNext(&iterator, &value, true);
+		problem = member_problem(&key, &value);
+		if (problem != NULL)
+			PG_RETURN_TEXT_P(problem);
+	}
+	PG_RETURN_NULL();
+}
+
+static char *
+text_argument(FunctionCallInfo fcinfo, int n)
+{
+	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
+}
+
+static char *
+jsonb_argument(FunctionCallInfo fcinfo, int n)
+{
+	Jsonb	   *value;
+
+	if (PG_ARGISNULL(n))
+		return NULL;
+	value = PG_GETARG_JSONB_P(n);
+	return JsonbToCString(NULL, &value->root, VARSIZE(value));
+}
+
+static RequestFormat
+format_argument(FunctionCallInfo fcinfo, int n)
+{
+	return request_format_of(text_argument(fcinfo, n));
+}
+
+static RequestSource
+source_of(FunctionCallInfo fcinfo)
+{
+	char	   *created_at = palloc(CLOCK_RFC3339_BYTES);
+	RequestSource source = {
+		.method = text_argument(fcinfo, 0),
+		.url = text_argument(fcinfo, 1),
+		.endpoint_headers = jsonb_argument(fcinfo, 2),
+		.sync_headers = jsonb_argument(fcinfo, 3),
+		.format = format_argument(fcinfo, 4),
+		.message_id = text_argument(fcinfo, 5),
+		.object_type = text_argument(fcinfo, 6),
+		.object_id = text_argument(fcinfo, 7),
+		.operation = text_argument(fcinfo, 8),
+		.remote_id = text_argument(fcinfo, 9),
+		.payload = jsonb_argument(fcinfo, 10),
+		.created_at = PG_ARGISNULL(11) ? NULL : clock_rfc3339(PG_GETARG_TIMESTAMPTZ(11), created_at),
+		.source = text_argument(fcinfo, 12),
+		.traceparent = text_argument(fcinfo, 13),
+	};
+
+	source.payload_bytes = source.payload == NULL ? 0 : strlen(source.payload);
+	return source;
+}
+
+static ArrayType *
+headers_array(const Request *request)
+{
+	Datum	   *values = palloc(sizeof(Datum) * (request->header_count + 1));
+
+	for (int i = 0; i < request->header_count; i++)
+		values[i] = CStringGetTextDatum(request->headers[i]);
+	return construct_array(values, request->header_count, TEXTOID, -1, false, TYPALIGN_INT);
+}
+
+Datum
+integration_render_request(PG_FUNCTION_ARGS)
+{
+	RequestSource source = source_of(fcinfo);
+	Request		request;
+	TupleDesc	columns;
+	Datum		values[5] = {0};
+	bool		nulls[5] = {true, true, true, true, true};
+	const char *reason;
+	char		problem[256];
+
+	if (get_call_result_type(fcinfo, NULL, &columns) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	if (!request_build(&source, &request, &reason, problem, sizeof(problem)))
+	{
+		values[4] = CStringGetTextDatum(problem);
+		nulls[4] = false;
+	}
+	else
+	{
+		values[0] = CStringGetTextDatum(request.method);
+		values[1] = CStringGetTextDatum(request.url);
+		values[2] = PointerGetDatum(headers_array(&request));
+		nulls[0] = nulls[1] = nulls[2] = false;
+		nulls[3] = request.body == NULL;
+		if (request.body != NULL)
+			values[3] = PointerGetDatum(cstring_to_text_with_len(request.body, (int) request.body_bytes));
+		request_free(&request);
+	}
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(columns), values, nulls)));
+}

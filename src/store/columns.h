@@ -1,0 +1,37 @@
+/*-------------------------------------------------------------------------
+ * columns.h
+ *		Typed values out of a result row, and into parameter arrays.
+ *
+ * Rows are numbered from 0, columns from 1.  Strings are UTF-8 whatever the
+ * database's encoding.
+ *-------------------------------------------------------------------------
+ */
+#ifndef INTEGRATION_COLUMNS_H
+#define INTEGRATION_COLUMNS_H
+
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "datatype/timestamp.h"
+
+extern bool column_is_null(uint64 row, int column);
+extern bool column_bool(uint64 row, int column);
+extern int32 column_int32(uint64 row, int column, int32 when_null);
+extern int64 column_int64(uint64 row, int column, int64 when_null);
+extern double column_double(uint64 row, int column, double when_null);
+extern TimestampTz column_time(uint64 row, int column, TimestampTz when_null);
+extern FullTransactionId column_xid8(uint64 row, int column);
+
+/* A copy in memory, or NULL. */
+extern char *column_text(uint64 row, int column, MemoryContext memory);
+
+/* The type's text form, a copy in memory, or NULL. */
+extern char *column_output(uint64 row, int column, MemoryContext memory);
+
+/* A one-dimensional array parameter of so many elements; nulls may be NULL. */
+extern Datum array_of(Oid type, Datum *values, bool *nulls, int count);
+
+/* Text in the server's encoding of UTF-8 text; what it can't hold becomes '?'. */
+extern Datum text_of(const char *utf8);
+
+#endif							/* INTEGRATION_COLUMNS_H */

@@ -1,0 +1,123 @@
+/*-------------------------------------------------------------------------
+ * session.c
+ *		The one way in which the worker runs a transaction.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "store/session.h"
+
+/*
+ * ALTER ROLE and ALTER DATABASE … SET reach this session too.  Each of these
+ * would change what a statement means, how long it may take or what it runs.
+ * Plans are made once for tables whose size changes by orders of magnitude:
+ * they must not depend on the size they happened to have at the time.
+ */
+static const struct
+{
+	const char *name;
+	const char *value;
+}			pinned_settings[] = {
+	{"search_path", "pg_catalog, pg_temp"},
+	{"default_transaction_isolation", "read committed"},
+	{"default_transaction_read_only", "off"},
+	{"default_transaction_deferrable", "off"},
+	{"session_replication_role", "origin"},
+	{"row_security", "off"},
+	{"lock_timeout", "1s"},
+	{"statement_timeout", "0"},
+	{"idle_in_transaction_session_timeout", "0"},
+	{"DateStyle", "ISO, YMD"},
+	{"IntervalStyle", "postgres"},
+	{"bytea_output", "hex"},
+	{"jit", "off"},
+	{"max_parallel_workers_per_gather", "0"},
+	{"plan_cache_mode", "force_generic_plan"},
+	{"enable_seqscan", "off"},
+	{"application_name", "integration worker"},
+};
+
+void
+session_pin_settings(void)
+{
+	for (int i = 0; i < lengthof(pinned_settings); i++)
+		SetConfigOption(pinned_settings[i].name, pinned_settings[i].value,
+						PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+static void
+begin(void)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	SPI_connect();
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+static void
+commit(void)
+{
+	PopActiveSnapshot();
+	SPI_finish();
+	CommitTransactionCommand();
+	pgstat_report_stat(false);
+}
+
+bool
+session_run(SessionStep step, void *arg)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	volatile bool done = true;
+
+	PG_TRY();
+	{
+		begin();
+		step(arg);
+		commit();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(caller);
+		EmitErrorReport();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		done = false;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	return done;
+}
+
+uint64
+session_execute(Statement *statement, Datum *values, const char *nulls)
+{
+	int			code;
+
+	if (statement->plan == NULL)
+	{
+		SPIPlanPtr	plan = SPI_prepare(statement->text, statement->arg_count,
+									   (Oid *) statement->arg_types);
+
+		if (plan == NULL || SPI_keepplan(plan) != 0)
+			elog(ERROR, "could not prepare \"%s\": %s", statement->text,
+				 SPI_result_code_string(SPI_result));
+		statement->plan = plan;
+	}
+	code = SPI_execute_plan(statement->plan, values, nulls, statement->read_only, 0);
+	if (code < 0)
+		elog(ERROR, "could not run \"%s\": %s", statement->text, SPI_result_code_string(code));
+	return SPI_processed;
+}
+
+void
+session_report(void)
+{
+	pgstat_report_stat(true);
+}

@@ -1,0 +1,44 @@
+/*-------------------------------------------------------------------------
+ * session.h
+ *		The one way in which the worker runs a transaction.
+ *
+ * A transaction is begun, does its statements, commits, and is over before the
+ * network is used: no snapshot is held while the worker waits.
+ *-------------------------------------------------------------------------
+ */
+#ifndef INTEGRATION_SESSION_H
+#define INTEGRATION_SESSION_H
+
+#include "postgres.h"
+
+#include "executor/spi.h"
+
+/* One statement, prepared at its first use and kept. */
+typedef struct Statement
+{
+	const char *text;
+	int			arg_count;
+	const Oid  *arg_types;
+	bool		read_only;		/* runs under the transaction's one snapshot */
+	SPIPlanPtr	plan;
+} Statement;
+
+typedef void (*SessionStep) (void *arg);
+
+/* Settings that the worker's session must have, whatever was set for its role or database. */
+extern void session_pin_settings(void);
+
+/*
+ * Run step(arg) in a transaction of its own, in the caller's memory context.
+ * Returns false after an error, which was logged, the transaction rolled back.
+ * This is where errors of the server end: the step may throw, this does not.
+ */
+extern bool session_run(SessionStep step, void *arg);
+
+/* Run a statement within a step; rows are in SPI_tuptable.  May throw. */
+extern uint64 session_execute(Statement *statement, Datum *values, const char *nulls);
+
+/* Tell the statistics system about what was done, at once. */
+extern void session_report(void);
+
+#endif							/* INTEGRATION_SESSION_H */

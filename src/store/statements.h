@@ -1,0 +1,184 @@
+/*-------------------------------------------------------------------------
+ * statements.h
+ *		What the worker asks of SQL, as typed values.
+ *
+ * Each function is one call of a function in schema integration_worker, to be
+ * made within session_run().  Rows are copied into the memory context given;
+ * strings are UTF-8.  All may throw.
+ *-------------------------------------------------------------------------
+ */
+#ifndef INTEGRATION_STATEMENTS_H
+#define INTEGRATION_STATEMENTS_H
+
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "datatype/timestamp.h"
+
+#define PRIORITY_PING 0
+#define PRIORITY_COUNT 4		/* ping, high, normal, low */
+
+typedef struct EndpointRow
+{
+	int32		id;
+	char	   *name;
+	char	   *url;
+	char	   *method;
+	char	   *headers;		/* JSON object */
+	char	   *format;
+	int32		connect_timeout_ms;
+	int32		timeout_ms;
+	int32		max_concurrency;
+	double		rate_limit;		/* 0: none */
+	int32		rate_burst;
+	int32		max_payload_bytes;
+	bool		idempotent;
+	bool		allow_http;
+	char	   *problem;		/* an error_reason that keeps it from being
+								 * called, or NULL */
+	TimestampTz paused_until;	/* 0: not paused; DT_NOEND: until resumed */
+	TimestampTz not_before;		/* 0: now */
+	char	   *state;			/* of endpoint_health */
+	int32		failures;
+} EndpointRow;
+
+typedef struct FeedRow
+{
+	int64		outbox_id;
+	int32		endpoint_id;
+	int16		priority;
+	TimestampTz due_at;
+} FeedRow;
+
+typedef struct Feed
+{
+	int			count;
+	FeedRow    *rows;
+	bool		overflow;		/* there are more: look from the beginning */
+} Feed;
+
+/* Where reading of one endpoint and priority goes on. */
+typedef struct TakeCursor
+{
+	int32		endpoint_id;
+	int16		priority;
+	TimestampTz after_due;
+	int64		after_id;
+	int32		limit;
+} TakeCursor;
+
+typedef struct TakenRow
+{
+	int64		outbox_id;		/* 0: only says when the cursor's next row is
+								 * due */
+	int32		endpoint_id;
+	int16		priority;
+	TimestampTz due_at;
+	FullTransactionId change_xid;
+	int32		attempts;
+	TimestampTz expires_at;		/* DT_NOEND: never */
+	bool		by_id;			/* asked for by its id, not read from the
+								 * cursor */
+	bool		held;			/* may not go now: expired, customer paused,
+								 * ordering key */
+	char	   *message_id;
+	char	   *object_type;
+	char	   *object_id;
+	char	   *operation;
+	char	   *remote_id;
+	char	   *payload;
+	size_t		payload_bytes;
+	char	   *headers;
+	TimestampTz created_at;
+	char	   *traceparent;
+} TakenRow;
+
+/* What is known of one attempt; strings may be NULL, numbers -1. */
+typedef struct Fact
+{
+	int64		outbox_id;
+	int32		endpoint_id;
+	FullTransactionId change_xid;
+	const char *reason;
+	TimestampTz started_at;
+	int32		duration_ms;
+	int32		http_status;
+	const char *error;
+	const char *request_url;
+	const char *remote_address;
+	int32		dns_ms;
+	int32		connect_ms;
+	int32		tls_ms;
+	int32		first_byte_ms;
+	int32		retry_after_s;
+	const char *redirect_url;
+	const char *response_headers;
+	const char *response_body;
+	const char *trace_id;
+	const char *span_id;
+} Fact;
+
+/* Figures of one endpoint that live in the worker between two settles. */
+typedef struct Counter
+{
+	int32		endpoint_id;
+	int32		failures;
+	TimestampTz minute_at;
+	int32		minute_attempts;
+	int32		minute_failures;
+	int32		window;
+} Counter;
+
+/* One row of settle(): of a sync, or (outbox_id 0) of an endpoint. */
+typedef struct Verdict
+{
+	int64		outbox_id;
+	int32		endpoint_id;
+	char		state[16];
+	TimestampTz due_at;			/* 0: none */
+	char		signal[16];
+	Counter		counter;
+} Verdict;
+
+/* Whether the extension is there. */
+extern bool statements_extension_exists(void);
+
+/* Try to become this database's only sender; the lock lasts as long as the session. */
+extern bool statements_take_lock(void);
+
+extern EndpointRow *statements_endpoints(MemoryContext memory, int *count);
+
+/* 0: no pause ends by itself. */
+extern TimestampTz statements_next_resume(void);
+
+/*
+ * What became visible since *snapshot, which is replaced by the one that was
+ * read under (text in memory).  With *snapshot NULL there is nothing to compare
+ * with: no rows, overflow is set.
+ */
+extern Feed statements_feed(MemoryContext memory, char **snapshot, int most);
+
+/*
+ * The next rows.  WAL is flushed up to the commits they came with, since an
+ * application that commits asynchronously shows rows before they are durable.
+ */
+extern TakenRow *statements_take(MemoryContext memory, const TakeCursor *cursors, int cursor_count,
+								 const int64 *ids, int id_count, int *count);
+
+/* Returns the ids that were marked and may be sent. */
+extern int64 *statements_mark(MemoryContext memory, const int64 *ids,
+							  const FullTransactionId *change_xids, int *count);
+
+extern Verdict *statements_settle(MemoryContext memory, const Fact *facts, int fact_count,
+								  const Counter *counters, int counter_count, int *count);
+
+/* Settle what a worker that died had marked. */
+extern void statements_recover(void);
+
+/* When to call next; 0: nothing expires. */
+extern TimestampTz statements_expire(void);
+
+/* Make ranges of outbox and attempt ahead of the sequence. */
+extern void statements_make_partitions(void);
+
+#endif							/* INTEGRATION_STATEMENTS_H */

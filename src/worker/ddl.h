@@ -1,0 +1,12 @@
+/*-------------------------------------------------------------------------
+ * ddl.h
+ *		Steps aside for statements that a connected worker would block.
+ *-------------------------------------------------------------------------
+ */
+#ifndef INTEGRATION_DDL_H
+#define INTEGRATION_DDL_H
+
+/* Watch utility statements; called once from _PG_init(). */
+extern void ddl_install(void);
+
+#endif							/* INTEGRATION_DDL_H */

@@ -1,0 +1,99 @@
+/*-------------------------------------------------------------------------
+ * publishing.c
+ *		Figures into shared memory, words into pg_stat_activity.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "pgstat.h"
+#include "utils/backend_status.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "store/session.h"
+#include "worker/sender.h"
+
+#define PUBLISH_EVERY_MS 50
+
+static void
+publish_endpoints(Sender *sender, LiveWorker *live)
+{
+	dlist_iter	iter;
+	int			count = 0;
+
+	dlist_foreach(iter, &sender->busy)
+	{
+		Endpoint   *endpoint = dlist_container(Endpoint, busy_node, iter.cur);
+		TimestampTz free_at = bucket_free_at_us(&endpoint->bucket, sender->now);
+
+		if (count == SHARED_LIVE_ENDPOINTS)
+			break;
+		live->live_endpoints[count++] = (LiveEndpoint)
+		{
+			.endpoint_id = endpoint->id,
+			.window = endpoint->is_probing ? 1 : (int32) endpoint->window.size,
+			.in_flight = endpoint->in_flight,
+			.waiting = endpoint->ready_count,
+			.rate_free_at = free_at > sender->now ? free_at : 0,
+		};
+	}
+	live->live_endpoint_count = count;
+}
+
+static void
+publish_syncs(Sender *sender, LiveWorker *live)
+{
+	dlist_iter	iter;
+	int			count = 0;
+
+	dlist_foreach(iter, &sender->in_flight)
+	{
+		Lease	   *lease = dlist_container(Lease, node, iter.cur);
+
+		if (count == SHARED_LIVE_SYNCS)
+			break;
+		live->live_syncs[count++] = (LiveSync)
+		{
+			.outbox_id = lease->outbox_id,
+			.started_at = lease->started_at,
+		};
+	}
+	live->live_sync_count = count;
+}
+
+static void
+describe(const Sender *sender, char *activity, size_t activity_bytes)
+{
+	if (sender->in_flight_count + sender->ready_count + sender->answered_count == 0)
+		snprintf(activity, activity_bytes, "waiting for syncs");
+	else
+		snprintf(activity, activity_bytes, "sending: %d in flight, %d waiting, %d to settle",
+				 sender->in_flight_count, sender->ready_count, sender->answered_count);
+}
+
+void
+publishing_turn(Sender *sender, bool is_idle)
+{
+	LiveWorker *live = &sender->slot->live;
+
+	if (!is_idle && sender->published_at + PUBLISH_EVERY_MS * INT64CONST(1000) > sender->now)
+		return;
+	sender->published_at = sender->now;
+	LWLockAcquire(shared_state()->lock, LW_EXCLUSIVE);
+	describe(sender, live->activity, sizeof(live->activity));
+	live->started_at = sender->started_at;
+	live->last_turn_at = sender->now;
+	live->endpoints = (int32) hash_get_num_entries(sender->endpoints);
+	live->in_flight = sender->in_flight_count;
+	live->waiting = sender->ready_count;
+	live->unsettled = sender->answered_count;
+	live->delivered = sender->delivered;
+	live->failed = sender->failed;
+	live->memory_bytes = (int64) sender->held_bytes;
+	publish_endpoints(sender, live);
+	publish_syncs(sender, live);
+	LWLockRelease(shared_state()->lock);
+	pgstat_report_activity(sender->in_flight_count > 0 ? STATE_RUNNING : STATE_IDLE, live->activity);
+	if (is_idle)
+		session_report();
+}

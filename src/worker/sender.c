@@ -1,0 +1,267 @@
+/*-------------------------------------------------------------------------
+ * sender.c
+ *		What one worker holds in memory: endpoints, leases.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "base/clock.h"
+#include "worker/sender.h"
+#include "worker/trace.h"
+
+static HTAB *
+create_table(Sender *sender, const char *name, Size key_bytes, Size entry_bytes)
+{
+	HASHCTL		control = {
+		.keysize = key_bytes,
+		.entrysize = entry_bytes,
+		.hcxt = sender->memory,
+	};
+
+	return hash_create(name, 256, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+/* Leases are big and linked into lists, so the table holds pointers. */
+typedef struct LeaseEntry
+{
+	int64		outbox_id;
+	Lease	   *lease;
+} LeaseEntry;
+
+Sender *
+sender_create(DatabaseSlot *slot, int max_connections)
+{
+	MemoryContext memory = AllocSetContextCreate(TopMemoryContext, "integration sender",
+												 ALLOCSET_DEFAULT_SIZES);
+	Sender	   *sender = MemoryContextAllocZero(memory, sizeof(Sender));
+
+	sender->slot = slot;
+	sender->memory = memory;
+	sender->registry_memory = AllocSetContextCreate(memory, "integration registry",
+													ALLOCSET_DEFAULT_SIZES);
+	sender->scratch = AllocSetContextCreate(memory, "integration scratch",
+											ALLOCSET_DEFAULT_SIZES);
+	sender->max_connections = max_connections;
+	sender->endpoints = create_table(sender, "integration endpoints", sizeof(int32), sizeof(Endpoint));
+	sender->leases = create_table(sender, "integration leases", sizeof(int64), sizeof(LeaseEntry));
+	dlist_init(&sender->busy);
+	dlist_init(&sender->in_flight);
+	dlist_init(&sender->answered);
+	dlist_init(&sender->stuck);
+	sender->now = GetCurrentTimestamp();
+	sender->started_at = sender->now;
+	sender->must_load = true;
+	sender->must_feed = true;
+	sender->expire_at = sender->now;
+	sender->resume_at = DT_NOEND;
+	sender->answered_at = DT_NOEND;
+	sender->stuck_until = DT_NOEND;
+	return sender;
+}
+
+static void
+init_endpoint(Sender *sender, Endpoint *endpoint, int32 id)
+{
+	memset(endpoint, 0, sizeof(*endpoint));
+	endpoint->id = id;
+	endpoint->counter.endpoint_id = id;
+	for (int p = 0; p < PRIORITY_COUNT; p++)
+	{
+		dlist_init(&endpoint->ready[p]);
+		endpoint->cursors[p] = (Cursor)
+		{
+			.after_due = DT_NOBEGIN,
+				.has_more = true,
+				.next_due_at = DT_NOEND,
+		};
+	}
+	sender_mark_busy(sender, endpoint);
+}
+
+Endpoint *
+sender_endpoint(Sender *sender, int32 id)
+{
+	bool		found;
+	Endpoint   *endpoint = hash_search(sender->endpoints, &id, HASH_ENTER, &found);
+
+	if (!found)
+		init_endpoint(sender, endpoint, id);
+	return endpoint;
+}
+
+void
+sender_mark_busy(Sender *sender, Endpoint *endpoint)
+{
+	if (endpoint->is_busy)
+		return;
+	endpoint->is_busy = true;
+	dlist_push_tail(&sender->busy, &endpoint->busy_node);
+}
+
+Lease *
+sender_lease(Sender *sender, int64 outbox_id)
+{
+	LeaseEntry *entry = hash_search(sender->leases, &outbox_id, HASH_FIND, NULL);
+
+	return entry == NULL ? NULL : entry->lease;
+}
+
+/* The request is made at once, so that nothing of the row needs to be kept. */
+static void
+build_request(Endpoint *endpoint, Lease *lease, const TakenRow *row)
+{
+	char		created_at[CLOCK_RFC3339_BYTES];
+	char		traceparent[56];
+	char		source_name[NAMEDATALEN + 32];
+	RequestSource source = {
+		.method = row->priority == PRIORITY_PING ? "HEAD" : endpoint->row.method,
+		.url = endpoint->row.url,
+		.endpoint_headers = endpoint->row.headers,
+		.sync_headers = row->headers,
+		.format = endpoint->format,
+		.message_id = row->message_id,
+		.object_type = row->object_type,
+		.object_id = row->object_id,
+		.operation = row->operation,
+		.remote_id = row->remote_id,
+		.payload = row->payload,
+		.payload_bytes = row->payload_bytes,
+		.created_at = clock_rfc3339(row->created_at, created_at),
+		.source = source_name,
+		.traceparent = traceparent,
+	};
+
+	snprintf(source_name, sizeof(source_name), "/integration/%s", endpoint->row.name);
+	trace_start(row->traceparent, row->message_id, lease->trace_id, lease->span_id);
+	snprintf(traceparent, sizeof(traceparent), "00-%s-%s-01", lease->trace_id, lease->span_id);
+	if (endpoint->row.problem != NULL)
+	{
+		lease->reason = endpoint->row.problem;
+		snprintf(lease->problem, sizeof(lease->problem),
+				 "The endpoint names a credential whose secret is not there.");
+		return;
+	}
+	(void) request_build(&source, &lease->request, &lease->reason,
+						 lease->problem, sizeof(lease->problem));
+}
+
+Lease *
+sender_add_lease(Sender *sender, Endpoint *endpoint, const TakenRow *row)
+{
+	bool		found;
+	LeaseEntry *entry = hash_search(sender->leases, &row->outbox_id, HASH_ENTER, &found);
+	Lease	   *lease;
+
+	if (found)
+		return NULL;
+	lease = MemoryContextAllocZero(sender->memory, sizeof(Lease));
+	entry->lease = lease;
+	lease->outbox_id = row->outbox_id;
+	lease->endpoint = endpoint;
+	lease->change_xid = row->change_xid;
+	lease->priority = row->priority;
+	lease->expires_at = row->expires_at;
+	build_request(endpoint, lease, row);
+	lease->bytes = sizeof(Lease) + lease->request.body_bytes + 1024;
+	sender->held_bytes += lease->bytes;
+	dlist_push_tail(&endpoint->ready[row->priority], &lease->node);
+	endpoint->ready_count++;
+	sender->ready_count++;
+	sender_mark_busy(sender, endpoint);
+	return lease;
+}
+
+void
+sender_free_lease(Sender *sender, Lease *lease)
+{
+	dlist_delete(&lease->node);
+	if (lease->state == LEASE_READY)
+	{
+		lease->endpoint->ready_count--;
+		sender->ready_count--;
+	}
+	else if (lease->state == LEASE_ANSWERED)
+		sender->answered_count--;
+	sender->held_bytes -= lease->bytes;
+	request_free(&lease->request);
+	if (lease->answer != NULL)
+		answer_free(lease->answer);
+	hash_search(sender->leases, &lease->outbox_id, HASH_REMOVE, NULL);
+	pfree(lease);
+}
+
+void
+sender_drop_ready(Sender *sender)
+{
+	HASH_SEQ_STATUS scan;
+	LeaseEntry *entry;
+
+	hash_seq_init(&scan, sender->leases);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+	{
+		/* removing the entry just returned is what dynahash allows */
+		if (entry->lease->state == LEASE_READY)
+			sender_free_lease(sender, entry->lease);
+	}
+}
+
+static void
+rewind_cursor(Cursor *cursor)
+{
+	cursor->after_due = DT_NOBEGIN;
+	cursor->after_id = 0;
+	cursor->has_more = true;
+	cursor->next_due_at = DT_NOEND;
+}
+
+void
+sender_rewind(Sender *sender)
+{
+	HASH_SEQ_STATUS scan;
+	Endpoint   *endpoint;
+
+	hash_seq_init(&scan, sender->endpoints);
+	while ((endpoint = hash_seq_search(&scan)) != NULL)
+	{
+		for (int p = 0; p < PRIORITY_COUNT; p++)
+			rewind_cursor(&endpoint->cursors[p]);
+		sender_mark_busy(sender, endpoint);
+	}
+	sender->id_count = 0;
+}
+
+void
+sender_expect(Sender *sender, Endpoint *endpoint, int16 priority,
+			  TimestampTz due_at, int64 outbox_id)
+{
+	Cursor	   *cursor = &endpoint->cursors[priority];
+
+	sender_mark_busy(sender, endpoint);
+	if (due_at > cursor->after_due ||
+		(due_at == cursor->after_due && outbox_id > cursor->after_id))
+	{
+		if (due_at < cursor->next_due_at)
+			cursor->next_due_at = due_at;
+		return;
+	}
+	cursor->after_due = due_at;
+	cursor->after_id = outbox_id - 1;
+	cursor->has_more = true;
+}
+
+TimestampTz
+sender_closed_until(const Sender *sender, const Endpoint *endpoint)
+{
+	TimestampTz until = 0;
+
+	if (!endpoint->is_listed)
+		return DT_NOEND;
+	if (endpoint->row.paused_until > sender->now)
+		until = endpoint->row.paused_until;
+	if (endpoint->not_before > sender->now && endpoint->not_before > until)
+		until = endpoint->not_before;
+	return until;
+}

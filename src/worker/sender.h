@@ -1,0 +1,180 @@
+/*-------------------------------------------------------------------------
+ * sender.h
+ *		What one worker holds in memory: endpoints, leases.
+ *
+ * A lease is one sync that this worker has read and not settled yet, good for
+ * one attempt.  It lives here only: if the worker dies, its queue row is still
+ * there and is read again.
+ *
+ *		READY --start--> IN_FLIGHT --collect--> ANSWERED --settle--> (freed)
+ *
+ * Memory: "integration sender" for the worker's life, "integration registry"
+ * until endpoints are read again, "integration scratch" for one turn.
+ *-------------------------------------------------------------------------
+ */
+#ifndef INTEGRATION_SENDER_H
+#define INTEGRATION_SENDER_H
+
+#include "postgres.h"
+
+#include "lib/ilist.h"
+#include "utils/hsearch.h"
+
+#include "flow/bucket.h"
+#include "flow/window.h"
+#include "message/request.h"
+#include "store/statements.h"
+#include "transport/transport.h"
+#include "worker/shared.h"
+
+#define SENDER_BATCH 200		/* results in one settle, rows in one take */
+#define SENDER_IDS 1000			/* rows read by their ids, waiting */
+
+/* Where reading of one endpoint and priority stands. */
+typedef struct Cursor
+{
+	TimestampTz after_due;
+	int64		after_id;
+	bool		has_more;		/* the last read stopped at its limit */
+	TimestampTz next_due_at;	/* of rows above the cursor; DT_NOEND: none
+								 * known */
+	int			taken;			/* rows that the present take gave */
+} Cursor;
+
+typedef struct Endpoint
+{
+	int32		id;				/* hash key */
+	bool		is_listed;		/* in the registry as last read */
+	bool		is_busy;		/* in sender->busy */
+	dlist_node	busy_node;
+	EndpointRow row;			/* strings in the registry's memory */
+	RequestFormat format;
+	TransferOptions options;
+	Window		window;
+	Bucket		bucket;
+	Counter		counter;
+	bool		is_probing;		/* breaker not closed: one request at a time */
+	TimestampTz not_before;		/* 0: now */
+	Cursor		cursors[PRIORITY_COUNT];
+	dlist_head	ready[PRIORITY_COUNT];
+	int			ready_count;
+	int			in_flight;
+	unsigned	turn;			/* walks through the priorities' weights */
+} Endpoint;
+
+typedef enum LeaseState
+{
+	LEASE_READY,
+	LEASE_IN_FLIGHT,
+	LEASE_ANSWERED
+} LeaseState;
+
+typedef struct Lease
+{
+	int64		outbox_id;
+	Endpoint   *endpoint;
+	LeaseState	state;
+	dlist_node	node;			/* in endpoint->ready, sender->in_flight or
+								 * sender->answered */
+	FullTransactionId change_xid;
+	int16		priority;
+	TimestampTz expires_at;
+	TimestampTz started_at;
+	size_t		bytes;			/* counted in sender->held_bytes */
+	Request		request;
+	Answer	   *answer;			/* NULL: never left, reason says why */
+	const char *reason;
+	char		problem[256];
+	char		trace_id[33];
+	char		span_id[17];
+} Lease;
+
+typedef struct Sender
+{
+	DatabaseSlot *slot;
+	MemoryContext memory;
+	MemoryContext registry_memory;
+	MemoryContext scratch;
+	Transport  *transport;
+	int			max_connections;
+	TimestampTz now;			/* of this turn */
+
+	HTAB	   *endpoints;		/* by id */
+	dlist_head	busy;			/* endpoints with something to read or send */
+	HTAB	   *leases;			/* by outbox id */
+	dlist_head	in_flight;
+	dlist_head	answered;
+	dlist_head	stuck;			/* answered, but somebody holds their rows */
+	int			ready_count;
+	int			in_flight_count;
+	int			answered_count;
+	size_t		held_bytes;
+
+	char	   *snapshot;		/* of the last feed; NULL: read from the
+								 * beginning */
+	int64		ids[SENDER_IDS];	/* rows below their cursor, to be read by
+									 * id */
+	int			id_count;
+
+	bool		must_load;		/* the registry changed */
+	bool		must_refresh;	/* safety look: read the registry without haste */
+	bool		must_feed;		/* commits were announced */
+	bool		must_rewind;	/* read from the beginning */
+	bool		rewind_at_look; /* the same, at the next safety look */
+	TimestampTz look_at;		/* next safety look */
+	TimestampTz expire_at;		/* DT_NOEND: nothing expires */
+	TimestampTz resume_at;		/* a pause ends by itself; DT_NOEND: none does */
+	TimestampTz answered_at;	/* first answer that waits for settle;
+								 * DT_NOEND: none */
+	TimestampTz stuck_until;	/* when stuck results are brought again; DT_NOEND: there are none */
+	TimestampTz sql_again_at;	/* after an error no statement is run before */
+	int64		delivered;
+	int64		failed;
+	TimestampTz started_at;
+	TimestampTz published_at;
+} Sender;
+
+/* ---- sender.c: endpoints and leases */
+extern Sender *sender_create(DatabaseSlot *slot, int max_connections);
+extern Endpoint *sender_endpoint(Sender *sender, int32 id);
+extern void sender_mark_busy(Sender *sender, Endpoint *endpoint);
+extern Lease *sender_lease(Sender *sender, int64 outbox_id);
+extern Lease *sender_add_lease(Sender *sender, Endpoint *endpoint, const TakenRow *row);
+extern void sender_free_lease(Sender *sender, Lease *lease);
+
+/* Forget what was read and not sent yet, so that it is read again. */
+extern void sender_drop_ready(Sender *sender);
+
+/* Have all endpoints read from the beginning. */
+extern void sender_rewind(Sender *sender);
+
+/* A row turned up that is due then: it is found from the cursor on, or the cursor goes back to it. */
+extern void sender_expect(Sender *sender, Endpoint *endpoint, int16 priority,
+						  TimestampTz due_at, int64 outbox_id);
+
+/* When the endpoint may be called again, apart from window and rate: 0 now, DT_NOEND not before somebody acts. */
+extern TimestampTz sender_closed_until(const Sender *sender, const Endpoint *endpoint);
+
+/* ---- reading.c: registry, feed, take */
+extern void reading_turn(Sender *sender);
+
+/* When reading has something to do next. */
+extern TimestampTz reading_deadline(Sender *sender);
+
+/* ---- sending.c: whose turn it is */
+extern void sending_turn(Sender *sender);
+
+/* When a token or an opening lets something leave that is ready now. */
+extern TimestampTz sending_deadline(Sender *sender);
+
+/* Take answers over from the transport. */
+extern void sending_collect(Sender *sender);
+
+/* ---- settling.c: results into tables */
+extern void settling_turn(Sender *sender, bool is_idle);
+extern TimestampTz settling_deadline(const Sender *sender);
+
+/* ---- publishing.c: figures into shared memory */
+extern void publishing_turn(Sender *sender, bool is_idle);
+
+#endif							/* INTEGRATION_SENDER_H */

@@ -1,0 +1,286 @@
+/*-------------------------------------------------------------------------
+ * sending.c
+ *		Whose turn it is to send.
+ *
+ * Round robin over the endpoints that have something ready, one request each:
+ * an endpoint that is slow or dead fills its own window and costs the others
+ * nothing.  Within an endpoint the priorities share by weight, so that none
+ * starves.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "store/session.h"
+#include "worker/sender.h"
+
+#define PING_PRIORITY_ROOM 1	/* pings beyond the window */
+
+/* Of ten turns six are for high, three for normal, one for low; an empty one falls to the next. */
+static const int16 turns[] = {1, 1, 2, 1, 1, 2, 1, 1, 2, 3};
+
+/* Syncs of endpoints that are not idempotent, waiting for their durable marks. */
+typedef struct MarkStep
+{
+	Sender	   *sender;
+	int			count;
+	Lease	  **leases;
+	int			marked_count;
+	int64	   *marked;
+} MarkStep;
+
+static Lease *
+first_ready(Endpoint *endpoint, int16 priority)
+{
+	if (dlist_is_empty(&endpoint->ready[priority]))
+		return NULL;
+	return dlist_container(Lease, node, dlist_head_node(&endpoint->ready[priority]));
+}
+
+static Lease *
+next_ready(Endpoint *endpoint)
+{
+	Lease	   *lease = first_ready(endpoint, turns[endpoint->turn++ % lengthof(turns)]);
+
+	for (int16 p = 1; lease == NULL && p < PRIORITY_COUNT; p++)
+		lease = first_ready(endpoint, p);
+	return lease;
+}
+
+static int
+room_of(const Endpoint *endpoint)
+{
+	if (endpoint->is_probing)
+		return endpoint->in_flight == 0 ? 1 : 0;
+	return window_room(&endpoint->window, endpoint->in_flight);
+}
+
+/* The lease that may leave for this endpoint now, or NULL. */
+static Lease *
+choose(Sender *sender, Endpoint *endpoint)
+{
+	Lease	   *ping = first_ready(endpoint, PRIORITY_PING);
+
+	if (endpoint->ready_count == 0)
+		return NULL;
+	if (ping != NULL && endpoint->is_listed && endpoint->row.paused_until <= sender->now &&
+		endpoint->in_flight < endpoint->window.largest + PING_PRIORITY_ROOM)
+		return ping;
+	if (sender_closed_until(sender, endpoint) != 0 || room_of(endpoint) == 0)
+		return NULL;
+	if (ping != NULL && endpoint->ready_count == 1)
+		return NULL;
+	if (!bucket_take(&endpoint->bucket, sender->now))
+		return NULL;
+	return next_ready(endpoint);
+}
+
+static void
+leave_ready(Sender *sender, Lease *lease)
+{
+	dlist_delete(&lease->node);
+	lease->endpoint->ready_count--;
+	sender->ready_count--;
+}
+
+/* READY to ANSWERED: a request that could not even be made. */
+static void
+answer_at_once(Sender *sender, Lease *lease)
+{
+	leave_ready(sender, lease);
+	lease->state = LEASE_ANSWERED;
+	lease->started_at = sender->now;
+	dlist_push_tail(&sender->answered, &lease->node);
+	sender->answered_count++;
+	if (sender->answered_at == DT_NOEND)
+		sender->answered_at = sender->now;
+}
+
+/* READY to IN_FLIGHT. */
+static void
+occupy(Sender *sender, Lease *lease)
+{
+	leave_ready(sender, lease);
+	lease->state = LEASE_IN_FLIGHT;
+	lease->endpoint->in_flight++;
+	sender->in_flight_count++;
+	dlist_push_tail(&sender->in_flight, &lease->node);
+}
+
+static void
+start(Sender *sender, Lease *lease)
+{
+	lease->started_at = GetCurrentTimestamp();
+	transport_start(sender->transport, &lease->request, &lease->endpoint->options, lease);
+}
+
+/* IN_FLIGHT and not started: give the sync up for this worker until it is read again. */
+static void
+withdraw(Sender *sender, Lease *lease)
+{
+	Endpoint   *endpoint = lease->endpoint;
+
+	endpoint->in_flight--;
+	sender->in_flight_count--;
+	sender_free_lease(sender, lease);
+}
+
+static void
+mark_step(void *arg)
+{
+	MarkStep   *step = arg;
+	int64	   *ids = palloc(sizeof(int64) * step->count);
+	FullTransactionId *change_xids = palloc(sizeof(FullTransactionId) * step->count);
+
+	for (int i = 0; i < step->count; i++)
+	{
+		ids[i] = step->leases[i]->outbox_id;
+		change_xids[i] = step->leases[i]->change_xid;
+	}
+	step->marked_count = step->count;
+	step->marked = statements_mark(step->sender->scratch, ids, change_xids, &step->marked_count);
+}
+
+static bool
+is_marked(const MarkStep *step, int64 outbox_id)
+{
+	for (int i = 0; i < step->marked_count; i++)
+	{
+		if (step->marked[i] == outbox_id)
+			return true;
+	}
+	return false;
+}
+
+/* Only what is durably marked may leave: after a crash it is unknown, never repeated. */
+static void
+start_marked(MarkStep *step)
+{
+	Sender	   *sender = step->sender;
+
+	if (step->count == 0)
+		return;
+	if (!session_run(mark_step, step))
+		step->marked_count = 0;
+	for (int i = 0; i < step->count; i++)
+	{
+		Lease	   *lease = step->leases[i];
+
+		if (is_marked(step, lease->outbox_id))
+			start(sender, lease);
+		else
+		{
+			/* changed or locked by somebody: it is seen again at the next safety look */
+			withdraw(sender, lease);
+			sender->rewind_at_look = true;
+		}
+	}
+}
+
+/* Send one for the endpoint if it may; whether it did. */
+static bool
+serve(Sender *sender, Endpoint *endpoint, MarkStep *step)
+{
+	Lease	   *lease = choose(sender, endpoint);
+
+	if (lease == NULL)
+		return false;
+	if (lease->expires_at <= sender->now)
+	{
+		sender->expire_at = sender->now;
+		sender_free_lease(sender, lease);
+		return true;
+	}
+	if (lease->reason != NULL)
+	{
+		answer_at_once(sender, lease);
+		return true;
+	}
+	occupy(sender, lease);
+	if (endpoint->row.idempotent)
+		start(sender, lease);
+	else
+		step->leases[step->count++] = lease;
+	return true;
+}
+
+void
+sending_turn(Sender *sender)
+{
+	MemoryContext caller = MemoryContextSwitchTo(sender->scratch);
+	MarkStep	step = {
+		.sender = sender,
+		.leases = palloc(sizeof(Lease *) * sender->max_connections),
+	};
+	bool		progress = true;
+
+	while (progress && sender->in_flight_count < sender->max_connections)
+	{
+		int			endpoints = 0;
+		dlist_mutable_iter iter;
+
+		progress = false;
+		dlist_foreach_modify(iter, &sender->busy)
+		{
+			Endpoint   *endpoint = dlist_container(Endpoint, busy_node, iter.cur);
+
+			if (sender->in_flight_count >= sender->max_connections)
+				break;
+			if (!serve(sender, endpoint, &step))
+				continue;
+			progress = true;
+			endpoints++;
+		}
+		if (endpoints == 0)
+			break;
+	}
+	start_marked(&step);
+	MemoryContextSwitchTo(caller);
+}
+
+TimestampTz
+sending_deadline(Sender *sender)
+{
+	TimestampTz deadline = DT_NOEND;
+	dlist_iter	iter;
+
+	if (sender->in_flight_count >= sender->max_connections)
+		return DT_NOEND;
+	dlist_foreach(iter, &sender->busy)
+	{
+		Endpoint   *endpoint = dlist_container(Endpoint, busy_node, iter.cur);
+		TimestampTz closed_until;
+
+		if (endpoint->ready_count == 0 || room_of(endpoint) == 0)
+			continue;
+		closed_until = sender_closed_until(sender, endpoint);
+		if (closed_until == 0)
+			closed_until = bucket_free_at_us(&endpoint->bucket, sender->now);
+		deadline = Min(deadline, closed_until);
+	}
+	return deadline;
+}
+
+/* IN_FLIGHT to ANSWERED. */
+void
+sending_collect(Sender *sender)
+{
+	Answer	   *answer;
+
+	while ((answer = transport_collect(sender->transport)) != NULL)
+	{
+		Lease	   *lease = answer->owner;
+
+		dlist_delete(&lease->node);
+		lease->answer = answer;
+		lease->state = LEASE_ANSWERED;
+		lease->endpoint->in_flight--;
+		sender->in_flight_count--;
+		dlist_push_tail(&sender->answered, &lease->node);
+		sender->answered_count++;
+		if (sender->answered_at == DT_NOEND)
+			sender->answered_at = sender->now;
+	}
+}

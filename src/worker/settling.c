@@ -1,0 +1,244 @@
+/*-------------------------------------------------------------------------
+ * settling.c
+ *		Results into tables, verdicts back into memory.
+ *
+ * A batch goes when 200 results are there, 3 ms after the first, or when
+ * nothing else is to be done.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "store/session.h"
+#include "worker/sender.h"
+
+#define SETTLE_AFTER_US 3000
+#define STUCK_AGAIN_MS 1000
+
+typedef struct SettleStep
+{
+	Sender	   *sender;
+	int			fact_count;
+	Fact	   *facts;
+	int			counter_count;
+	Counter    *counters;
+	int			verdict_count;
+	Verdict    *verdicts;
+} SettleStep;
+
+static const char *
+text_or_null(const char *value)
+{
+	return value == NULL || value[0] == '\0' ? NULL : value;
+}
+
+static Fact
+fact_of(const Lease *lease)
+{
+	const Answer *answer = lease->answer;
+	Fact		fact = {
+		.outbox_id = lease->outbox_id,
+		.endpoint_id = lease->endpoint->id,
+		.change_xid = lease->change_xid,
+		.reason = lease->reason,
+		.error = text_or_null(lease->problem),
+		.request_url = lease->request.url,
+		.started_at = lease->started_at,
+		.http_status = -1,
+		.dns_ms = -1,
+		.connect_ms = -1,
+		.tls_ms = -1,
+		.first_byte_ms = -1,
+		.retry_after_s = -1,
+		.trace_id = lease->trace_id,
+		.span_id = lease->span_id,
+	};
+
+	if (answer == NULL)
+		return fact;
+	fact.reason = answer->reason;
+	fact.error = text_or_null(answer->error);
+	fact.duration_ms = answer->duration_ms;
+	fact.http_status = answer->http_status == 0 ? -1 : answer->http_status;
+	fact.dns_ms = answer->dns_ms;
+	fact.connect_ms = answer->connect_ms;
+	fact.tls_ms = answer->tls_ms;
+	fact.first_byte_ms = answer->first_byte_ms;
+	fact.retry_after_s = answer->retry_after_s;
+	fact.remote_address = text_or_null(answer->remote_address);
+	fact.redirect_url = answer->redirect_url;
+	fact.response_headers = answer->headers;
+	fact.response_body = answer->body;
+	return fact;
+}
+
+/* The running figures of an endpoint, once for each batch. */
+static void
+add_counter(SettleStep *step, Endpoint *endpoint)
+{
+	for (int i = 0; i < step->counter_count; i++)
+	{
+		if (step->counters[i].endpoint_id == endpoint->id)
+			return;
+	}
+	endpoint->counter.window = (int32) endpoint->window.size;
+	step->counters[step->counter_count++] = endpoint->counter;
+}
+
+static void
+gather(SettleStep *step)
+{
+	dlist_iter	iter;
+
+	step->facts = palloc(sizeof(Fact) * SENDER_BATCH);
+	step->counters = palloc(sizeof(Counter) * SENDER_BATCH);
+	dlist_foreach(iter, &step->sender->answered)
+	{
+		Lease	   *lease = dlist_container(Lease, node, iter.cur);
+
+		if (step->fact_count == SENDER_BATCH)
+			break;
+		step->facts[step->fact_count++] = fact_of(lease);
+		add_counter(step, lease->endpoint);
+	}
+}
+
+static void
+settle_step(void *arg)
+{
+	SettleStep *step = arg;
+
+	step->verdicts = statements_settle(step->sender->scratch, step->facts, step->fact_count,
+									   step->counters, step->counter_count, &step->verdict_count);
+}
+
+static void
+apply_endpoint_verdict(Sender *sender, const Verdict *verdict)
+{
+	Endpoint   *endpoint = sender_endpoint(sender, verdict->endpoint_id);
+	bool		was_probing = endpoint->is_probing;
+
+	endpoint->counter = verdict->counter;
+	endpoint->not_before = verdict->due_at;
+	endpoint->is_probing = strcmp(verdict->state, "closed") != 0;
+	if (was_probing && !endpoint->is_probing)
+		window_restart(&endpoint->window);
+	sender_mark_busy(sender, endpoint);
+}
+
+static void
+apply_signal(Sender *sender, const Lease *lease, const char *signal)
+{
+	Endpoint   *endpoint = lease->endpoint;
+
+	if (strcmp(signal, "good") == 0)
+		window_grow(&endpoint->window, endpoint->in_flight + 1);
+	else if (strcmp(signal, "decrease") == 0)
+		window_shrink(&endpoint->window, lease->started_at, sender->now);
+}
+
+/* Its row is held by somebody: the result is put aside and brought again a little later. */
+static void
+put_aside(Sender *sender, Lease *lease)
+{
+	dlist_delete(&lease->node);
+	dlist_push_tail(&sender->stuck, &lease->node);
+	sender->answered_count--;
+	sender->stuck_until = TimestampTzPlusMilliseconds(sender->now, STUCK_AGAIN_MS);
+}
+
+static void
+bring_again(Sender *sender)
+{
+	if (sender->stuck_until > sender->now)
+		return;
+	sender->stuck_until = DT_NOEND;
+	while (!dlist_is_empty(&sender->stuck))
+	{
+		dlist_push_tail(&sender->answered, dlist_pop_head_node(&sender->stuck));
+		sender->answered_count++;
+	}
+	sender->answered_at = Min(sender->answered_at, sender->now);
+}
+
+static void
+apply_sync_verdict(Sender *sender, const Verdict *verdict)
+{
+	Lease	   *lease = sender_lease(sender, verdict->outbox_id);
+	Endpoint   *endpoint = sender_endpoint(sender, verdict->endpoint_id);
+	int16		priority = 2;
+
+	if (lease != NULL && lease->state == LEASE_ANSWERED)
+	{
+		if (strcmp(verdict->state, "unsettled") == 0)
+		{
+			put_aside(sender, lease);
+			return;
+		}
+		if (strcmp(verdict->state, "delivered") == 0)
+			sender->delivered++;
+		else
+			sender->failed++;
+		apply_signal(sender, lease, verdict->signal);
+		priority = lease->priority;
+		sender_free_lease(sender, lease);
+		if (verdict->due_at != 0)
+			sender_expect(sender, endpoint, priority, verdict->due_at, verdict->outbox_id);
+		return;
+	}
+	/* the successor of an ordering key that may go now */
+	if (lease == NULL && sender->id_count < SENDER_IDS)
+		sender->ids[sender->id_count++] = verdict->outbox_id;
+	else if (lease == NULL)
+		sender->must_rewind = true;
+	if (lease == NULL && verdict->due_at > sender->now)
+	{
+		for (priority = 0; priority < PRIORITY_COUNT; priority++)
+			sender_expect(sender, endpoint, priority, verdict->due_at, verdict->outbox_id);
+	}
+}
+
+static void
+apply(Sender *sender, const SettleStep *step)
+{
+	for (int i = 0; i < step->verdict_count; i++)
+	{
+		if (step->verdicts[i].outbox_id == 0)
+			apply_endpoint_verdict(sender, &step->verdicts[i]);
+		else
+			apply_sync_verdict(sender, &step->verdicts[i]);
+	}
+}
+
+void
+settling_turn(Sender *sender, bool is_idle)
+{
+	SettleStep	step = {.sender = sender};
+	MemoryContext caller;
+
+	bring_again(sender);
+	if (sender->answered_count == 0 || sender->sql_again_at > sender->now)
+		return;
+	if (!is_idle && sender->answered_count < SENDER_BATCH &&
+		settling_deadline(sender) > sender->now)
+		return;
+	caller = MemoryContextSwitchTo(sender->scratch);
+	gather(&step);
+	if (session_run(settle_step, &step))
+		apply(sender, &step);
+	else
+		sender->sql_again_at = TimestampTzPlusMilliseconds(sender->now, STUCK_AGAIN_MS);
+	sender->answered_at = sender->answered_count == 0 ? DT_NOEND : sender->now;
+	MemoryContextSwitchTo(caller);
+}
+
+TimestampTz
+settling_deadline(const Sender *sender)
+{
+	if (sender->answered_count == 0)
+		return sender->stuck_until;
+	return Max(Min(sender->answered_at + SETTLE_AFTER_US, sender->stuck_until),
+			   sender->sql_again_at);
+}

@@ -1,0 +1,19 @@
+/*-------------------------------------------------------------------------
+ * trace.h
+ *		W3C trace context of one attempt.
+ *
+ * W3C Trace Context, §3.2.  All attempts of a sync share a trace: the one the
+ * application gave, else one that follows from the sync's own id.
+ *-------------------------------------------------------------------------
+ */
+#ifndef INTEGRATION_TRACE_H
+#define INTEGRATION_TRACE_H
+
+/*
+ * Write 32 and 16 hex digits: the trace of traceparent where that is valid,
+ * else one made of message_id; a new random span.
+ */
+extern void trace_start(const char *traceparent, const char *message_id,
+						char trace_id[33], char span_id[17]);
+
+#endif							/* INTEGRATION_TRACE_H */

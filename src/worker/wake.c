@@ -1,0 +1,95 @@
+/*-------------------------------------------------------------------------
+ * wake.c
+ *		From a commit to the worker's latch.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+
+#include "worker/shared.h"
+#include "worker/wake.h"
+
+static unsigned marked = 0;
+
+static void
+want_worker(void)
+{
+	SharedState *shared = shared_state();
+	DatabaseSlot *slot;
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	slot = shared_claim(MyDatabaseId);
+	if (slot != NULL)
+	{
+		/*
+		 * a worker that is just about to leave for want of an extension sees
+		 * this
+		 */
+		pg_atomic_fetch_add_u32(&slot->registry_changes, 1);
+		if (slot->state == SLOT_ABSENT)
+			slot->state = SLOT_WANTED;
+	}
+	LWLockRelease(shared->lock);
+	if (slot == NULL)
+		ereport(WARNING,
+				errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				errmsg("no integration worker is left for this database"),
+				errhint("Increase integration.max_databases in postgresql.conf and restart the server."));
+	shared_wake(&shared->launcher_proc_number);
+}
+
+static void
+wake_worker(unsigned reasons)
+{
+	DatabaseSlot *slot = shared_find(MyDatabaseId);
+
+	if (slot == NULL)
+		return;
+	if (reasons & WAKE_ROWS)
+		pg_atomic_fetch_add_u32(&slot->rows_changes, 1);
+	if (reasons & WAKE_PEOPLE)
+		pg_atomic_fetch_add_u32(&slot->people_changes, 1);
+	if (reasons & WAKE_REGISTRY)
+		pg_atomic_fetch_add_u32(&slot->registry_changes, 1);
+	if (reasons & WAKE_DROP)
+		slot->check_extension = true;
+	shared_wake(&slot->proc_number);
+}
+
+static void
+serve_marks(XactEvent event, void *arg)
+{
+	unsigned	reasons = marked;
+
+	if (reasons == 0)
+		return;
+	if (event == XACT_EVENT_COMMIT)
+	{
+		marked = 0;
+		if (reasons & WAKE_LAUNCHER)
+			want_worker();
+		wake_worker(reasons);
+	}
+	else if (event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		marked = 0;
+}
+
+void
+wake_at_commit(WakeReason reason)
+{
+	static bool registered = false;
+
+	if (shared_state() == NULL)
+		ereport(ERROR,
+				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("integration was not loaded at server start"),
+				errhint("Add shared_preload_libraries = 'integration' to postgresql.conf and restart the server."));
+	if (!registered)
+	{
+		RegisterXactCallback(serve_marks, NULL);
+		registered = true;
+	}
+	marked |= reason;
+}
