@@ -1,0 +1,436 @@
+-- What people do to syncs: retry, cancel, amend, replay, ping.
+
+CREATE FUNCTION integration_worker.state_of(id bigint) RETURNS text
+    LANGUAGE sql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(q.state, c.state, 'delivered')
+      FROM integration.outbox o
+      LEFT JOIN integration.queue q ON q.outbox_id = o.id
+      LEFT JOIN integration.closing c ON c.outbox_id = o.id
+     WHERE o.id = state_of.id
+$$;
+COMMENT ON FUNCTION integration_worker.state_of(bigint) IS 'The state of a sync; NULL: there is none of this id.';
+
+CREATE FUNCTION integration_worker.require_sync(id bigint) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF EXISTS (SELECT FROM integration.outbox o WHERE o.id = require_sync.id) THEN
+        RETURN;
+    END IF;
+    RAISE EXCEPTION USING
+        ERRCODE = 'undefined_object',
+        MESSAGE = format('sync %s does not exist', coalesce(require_sync.id::text, 'NULL')),
+        HINT = 'Ids are what INSERT INTO integration.outbox … RETURNING id gave, '
+               'and what SELECT id FROM integration.sync WHERE object_id = ''…'' finds.';
+END
+$$;
+COMMENT ON FUNCTION integration_worker.require_sync(bigint) IS 'Raises an error unless the sync exists.';
+
+CREATE FUNCTION integration_worker.require_endpoint(name text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF EXISTS (SELECT FROM integration.endpoint e WHERE e.name = require_endpoint.name) THEN
+        RETURN;
+    END IF;
+    RAISE EXCEPTION USING
+        ERRCODE = 'undefined_object',
+        MESSAGE = format('endpoint "%s" does not exist', coalesce(require_endpoint.name, 'NULL')),
+        HINT = 'Names are in SELECT name FROM integration.endpoint_status.';
+END
+$$;
+COMMENT ON FUNCTION integration_worker.require_endpoint(text) IS 'Raises an error unless the endpoint exists.';
+
+CREATE FUNCTION integration_worker.refuse_action(id bigint, verb text, state text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    successor bigint := (SELECT c.superseded_by FROM integration.closing c WHERE c.outbox_id = refuse_action.id);
+    hint text;
+BEGIN
+    PERFORM integration_worker.require_sync(refuse_action.id);
+    SELECT h.hint INTO hint
+      FROM (VALUES
+        ('retried', '{delivered}'::text[], 'To send it once more: SELECT integration.replay($1).'),
+        ('retried', '{expired}', 'Its expires_at has passed. To send it all the same: SELECT integration.amend($1, NULL, ''why'').'),
+        ('retried', '{superseded}', 'Sync $2 took its place: look at SELECT integration.why($2).'),
+        ('cancelled', '{delivered}', 'What arrived can''t be taken back; insert a sync that corrects it.'),
+        ('cancelled', '{cancelled,expired,superseded}', 'It will not be sent any more; there is nothing to cancel.'),
+        ('amended', '{delivered}', 'Insert a new row with the corrected payload into integration.outbox.'),
+        ('amended', '{cancelled,expired,superseded}', 'Sync $2 took its place: amend that one.'),
+        ('replayed', '{pending,retrying}', 'It is not delivered yet and will be sent: look at SELECT integration.why($1).'),
+        ('replayed', '{failed,cancelled}', 'It was never delivered: SELECT integration.retry($1, ''why'').'),
+        ('replayed', '{expired,superseded}', 'It was never delivered: SELECT integration.amend($1, NULL, ''why'').')
+      ) AS h (verb, states, hint)
+     WHERE h.verb = refuse_action.verb
+       AND refuse_action.state = ANY (h.states);
+    RAISE EXCEPTION USING
+        ERRCODE = 'object_not_in_prerequisite_state',
+        MESSAGE = format('sync %s is %s and can''t be %s', refuse_action.id, refuse_action.state, refuse_action.verb),
+        HINT = replace(replace(hint, '$1', refuse_action.id::text), '$2', coalesce(successor::text, 'that'));
+END
+$$;
+COMMENT ON FUNCTION integration_worker.refuse_action(bigint, text, text) IS
+    'Raises the error for an action that the state of the sync forbids, with what to do instead.';
+
+-- What was failed for good is on its way again, for everybody who asks for the object.
+CREATE FUNCTION integration_worker.revive_status(ids bigint[]) RETURNS void
+    LANGUAGE sql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    UPDATE integration.sync_status s
+       SET state = 'failing'
+      FROM integration.queue q
+      JOIN integration.outbox o ON o.id = q.outbox_id
+     WHERE q.outbox_id = ANY (ids)
+       AND s.endpoint_id = q.endpoint_id
+       AND s.object_type = coalesce(o.object_type, '')
+       AND s.object_id = o.object_id
+       AND s.last_outbox_id = q.outbox_id
+       AND s.state = 'failed'
+$$;
+COMMENT ON FUNCTION integration_worker.revive_status(bigint[]) IS
+    'Takes the status of objects whose sync is tried again from failed to failing.';
+
+-- Brings a cancelled sync back; its attempts so far keep counting as history, not towards giving up.
+CREATE FUNCTION integration_worker.reopen(id bigint) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    original integration.outbox;
+BEGIN
+    SELECT o.* INTO original FROM integration.outbox o WHERE o.id = reopen.id;
+    PERFORM integration_worker.require_endpoint(original.endpoint);
+    DELETE FROM integration.closing c WHERE c.outbox_id = reopen.id AND c.state = 'cancelled';
+    IF NOT FOUND OR original.expires_at <= clock_timestamp() THEN
+        PERFORM integration_worker.refuse_action(
+            reopen.id, 'retried',
+            CASE WHEN FOUND THEN 'expired' ELSE integration_worker.state_of(reopen.id) END);
+    END IF;
+    INSERT INTO integration.queue (outbox_id, endpoint_id, due_at, attempts, priority, expires_at, ordering_key,
+                                   object_type, object_id, change_xid)
+    SELECT original.id, c.id, now(),
+           (SELECT coalesce(max(a.attempt_no), 0) FROM integration.attempt a WHERE a.outbox_id = original.id),
+           CASE original.priority WHEN 'high' THEN 1 WHEN 'low' THEN 3 ELSE 2 END,
+           original.expires_at, original.ordering_key,
+           CASE WHEN c."coalesce" THEN original.object_type END, CASE WHEN c."coalesce" THEN original.object_id END,
+           pg_current_xact_id()
+      FROM integration.endpoint_config c
+     WHERE c.name = original.endpoint;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.reopen(bigint) IS 'Puts a cancelled sync back into the queue.';
+
+CREATE FUNCTION integration.retry(id bigint, reason text DEFAULT NULL) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    waiting integration.queue;
+    state_before text;
+BEGIN
+    PERFORM integration_worker.require_sync(retry.id);
+    SELECT q.* INTO waiting FROM integration.queue q WHERE q.outbox_id = retry.id FOR UPDATE;
+    state_before := integration_worker.state_of(retry.id);
+    IF waiting.expires_at <= clock_timestamp() THEN
+        PERFORM integration_worker.refuse_action(retry.id, 'retried', 'expired');
+    ELSIF waiting.outbox_id IS NULL AND state_before <> 'cancelled' THEN
+        PERFORM integration_worker.refuse_action(retry.id, 'retried', state_before);
+    ELSIF waiting.outbox_id IS NULL THEN
+        PERFORM integration_worker.reopen(retry.id);
+    ELSIF waiting.state <> 'failed' AND waiting.claimed_at IS NOT NULL THEN
+        RAISE NOTICE 'sync % is being sent right now, to an endpoint that must not get it twice', retry.id;
+        RETURN waiting.state;
+    ELSE
+        PERFORM integration_worker.revive_status(ARRAY[retry.id]);
+        UPDATE integration.queue q
+           SET state = CASE q.state WHEN 'failed' THEN 'pending' ELSE q.state END,
+               due_at = CASE q.state WHEN 'failed' THEN now() ELSE least(q.due_at, now()) END,
+               charged = CASE q.state WHEN 'failed' THEN 0 ELSE q.charged END,
+               claimed_at = NULL,
+               change_xid = pg_current_xact_id()
+         WHERE q.outbox_id = retry.id;
+    END IF;
+    INSERT INTO integration.action (verb, outbox_id, reason, details)
+    VALUES ('retry', retry.id, nullif(btrim(retry.reason), ''), jsonb_build_object('state', state_before));
+    PERFORM integration_worker.wake_at_commit(false);
+    RETURN 'pending';
+END
+$$;
+COMMENT ON FUNCTION integration.retry(bigint, text) IS
+    'Has a sync sent now: one that failed or was cancelled from the start of its retry schedule, one that waits without its wait. Returns its state.';
+
+CREATE FUNCTION integration.retry_where(
+        endpoint text DEFAULT NULL, error_class text DEFAULT NULL, since timestamptz DEFAULT NULL,
+        until timestamptz DEFAULT NULL, customer text DEFAULT NULL, reason text DEFAULT NULL)
+    RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    ids bigint[];
+BEGIN
+    IF retry_where.endpoint IS NOT NULL THEN
+        PERFORM integration_worker.require_endpoint(retry_where.endpoint);
+    END IF;
+    PERFORM integration_worker.require_error_class(retry_where.error_class);
+    SELECT coalesce(array_agg(f.id), '{}') INTO ids
+      FROM (SELECT q.outbox_id AS id
+              FROM integration.queue q
+              JOIN integration.outbox o ON o.id = q.outbox_id
+              JOIN integration.endpoint e ON e.id = q.endpoint_id
+              LEFT JOIN integration.attempt a ON a.outbox_id = q.outbox_id AND a.attempt_no = q.attempts
+             WHERE q.state = 'failed'
+               AND (retry_where.endpoint IS NULL OR e.name = retry_where.endpoint)
+               AND (retry_where.error_class IS NULL OR q.error_class = retry_where.error_class)
+               AND (retry_where.since IS NULL OR coalesce(a.started_at, o.created_at) >= retry_where.since)
+               AND (retry_where.until IS NULL OR coalesce(a.started_at, o.created_at) < retry_where.until)
+               AND (retry_where.customer IS NULL OR coalesce(o.customer, e.customer) = retry_where.customer)
+               AND (q.expires_at > clock_timestamp()) IS NOT FALSE
+             ORDER BY q.outbox_id
+               FOR UPDATE OF q) f;
+    PERFORM integration_worker.revive_status(ids);
+    UPDATE integration.queue q
+       SET state = 'pending', due_at = now(), charged = 0, claimed_at = NULL, change_xid = pg_current_xact_id()
+     WHERE q.outbox_id = ANY (ids);
+    INSERT INTO integration.action (verb, outbox_id, endpoint, reason, details)
+    SELECT 'retry', i.id, retry_where.endpoint, nullif(btrim(retry_where.reason), ''),
+           jsonb_strip_nulls(jsonb_build_object('state', 'failed', 'together_with', cardinality(ids) - 1,
+                                                'error_class', retry_where.error_class, 'since', retry_where.since,
+                                                'until', retry_where.until, 'customer', retry_where.customer))
+      FROM unnest(ids) AS i (id);
+    PERFORM integration_worker.wake_at_commit(false);
+    RETURN cardinality(ids);
+END
+$$;
+COMMENT ON FUNCTION integration.retry_where(text, text, timestamptz, timestamptz, text, text) IS
+    'Has all failed syncs sent again that fit: of an endpoint, with an error class, whose last attempt was since and before until, of a customer; NULL: any. Returns how many.';
+
+CREATE FUNCTION integration_worker.require_error_class(name text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF name IS NULL OR EXISTS (SELECT FROM integration.error_class c WHERE c.name = require_error_class.name) THEN
+        RETURN;
+    END IF;
+    RAISE EXCEPTION USING
+        ERRCODE = 'undefined_object',
+        MESSAGE = format('error class "%s" does not exist', require_error_class.name),
+        HINT = 'Classes are in SELECT name, title FROM integration.error_class.';
+END
+$$;
+COMMENT ON FUNCTION integration_worker.require_error_class(text) IS
+    'Raises an error unless the error class exists; NULL passes.';
+
+-- The next one under an ordering key was passed over while its head waited, so it has to turn up in the feed.
+CREATE FUNCTION integration_worker.hand_over(endpoint_id integer, ordering_key text) RETURNS void
+    LANGUAGE sql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    UPDATE integration.queue q
+       SET change_xid = pg_current_xact_id()
+     WHERE q.outbox_id = (SELECT n.outbox_id
+                            FROM integration.queue n
+                           WHERE n.endpoint_id = hand_over.endpoint_id
+                             AND n.ordering_key = hand_over.ordering_key
+                           ORDER BY coalesce(n.place, n.outbox_id)
+                           LIMIT 1)
+$$;
+COMMENT ON FUNCTION integration_worker.hand_over(integer, text) IS
+    'Has the worker look at the first sync of an ordering key.';
+
+CREATE FUNCTION integration_worker.warn_if_in_flight(id bigint) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF EXISTS (SELECT FROM integration_worker.live_syncs() l WHERE l.outbox_id = id) THEN
+        RAISE NOTICE USING
+            MESSAGE = format('sync %s is being sent right now and may still arrive', id),
+            HINT = 'If it arrives, its state will be delivered.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.warn_if_in_flight(bigint) IS
+    'Says so where a sync that is being closed has already left.';
+
+CREATE FUNCTION integration.cancel(id bigint, reason text DEFAULT NULL) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    removed integration.queue;
+    why text := nullif(btrim(cancel.reason), '');
+BEGIN
+    PERFORM integration_worker.require_sync(cancel.id);
+    DELETE FROM integration.queue q WHERE q.outbox_id = cancel.id RETURNING q.* INTO removed;
+    IF NOT FOUND THEN
+        PERFORM integration_worker.refuse_action(cancel.id, 'cancelled', integration_worker.state_of(cancel.id));
+    END IF;
+    INSERT INTO integration.action (verb, outbox_id, reason, details)
+    VALUES ('cancel', cancel.id, why, jsonb_build_object('state', removed.state));
+    INSERT INTO integration.closing (outbox_id, state, closed_at, reason)
+    VALUES (cancel.id, 'cancelled', clock_timestamp(), why);
+    PERFORM integration_worker.hand_over(removed.endpoint_id, removed.ordering_key);
+    PERFORM integration_worker.warn_if_in_flight(cancel.id);
+    PERFORM integration_worker.wake_at_commit(false);
+    RETURN 'cancelled';
+END
+$$;
+COMMENT ON FUNCTION integration.cancel(bigint, text) IS
+    'Gives a sync up: it is not sent any more, and the next one under its ordering key may go. Returns its state.';
+
+-- Same object, same cause, same place under the ordering key; what has run out is left out, and a
+-- dedup_key would make the copy a duplicate of its original.
+CREATE FUNCTION integration_worker.copy_sync(original integration.outbox, payload jsonb) RETURNS bigint
+    LANGUAGE sql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    INSERT INTO integration.outbox (endpoint, object_type, object_id, operation, payload, headers, customer,
+                                    ordering_key, priority, impact, send_after, expires_at,
+                                    traceparent, triggered_by, trigger_ref, replay_of)
+    VALUES (original.endpoint, original.object_type, original.object_id, original.operation,
+            coalesce(payload, original.payload), original.headers, original.customer,
+            original.ordering_key, original.priority, original.impact,
+            CASE WHEN original.send_after > now() THEN original.send_after END,
+            CASE WHEN original.expires_at > clock_timestamp() THEN original.expires_at END,
+            original.traceparent, original.triggered_by, original.trigger_ref, original.id)
+    RETURNING id
+$$;
+COMMENT ON FUNCTION integration_worker.copy_sync(integration.outbox, jsonb) IS
+    'Enqueues a copy of a sync, with another payload if one is given; returns its id.';
+
+CREATE FUNCTION integration.amend(id bigint, payload jsonb, reason text DEFAULT NULL) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    original integration.outbox;
+    removed integration.queue;
+    ended integration.closing;
+    copy bigint;
+    why text := nullif(btrim(amend.reason), '');
+BEGIN
+    PERFORM integration_worker.require_sync(amend.id);
+    SELECT o.* INTO original FROM integration.outbox o WHERE o.id = amend.id;
+    DELETE FROM integration.queue q WHERE q.outbox_id = amend.id RETURNING q.* INTO removed;
+    SELECT c.* INTO ended FROM integration.closing c WHERE c.outbox_id = amend.id FOR UPDATE;
+    IF removed.outbox_id IS NULL AND (ended.outbox_id IS NULL OR ended.superseded_by IS NOT NULL) THEN
+        PERFORM integration_worker.refuse_action(amend.id, 'amended', integration_worker.state_of(amend.id));
+    END IF;
+    copy := integration_worker.copy_sync(original, amend.payload);
+    UPDATE integration.queue q
+       SET place = coalesce(removed.place, amend.id)
+     WHERE q.outbox_id = copy
+       AND q.ordering_key IS NOT NULL;
+    INSERT INTO integration.action (verb, outbox_id, reason, details)
+    VALUES ('amend', amend.id, why,
+            jsonb_build_object('state', coalesce(removed.state, ended.state), 'copy', copy));
+    INSERT INTO integration.closing (outbox_id, state, closed_at, reason, superseded_by)
+    VALUES (amend.id, 'superseded', clock_timestamp(), coalesce(why, 'amended'), copy)
+        ON CONFLICT (outbox_id) DO UPDATE SET superseded_by = excluded.superseded_by;
+    PERFORM integration_worker.warn_if_in_flight(amend.id);
+    PERFORM integration_worker.wake_at_commit(false);
+    RETURN copy;
+END
+$$;
+COMMENT ON FUNCTION integration.amend(bigint, jsonb, text) IS
+    'Enqueues a copy with a corrected payload (NULL: the same) in the place of a sync, which is closed as superseded. Returns the copy''s id.';
+
+CREATE FUNCTION integration.replay(id bigint, reason text DEFAULT NULL) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    original integration.outbox;
+    state text := integration_worker.state_of(replay.id);
+    copy bigint;
+BEGIN
+    IF state IS DISTINCT FROM 'delivered' THEN
+        PERFORM integration_worker.refuse_action(replay.id, 'replayed', state);
+    END IF;
+    SELECT o.* INTO original FROM integration.outbox o WHERE o.id = replay.id;
+    copy := integration_worker.copy_sync(original, NULL);
+    INSERT INTO integration.action (verb, outbox_id, reason, details)
+    VALUES ('replay', replay.id, nullif(btrim(replay.reason), ''), jsonb_build_object('copy', copy));
+    RETURN copy;
+END
+$$;
+COMMENT ON FUNCTION integration.replay(bigint, text) IS
+    'Sends a delivered sync once more, as a copy with an id of its own (a receiver drops what it has seen). Returns the copy''s id.';
+
+CREATE FUNCTION integration.replay(
+        endpoint text, since timestamptz, until timestamptz DEFAULT NULL, reason text DEFAULT NULL)
+    RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    copies bigint;
+BEGIN
+    PERFORM integration_worker.require_endpoint(replay.endpoint);
+    IF replay.since IS NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'null_value_not_allowed',
+            MESSAGE = 'replay needs to know since when',
+            HINT = 'Write SELECT integration.replay(''shop'', now() - interval ''1 hour''); ''-infinity'' means all.';
+    END IF;
+    WITH delivered AS (
+        SELECT DISTINCT a.outbox_id
+          FROM integration.attempt a
+          JOIN integration.endpoint e ON e.id = a.endpoint_id
+         WHERE e.name = replay.endpoint
+           AND a.started_at >= replay.since
+           AND a.started_at < coalesce(replay.until, 'infinity')
+           AND a.outcome = 'delivered'
+    ), copy AS (
+        INSERT INTO integration.outbox (endpoint, object_type, object_id, operation, payload, headers, customer,
+                                        ordering_key, priority, impact, traceparent, triggered_by, trigger_ref,
+                                        replay_of)
+        SELECT o.endpoint, o.object_type, o.object_id, o.operation, o.payload, o.headers, o.customer,
+               o.ordering_key, o.priority, o.impact, o.traceparent, o.triggered_by, o.trigger_ref, o.id
+          FROM delivered d
+          JOIN integration.outbox o ON o.id = d.outbox_id
+         WHERE o.operation <> 'ping'
+         ORDER BY o.id
+        RETURNING id, replay_of
+    ), recorded AS (
+        INSERT INTO integration.action (verb, outbox_id, endpoint, reason, details)
+        SELECT 'replay', c.replay_of, replay.endpoint, nullif(btrim(replay.reason), ''),
+               jsonb_build_object('copy', c.id)
+          FROM copy c
+    )
+    SELECT count(*) INTO copies FROM copy c;
+    RETURN copies;
+END
+$$;
+COMMENT ON FUNCTION integration.replay(text, timestamptz, timestamptz, text) IS
+    'Sends again, in their old order, what an endpoint was delivered since one time and before another (NULL: until now), as copies with ids of their own. Returns how many.';
+
+-- A ping asks about now, so one that could not leave soon is not sent later.
+CREATE FUNCTION integration.ping(endpoint text) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    sync bigint;
+BEGIN
+    PERFORM integration_worker.require_endpoint(ping.endpoint);
+    INSERT INTO integration.outbox (endpoint, operation, payload, priority, expires_at)
+    VALUES (ping.endpoint, 'ping', '{}', 'high', clock_timestamp() + interval '5 min')
+    RETURNING id INTO sync;
+    UPDATE integration.queue q SET priority = 0 WHERE q.outbox_id = sync;
+    INSERT INTO integration.action (verb, outbox_id, endpoint) VALUES ('ping', sync, ping.endpoint);
+    RETURN sync;
+END
+$$;
+COMMENT ON FUNCTION integration.ping(text) IS
+    'Asks an endpoint whether it answers, with a HEAD request before everything else that waits. Returns the id of the sync that tells.';

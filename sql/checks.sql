@@ -1,0 +1,365 @@
+-- What may stand in the registry: each refusal says what to write instead.
+
+-- Raises the refusal of a row; the caller found out what is wrong.
+CREATE FUNCTION integration_worker.refuse_row(
+        relation regclass, col text, message text, detail text, hint text)
+    RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RAISE EXCEPTION USING
+        ERRCODE = 'check_violation',
+        SCHEMA = 'integration',
+        TABLE = (SELECT c.relname FROM pg_catalog.pg_class c WHERE c.oid = relation),
+        COLUMN = col,
+        MESSAGE = message,
+        DETAIL = coalesce(detail, ''),
+        HINT = hint;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.refuse_row(regclass, text, text, text, text) IS
+    'Raises the error for a row of the registry that can''t work.';
+
+-- Months and years have no fixed length, so they are no measure for a wait.
+CREATE FUNCTION integration_worker.is_exact(length interval) RETURNS boolean
+    LANGUAGE sql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(extract(year FROM length) = 0 AND extract(month FROM length) = 0, false)
+$$;
+COMMENT ON FUNCTION integration_worker.is_exact(interval) IS
+    'Is the interval finite, without months and years?';
+
+CREATE FUNCTION integration_worker.name_problem(name text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN coalesce(name, '') = '' THEN 'It is empty.'
+                WHEN length(name) > 100 THEN format('It has %s characters.', length(name))
+                WHEN name ~ '[[:cntrl:]]' THEN 'It contains a line break or another control character.'
+                WHEN name ~ '^\s|\s$' THEN 'It begins or ends with a blank.' END
+$$;
+COMMENT ON FUNCTION integration_worker.name_problem(text) IS
+    'What is wrong with a name in the registry, as a sentence; NULL: nothing.';
+
+-- A path that is no predicate has no truth to check a payload by; evaluating it tells.
+-- A variable is printed as $"name", and a quoted string follows a $ nowhere else.
+CREATE FUNCTION integration_worker.path_problem(path jsonpath, is_predicate boolean) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF regexp_replace(path::text, '"(\\.|[^"\\])*"', '""', 'g') LIKE '%$""%' THEN
+        RETURN format('%s uses a variable, which nobody fills in.', path);
+    END IF;
+    IF is_predicate THEN
+        PERFORM jsonb_path_match('{}', path, '{}', false);
+    END IF;
+    RETURN NULL;
+EXCEPTION
+    WHEN singleton_sql_json_item_required THEN
+        RETURN format('%s is a value, not something that is true or false.', path);
+    WHEN data_exception THEN
+        RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.path_problem(jsonpath, boolean) IS
+    'What is wrong with a jsonpath of the registry, as a sentence; NULL: nothing.';
+
+CREATE FUNCTION integration_worker.check_name() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    problem text := integration_worker.name_problem(NEW.name);
+BEGIN
+    IF problem IS NOT NULL THEN
+        PERFORM integration_worker.refuse_row(
+            TG_RELID, 'name', format('name "%s" can''t be used', left(NEW.name, 100)), problem,
+            'Write a name of 1 to 100 characters without blanks at its ends, such as ''shop-orders''.');
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.check_name() IS 'Row trigger: refuses a name that can''t be used.';
+
+-- One table of rules for connectors and endpoints, which share the calling settings.
+CREATE FUNCTION integration_worker.check_calling_settings() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    broken record;
+BEGIN
+    SELECT r.* INTO broken
+      FROM (VALUES
+        ('method', NEW.method NOT IN ('GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS'),
+         NEW.method, 'Write GET, POST, PUT, PATCH, DELETE, HEAD or OPTIONS, in upper case.'),
+        ('format', NEW.format NOT IN ('json', 'cloudevents', 'cloudevents-structured'),
+         NEW.format, 'Write json, cloudevents or cloudevents-structured.'),
+        ('connect_timeout', NEW.connect_timeout NOT BETWEEN '1 ms' AND '10 min',
+         NEW.connect_timeout::text, 'Write 1 ms to 10 min, such as ''5 s''.'),
+        ('timeout', NEW.timeout NOT BETWEEN '1 ms' AND '10 min',
+         NEW.timeout::text, 'Write 1 ms to 10 min, such as ''15 s''.'),
+        ('connect_timeout', NEW.connect_timeout > NEW.timeout,
+         format('%s, with a timeout of %s', NEW.connect_timeout, NEW.timeout),
+         'Connecting is a part of the attempt: write a connect_timeout no longer than timeout.'),
+        ('max_concurrency', NEW.max_concurrency NOT BETWEEN 1 AND 1000,
+         NEW.max_concurrency::text, 'Write 1 to 1000; to send nothing for a while call integration.pause().'),
+        ('rate_limit', NOT (NEW.rate_limit > 0 AND NEW.rate_limit <= 1000000),
+         NEW.rate_limit::text, 'Write requests a second, such as 10 or 0.5; NULL for no limit.'),
+        ('rate_burst', NEW.rate_burst NOT BETWEEN 1 AND 1000000,
+         NEW.rate_burst::text, 'Write 1 or more; NULL for one second''s worth of rate_limit.'),
+        ('max_payload_bytes', NEW.max_payload_bytes NOT BETWEEN 1 AND 104857600,
+         NEW.max_payload_bytes::text, 'Write 1 to 104857600 (100 MiB).'),
+        ('dedup_window', NEW.dedup_window <= '0',
+         NEW.dedup_window::text, 'Write a time above zero, such as ''24 h''.')
+      ) AS r (col, is_broken, given, hint)
+     WHERE r.is_broken
+     LIMIT 1;
+    IF FOUND THEN
+        PERFORM integration_worker.refuse_row(
+            TG_RELID, broken.col, format('%s of %s "%s" can''t be used', broken.col, TG_TABLE_NAME, NEW.name),
+            format('It is %s.', broken.given), broken.hint);
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.check_calling_settings() IS
+    'Row trigger: refuses limits and times that can''t work.';
+
+CREATE FUNCTION integration_worker.check_request_settings() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    broken record;
+BEGIN
+    SELECT r.* INTO broken
+      FROM (VALUES
+        ('headers', integration_worker.header_problem(NEW.headers),
+         'Write a JSON object of names and values, such as {"X-Request-Source": "shop"}.'),
+        ('payload_check', integration_worker.path_problem(NEW.payload_check, true),
+         'Write a jsonpath predicate, such as $.id > 0 or exists($.lines[*]).'),
+        ('remote_id_path', integration_worker.path_problem(NEW.remote_id_path, false),
+         'Write a jsonpath into the answer, such as $.id.'),
+        ('credential', (SELECT format('Credential "%s" is for signing.', c.name) FROM integration.credential c
+                         WHERE c.name = NEW.credential AND c.kind = 'signing'),
+         'Name it in the column signing, and here one that authenticates.'),
+        ('signing', (SELECT format('Credential "%s" is of kind %s.', c.name, c.kind) FROM integration.credential c
+                      WHERE c.name = NEW.signing AND c.kind <> 'signing'),
+         'Name a credential of kind signing.')
+      ) AS r (col, problem, hint)
+     WHERE r.problem IS NOT NULL
+     LIMIT 1;
+    IF FOUND THEN
+        PERFORM integration_worker.refuse_row(
+            TG_RELID, broken.col, format('%s of %s "%s" can''t be used', broken.col, TG_TABLE_NAME, NEW.name),
+            broken.problem, broken.hint);
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.check_request_settings() IS
+    'Row trigger: refuses headers, paths and credentials that can''t work.';
+
+CREATE FUNCTION integration_worker.check_connector() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NEW.severity NOT BETWEEN 1 AND 4 THEN
+        PERFORM integration_worker.refuse_row(
+            TG_RELID, 'severity', format('severity of connector "%s" can''t be used', NEW.name),
+            format('It is %s.', NEW.severity), 'Write 1 (worst), 2, 3 or 4.');
+    END IF;
+    IF NEW.sla <= '0' THEN
+        PERFORM integration_worker.refuse_row(
+            TG_RELID, 'sla', format('sla of connector "%s" can''t be used', NEW.name),
+            format('It is %s.', NEW.sla), 'Write a time above zero, such as ''15 min''; NULL for no promise.');
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.check_connector() IS
+    'Row trigger: refuses a severity or an SLA that means nothing.';
+
+CREATE FUNCTION integration_worker.check_endpoint_url() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    problem text;
+BEGIN
+    IF TG_OP = 'UPDATE' AND NEW.url = OLD.url AND NEW.allow_http = OLD.allow_http THEN
+        RETURN NEW;
+    END IF;
+    problem := CASE WHEN coalesce(btrim(NEW.url), '') = '' THEN 'It is empty.'
+                    ELSE integration_worker.url_problem(NEW.url, NEW.allow_http) END;
+    IF problem IS NOT NULL THEN
+        PERFORM integration_worker.refuse_row(
+            TG_RELID, 'url', format('url of endpoint "%s" can''t be called', NEW.name), problem,
+            'Write an address such as ''https://api.example.com/orders/{object_id}''.');
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.check_endpoint_url() IS
+    'Row trigger: refuses an address that can''t be called.';
+
+-- Runs as the caller, not as the owner: only so does current_user say who asks.
+CREATE FUNCTION integration_worker.check_allow_http() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT NEW.allow_http OR (TG_OP = 'UPDATE' AND OLD.allow_http AND NEW.url = OLD.url) THEN
+        RETURN NEW;
+    END IF;
+    IF (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = current_user) THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION USING
+        ERRCODE = 'insufficient_privilege',
+        MESSAGE = format('only a superuser may set allow_http (endpoint "%s")', NEW.name),
+        DETAIL = 'Plain http lets everybody on the way read and change what is sent.',
+        HINT = 'Use an https address, have a superuser set allow_http for this address, '
+               'or add the receiver''s network to integration.allowed_networks.';
+END
+$$;
+COMMENT ON FUNCTION integration_worker.check_allow_http() IS
+    'Row trigger: plain http to the world is a superuser''s decision, for one address at a time.';
+
+CREATE FUNCTION integration_worker.schedule_problem(schedule interval[], deadline interval) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE
+        WHEN array_ndims(schedule) > 1 THEN 'The schedule is an array of arrays.'
+        WHEN cardinality(schedule) > 100 THEN format('The schedule has %s waits; 100 are allowed.', cardinality(schedule))
+        WHEN broken.wait_no IS NOT NULL THEN format('Wait %s is %s.', broken.wait_no, broken.what)
+        WHEN NOT integration_worker.is_exact(deadline) THEN format('The deadline is %s.', deadline)
+        WHEN deadline <= '0' THEN format('The deadline is %s, which is no time.', deadline)
+        WHEN deadline < schedule[array_lower(schedule, 1)] THEN
+            format('The deadline of %s is over before the first wait of %s.',
+                   deadline, schedule[array_lower(schedule, 1)])
+        END
+      FROM (SELECT 1) AS one_row
+      LEFT JOIN LATERAL (
+           SELECT w.wait_no,
+                  CASE WHEN w.wait IS NULL THEN 'NULL'
+                       WHEN NOT integration_worker.is_exact(w.wait) THEN w.wait || ', which has no fixed length'
+                       WHEN w.wait <= '0' THEN w.wait || ', which is no wait'
+                       ELSE w.wait || ', longer than 30 days' END AS what
+             FROM unnest(schedule) WITH ORDINALITY AS w (wait, wait_no)
+            WHERE (w.wait > '0' AND w.wait <= '30 days' AND integration_worker.is_exact(w.wait)) IS NOT TRUE
+            ORDER BY w.wait_no
+            LIMIT 1) broken ON true
+$$;
+COMMENT ON FUNCTION integration_worker.schedule_problem(interval[], interval) IS
+    'Why a retry schedule is impossible, as a sentence; NULL: it is not.';
+
+CREATE FUNCTION integration_worker.check_retry_policy() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    problem text := integration_worker.schedule_problem(NEW.schedule, NEW.deadline);
+BEGIN
+    IF NEW.schedule IS NULL OR problem IS NOT NULL THEN
+        PERFORM integration_worker.refuse_row(
+            TG_RELID, 'schedule', format('the schedule of retry policy "%s" is impossible', NEW.name),
+            coalesce(problem, 'It is NULL.'),
+            'Write the waits before attempt 2, 3, …, such as ARRAY[''5 s'', ''1 min'', ''10 min'', ''1 h'']::interval[], '
+            'each above zero and at most 30 days, with a deadline of NULL or longer than the first; '
+            '''{}'' means one attempt.');
+    END IF;
+    IF (NEW.jitter BETWEEN 0 AND 1) IS NOT TRUE THEN
+        PERFORM integration_worker.refuse_row(
+            TG_RELID, 'jitter', format('jitter of retry policy "%s" can''t be used', NEW.name),
+            format('It is %s.', coalesce(NEW.jitter::text, 'NULL')),
+            'Write a fraction of the wait, 0 to 1, such as 0.2.');
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.check_retry_policy() IS
+    'Row trigger: refuses a schedule that can''t be kept.';
+
+-- As with the taxonomy: what the user made or changed is carried by a dump, and takes the place of the
+-- shipped row when the dump is restored.
+CREATE FUNCTION integration_worker.own_retry_policy() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' AND NEW IS NOT DISTINCT FROM OLD THEN
+        RETURN NEW;
+    END IF;
+    NEW.shipped := false;
+    IF TG_OP = 'INSERT' THEN
+        DELETE FROM integration.retry_policy p WHERE p.name = NEW.name AND p.shipped;
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.own_retry_policy() IS
+    'Row trigger: marks policies that the user made or changed; an inserted one takes the place of the shipped one.';
+
+-- endpoint_config names it where nobody names another, without a foreign key.
+CREATE FUNCTION integration_worker.keep_standard_policy() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' AND NEW.name = OLD.name THEN
+        RETURN NEW;
+    END IF;
+    -- Inside own_retry_policy(), which puts another in its place.
+    IF pg_trigger_depth() > 1 THEN
+        RETURN OLD;
+    END IF;
+    RAISE EXCEPTION USING
+        ERRCODE = 'object_not_in_prerequisite_state',
+        MESSAGE = 'retry policy "standard" can''t be removed or renamed',
+        DETAIL = 'Every endpoint without a retry_policy uses it.',
+        HINT = 'Change its schedule, or add a policy of your own and name it in endpoint.retry_policy.';
+END
+$$;
+COMMENT ON FUNCTION integration_worker.keep_standard_policy() IS
+    'Row trigger: the default policy stays.';
+
+CREATE TRIGGER check_name BEFORE INSERT OR UPDATE ON integration.connector
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.check_name();
+CREATE TRIGGER check_settings BEFORE INSERT OR UPDATE ON integration.connector
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.check_calling_settings();
+CREATE TRIGGER check_request BEFORE INSERT OR UPDATE ON integration.connector
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.check_request_settings();
+CREATE TRIGGER check_worth BEFORE INSERT OR UPDATE ON integration.connector
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.check_connector();
+
+CREATE TRIGGER check_name BEFORE INSERT OR UPDATE ON integration.endpoint
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.check_name();
+CREATE TRIGGER check_settings BEFORE INSERT OR UPDATE ON integration.endpoint
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.check_calling_settings();
+CREATE TRIGGER check_request BEFORE INSERT OR UPDATE ON integration.endpoint
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.check_request_settings();
+CREATE TRIGGER check_allow_http BEFORE INSERT OR UPDATE ON integration.endpoint
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.check_allow_http();
+CREATE TRIGGER check_url BEFORE INSERT OR UPDATE ON integration.endpoint
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.check_endpoint_url();
+
+CREATE TRIGGER check_name BEFORE INSERT OR UPDATE ON integration.credential
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.check_name();
+
+CREATE TRIGGER check_name BEFORE INSERT OR UPDATE ON integration.retry_policy
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.check_name();
+CREATE TRIGGER check_schedule BEFORE INSERT OR UPDATE ON integration.retry_policy
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.check_retry_policy();
+-- Last by name: only a row that passed the checks replaces another.
+CREATE TRIGGER own_policy BEFORE INSERT OR UPDATE ON integration.retry_policy
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.own_retry_policy();
+CREATE TRIGGER keep_standard BEFORE UPDATE OR DELETE ON integration.retry_policy
+    FOR EACH ROW WHEN (OLD.name = 'standard')
+    EXECUTE FUNCTION integration_worker.keep_standard_policy();

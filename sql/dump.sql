@@ -1,0 +1,32 @@
+-- What a dump of the database carries: the only part that says so.
+
+-- Shipped rows come with CREATE EXTENSION; what the user made or changed takes their place when it is restored.
+SELECT pg_extension_config_dump('integration.error_class', 'WHERE NOT shipped');
+SELECT pg_extension_config_dump('integration.error_reason', 'WHERE NOT shipped');
+SELECT pg_extension_config_dump('integration.retry_policy', 'WHERE NOT shipped');
+
+SELECT pg_extension_config_dump('integration.error_rule', '');
+SELECT pg_extension_config_dump('integration.error_rule_id_seq', '');
+SELECT pg_extension_config_dump('integration.credential', '');
+SELECT pg_extension_config_dump('integration.secret', '');
+SELECT pg_extension_config_dump('integration.connector', '');
+SELECT pg_extension_config_dump('integration.endpoint', '');
+SELECT pg_extension_config_dump('integration.endpoint_id_seq', '');
+
+-- Of the partitioned tables the defaults; the ranges are no members of the extension, so they are dumped as any table.
+SELECT pg_extension_config_dump('integration.outbox_default', '');
+SELECT pg_extension_config_dump('integration.outbox_id_seq', '');
+SELECT pg_extension_config_dump('integration.attempt_default', '');
+SELECT pg_extension_config_dump('integration.queue', '');
+SELECT pg_extension_config_dump('integration.closing', '');
+SELECT pg_extension_config_dump('integration.sync_status', '');
+SELECT pg_extension_config_dump('integration.endpoint_health', '');
+SELECT pg_extension_config_dump('integration.incident', '');
+SELECT pg_extension_config_dump('integration.incident_id_seq', '');
+SELECT pg_extension_config_dump('integration.pause', '');
+SELECT pg_extension_config_dump('integration.action', '');
+SELECT pg_extension_config_dump('integration.action_id_seq', '');
+
+-- The name is half of every Idempotency-Key, so what was sent before the dump is known by it after the restore:
+-- the restored name takes the place of the one that CREATE EXTENSION just made (one_installation()).
+SELECT pg_extension_config_dump('integration_worker.installation', '');

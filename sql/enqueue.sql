@@ -1,0 +1,83 @@
+-- The door: what an insert into the outbox must fulfil, how it becomes a queue row.
+
+-- Why the queue did not take a row, in the parts of an error; the trigger raises it, so that the
+-- application sees its own statement and none of this.  The fast path never comes here.
+CREATE FUNCTION integration_worker.refusal(
+        id bigint, endpoint text, payload jsonb, headers jsonb, priority text, send_after timestamptz, expires_at timestamptz,
+        OUT code text, OUT message text, OUT detail text, OUT hint text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    target integration.endpoint_config;
+BEGIN
+    SELECT c.* INTO target FROM integration.endpoint_config c WHERE c.name = refusal.endpoint;
+    IF target.id IS NULL THEN
+        code := '23503';
+        message := format('endpoint "%s" does not exist', refusal.endpoint);
+        SELECT 'Endpoints are: ' || string_agg(format('"%s"', e.name), ', ' ORDER BY e.name) || '.' INTO detail
+          FROM (SELECT x.name FROM integration.endpoint x ORDER BY x.name LIMIT 10) e;
+        detail := coalesce(detail, 'There is no endpoint yet.');
+        hint := 'Insert a row into integration.endpoint first, or correct the name.';
+    ELSIF refusal.id > coalesce(pg_sequence_last_value(pg_get_serial_sequence('integration.outbox', 'id')::regclass), 0) THEN
+        code := '428C9';
+        message := format('the id of a sync is given by the outbox, not by the insert (id %s)', refusal.id);
+        hint := 'Leave the column id out and read it with RETURNING id. A dump is restored without --load-via-partition-root.';
+    ELSIF refusal.priority NOT IN ('high', 'normal', 'low') THEN
+        code := '23514';
+        message := format('priority "%s" is not known', refusal.priority);
+        hint := 'Write high, normal or low.';
+    ELSIF octet_length(refusal.payload::text) > target.max_payload_bytes THEN
+        code := '54000';
+        message := format('payload of %s bytes is larger than endpoint "%s" allows', octet_length(refusal.payload::text), target.name);
+        detail := format('max_payload_bytes is %s.', target.max_payload_bytes);
+        hint := 'Send less, or raise max_payload_bytes of the endpoint or its connector.';
+    ELSIF integration_worker.header_problem(refusal.headers) IS NOT NULL THEN
+        code := '22023';
+        message := format('headers of a sync to endpoint "%s" can''t be sent', target.name);
+        detail := integration_worker.header_problem(refusal.headers);
+        hint := 'Write a JSON object of names and values, such as {"X-Request-Source": "shop"}.';
+    ELSIF target.payload_check IS NOT NULL AND (refusal.payload @@ target.payload_check) IS NOT TRUE THEN
+        code := '23514';
+        message := format('payload is refused by the payload_check of endpoint "%s"', target.name);
+        detail := format('The check is %s.', target.payload_check);
+        hint := 'Correct the payload, or the payload_check of the endpoint or its connector.';
+    ELSE
+        code := '23514';
+        message := format('a sync to endpoint "%s" could never be sent', target.name);
+        detail := format('send_after is %s, expires_at is %s, it is now %s.',
+                         coalesce(refusal.send_after::text, 'not given'), coalesce(refusal.expires_at::text, 'not given'), now());
+        hint := 'Write an expires_at that is later than both now and send_after, and a finite send_after.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.refusal(bigint, text, jsonb, jsonb, text, timestamptz, timestamptz) IS
+    'The parts of the error for an outbox row that the queue did not take: SQLSTATE, message, detail, hint.';
+
+-- In C: the rows of the statement become queue rows in one insert, and the commit wakes the worker.
+CREATE FUNCTION integration_worker.enqueue() RETURNS trigger
+    LANGUAGE c SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'integration_enqueue';
+COMMENT ON FUNCTION integration_worker.enqueue() IS
+    'Writes the queue rows of the inserted outbox rows, or refuses them with a hint.';
+
+CREATE TRIGGER enqueue AFTER INSERT ON integration.outbox
+    REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION integration_worker.enqueue();
+
+-- A subscriber of logical replication must not send what its publisher sends.
+CREATE FUNCTION integration_worker.drop_replicated() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.drop_replicated() IS
+    'Row trigger that drops queue rows arriving by logical replication.';
+
+CREATE TRIGGER drop_replicated BEFORE INSERT ON integration.queue
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.drop_replicated();
+ALTER TABLE integration.queue ENABLE REPLICA TRIGGER drop_replicated;

@@ -1,0 +1,184 @@
+-- What may not be changed or removed; what a change of the registry sets off.
+
+CREATE FUNCTION integration_worker.keep_endpoint() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    unfinished bigint := (SELECT count(*) FROM integration.queue q WHERE q.endpoint_id = OLD.id);
+BEGIN
+    IF unfinished > 0 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'dependent_objects_still_exist',
+            MESSAGE = format('endpoint "%s" can''t be deleted: it has %s unfinished sync(s)', OLD.name, unfinished),
+            HINT = format('Wait until they are delivered, or cancel them: '
+                          'UPDATE integration.sync SET state = ''cancelled'' '
+                          'WHERE endpoint = %L AND state IN (''pending'', ''retrying'', ''failed'').', OLD.name);
+    END IF;
+    RETURN OLD;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.keep_endpoint() IS
+    'Row trigger: an endpoint with unfinished syncs stays.';
+
+-- The immutable outbox rows say the name, so a new name would leave them without their endpoint.
+CREATE FUNCTION integration_worker.keep_endpoint_name() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NEW.id <> OLD.id THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'generated_always',
+            MESSAGE = format('the id of endpoint "%s" can''t be changed', OLD.name),
+            DETAIL = 'Queue and attempts refer to it.',
+            HINT = 'Change other columns only.';
+    END IF;
+    IF EXISTS (SELECT FROM integration.queue q WHERE q.endpoint_id = OLD.id)
+       OR EXISTS (SELECT FROM integration.attempt a WHERE a.endpoint_id = OLD.id)
+       OR EXISTS (SELECT FROM integration.outbox o WHERE o.endpoint = OLD.name) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'dependent_objects_still_exist',
+            MESSAGE = format('endpoint "%s" can''t be renamed: there are syncs to it', OLD.name),
+            DETAIL = 'What was asked is kept as it was asked, with the endpoint''s name.',
+            HINT = format('Insert an endpoint "%s" beside it, and delete "%s" when its syncs are finished.',
+                          NEW.name, OLD.name);
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.keep_endpoint_name() IS
+    'Row trigger: an endpoint that syncs refer to keeps its name and id.';
+
+CREATE TRIGGER keep_endpoint BEFORE DELETE ON integration.endpoint
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.keep_endpoint();
+CREATE TRIGGER keep_name BEFORE UPDATE ON integration.endpoint
+    FOR EACH ROW WHEN (NEW.name <> OLD.name OR NEW.id <> OLD.id)
+    EXECUTE FUNCTION integration_worker.keep_endpoint_name();
+
+-- An endpoint of the same name later has another id, so what was known about this one is of no use.
+CREATE FUNCTION integration_worker.forget_endpoint() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    DELETE FROM integration.endpoint_health h WHERE h.endpoint_id = OLD.id;
+    DELETE FROM integration.sync_status s WHERE s.endpoint_id = OLD.id;
+    DELETE FROM integration.pause p WHERE p.scope = 'endpoint' AND p.name = OLD.name;
+    UPDATE integration.incident i
+       SET state = 'resolved', resolved_at = now()
+     WHERE i.endpoint = OLD.name AND i.resolved_at IS NULL;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.forget_endpoint() IS
+    'Row trigger: removes what a deleted endpoint leaves behind but its history.';
+
+CREATE TRIGGER forget_endpoint AFTER DELETE ON integration.endpoint
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.forget_endpoint();
+
+CREATE FUNCTION integration_worker.keep_outbox() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = format('sync %s can''t be changed: the outbox keeps what was asked', OLD.id),
+            HINT = format('To send other data in its place: SELECT integration.amend(%s, ''{…}'', ''why''); '
+                          'to send the same again: SELECT integration.retry(%s, ''why'').', OLD.id, OLD.id);
+    END IF;
+    IF EXISTS (SELECT FROM integration.queue q WHERE q.outbox_id = OLD.id) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = format('sync %s can''t be deleted: it is not finished', OLD.id),
+            HINT = format('Cancel it: SELECT integration.cancel(%s, ''why''); retention removes it later.', OLD.id);
+    END IF;
+    RETURN OLD;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.keep_outbox() IS
+    'Row trigger: the outbox is immutable but for retention.';
+
+CREATE TRIGGER keep_outbox BEFORE UPDATE OR DELETE ON integration.outbox
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.keep_outbox();
+
+CREATE FUNCTION integration_worker.keep_attempt() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RAISE EXCEPTION USING
+        ERRCODE = 'object_not_in_prerequisite_state',
+        MESSAGE = format('attempt %s of sync %s can''t be changed: attempts say what happened',
+                         OLD.attempt_no, OLD.outbox_id),
+        HINT = format('To have the sync tried again: SELECT integration.retry(%s, ''why'').', OLD.outbox_id);
+END
+$$;
+COMMENT ON FUNCTION integration_worker.keep_attempt() IS
+    'Row trigger: attempts are immutable but for retention.';
+
+CREATE TRIGGER keep_attempt BEFORE UPDATE ON integration.attempt
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.keep_attempt();
+
+-- A stopped endpoint waits for somebody to act; a change of what it is called with is such an act.
+CREATE FUNCTION integration_worker.probe_changed() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    changed text := CASE TG_TABLE_NAME WHEN 'secret' THEN to_jsonb(NEW) ->> 'credential' ELSE to_jsonb(NEW) ->> 'name' END;
+BEGIN
+    UPDATE integration.endpoint_health h
+       SET open_until = now()
+      FROM integration.endpoint_config c
+     WHERE h.endpoint_id = c.id
+       AND h.state = 'stopped'
+       AND h.open_until > now()
+       AND CASE TG_TABLE_NAME
+           WHEN 'endpoint' THEN c.name = changed
+           WHEN 'connector' THEN c.connector = changed
+           ELSE changed IN (c.credential, c.signing) END;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.probe_changed() IS
+    'Row trigger: has stopped endpoints probed at once when they, their connector or their credential changed.';
+
+CREATE TRIGGER probe_changed AFTER UPDATE ON integration.endpoint
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.probe_changed();
+CREATE TRIGGER probe_changed AFTER UPDATE ON integration.connector
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.probe_changed();
+CREATE TRIGGER probe_changed AFTER UPDATE ON integration.credential
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.probe_changed();
+CREATE TRIGGER probe_changed AFTER INSERT OR UPDATE ON integration.secret
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.probe_changed();
+
+CREATE TRIGGER wake AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON integration.endpoint
+    FOR EACH STATEMENT EXECUTE FUNCTION integration_worker.wake();
+CREATE TRIGGER wake AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON integration.connector
+    FOR EACH STATEMENT EXECUTE FUNCTION integration_worker.wake();
+CREATE TRIGGER wake AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON integration.credential
+    FOR EACH STATEMENT EXECUTE FUNCTION integration_worker.wake();
+CREATE TRIGGER wake AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON integration.secret
+    FOR EACH STATEMENT EXECUTE FUNCTION integration_worker.wake();
+CREATE TRIGGER wake AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON integration.pause
+    FOR EACH STATEMENT EXECUTE FUNCTION integration_worker.wake();
+
+CREATE FUNCTION integration_worker.one_installation() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    DELETE FROM integration_worker.installation i WHERE i.name <> NEW.name;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.one_installation() IS
+    'Row trigger: a new name of the installation takes the place of the old one.';
+
+CREATE TRIGGER one_installation BEFORE INSERT ON integration_worker.installation
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.one_installation();
+CREATE TRIGGER wake AFTER INSERT OR UPDATE OR DELETE ON integration_worker.installation
+    FOR EACH STATEMENT EXECUTE FUNCTION integration_worker.wake();

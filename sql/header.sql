@@ -1,0 +1,39 @@
+-- Refuses to run outside CREATE EXTENSION, creates the two schemas.
+
+\echo Use "CREATE EXTENSION integration" to load this file. \quit
+
+SET LOCAL search_path = pg_catalog, pg_temp;
+
+CREATE SCHEMA integration;
+COMMENT ON SCHEMA integration IS
+    'Delivers committed rows to other systems'' APIs; everything here is for people and applications.';
+
+CREATE SCHEMA integration_worker;
+COMMENT ON SCHEMA integration_worker IS
+    'What only the integration worker calls; granted to nobody.';
+
+-- The worker's commit reaches it through shared memory, so without the preload nothing would ever be sent.
+CREATE FUNCTION integration_worker.require_preload() RETURNS void
+    LANGUAGE c STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'integration_require_preload';
+
+SELECT integration_worker.require_preload();
+
+-- A word that no other installation shares: the first half of every Idempotency-Key.
+CREATE TABLE integration_worker.installation (
+    name text PRIMARY KEY
+);
+COMMENT ON TABLE integration_worker.installation IS
+    'One row: the name of this installation; Idempotency-Key is <name>-<outbox id>, the same for every attempt of a sync.';
+
+INSERT INTO integration_worker.installation (name)
+VALUES (substr(replace(gen_random_uuid()::text, '-', ''), 1, 12));
+
+-- A mark that the registry changed: read again by the worker as soon as the transaction commits.
+CREATE FUNCTION integration_worker.wake() RETURNS trigger
+    LANGUAGE c
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'integration_wake';
+COMMENT ON FUNCTION integration_worker.wake() IS
+    'Statement trigger: has the worker look again when this transaction commits.';

@@ -1,0 +1,123 @@
+-- How endpoints do: health, incidents, pauses, what people did.
+
+CREATE TABLE integration.endpoint_health (
+    endpoint_id integer PRIMARY KEY,
+    state text NOT NULL DEFAULT 'closed' CHECK (state IN ('closed', 'open', 'half_open', 'stopped')),
+    since timestamptz NOT NULL DEFAULT now(),
+    open_until timestamptz,
+    openings integer NOT NULL DEFAULT 0,
+    retry_after_until timestamptz,
+    "window" integer,
+    failures integer NOT NULL DEFAULT 0,
+    tripped_by bigint,
+    last_success_at timestamptz,
+    last_failure_at timestamptz,
+    last_reason text,
+    last_error text,
+    updated_at timestamptz NOT NULL DEFAULT now()
+) WITH (fillfactor = 50);
+COMMENT ON TABLE integration.endpoint_health IS
+    'One row for each endpoint that was called: its breaker. Written on a change of state, otherwise at most every ten seconds; use integration.endpoint_status.';
+COMMENT ON COLUMN integration.endpoint_health.endpoint_id IS 'endpoint.id.';
+COMMENT ON COLUMN integration.endpoint_health.state IS
+    'closed (calls flow), open (too many failures, waits until open_until), half_open (one probe is out), stopped (cannot work until somebody acts; probed seldom).';
+COMMENT ON COLUMN integration.endpoint_health.since IS 'Since when it is in this state.';
+COMMENT ON COLUMN integration.endpoint_health.open_until IS 'When the next probe may leave, while open or stopped.';
+COMMENT ON COLUMN integration.endpoint_health.openings IS 'Probes that failed in a row since it opened or stopped, plus one; 0 when closed.';
+COMMENT ON COLUMN integration.endpoint_health.retry_after_until IS 'The other side asked to be left alone until then.';
+COMMENT ON COLUMN integration.endpoint_health."window" IS 'How many at once, when this row was written.';
+COMMENT ON COLUMN integration.endpoint_health.failures IS 'Countable failures in a row, when this row was written.';
+COMMENT ON COLUMN integration.endpoint_health.tripped_by IS 'The sync whose attempt stopped the endpoint.';
+COMMENT ON COLUMN integration.endpoint_health.last_success_at IS 'Last delivery, to ten seconds.';
+COMMENT ON COLUMN integration.endpoint_health.last_failure_at IS 'Last failure, to ten seconds.';
+COMMENT ON COLUMN integration.endpoint_health.last_reason IS 'Reason of the last failure.';
+COMMENT ON COLUMN integration.endpoint_health.last_error IS 'Details of the last failure.';
+COMMENT ON COLUMN integration.endpoint_health.updated_at IS 'When this row was written.';
+
+CREATE TABLE integration.incident (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    endpoint text NOT NULL,
+    error_class text NOT NULL,
+    state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'acknowledged', 'snoozed', 'resolved', 'ignored')),
+    severity smallint NOT NULL DEFAULT 3,
+    owner text,
+    responsible text,
+    remedy text,
+    opened_at timestamptz NOT NULL DEFAULT now(),
+    last_seen_at timestamptz NOT NULL DEFAULT now(),
+    acknowledged_at timestamptz,
+    resolved_at timestamptz,
+    assignee text,
+    syncs bigint NOT NULL DEFAULT 0,
+    objects bigint NOT NULL DEFAULT 0,
+    customers bigint NOT NULL DEFAULT 0,
+    impact numeric,
+    example bigint,
+    note text
+);
+-- One open problem for each endpoint and error class.
+CREATE UNIQUE INDEX incident_open ON integration.incident (endpoint, error_class) WHERE resolved_at IS NULL;
+
+COMMENT ON TABLE integration.incident IS 'An open problem that groups failures: one endpoint and one error class.';
+COMMENT ON COLUMN integration.incident.id IS 'Its number.';
+COMMENT ON COLUMN integration.incident.endpoint IS 'The endpoint''s name.';
+COMMENT ON COLUMN integration.incident.error_class IS 'The error class.';
+COMMENT ON COLUMN integration.incident.state IS 'open, acknowledged, snoozed, resolved or ignored.';
+COMMENT ON COLUMN integration.incident.severity IS '1 (worst) to 4, from the connector.';
+COMMENT ON COLUMN integration.incident.owner IS 'The team.';
+COMMENT ON COLUMN integration.incident.responsible IS 'The party: customer, support, engineering, operations or remote_vendor.';
+COMMENT ON COLUMN integration.incident.remedy IS 'What to do, in plain words.';
+COMMENT ON COLUMN integration.incident.opened_at IS 'When it was opened.';
+COMMENT ON COLUMN integration.incident.last_seen_at IS 'When a failure was last added, to ten seconds.';
+COMMENT ON COLUMN integration.incident.acknowledged_at IS 'When somebody took it.';
+COMMENT ON COLUMN integration.incident.resolved_at IS 'When it ended.';
+COMMENT ON COLUMN integration.incident.assignee IS 'Who took it.';
+COMMENT ON COLUMN integration.incident.syncs IS 'Failures counted into it.';
+COMMENT ON COLUMN integration.incident.objects IS 'Different business objects among them.';
+COMMENT ON COLUMN integration.incident.customers IS 'Different customers among them.';
+COMMENT ON COLUMN integration.incident.impact IS 'Sum of the syncs'' impact.';
+COMMENT ON COLUMN integration.incident.example IS 'A sync that shows it.';
+COMMENT ON COLUMN integration.incident.note IS 'What people wrote.';
+
+CREATE TABLE integration.pause (
+    scope text NOT NULL CHECK (scope IN ('all', 'connector', 'endpoint', 'customer')),
+    name text NOT NULL DEFAULT '',
+    reason text NOT NULL,
+    actor name NOT NULL DEFAULT session_user,
+    since timestamptz NOT NULL DEFAULT now(),
+    until timestamptz,
+    PRIMARY KEY (scope, name)
+);
+COMMENT ON TABLE integration.pause IS
+    'Kill switches in force: they hold sending, never enqueueing. Written by integration.pause() and integration.resume().';
+COMMENT ON COLUMN integration.pause.scope IS 'all, connector, endpoint or customer.';
+COMMENT ON COLUMN integration.pause.name IS 'Which one; empty for all.';
+COMMENT ON COLUMN integration.pause.reason IS 'Why.';
+COMMENT ON COLUMN integration.pause.actor IS 'Who.';
+COMMENT ON COLUMN integration.pause.since IS 'Since when.';
+COMMENT ON COLUMN integration.pause.until IS 'Until when; NULL: until resume().';
+
+CREATE TABLE integration.action (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    actor name NOT NULL DEFAULT session_user,
+    verb text NOT NULL,
+    outbox_id bigint,
+    endpoint text,
+    incident bigint,
+    reason text,
+    details jsonb
+);
+-- Serves timeline().
+CREATE INDEX action_outbox ON integration.action (outbox_id) WHERE outbox_id IS NOT NULL;
+
+COMMENT ON TABLE integration.action IS 'What people did, with who and why.';
+COMMENT ON COLUMN integration.action.id IS 'Its number.';
+COMMENT ON COLUMN integration.action.at IS 'When.';
+COMMENT ON COLUMN integration.action.actor IS 'The database user of the session.';
+COMMENT ON COLUMN integration.action.verb IS 'retry, cancel, amend, pause, resume, replay, ping, acknowledge.';
+COMMENT ON COLUMN integration.action.outbox_id IS 'The sync it touched.';
+COMMENT ON COLUMN integration.action.endpoint IS 'The endpoint it touched.';
+COMMENT ON COLUMN integration.action.incident IS 'The incident it touched.';
+COMMENT ON COLUMN integration.action.reason IS 'Why, in the actor''s words.';
+COMMENT ON COLUMN integration.action.details IS 'What else there is to know: how many, before and after.';

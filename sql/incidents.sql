@@ -1,0 +1,98 @@
+-- Incidents: opened, counted, resolved by what settle() finds.
+
+CREATE FUNCTION integration_worker.raise_incidents(
+        verdicts integration_worker.verdict[], standings integration_worker.standing[], settled_at timestamptz)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    WITH seen AS MATERIALIZED (
+        SELECT c.name AS endpoint, v.error_class, max(c.severity) AS severity, max(c.owner) AS owner,
+               count(*) AS syncs,
+               count(DISTINCT (v.object_type, v.object_id)) FILTER (WHERE v.object_id IS NOT NULL AND s.error_class
+                                                                    IS DISTINCT FROM v.error_class) AS objects,
+               count(DISTINCT coalesce(o.customer, c.customer)) AS customers,
+               sum(o.impact) AS impact, max(v.outbox_id) AS example,
+               (array_agg(CASE WHEN v.rule_retries IS NULL THEN r.remedy ELSE k.remedy END ORDER BY v.n DESC))[1] AS remedy,
+               (array_agg(r.responsible ORDER BY v.n DESC))[1] AS responsible
+          FROM integration_worker.alarming(verdicts, standings) v
+          JOIN integration.endpoint_config c ON c.id = v.endpoint_id
+          JOIN integration.error_reason r ON r.reason = v.reason
+          JOIN integration.error_class k ON k.name = v.error_class
+          LEFT JOIN LATERAL (
+               SELECT x.customer, x.impact FROM integration.outbox x WHERE x.id = v.outbox_id OFFSET 0) o ON true
+          LEFT JOIN integration.sync_status s
+            ON (s.endpoint_id, s.object_type, s.object_id) = (v.endpoint_id, v.object_type, v.object_id)
+         GROUP BY c.name, v.error_class
+    ), counted AS (
+        -- An incident that somebody is editing is not waited for; it misses this batch.
+        UPDATE integration.incident i
+           SET last_seen_at = settled_at, syncs = i.syncs + g.syncs, objects = i.objects + g.objects,
+               customers = greatest(i.customers, g.customers), example = g.example,
+               impact = CASE WHEN g.impact IS NULL THEN i.impact ELSE coalesce(i.impact, 0) + g.impact END
+          FROM seen g
+          JOIN LATERAL (
+               SELECT x.id
+                 FROM integration.incident x
+                WHERE x.endpoint = g.endpoint AND x.error_class = g.error_class AND x.resolved_at IS NULL
+                  FOR NO KEY UPDATE SKIP LOCKED) held ON true
+         WHERE i.id = held.id
+    )
+    INSERT INTO integration.incident (endpoint, error_class, severity, owner, responsible, remedy, opened_at,
+                                      last_seen_at, syncs, objects, customers, impact, example)
+    SELECT g.endpoint, g.error_class, g.severity, g.owner, g.responsible, g.remedy, settled_at,
+           settled_at, g.syncs, g.objects, g.customers, g.impact, g.example
+      FROM seen g
+     WHERE NOT EXISTS (SELECT FROM integration.incident x
+                        WHERE x.endpoint = g.endpoint AND x.error_class = g.error_class AND x.resolved_at IS NULL);
+END
+$$;
+COMMENT ON FUNCTION integration_worker.raise_incidents(integration_worker.verdict[], integration_worker.standing[], timestamptz) IS
+    'Opens an incident for each endpoint and class that now needs a person, or counts into the open one.';
+
+CREATE FUNCTION integration_worker.alarming(
+        verdicts integration_worker.verdict[], standings integration_worker.standing[])
+    RETURNS SETOF integration_worker.verdict
+    LANGUAGE sql STABLE ROWS 10
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT v.*
+      FROM unnest(verdicts) v
+      LEFT JOIN unnest(standings) s ON s.endpoint_id = v.endpoint_id
+     WHERE NOT v.ping AND NOT v.delivered AND v.state <> 'unsettled'
+       AND ((v.state = 'failed' AND v.kept_state IS NULL)
+            OR v.effect = 'trip'
+            OR (s.changed AND s.state <> 'closed' AND v.n = s.last_count))
+$$;
+COMMENT ON FUNCTION integration_worker.alarming(integration_worker.verdict[], integration_worker.standing[]) IS
+    'The results that a person should know of: a failed sync, a stopped endpoint, an opened breaker.';
+
+-- A problem is over when its endpoint delivers and nothing that failed for it is left.
+CREATE FUNCTION integration_worker.resolve_incidents(
+        standings integration_worker.standing[], settled_at timestamptz)
+    RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE integration.incident i
+       SET state = 'resolved', resolved_at = settled_at
+     WHERE i.id = ANY (ARRAY(
+           SELECT x.id
+             FROM unnest(standings) s
+             JOIN integration.endpoint e ON e.id = s.endpoint_id
+             JOIN LATERAL (
+                  SELECT y.id, y.error_class
+                    FROM integration.incident y
+                   WHERE y.endpoint = e.name AND y.resolved_at IS NULL AND y.state <> 'ignored'
+                     FOR NO KEY UPDATE SKIP LOCKED) x ON true
+            WHERE s.state = 'closed' AND s.alive
+              AND NOT EXISTS (SELECT FROM integration.queue q
+                               WHERE q.endpoint_id = s.endpoint_id AND q.state = 'failed'
+                                 AND q.error_class = x.error_class)));
+    RETURN FOUND;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.resolve_incidents(integration_worker.standing[], timestamptz) IS
+    'Resolves open incidents of endpoints that work, unless failed syncs of the class are left; says whether there were any.';

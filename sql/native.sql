@@ -1,0 +1,70 @@
+-- Functions in C: checks that the sender itself applies, what shared memory knows.
+
+CREATE FUNCTION integration_worker.wake_at_commit(registry boolean) RETURNS void
+    LANGUAGE c STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'integration_wake_at_commit';
+COMMENT ON FUNCTION integration_worker.wake_at_commit(boolean) IS
+    'Has the worker look for work when this transaction commits; true: it reads endpoints, pauses and health again first.';
+
+CREATE FUNCTION integration_worker.start() RETURNS void
+    LANGUAGE c STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'integration_start';
+COMMENT ON FUNCTION integration_worker.start() IS
+    'Has the launcher start this database''s worker when this transaction commits.';
+
+CREATE FUNCTION integration_worker.url_problem(url text, allow_http boolean) RETURNS text
+    LANGUAGE c STRICT STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'integration_url_problem';
+COMMENT ON FUNCTION integration_worker.url_problem(text, boolean) IS
+    'What is wrong with an endpoint''s URL, as a sentence; NULL: nothing.';
+
+CREATE FUNCTION integration_worker.header_problem(headers jsonb) RETURNS text
+    LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'integration_header_problem';
+COMMENT ON FUNCTION integration_worker.header_problem(jsonb) IS
+    'What is wrong with a JSON object of HTTP headers, as a sentence; NULL: nothing.';
+
+CREATE FUNCTION integration_worker.render_request(
+        endpoint_method text, endpoint_url text, endpoint_headers jsonb, sync_headers jsonb, format text,
+        message_id text, object_type text, object_id text, operation text, remote_id text, payload jsonb,
+        created_at timestamptz, source text, traceparent text,
+        OUT method text, OUT url text, OUT headers text[], OUT body text, OUT problem text)
+    RETURNS record
+    LANGUAGE c STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'integration_render_request';
+COMMENT ON FUNCTION integration_worker.render_request(text, text, jsonb, jsonb, text, text, text, text, text, text, jsonb, timestamptz, text, text) IS
+    'The request as the sender builds it; problem says why it could not be built.';
+
+CREATE FUNCTION integration_worker.live_endpoints(
+        OUT endpoint_id integer, OUT "window" integer, OUT in_flight integer, OUT waiting integer,
+        OUT rate_free_at timestamptz)
+    RETURNS SETOF record
+    LANGUAGE c STRICT VOLATILE ROWS 10
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'integration_live_endpoints';
+COMMENT ON FUNCTION integration_worker.live_endpoints() IS
+    'What the worker of this database does at each endpoint right now, from shared memory.';
+
+CREATE FUNCTION integration_worker.live_syncs(OUT outbox_id bigint, OUT started_at timestamptz)
+    RETURNS SETOF record
+    LANGUAGE c STRICT VOLATILE ROWS 10
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'integration_live_syncs';
+COMMENT ON FUNCTION integration_worker.live_syncs() IS
+    'The syncs that are being sent right now, from shared memory.';
+
+CREATE FUNCTION integration_worker.live_workers(
+        OUT pid integer, OUT activity text, OUT started_at timestamptz, OUT last_turn_at timestamptz,
+        OUT endpoints integer, OUT in_flight integer, OUT waiting integer, OUT unsettled integer,
+        OUT delivered bigint, OUT failed bigint, OUT memory_bytes bigint)
+    RETURNS SETOF record
+    LANGUAGE c STRICT VOLATILE ROWS 1
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'integration_live_workers';
+COMMENT ON FUNCTION integration_worker.live_workers() IS
+    'What the worker of this database is doing, from shared memory.';

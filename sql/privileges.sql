@@ -1,0 +1,139 @@
+-- Who may do what: the only part that grants anything.
+
+-- The matrix; each level of people holds what the level above it in this list holds, producers stand alone.
+-- What the views call has to be granted too, but without USAGE of its schema nobody calls it by name.
+CREATE FUNCTION integration_worker.privileges()
+    RETURNS TABLE (level text, privilege text, object text)
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    VALUES
+        ('producer', 'USAGE', 'SCHEMA integration'),
+        ('producer', 'INSERT (endpoint, object_type, object_id, operation, payload, headers, customer, ordering_key, '
+                     'dedup_key, priority, impact, send_after, expires_at, traceparent, triggered_by, trigger_ref, '
+                     'created_at, enqueued_by, enqueued_from, replay_of)', 'integration.outbox'),
+        ('producer', 'SELECT (id)', 'integration.outbox'),
+
+        ('support', 'USAGE', 'SCHEMA integration'),
+        ('support', 'SELECT, UPDATE', 'integration.sync'),
+        ('support', 'SELECT, UPDATE', 'integration.failed'),
+        ('support', 'SELECT', 'integration.object_status'),
+        ('support', 'SELECT', 'integration.endpoint_status'),
+        ('support', 'SELECT', 'integration.worker_status'),
+        ('support', 'SELECT', 'integration.endpoint_config'),
+        ('support', 'SELECT', 'integration.connector'),
+        ('support', 'SELECT', 'integration.endpoint'),
+        ('support', 'SELECT', 'integration.retry_policy'),
+        ('support', 'SELECT', 'integration.error_class'),
+        ('support', 'SELECT', 'integration.error_reason'),
+        ('support', 'SELECT', 'integration.error_rule'),
+        ('support', 'SELECT', 'integration.outbox'),
+        ('support', 'SELECT', 'integration.queue'),
+        ('support', 'SELECT', 'integration.closing'),
+        ('support', 'SELECT', 'integration.attempt'),
+        ('support', 'SELECT', 'integration.sync_status'),
+        ('support', 'SELECT', 'integration.endpoint_health'),
+        ('support', 'SELECT', 'integration.incident'),
+        ('support', 'SELECT', 'integration.pause'),
+        ('support', 'SELECT', 'integration.action'),
+        ('support', 'EXECUTE', 'FUNCTION integration.why(bigint)'),
+        ('support', 'EXECUTE', 'FUNCTION integration.timeline(bigint)'),
+        ('support', 'EXECUTE', 'FUNCTION integration.preview(bigint)'),
+        ('support', 'EXECUTE', 'FUNCTION integration.retry(bigint, text)'),
+        ('support', 'EXECUTE', 'FUNCTION integration.cancel(bigint, text)'),
+        ('support', 'EXECUTE', 'FUNCTION integration.amend(bigint, jsonb, text)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.held_by(text, timestamptz, boolean, text, timestamptz, '
+                               'timestamptz, bigint, timestamptz, integer, integer)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.live_syncs()'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.live_endpoints()'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.live_workers()'),
+
+        ('operator', 'EXECUTE', 'FUNCTION integration.retry_where(text, text, timestamptz, timestamptz, text, text)'),
+        ('operator', 'EXECUTE', 'FUNCTION integration.replay(bigint, text)'),
+        ('operator', 'EXECUTE', 'FUNCTION integration.replay(text, timestamptz, timestamptz, text)'),
+        ('operator', 'EXECUTE', 'FUNCTION integration.pause(text, text, text, timestamptz)'),
+        ('operator', 'EXECUTE', 'FUNCTION integration.resume(text, text, text)'),
+        ('operator', 'EXECUTE', 'FUNCTION integration.ping(text)'),
+        -- How fast and how patient; not where to, nor with which credential.
+        ('operator', 'UPDATE (max_concurrency, rate_limit, rate_burst, connect_timeout, timeout, retry_policy)',
+                     'integration.endpoint'),
+        ('operator', 'UPDATE (max_concurrency, rate_limit, rate_burst, connect_timeout, timeout, retry_policy)',
+                     'integration.connector'),
+
+        ('administrator', 'INSERT, UPDATE, DELETE', 'integration.connector'),
+        ('administrator', 'INSERT, UPDATE, DELETE', 'integration.endpoint'),
+        ('administrator', 'SELECT, INSERT, UPDATE, DELETE', 'integration.credential'),
+        ('administrator', 'INSERT, UPDATE, DELETE', 'integration.retry_policy'),
+        ('administrator', 'INSERT, UPDATE, DELETE', 'integration.error_rule'),
+        ('administrator', 'INSERT, UPDATE, DELETE', 'integration.error_class'),
+        ('administrator', 'UPDATE', 'integration.error_reason')
+$$;
+COMMENT ON FUNCTION integration_worker.privileges() IS
+    'What each level of people needs; secret values are in no level.';
+
+CREATE FUNCTION integration_worker.grant_levels(levels text[], grantee regrole) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    granted record;
+BEGIN
+    FOR granted IN SELECT p.privilege, p.object FROM integration_worker.privileges() p WHERE p.level = ANY (levels) LOOP
+        EXECUTE format('GRANT %s ON %s TO %I', granted.privilege, granted.object,
+                       (SELECT r.rolname FROM pg_catalog.pg_roles r WHERE r.oid = grantee));
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.grant_levels(text[], regrole) IS
+    'Grants a role what the named levels need.';
+
+CREATE FUNCTION integration.grant_producer(role regrole) RETURNS void
+    LANGUAGE sql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT integration_worker.grant_levels('{producer}', role)
+$$;
+COMMENT ON FUNCTION integration.grant_producer(regrole) IS
+    'Lets a role of an application insert into the outbox and learn the ids, nothing else.';
+
+CREATE FUNCTION integration.grant_support(role regrole) RETURNS void
+    LANGUAGE sql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT integration_worker.grant_levels('{support}', role)
+$$;
+COMMENT ON FUNCTION integration.grant_support(regrole) IS
+    'Lets a role see every sync with its payload and answers, retry, cancel or amend single ones.';
+
+CREATE FUNCTION integration.grant_operator(role regrole) RETURNS void
+    LANGUAGE sql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT integration_worker.grant_levels('{support,operator}', role)
+$$;
+COMMENT ON FUNCTION integration.grant_operator(regrole) IS
+    'What support may do, and: retry or replay many, pause, resume, ping, change limits and times of endpoints.';
+
+CREATE FUNCTION integration.grant_administrator(role regrole) RETURNS void
+    LANGUAGE sql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT integration_worker.grant_levels('{support,operator,administrator}', role)
+$$;
+COMMENT ON FUNCTION integration.grant_administrator(regrole) IS
+    'What operators may do, and: change connectors, endpoints, credentials, retry policies, the reading of errors.';
+
+-- PostgreSQL lets everybody execute a new function.
+DO $$
+DECLARE
+    routine regprocedure;
+BEGIN
+    FOR routine IN
+        SELECT p.oid
+          FROM pg_catalog.pg_proc p
+         WHERE p.pronamespace IN ('integration'::regnamespace, 'integration_worker'::regnamespace)
+    LOOP
+        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', routine);
+    END LOOP;
+END
+$$;

@@ -1,0 +1,249 @@
+-- A batch of results is recorded with everything that follows from it.
+
+CREATE FUNCTION integration_worker.finish(verdicts integration_worker.verdict[], settled_at timestamptz)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    DELETE FROM integration.queue q
+     WHERE q.outbox_id = ANY (ARRAY(
+           SELECT v.outbox_id FROM unnest(verdicts) v
+            WHERE v.queued AND v.state IN ('delivered', 'cancelled', 'expired')));
+    IF EXISTS (SELECT FROM unnest(verdicts) v WHERE NOT v.queued AND v.delivered) THEN
+        -- It was closed while it was in flight, yet it arrived: the state tells the truth.
+        DELETE FROM integration.closing c
+         WHERE c.outbox_id = ANY (ARRAY(
+               SELECT v.outbox_id FROM unnest(verdicts) v
+                WHERE NOT v.queued AND v.delivered AND v.state = 'delivered'));
+    END IF;
+    IF EXISTS (SELECT FROM unnest(verdicts) v WHERE v.queued AND v.state IN ('cancelled', 'expired')) THEN
+        INSERT INTO integration.closing (outbox_id, state, closed_at, reason)
+        SELECT v.outbox_id, v.state, settled_at, v.reason
+          FROM unnest(verdicts) v
+         WHERE v.queued AND v.state IN ('cancelled', 'expired');
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.finish(integration_worker.verdict[], timestamptz) IS
+    'Ends the syncs that were delivered, were stopped or have expired.';
+
+CREATE FUNCTION integration_worker.reschedule(verdicts integration_worker.verdict[]) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE integration.queue q
+       SET attempts = v.attempts,
+           charged = v.charged,
+           state = v.state,
+           due_at = coalesce(v.due_at, q.due_at),
+           error_class = v.error_class,
+           claimed_at = NULL
+      FROM unnest(verdicts) v
+     WHERE q.outbox_id = ANY (ARRAY(
+           SELECT x.outbox_id FROM unnest(verdicts) x
+            WHERE x.queued AND x.state IN ('pending', 'retrying', 'failed')))
+       AND v.outbox_id = q.outbox_id
+       AND v.state <> 'unsettled';
+END
+$$;
+COMMENT ON FUNCTION integration_worker.reschedule(integration_worker.verdict[]) IS
+    'Writes what was decided for syncs that are not finished; a schedule that a person made was kept by decide().';
+
+CREATE FUNCTION integration_worker.successors(verdicts integration_worker.verdict[])
+    RETURNS TABLE (outbox_id bigint, endpoint_id integer, due_at timestamptz)
+    LANGUAGE plpgsql STABLE ROWS 10
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT n.outbox_id, f.endpoint_id, n.due_at
+      FROM (SELECT DISTINCT v.endpoint_id, v.ordering_key
+              FROM unnest(verdicts) v
+             WHERE v.ordering_key IS NOT NULL
+               AND v.queued AND v.state IN ('delivered', 'cancelled', 'expired')) f
+     CROSS JOIN LATERAL (
+           SELECT q.outbox_id, q.due_at, q.state
+             FROM integration.queue q
+            WHERE q.endpoint_id = f.endpoint_id AND q.ordering_key = f.ordering_key
+            ORDER BY coalesce(q.place, q.outbox_id)
+            LIMIT 1) n
+     WHERE n.state <> 'failed';
+END
+$$;
+COMMENT ON FUNCTION integration_worker.successors(integration_worker.verdict[]) IS
+    'The next sync of each ordering key whose head a batch has ended.';
+
+-- People act on what failed and on incidents; the rest costs one more request with the same key if it is lost.
+CREATE FUNCTION integration_worker.choose_durability(
+        verdicts integration_worker.verdict[], standings integration_worker.standing[], resolved boolean)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    matters boolean := resolved
+        OR coalesce(nullif(current_setting('integration.synchronous_settle', true), ''), 'off')::boolean
+        OR EXISTS (SELECT FROM unnest(verdicts) v WHERE v.state = 'failed')
+        OR EXISTS (SELECT FROM unnest(standings) s WHERE s.changed)
+        OR EXISTS (SELECT FROM integration.endpoint_config c
+                    WHERE c.id = ANY (ARRAY(SELECT DISTINCT v.endpoint_id FROM unnest(verdicts) v))
+                      AND NOT c.idempotent);
+BEGIN
+    PERFORM set_config('synchronous_commit', CASE WHEN matters THEN 'local' ELSE 'off' END, true);
+END
+$$;
+COMMENT ON FUNCTION integration_worker.choose_durability(integration_worker.verdict[], integration_worker.standing[], boolean) IS
+    'Commits at once, on this server, where a lost record would mislead people or send something twice.';
+
+-- Everything but the attempts; returns the syncs that failed because another one went through.
+CREATE FUNCTION integration_worker.follow_up(
+        verdicts integration_worker.verdict[], standings integration_worker.standing[], settled_at timestamptz)
+    RETURNS integration_worker.verdict[]
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    suspects integration_worker.verdict[] := '{}';
+    resolved boolean := false;
+BEGIN
+    PERFORM integration_worker.finish(verdicts, settled_at);
+    IF EXISTS (SELECT FROM unnest(verdicts) v WHERE NOT v.delivered) THEN
+        PERFORM integration_worker.reschedule(verdicts);
+        PERFORM integration_worker.raise_incidents(verdicts, standings, settled_at);
+    END IF;
+    PERFORM integration_worker.write_status(verdicts, settled_at);
+    IF EXISTS (SELECT FROM unnest(standings) s WHERE s.changed OR s.news) THEN
+        PERFORM integration_worker.write_health(verdicts, standings, settled_at);
+    END IF;
+    IF EXISTS (SELECT FROM unnest(standings) s WHERE s.suspect IS NOT NULL) THEN
+        suspects := integration_worker.fail_suspects(standings);
+        PERFORM integration_worker.raise_incidents(suspects, standings, settled_at);
+    END IF;
+    IF EXISTS (SELECT FROM integration.incident i WHERE i.resolved_at IS NULL) THEN
+        resolved := integration_worker.resolve_incidents(standings, settled_at);
+    END IF;
+    PERFORM integration_worker.choose_durability(verdicts, standings, resolved);
+    RETURN suspects;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.follow_up(integration_worker.verdict[], integration_worker.standing[], timestamptz) IS
+    'Finishes, reschedules, keeps sync_status, endpoint_health, incidents; returns the suspects it failed.';
+
+CREATE FUNCTION integration_worker.read_headers(headers text[]) RETURNS jsonb[]
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN headers::jsonb[];
+EXCEPTION WHEN OTHERS THEN
+    RETURN ARRAY(SELECT integration_worker.as_json(h.value)
+                   FROM unnest(headers) WITH ORDINALITY AS h (value, n) ORDER BY h.n);
+END
+$$;
+COMMENT ON FUNCTION integration_worker.read_headers(text[]) IS
+    'Headers of answers as JSON; NULL for what is none.';
+
+-- Called by the worker with one element a result; counters are those it keeps between two writes of
+-- endpoint_health.  Three kinds of rows come back: one for each result, one for each sync that became due
+-- or failed because of it, one without outbox_id for each endpoint (due_at: not called before).
+CREATE FUNCTION integration_worker.settle(
+        outbox_ids bigint[], endpoint_ids integer[], change_xids xid8[], reasons text[],
+        started_at timestamptz[] DEFAULT NULL, duration_ms integer[] DEFAULT NULL, http_status integer[] DEFAULT NULL,
+        error text[] DEFAULT NULL, request_url text[] DEFAULT NULL, remote_address text[] DEFAULT NULL,
+        dns_ms integer[] DEFAULT NULL, connect_ms integer[] DEFAULT NULL, tls_ms integer[] DEFAULT NULL,
+        first_byte_ms integer[] DEFAULT NULL, retry_after_s integer[] DEFAULT NULL, redirect_url text[] DEFAULT NULL,
+        response_headers text[] DEFAULT NULL, response_body text[] DEFAULT NULL,
+        trace_id text[] DEFAULT NULL, span_id text[] DEFAULT NULL,
+        counter_endpoint_ids integer[] DEFAULT NULL, counter_failures integer[] DEFAULT NULL,
+        counter_minute_at timestamptz[] DEFAULT NULL, counter_minute_attempts integer[] DEFAULT NULL,
+        counter_minute_failures integer[] DEFAULT NULL, counter_window integer[] DEFAULT NULL,
+        settled_at timestamptz DEFAULT clock_timestamp())
+    RETURNS TABLE (outbox_id bigint, endpoint_id integer, state text, due_at timestamptz, signal text,
+                   failures integer, minute_at timestamptz, minute_attempts integer, minute_failures integer)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET enable_seqscan = off
+    SET plan_cache_mode = force_generic_plan
+    SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    verdicts integration_worker.verdict[];
+    standings integration_worker.standing[];
+    suspects integration_worker.verdict[];
+    headers jsonb[] := integration_worker.read_headers(response_headers);
+BEGIN
+    verdicts := integration_worker.gather(outbox_ids, endpoint_ids, change_xids, reasons,
+                                          settle.started_at, settle.http_status, response_body, settled_at);
+    verdicts := integration_worker.judge(verdicts, retry_after_s, settle.error, headers, response_body,
+                                         redirect_url, settled_at);
+    verdicts := integration_worker.hold_health(verdicts);
+    standings := integration_worker.stand(verdicts, ARRAY(
+        SELECT ROW (c.*)::integration_worker.counter
+          FROM unnest(counter_endpoint_ids, counter_failures, counter_minute_at, counter_minute_attempts,
+                      counter_minute_failures, counter_window) AS c), settled_at);
+    INSERT INTO integration.attempt (
+           outbox_id, attempt_no, endpoint_id, started_at, outcome, reason, error_class, error, http_status,
+           next_attempt_at, duration_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, request_url, remote_address,
+           response_headers, response_body, trace_id, span_id)
+    SELECT v.outbox_id, v.attempts, v.endpoint_id, v.started_at, CASE WHEN v.delivered THEN 'delivered' ELSE 'failed' END,
+           v.reason, v.error_class, v.error, v.http_status, CASE WHEN v.state = 'retrying' THEN v.due_at END,
+           duration_ms[v.n], dns_ms[v.n], connect_ms[v.n], tls_ms[v.n], first_byte_ms[v.n],
+           request_url[v.n], nullif(split_part(remote_address[v.n], '%', 1), '')::inet,
+           headers[v.n], response_body[v.n], trace_id[v.n], span_id[v.n]
+      FROM unnest(verdicts) v
+     WHERE v.state <> 'unsettled';
+    suspects := integration_worker.follow_up(verdicts, standings, settled_at);
+    RETURN QUERY
+    SELECT v.outbox_id, v.endpoint_id, v.state,
+           CASE WHEN v.state IN ('pending', 'retrying') THEN v.due_at END, v.signal,
+           NULL::integer, NULL::timestamptz, NULL::integer, NULL::integer
+      FROM unnest(verdicts || suspects) v
+    UNION ALL
+    SELECT n.outbox_id, n.endpoint_id, 'pending', n.due_at, 'neutral', NULL, NULL, NULL, NULL
+      FROM integration_worker.successors(verdicts) n
+    UNION ALL
+    SELECT NULL, s.endpoint_id, s.state,
+           greatest(CASE WHEN s.state <> 'closed' THEN s.open_until END,
+                    CASE WHEN s.retry_after_until > settled_at THEN s.retry_after_until END),
+           NULL, s.failures, s.minute_at, s.minute_attempts, s.minute_failures
+      FROM unnest(standings) s;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.settle(
+        bigint[], integer[], xid8[], text[], timestamptz[], integer[], integer[], text[], text[], text[], integer[],
+        integer[], integer[], integer[], integer[], text[], text[], text[], text[], text[], integer[], integer[],
+        timestamptz[], integer[], integer[], integer[], timestamptz) IS
+    'Records a batch of attempts and everything that follows; never waits for a lock, never throws on what an answer holds.';
+
+-- Marks that a worker left behind: the requests were about to leave when it died.
+CREATE FUNCTION integration_worker.recover()
+    RETURNS TABLE (outbox_id bigint, endpoint_id integer, state text, due_at timestamptz, signal text,
+                   failures integer, minute_at timestamptz, minute_attempts integer, minute_failures integer)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    left_behind record;
+BEGIN
+    SELECT array_agg(q.outbox_id) AS ids, array_agg(q.endpoint_id) AS endpoint_ids,
+           array_agg(q.change_xid) AS change_xids, array_agg('worker_crash'::text) AS reasons,
+           array_agg(q.claimed_at) AS claimed
+      INTO left_behind
+      FROM integration.queue q
+     WHERE q.claimed_at IS NOT NULL;
+    IF left_behind.ids IS NULL THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    SELECT s.*
+      FROM integration_worker.settle(left_behind.ids, left_behind.endpoint_ids, left_behind.change_xids,
+                                     left_behind.reasons, started_at => left_behind.claimed) s;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.recover() IS
+    'Settles requests that were in flight when a worker died, as worker_crash; called before anything is sent. Returns what settle() returns: unsettled ones are still marked and must be brought again.';

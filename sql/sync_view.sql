@@ -1,0 +1,246 @@
+-- Every sync as people see it: the views sync, failed.
+
+-- What is known about a sync whatever its state; the views below add how far it came.
+CREATE VIEW integration_worker.sync_facts AS
+SELECT o.id, o.endpoint, e.id AS endpoint_id, e.connector, coalesce(o.customer, e.customer) AS customer,
+       o.object_type, o.object_id, o.operation, o.priority, o.ordering_key, o.impact,
+       o.triggered_by, o.trigger_ref, o.replay_of, o.created_at, o.expires_at,
+       coalesce(e.owner, c.owner) AS owner,
+       coalesce(c.severity, 3::smallint) AS severity,
+       greatest(o.send_after, o.created_at) + c.sla AS due_by,
+       greatest(o.send_after, o.created_at) + c.sla * 0.8 AS at_risk_from,
+       a.attempt_no, a.outcome, a.reason, a.error_class, a.http_status, a.error,
+       a.started_at AS last_attempt_at,
+       a.started_at + coalesce(a.duration_ms, 0) * interval '1 ms' AS last_answer_at,
+       CASE WHEN a.outcome = 'failed' AND r.error_class = a.error_class THEN r.remedy
+            WHEN a.outcome = 'failed' THEN k.remedy END AS remedy,
+       CASE WHEN a.outcome = 'failed' THEN r.responsible END AS responsible
+  FROM integration.outbox o
+  LEFT JOIN integration.endpoint e ON e.name = o.endpoint
+  LEFT JOIN integration.connector c ON c.name = e.connector
+  LEFT JOIN LATERAL (
+       SELECT x.*
+         FROM integration.attempt x
+        WHERE x.outbox_id = o.id
+        ORDER BY x.attempt_no DESC
+        LIMIT 1) a ON true
+  LEFT JOIN integration.error_reason r ON r.reason = a.reason
+  LEFT JOIN integration.error_class k ON k.name = a.error_class;
+COMMENT ON VIEW integration_worker.sync_facts IS
+    'Outbox, endpoint and last attempt of each sync, without its state.';
+
+-- A pause that is over stands in the table until somebody resumes.
+CREATE VIEW integration_worker.pause_in_force AS
+SELECT p.*
+  FROM integration.pause p
+ WHERE p.until IS NULL OR p.until > statement_timestamp();
+COMMENT ON VIEW integration_worker.pause_in_force IS 'The kill switches that hold something right now.';
+
+-- The order of the lines is the order of strength: the first that applies is the one to name.
+CREATE FUNCTION integration_worker.held_by(
+        state text, started_at timestamptz, is_paused boolean, health text, retry_after_until timestamptz,
+        due_at timestamptz, earlier bigint, rate_free_at timestamptz, in_flight integer, "window" integer)
+    RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN state = 'failed' OR started_at IS NOT NULL THEN NULL
+                WHEN is_paused THEN 'paused'
+                WHEN health = 'stopped' THEN 'stopped'
+                WHEN health IN ('open', 'half_open') THEN 'open'
+                WHEN retry_after_until > statement_timestamp() THEN 'retry_after'
+                WHEN due_at > statement_timestamp() THEN 'schedule'
+                WHEN earlier IS NOT NULL THEN 'ordering_key'
+                WHEN rate_free_at > statement_timestamp() THEN 'rate'
+                WHEN in_flight >= "window" THEN 'window' END
+$$;
+COMMENT ON FUNCTION integration_worker.held_by(text, timestamptz, boolean, text, timestamptz, timestamptz, bigint, timestamptz, integer, integer) IS
+    'What holds an unfinished sync back, the strongest of all that apply; NULL: nothing does.';
+
+-- What the tables know about what holds a sync back; what only shared memory knows is added by the reader.
+CREATE VIEW integration_worker.waiting AS
+SELECT f.*, q.state, q.attempts, q.due_at,
+       h.state AS health, h.open_until, h.retry_after_until,
+       EXISTS (SELECT FROM integration_worker.pause_in_force p
+                WHERE p.scope = 'all'
+                   OR (p.scope = 'connector' AND p.name = f.connector)
+                   OR (p.scope = 'endpoint' AND p.name = f.endpoint)
+                   OR (p.scope = 'customer' AND p.name = f.customer)) AS is_paused,
+       (SELECT b.outbox_id
+          FROM integration.queue b
+         WHERE b.endpoint_id = q.endpoint_id
+           AND b.ordering_key = q.ordering_key
+           AND coalesce(b.place, b.outbox_id) < coalesce(q.place, q.outbox_id)
+         ORDER BY coalesce(b.place, b.outbox_id)
+         LIMIT 1) AS earlier
+  FROM integration.queue q
+  JOIN integration_worker.sync_facts f ON f.id = q.outbox_id
+  LEFT JOIN integration.endpoint_health h ON h.endpoint_id = q.endpoint_id;
+COMMENT ON VIEW integration_worker.waiting IS
+    'The syncs in the queue with what the tables know about what holds them back.';
+
+CREATE VIEW integration_worker.unfinished AS
+SELECT f.id, f.state, f.endpoint, f.connector, f.customer, f.object_type, f.object_id, f.operation, f.attempts,
+       f.reason, f.error_class, f.http_status, f.error, f.remedy, f.responsible, f.owner,
+       CASE WHEN f.state <> 'failed' AND l.started_at IS NULL THEN
+            greatest(f.due_at, f.retry_after_until,
+                     CASE WHEN f.health <> 'closed' THEN f.open_until END) END AS next_attempt_at,
+       integration_worker.held_by(
+           f.state, l.started_at, f.is_paused, f.health, f.retry_after_until, f.due_at, f.earlier,
+           w.rate_free_at, w.in_flight, w."window") AS blocked_by,
+       l.started_at AS in_flight_since,
+       f.last_attempt_at, f.created_at, NULL::timestamptz AS finished_at,
+       statement_timestamp() - f.created_at AS age,
+       f.due_by,
+       coalesce(statement_timestamp() >= f.at_risk_from OR f.due_at > f.due_by OR (f.state = 'failed' AND f.due_by IS NOT NULL),
+                false) AS sla_at_risk,
+       f.severity, f.impact, f.priority, f.ordering_key, f.expires_at,
+       f.triggered_by, f.trigger_ref, f.replay_of, NULL::bigint AS superseded_by
+  FROM integration_worker.waiting f
+  LEFT JOIN integration_worker.live_syncs() l ON l.outbox_id = f.id
+  LEFT JOIN integration_worker.live_endpoints() w ON w.endpoint_id = f.endpoint_id;
+COMMENT ON VIEW integration_worker.unfinished IS 'The syncs in the queue, with the columns of integration.sync.';
+
+-- In branches, so that a condition on state reads the queue or the closings and not the whole outbox.
+CREATE VIEW integration.sync AS
+SELECT u.*
+  FROM integration_worker.unfinished u
+UNION ALL
+SELECT f.id, c.state, f.endpoint, f.connector, f.customer, f.object_type, f.object_id, f.operation,
+       coalesce(f.attempt_no, 0), f.reason, f.error_class, f.http_status, f.error, f.remedy, f.responsible, f.owner,
+       NULL, NULL, NULL,
+       f.last_attempt_at, f.created_at, c.closed_at, c.closed_at - f.created_at, f.due_by, false,
+       f.severity, f.impact, f.priority, f.ordering_key, f.expires_at,
+       f.triggered_by, f.trigger_ref, f.replay_of, c.superseded_by
+  FROM integration.closing c
+  JOIN integration_worker.sync_facts f ON f.id = c.outbox_id
+UNION ALL
+SELECT f.id, 'delivered', f.endpoint, f.connector, f.customer, f.object_type, f.object_id, f.operation,
+       coalesce(f.attempt_no, 0), f.reason, f.error_class, f.http_status, f.error, f.remedy, f.responsible, f.owner,
+       NULL, NULL, NULL,
+       f.last_attempt_at, f.created_at, f.last_answer_at, f.last_answer_at - f.created_at, f.due_by, false,
+       f.severity, f.impact, f.priority, f.ordering_key, f.expires_at,
+       f.triggered_by, f.trigger_ref, f.replay_of, NULL
+  FROM integration_worker.sync_facts f
+ WHERE NOT EXISTS (SELECT FROM integration.queue q WHERE q.outbox_id = f.id)
+   AND NOT EXISTS (SELECT FROM integration.closing c WHERE c.outbox_id = f.id);
+COMMENT ON VIEW integration.sync IS
+    'Every sync with its state, what happened last, what helps, what holds it back. UPDATE … SET state = ''pending'' retries, ''cancelled'' cancels.';
+
+CREATE VIEW integration.failed AS
+SELECT u.*
+  FROM integration_worker.unfinished u
+ WHERE u.state = 'failed'
+ ORDER BY u.severity, u.impact DESC NULLS LAST, u.created_at, u.id;
+COMMENT ON VIEW integration.failed IS
+    'The syncs that wait for a person, worst first: severity, impact, age. Updatable like integration.sync.';
+
+-- Both views have the same columns with the same meaning.
+DO $$
+DECLARE
+    col record;
+    view_name text;
+BEGIN
+    FOR col IN
+        SELECT c.name, c.meaning
+          FROM (VALUES
+            ('id', 'The number of the sync: outbox.id.'),
+            ('state', 'pending, retrying, failed (a person must act), delivered, cancelled, expired or superseded.'),
+            ('endpoint', 'Where to.'),
+            ('connector', 'The product behind the endpoint.'),
+            ('customer', 'Whose object it is.'),
+            ('object_type', 'The kind of business object.'),
+            ('object_id', 'The business reference.'),
+            ('operation', 'What happened to the object.'),
+            ('attempts', 'Attempts made so far.'),
+            ('reason', 'What exactly happened at the last attempt: see integration.error_reason.'),
+            ('error_class', 'What that means: see integration.error_class.'),
+            ('http_status', 'HTTP status of the last attempt; NULL when no answer arrived.'),
+            ('error', 'Details of the last failure in words.'),
+            ('remedy', 'What to do about it; NULL unless the last attempt failed.'),
+            ('responsible', 'Who can do it: customer, support, engineering, operations or remote_vendor.'),
+            ('owner', 'The team that looks after the endpoint.'),
+            ('next_attempt_at', 'Not sent before, by its own schedule and by what the endpoint waits for; NULL when finished, failed or in flight.'),
+            ('blocked_by', 'The strongest that holds it back: paused, stopped, open, retry_after, schedule, ordering_key, rate or window; NULL: nothing does. integration.why() says it in words.'),
+            ('in_flight_since', 'When the request that is under way began; NULL: none is.'),
+            ('last_attempt_at', 'When the last attempt began.'),
+            ('created_at', 'When it was asked for.'),
+            ('finished_at', 'When it was delivered or closed.'),
+            ('age', 'From created_at to finished_at, or to now.'),
+            ('due_by', 'When it should be delivered by the connector''s SLA; NULL: no promise.'),
+            ('sla_at_risk', 'It is not finished, and four fifths of the time to due_by are over, or it is failed or scheduled for later than due_by.'),
+            ('severity', 'How much a failure hurts: 1 (worst) to 4, from the connector.'),
+            ('impact', 'What is at stake, in the application''s unit.'),
+            ('priority', 'high, normal or low.'),
+            ('ordering_key', 'Syncs of one endpoint and key go one at a time.'),
+            ('expires_at', 'Not sent from here on.'),
+            ('triggered_by', 'Who or what in the application caused it.'),
+            ('trigger_ref', 'The application''s own reference for the cause.'),
+            ('replay_of', 'The sync that this one sends again.'),
+            ('superseded_by', 'The sync that took its place.')
+          ) AS c (name, meaning)
+    LOOP
+        FOREACH view_name IN ARRAY ARRAY['sync', 'failed'] LOOP
+            EXECUTE format('COMMENT ON COLUMN integration.%I.%I IS %L', view_name, col.name, col.meaning);
+        END LOOP;
+    END LOOP;
+END
+$$;
+
+-- With the caller's rights, so that whoever may not retry can't do it through the view either.
+CREATE FUNCTION integration_worker.update_sync() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    asked text := NEW.state;
+    changed text := (SELECT string_agg(n.key, ', ' ORDER BY n.key)
+                       FROM jsonb_each(to_jsonb(NEW)) n
+                       JOIN jsonb_each(to_jsonb(OLD)) o ON o.key = n.key
+                      WHERE n.value <> o.value AND n.key <> 'state');
+BEGIN
+    IF changed IS NOT NULL OR asked IS NULL OR asked NOT IN ('pending', 'cancelled') THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'feature_not_supported',
+            MESSAGE = CASE WHEN changed IS NOT NULL THEN format('column %s of sync %s can''t be set', changed, OLD.id)
+                           ELSE format('the state of sync %s can''t be set to %s', OLD.id, coalesce(asked, 'NULL')) END,
+            DETAIL = 'What was asked and what happened stays as it is.',
+            HINT = 'SET state = ''pending'' retries a sync, SET state = ''cancelled'' cancels it; '
+                   'other data is sent by integration.amend().';
+    END IF;
+    IF asked = 'pending' THEN
+        PERFORM integration.retry(OLD.id);
+    ELSE
+        PERFORM integration.cancel(OLD.id);
+    END IF;
+    SELECT s.* INTO NEW FROM integration.sync s WHERE s.id = OLD.id;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.update_sync() IS
+    'Makes an update of the views sync and failed a retry or a cancel.';
+
+CREATE FUNCTION integration_worker.refuse_sync_change() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RAISE EXCEPTION USING
+        ERRCODE = 'feature_not_supported',
+        MESSAGE = CASE TG_OP WHEN 'INSERT' THEN format('syncs are not inserted into integration.%s', TG_TABLE_NAME)
+                             ELSE format('syncs are not deleted from integration.%s', TG_TABLE_NAME) END,
+        HINT = CASE TG_OP WHEN 'INSERT' THEN 'Insert into integration.outbox (endpoint, payload, …).'
+                          ELSE 'To give a sync up set its state to cancelled; retention removes it later.' END;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.refuse_sync_change() IS
+    'Says what to do instead of an insert into or a delete from the views of syncs.';
+
+CREATE TRIGGER update_sync INSTEAD OF UPDATE ON integration.sync
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.update_sync();
+CREATE TRIGGER update_sync INSTEAD OF UPDATE ON integration.failed
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.update_sync();
+CREATE TRIGGER refuse_change INSTEAD OF INSERT OR DELETE ON integration.sync
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.refuse_sync_change();
+CREATE TRIGGER refuse_change INSTEAD OF INSERT OR DELETE ON integration.failed
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.refuse_sync_change();
