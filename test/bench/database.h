@@ -1,0 +1,28 @@
+/*-------------------------------------------------------------------------
+ * database.h
+ *		libpq for the measuring programs: what fails ends the program.
+ *-------------------------------------------------------------------------
+ */
+#ifndef BENCH_DATABASE_H
+#define BENCH_DATABASE_H
+
+#include <libpq-fe.h>
+#include <stdbool.h>
+
+/* A connection as the environment (PGHOST, PGPORT, ...) says; the caller's to finish. */
+extern PGconn *database_connect(void);
+
+/* Runs a statement that gives nothing back. */
+extern void database_run(PGconn *connection, const char *statement);
+
+/* The first value of the first row as a number. */
+extern long database_number(PGconn *connection, const char *query);
+
+/* Commits rows for an endpoint, each with the payload, in one statement. */
+extern void database_enqueue(PGconn *connection, const char *endpoint, const char *payload,
+							 long rows);
+
+/* Waits until no sync is unfinished; ends the program after that many seconds. */
+extern void database_wait_empty(PGconn *connection, int deadline_s);
+
+#endif							/* BENCH_DATABASE_H */

@@ -1,0 +1,75 @@
+/*-------------------------------------------------------------------------
+ * measure.c
+ *		What the measuring programs share: time, percentiles, giving up.
+ *-------------------------------------------------------------------------
+ */
+#include "measure.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static int
+compare(const void *left, const void *right)
+{
+	const int64_t a = *(const int64_t *) left;
+	const int64_t b = *(const int64_t *) right;
+
+	return (a > b) - (a < b);
+}
+
+int64_t
+measure_now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+int64_t
+measure_percentile(int64_t *values, size_t count, double share)
+{
+	size_t		index = (size_t) (share * (double) count);
+
+	qsort(values, count, sizeof(values[0]), compare);
+	return values[index < count ? index : count - 1];
+}
+
+char *
+measure_payload(size_t bytes)
+{
+	static const char before[] = "{\"text\": \"";
+	static const char after[] = "\"}";
+	const size_t frame = sizeof(before) + sizeof(after) - 2;
+	char	   *payload;
+
+	if (bytes < frame)
+		bytes = frame;
+	payload = malloc(bytes + 1);
+	if (payload == NULL)
+		measure_fail("no memory", "");
+	memcpy(payload, before, sizeof(before) - 1);
+	memset(payload + sizeof(before) - 1, 'x', bytes - frame);
+	memcpy(payload + bytes - sizeof(after) + 1, after, sizeof(after));
+	return payload;
+}
+
+long
+measure_number(const char *text)
+{
+	char	   *end;
+	const long	number = strtol(text, &end, 10);
+
+	if (end == text || *end != '\0' || number < 0)
+		measure_fail("not a number", text);
+	return number;
+}
+
+void
+measure_fail(const char *what, const char *detail)
+{
+	fprintf(stderr, "%s: %s\n", what, detail);
+	exit(1);
+}

@@ -1,0 +1,27 @@
+/*-------------------------------------------------------------------------
+ * measure.h
+ *		What the measuring programs share: time, percentiles, giving up.
+ *-------------------------------------------------------------------------
+ */
+#ifndef BENCH_MEASURE_H
+#define BENCH_MEASURE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Microseconds of the clock that both sides of a connection on this machine share. */
+extern int64_t measure_now_us(void);
+
+/* The value below which a share (0..1) of them lies; sorts them.  count > 0. */
+extern int64_t measure_percentile(int64_t *values, size_t count, double share);
+
+/* A JSON object of exactly that many bytes, to be freed by the caller. */
+extern char *measure_payload(size_t bytes);
+
+/* The number in a command line's argument; ends the program when there is none. */
+extern long measure_number(const char *text);
+
+/* Says what is wrong, ends the program. */
+extern void measure_fail(const char *what, const char *detail) __attribute__((noreturn));
+
+#endif							/* BENCH_MEASURE_H */

@@ -1,0 +1,32 @@
+# Without shared_preload_libraries CREATE EXTENSION says which line to add.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+
+use Integration;
+use PostgreSQL::Test::Cluster;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('main');
+$node->init;
+$node->append_conf('postgresql.conf', "shared_preload_libraries = ''\n");
+$node->start;
+
+my $error;
+my $result = $node->psql('postgres', 'CREATE EXTENSION integration', stderr => \$error);
+is($result, 3, 'CREATE EXTENSION fails');
+like($error, qr/ERROR:  integration must be loaded at server start/, 'it says why');
+like($error, qr/^HINT:  .*shared_preload_libraries = 'integration'/m, 'it says the exact line');
+like($error, qr/^HINT:  .*restart/mi, 'it says that the server must be restarted');
+is(value($node, q{SELECT count(*) FROM pg_extension WHERE extname = 'integration'}),
+	0, 'nothing is left behind');
+
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'integration'\n");
+$node->restart;
+add_extension($node);
+wait_until($node, worker_runs('postgres'), 'with the line it works');
+
+done_testing();

@@ -1,0 +1,47 @@
+# A standby sends nothing until it is promoted.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+
+use Integration;
+use PostgreSQL::Test::Cluster;
+use Receiver;
+use Test::More;
+
+my $receiver = Receiver->start;
+$receiver->switch('/ok/there', '/status/503');
+my $primary = integration_node('primary', init => { allows_streaming => 1 });
+add_retry_policy($primary, undef, 'steady', '{1 s,1 s,1 s,1 s,1 s,1 s,1 s,1 s}');
+add_endpoint($primary, name => 'there', url => $receiver->url('/ok/there'), retry_policy => 'steady');
+
+$primary->backup('copy');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($primary, 'copy', has_streaming => 1);
+$standby->start;
+
+# The primary goes when its sync waits for the second attempt.
+my $id = add_sync($primary, endpoint => 'there');
+wait_until($primary, "SELECT attempts >= 1 FROM integration.queue WHERE outbox_id = $id",
+	'a first attempt fails');
+$primary->stop('fast');
+my $requests = $receiver->count('/ok/there')->{requests};
+cmp_ok($requests, '>=', 1, 'the primary sent it');
+
+wait_until($standby, "SELECT clock_timestamp() > due_at + interval '1 s'
+                        FROM integration.queue WHERE outbox_id = $id",
+	'on the standby it is due, and overdue');
+is(value($standby, q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'integration worker'}),
+	0, 'a standby has no worker');
+is($receiver->count('/ok/there')->{requests}, $requests, 'a standby sends nothing');
+
+$receiver->switch('/ok/there');
+$standby->promote;
+wait_until($standby, state_is('delivered', $id), 'a promoted standby goes on');
+is($receiver->count('/ok/there')->{keys}, 1, 'with the same key');
+my $next = add_sync($standby, endpoint => 'there');
+wait_until($standby, state_is('delivered', $next), 'and takes new ones');
+
+done_testing();
