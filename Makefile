@@ -60,6 +60,7 @@ SQL_PARTS += breaker      # when an endpoint is left alone: pure rules
 SQL_PARTS += standing     # the health of the endpoints of a batch
 SQL_PARTS += incidents    # incidents opened, counted, resolved
 SQL_PARTS += status       # how each business object stands after a batch
+SQL_PARTS += deliver      # the straight way: plain deliveries
 SQL_PARTS += settle       # a batch of results: recorded, judged, rescheduled or finished
 SQL_PARTS += switches     # pause, resume
 SQL_PARTS += actions      # retry, cancel, amend, replay, ping

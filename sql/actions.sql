@@ -117,9 +117,11 @@ BEGIN
                                    object_type, object_id, change_xid)
     SELECT original.id, c.id, now(),
            (SELECT coalesce(max(a.attempt_no), 0) FROM integration.attempt a WHERE a.outbox_id = original.id),
-           CASE original.priority WHEN 'high' THEN 1 WHEN 'low' THEN 3 ELSE 2 END,
+           CASE WHEN original.operation = 'ping' THEN 0
+                WHEN original.priority = 'high' THEN 1 WHEN original.priority = 'low' THEN 3 ELSE 2 END,
            original.expires_at, original.ordering_key,
-           CASE WHEN c."coalesce" THEN original.object_type END, CASE WHEN c."coalesce" THEN original.object_id END,
+           CASE WHEN c."coalesce" THEN coalesce(original.object_type, '') END,
+           CASE WHEN c."coalesce" THEN original.object_id END,
            pg_current_xact_id()
       FROM integration.endpoint_config c
      WHERE c.name = original.endpoint;
@@ -427,7 +429,6 @@ BEGIN
     INSERT INTO integration.outbox (endpoint, operation, payload, priority, expires_at)
     VALUES (ping.endpoint, 'ping', '{}', 'high', clock_timestamp() + interval '5 min')
     RETURNING id INTO sync;
-    UPDATE integration.queue q SET priority = 0 WHERE q.outbox_id = sync;
     INSERT INTO integration.action (verb, outbox_id, endpoint) VALUES ('ping', sync, ping.endpoint);
     RETURN sync;
 END

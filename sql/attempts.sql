@@ -26,6 +26,7 @@ CREATE TABLE integration.attempt (
 
 -- As with the outbox, keys and indexes stand on the partitions.
 CREATE TABLE integration.attempt_default PARTITION OF integration.attempt (PRIMARY KEY (outbox_id, attempt_no)) DEFAULT;
+COMMENT ON TABLE integration.attempt_default IS 'Attempts of syncs whose id is in no range of its own.';
 
 -- Serves endpoint_status: the last hour of each endpoint.
 CREATE INDEX attempt_default_recent ON integration.attempt_default (endpoint_id, started_at);

@@ -1,26 +1,5 @@
 -- What may stand in the registry: each refusal says what to write instead.
 
--- Raises the refusal of a row; the caller found out what is wrong.
-CREATE FUNCTION integration_worker.refuse_row(
-        relation regclass, col text, message text, detail text, hint text)
-    RETURNS void
-    LANGUAGE plpgsql
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    RAISE EXCEPTION USING
-        ERRCODE = 'check_violation',
-        SCHEMA = 'integration',
-        TABLE = (SELECT c.relname FROM pg_catalog.pg_class c WHERE c.oid = relation),
-        COLUMN = col,
-        MESSAGE = message,
-        DETAIL = coalesce(detail, ''),
-        HINT = hint;
-END
-$$;
-COMMENT ON FUNCTION integration_worker.refuse_row(regclass, text, text, text, text) IS
-    'Raises the error for a row of the registry that can''t work.';
-
 -- Months and years have no fixed length, so they are no measure for a wait.
 CREATE FUNCTION integration_worker.is_exact(length interval) RETURNS boolean
     LANGUAGE sql IMMUTABLE STRICT
@@ -75,9 +54,11 @@ DECLARE
     problem text := integration_worker.name_problem(NEW.name);
 BEGIN
     IF problem IS NOT NULL THEN
-        PERFORM integration_worker.refuse_row(
-            TG_RELID, 'name', format('name "%s" can''t be used', left(NEW.name, 100)), problem,
-            'Write a name of 1 to 100 characters without blanks at its ends, such as ''shop-orders''.');
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'name',
+            MESSAGE = format('name "%s" can''t be used', left(NEW.name, 100)),
+            DETAIL = problem,
+            HINT = 'Write a name of 1 to 100 characters without blanks at its ends, such as ''shop-orders''.';
     END IF;
     RETURN NEW;
 END
@@ -119,9 +100,11 @@ BEGIN
      WHERE r.is_broken
      LIMIT 1;
     IF FOUND THEN
-        PERFORM integration_worker.refuse_row(
-            TG_RELID, broken.col, format('%s of %s "%s" can''t be used', broken.col, TG_TABLE_NAME, NEW.name),
-            format('It is %s.', broken.given), broken.hint);
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = broken.col,
+            MESSAGE = format('%s of %s "%s" can''t be used', broken.col, TG_TABLE_NAME, NEW.name),
+            DETAIL = format('It is %s.', broken.given),
+            HINT = broken.hint;
     END IF;
     RETURN NEW;
 END
@@ -154,9 +137,11 @@ BEGIN
      WHERE r.problem IS NOT NULL
      LIMIT 1;
     IF FOUND THEN
-        PERFORM integration_worker.refuse_row(
-            TG_RELID, broken.col, format('%s of %s "%s" can''t be used', broken.col, TG_TABLE_NAME, NEW.name),
-            broken.problem, broken.hint);
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = broken.col,
+            MESSAGE = format('%s of %s "%s" can''t be used', broken.col, TG_TABLE_NAME, NEW.name),
+            DETAIL = broken.problem,
+            HINT = broken.hint;
     END IF;
     RETURN NEW;
 END
@@ -170,14 +155,18 @@ CREATE FUNCTION integration_worker.check_connector() RETURNS trigger
 AS $$
 BEGIN
     IF NEW.severity NOT BETWEEN 1 AND 4 THEN
-        PERFORM integration_worker.refuse_row(
-            TG_RELID, 'severity', format('severity of connector "%s" can''t be used', NEW.name),
-            format('It is %s.', NEW.severity), 'Write 1 (worst), 2, 3 or 4.');
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'severity',
+            MESSAGE = format('severity of connector "%s" can''t be used', NEW.name),
+            DETAIL = format('It is %s.', NEW.severity),
+            HINT = 'Write 1 (worst), 2, 3 or 4.';
     END IF;
     IF NEW.sla <= '0' THEN
-        PERFORM integration_worker.refuse_row(
-            TG_RELID, 'sla', format('sla of connector "%s" can''t be used', NEW.name),
-            format('It is %s.', NEW.sla), 'Write a time above zero, such as ''15 min''; NULL for no promise.');
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'sla',
+            MESSAGE = format('sla of connector "%s" can''t be used', NEW.name),
+            DETAIL = format('It is %s.', NEW.sla),
+            HINT = 'Write a time above zero, such as ''15 min''; NULL for no promise.';
     END IF;
     RETURN NEW;
 END
@@ -198,9 +187,11 @@ BEGIN
     problem := CASE WHEN coalesce(btrim(NEW.url), '') = '' THEN 'It is empty.'
                     ELSE integration_worker.url_problem(NEW.url, NEW.allow_http) END;
     IF problem IS NOT NULL THEN
-        PERFORM integration_worker.refuse_row(
-            TG_RELID, 'url', format('url of endpoint "%s" can''t be called', NEW.name), problem,
-            'Write an address such as ''https://api.example.com/orders/{object_id}''.');
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'url',
+            MESSAGE = format('url of endpoint "%s" can''t be called', NEW.name),
+            DETAIL = problem,
+            HINT = 'Write an address such as ''https://api.example.com/orders/{object_id}''.';
     END IF;
     RETURN NEW;
 END
@@ -268,18 +259,20 @@ DECLARE
     problem text := integration_worker.schedule_problem(NEW.schedule, NEW.deadline);
 BEGIN
     IF NEW.schedule IS NULL OR problem IS NOT NULL THEN
-        PERFORM integration_worker.refuse_row(
-            TG_RELID, 'schedule', format('the schedule of retry policy "%s" is impossible', NEW.name),
-            coalesce(problem, 'It is NULL.'),
-            'Write the waits before attempt 2, 3, …, such as ARRAY[''5 s'', ''1 min'', ''10 min'', ''1 h'']::interval[], '
-            'each above zero and at most 30 days, with a deadline of NULL or longer than the first; '
-            '''{}'' means one attempt.');
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'schedule',
+            MESSAGE = format('the schedule of retry policy "%s" is impossible', NEW.name),
+            DETAIL = coalesce(problem, 'It is NULL.'),
+            HINT = 'Write the waits before attempt 2, 3, …, such as ARRAY[''5 s'', ''1 min'', ''10 min'', ''1 h'']::interval[], '
+                   'each above zero and at most 30 days, with a deadline of NULL or longer than the first; '
+                   '''{}'' means one attempt.';
     END IF;
     IF (NEW.jitter BETWEEN 0 AND 1) IS NOT TRUE THEN
-        PERFORM integration_worker.refuse_row(
-            TG_RELID, 'jitter', format('jitter of retry policy "%s" can''t be used', NEW.name),
-            format('It is %s.', coalesce(NEW.jitter::text, 'NULL')),
-            'Write a fraction of the wait, 0 to 1, such as 0.2.');
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'jitter',
+            MESSAGE = format('jitter of retry policy "%s" can''t be used', NEW.name),
+            DETAIL = format('It is %s.', coalesce(NEW.jitter::text, 'NULL')),
+            HINT = 'Write a fraction of the wait, 0 to 1, such as 0.2.';
     END IF;
     RETURN NEW;
 END

@@ -93,27 +93,31 @@ COMMENT ON FUNCTION integration_worker.decide(integration_worker.verdict, boolea
     'What becomes of a sync that was not delivered; proven: the same batch delivered something to its endpoint.';
 
 CREATE FUNCTION integration_worker.repeats(verdict integration_worker.verdict) RETURNS boolean
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT EXISTS (SELECT FROM integration.attempt a
-                    WHERE a.outbox_id = (verdict).outbox_id
-                      AND a.attempt_no = (verdict).attempts - 1
-                      AND a.reason = (verdict).reason)
+BEGIN
+    RETURN EXISTS (SELECT FROM integration.attempt a
+                    WHERE a.outbox_id = verdict.outbox_id
+                      AND a.attempt_no = verdict.attempts - 1
+                      AND a.reason = verdict.reason);
+END
 $$;
 COMMENT ON FUNCTION integration_worker.repeats(integration_worker.verdict) IS
     'Did the attempt before fail for the same reason?';
 
 -- An unknown outcome must be looked up by a person before anything is sent again.
 CREATE FUNCTION integration_worker.unknown_outcome(verdict integration_worker.verdict) RETURNS boolean
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT (verdict).state = 'failed' AND NOT (verdict).ping AND (verdict).rule_retries IS NULL
+BEGIN
+    RETURN verdict.state = 'failed' AND NOT verdict.ping AND verdict.rule_retries IS NULL
        AND EXISTS (SELECT FROM integration.error_reason r
-                    WHERE r.reason = (verdict).reason AND r.remote_state = 'unknown')
+                    WHERE r.reason = verdict.reason AND r.remote_state = 'unknown')
        AND EXISTS (SELECT FROM integration.endpoint_config c
-                    WHERE c.id = (verdict).endpoint_id AND NOT c.idempotent)
+                    WHERE c.id = verdict.endpoint_id AND NOT c.idempotent);
+END
 $$;
 COMMENT ON FUNCTION integration_worker.unknown_outcome(integration_worker.verdict) IS
     'Is a failed sync one of which nobody knows whether the other system did the work?';
@@ -121,16 +125,18 @@ COMMENT ON FUNCTION integration_worker.unknown_outcome(integration_worker.verdic
 CREATE FUNCTION integration_worker.error_text(
         verdict integration_worker.verdict, said text, headers jsonb, body text, redirect_url text)
     RETURNS text
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT concat_ws('; ',
-               coalesce(CASE WHEN (verdict).http_status IS NOT NULL
+BEGIN
+    RETURN concat_ws('; ',
+               coalesce(CASE WHEN verdict.http_status IS NOT NULL
                              THEN integration_worker.clue_of(body, headers ->> 'content-type') END,
                         nullif(said, ''),
-                        (SELECT coalesce((verdict).http_status || ' ', '') || CASE WHEN r.kind LIKE 'http%' THEN r.name ELSE coalesce(r.condition, r.name) END
-                           FROM integration.error_reason r WHERE r.reason = (verdict).reason)),
-               'the new place is ' || nullif(redirect_url, ''))
+                        (SELECT coalesce(verdict.http_status || ' ', '') || CASE WHEN r.kind LIKE 'http%' THEN r.name ELSE coalesce(r.condition, r.name) END
+                           FROM integration.error_reason r WHERE r.reason = verdict.reason)),
+               'the new place is ' || nullif(redirect_url, ''));
+END
 $$;
 COMMENT ON FUNCTION integration_worker.error_text(integration_worker.verdict, text, jsonb, text, text) IS
     'Details of a failure: what the answer says, else what the sender says, else what the reason is called.';

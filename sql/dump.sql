@@ -29,4 +29,4 @@ SELECT pg_extension_config_dump('integration.action_id_seq', '');
 
 -- The name is half of every Idempotency-Key, so what was sent before the dump is known by it after the restore:
 -- the restored name takes the place of the one that CREATE EXTENSION just made (one_installation()).
-SELECT pg_extension_config_dump('integration_worker.installation', '');
+SELECT pg_extension_config_dump('integration.installation', '');

@@ -90,7 +90,7 @@ BEGIN
         SELECT t.*, false AS by_id
           FROM unnest(endpoint_ids, priorities, after_due, after_id, limits) AS c (endpoint_id, priority, after_due, after_id, most)
          CROSS JOIN LATERAL (
-               SELECT q.outbox_id, q.endpoint_id, q.priority, q.due_at, q.change_xid, q.attempts, q.expires_at, q.ordering_key, q.place
+               SELECT q.outbox_id, q.endpoint_id, q.priority, q.due_at, q.change_xid, q.attempts, q.expires_at, q.ordering_key, q.place, q.claimed_at
                  FROM integration.queue q
                 WHERE q.endpoint_id = c.endpoint_id
                   AND q.priority = c.priority
@@ -100,7 +100,7 @@ BEGIN
                 ORDER BY q.due_at, q.outbox_id
                 LIMIT c.most) t
         UNION ALL
-        SELECT q.outbox_id, q.endpoint_id, q.priority, q.due_at, q.change_xid, q.attempts, q.expires_at, q.ordering_key, q.place, true
+        SELECT q.outbox_id, q.endpoint_id, q.priority, q.due_at, q.change_xid, q.attempts, q.expires_at, q.ordering_key, q.place, q.claimed_at, true
           FROM integration.queue q
          WHERE q.outbox_id = ANY (ids)
            AND q.state <> 'failed'
@@ -108,6 +108,7 @@ BEGIN
     )
     SELECT d.outbox_id, d.endpoint_id, d.priority, d.due_at, d.change_xid, d.attempts, d.expires_at, d.by_id,
            o.id IS NULL
+           OR d.claimed_at IS NOT NULL
            OR coalesce(d.expires_at <= statement_timestamp(), false)
            OR (d.ordering_key IS NOT NULL
                AND EXISTS (SELECT FROM integration.queue p
@@ -118,7 +119,7 @@ BEGIN
                        WHERE p.scope = 'customer'
                          AND p.name = o.customer
                          AND (p.until IS NULL OR p.until > statement_timestamp())),
-           (SELECT i.name FROM integration_worker.installation i) || '-' || d.outbox_id,
+           (SELECT i.name FROM integration.installation i) || '-' || d.outbox_id,
            o.object_type, o.object_id, o.operation, s.remote_id,
            o.payload::text, o.headers::text, o.created_at, o.traceparent
       FROM due d

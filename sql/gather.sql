@@ -22,7 +22,7 @@ BEGIN
                 OR (SELECT true FROM integration.queue x WHERE x.outbox_id = r.outbox_id) IS NULL)
            AND (q.outbox_id IS NOT NULL OR c.outbox_id IS NOT NULL
                 OR (SELECT true FROM integration.closing x WHERE x.outbox_id = r.outbox_id) IS NULL)
-           AND (o.object_id IS NULL OR s.held
+           AND (o.object_id IS NULL OR s.held IS TRUE
                 OR (SELECT true FROM integration.sync_status x
                      WHERE (x.endpoint_id, x.object_type, x.object_id)
                            = (r.endpoint_id, o.object_type, o.object_id)) IS NULL)

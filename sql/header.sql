@@ -17,17 +17,19 @@ CREATE FUNCTION integration_worker.require_preload() RETURNS void
     LANGUAGE c STRICT
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'integration_require_preload';
+COMMENT ON FUNCTION integration_worker.require_preload() IS
+    'Raises an error unless shared_preload_libraries names the extension.';
 
 SELECT integration_worker.require_preload();
 
 -- A word that no other installation shares: the first half of every Idempotency-Key.
-CREATE TABLE integration_worker.installation (
+CREATE TABLE integration.installation (
     name text PRIMARY KEY
 );
-COMMENT ON TABLE integration_worker.installation IS
+COMMENT ON TABLE integration.installation IS
     'One row: the name of this installation; Idempotency-Key is <name>-<outbox id>, the same for every attempt of a sync.';
 
-INSERT INTO integration_worker.installation (name)
+INSERT INTO integration.installation (name)
 VALUES (substr(replace(gen_random_uuid()::text, '-', ''), 1, 12));
 
 -- A mark that the registry changed: read again by the worker as soon as the transaction commits.

@@ -53,8 +53,8 @@ CREATE FUNCTION integration_worker.body_matches(body text, match jsonpath) RETUR
 AS $$
 BEGIN
     -- A predicate yields true, false or null, a path yields what it found.
-    RETURN coalesce((SELECT bool_or(found NOT IN ('false', 'null'))
-                       FROM jsonb_path_query(integration_worker.as_json(body), match, silent => true) AS found), false);
+    RETURN coalesce((SELECT bool_or(hit NOT IN ('false', 'null'))
+                       FROM jsonb_path_query(integration_worker.as_json(body), match, silent => true) AS hit), false);
 EXCEPTION WHEN OTHERS THEN
     RETURN false;
 END
@@ -67,10 +67,10 @@ CREATE FUNCTION integration_worker.body_value(body text, path jsonpath) RETURNS 
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    found jsonb := jsonb_path_query_first(integration_worker.as_json(body), path, silent => true);
+    hit jsonb := jsonb_path_query_first(integration_worker.as_json(body), path, silent => true);
 BEGIN
-    IF jsonb_typeof(found) IN ('string', 'number') THEN
-        RETURN nullif(found #>> '{}', '');
+    IF jsonb_typeof(hit) IN ('string', 'number') THEN
+        RETURN nullif(hit #>> '{}', '');
     END IF;
     RETURN NULL;
 EXCEPTION WHEN OTHERS THEN
@@ -81,27 +81,31 @@ COMMENT ON FUNCTION integration_worker.body_value(text, jsonpath) IS
     'The first text or number that the jsonpath finds in the JSON body; otherwise NULL.';
 
 CREATE FUNCTION integration_worker.member_text(answer jsonb, path text[]) RETURNS text
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE jsonb_typeof(answer #> path) WHEN 'string' THEN nullif(answer #>> path, '') END
+BEGIN
+    RETURN CASE jsonb_typeof(answer #> path) WHEN 'string' THEN nullif(answer #>> path, '') END;
+END
 $$;
 COMMENT ON FUNCTION integration_worker.member_text(jsonb, text[]) IS
     'A member that is a text; NULL for members of another type (RFC 9457 §3.1).';
 
 -- RFC 9457: the pointers of errors[] name the fields, the best clue for who must correct the data.
 CREATE FUNCTION integration_worker.problem_clue(answer jsonb) RETURNS text
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT concat_ws('; ',
+BEGIN
+    RETURN concat_ws('; ',
                nullif(concat_ws(': ', integration_worker.member_text(answer, '{title}'),
                                 integration_worker.member_text(answer, '{detail}')), ''),
                (SELECT string_agg(concat_ws(' ', integration_worker.member_text(e.error, '{pointer}'),
                                             integration_worker.member_text(e.error, '{detail}')), '; ' ORDER BY e.n)
                   FROM jsonb_array_elements(CASE jsonb_typeof(answer -> 'errors') WHEN 'array' THEN answer -> 'errors' END)
                        WITH ORDINALITY AS e (error, n)
-                 WHERE jsonb_typeof(e.error) = 'object' AND e.n <= 20))
+                 WHERE jsonb_typeof(e.error) = 'object' AND e.n <= 20));
+END
 $$;
 COMMENT ON FUNCTION integration_worker.problem_clue(jsonb) IS
     'Title, detail and the named fields of a problem (RFC 9457).';
@@ -141,26 +145,30 @@ COMMENT ON FUNCTION integration_worker.clue_of(text, text) IS
 
 -- RFC 9110 §15: a status nobody knows is treated as the x00 of its hundred.
 CREATE FUNCTION integration_worker.known_reason(reason text) RETURNS text
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT coalesce((SELECT r.reason FROM integration.error_reason r WHERE r.reason = known_reason.reason),
+BEGIN
+    RETURN coalesce((SELECT r.reason FROM integration.error_reason r WHERE r.reason = known_reason.reason),
                     CASE WHEN known_reason.reason ~ '^http:[1-5]\d\d(?!\d)'
                          THEN 'http:' || substr(known_reason.reason, 6, 1) || 'xx'
                          WHEN known_reason.reason LIKE 'http:%' THEN 'http:invalid'
                          WHEN known_reason.reason ~ '^curl:\d' THEN 'curl:other'
-                         ELSE 'unknown' END)
+                         ELSE 'unknown' END);
+END
 $$;
 COMMENT ON FUNCTION integration_worker.known_reason(text) IS
     'The row of error_reason that stands for a reason.';
 
 CREATE FUNCTION integration_worker.jittered(wait interval, jitter double precision) RETURNS interval
-    LANGUAGE sql VOLATILE
+    LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT wait + CASE WHEN jitter > 0
+BEGIN
+    RETURN wait + CASE WHEN jitter > 0
                        THEN make_interval(secs => least(greatest(random() * jitter * extract(epoch FROM wait)::double precision, 1), 900))
-                       ELSE '0 s' END
+                       ELSE '0 s' END;
+END
 $$;
 COMMENT ON FUNCTION integration_worker.jittered(interval, double precision) IS
     'The wait and a random part of it, at least 1 s, at most 15 min; nothing is ever subtracted.';
@@ -168,30 +176,36 @@ COMMENT ON FUNCTION integration_worker.jittered(interval, double precision) IS
 CREATE FUNCTION integration_worker.retry_wait(
         schedule interval[], jitter double precision, charged integer, hint text)
     RETURNS interval
-    LANGUAGE sql VOLATILE
+    LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT greatest(integration_worker.jittered(
+BEGIN
+    RETURN greatest(integration_worker.jittered(
                         coalesce(schedule[least(greatest(charged, 1), cardinality(schedule))], '5 s'), coalesce(jitter, 0)),
-                    CASE hint WHEN 'slow' THEN interval '10 min' END)
+                    CASE hint WHEN 'slow' THEN interval '10 min' END);
+END
 $$;
 COMMENT ON FUNCTION integration_worker.retry_wait(interval[], double precision, integer, text) IS
     'The wait after so many attempts that count; what does not count waits like the next one that does.';
 
 CREATE FUNCTION integration_worker.open_wait(openings integer) RETURNS interval
-    LANGUAGE sql VOLATILE
+    LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT least(interval '1 s' * power(2, least(openings, 10) - 1), '60 s') * (1 + 0.2 * random())
+BEGIN
+    RETURN least(interval '1 s' * power(2, least(openings, 10) - 1), '60 s') * (1 + 0.2 * random());
+END
 $$;
 COMMENT ON FUNCTION integration_worker.open_wait(integer) IS
     'How long a breaker stays open before its next probe: 1 s, doubling to 60 s, with up to a fifth added.';
 
 CREATE FUNCTION integration_worker.stop_wait(openings integer) RETURNS interval
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE openings WHEN 1 THEN interval '1 min' WHEN 2 THEN '10 min' ELSE '1 h' END
+BEGIN
+    RETURN CASE openings WHEN 1 THEN interval '1 min' WHEN 2 THEN '10 min' ELSE '1 h' END;
+END
 $$;
 COMMENT ON FUNCTION integration_worker.stop_wait(integer) IS
     'How long a stopped endpoint waits before its next probe.';
@@ -225,23 +239,27 @@ COMMENT ON FUNCTION integration_worker.fact_of(integration_worker.verdict) IS
 CREATE FUNCTION integration_worker.may_retry(
         fact integration.error_reason, idempotent boolean, repeated boolean)
     RETURNS boolean
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE WHEN (fact).breaker = 'trip' OR (fact).retryable = 'n/a'
-                THEN idempotent OR (fact).remote_state IN ('not_reached', 'refused')
-                WHEN (fact).retryable = 'if_idempotent' THEN idempotent
-                WHEN (fact).retryable = 'once' THEN NOT repeated
-                ELSE (fact).retryable = 'yes' END
+BEGIN
+    RETURN CASE WHEN fact.breaker = 'trip' OR fact.retryable = 'n/a'
+                THEN idempotent OR fact.remote_state IN ('not_reached', 'refused')
+                WHEN fact.retryable = 'if_idempotent' THEN idempotent
+                WHEN fact.retryable = 'once' THEN NOT repeated
+                ELSE fact.retryable = 'yes' END;
+END
 $$;
 COMMENT ON FUNCTION integration_worker.may_retry(integration.error_reason, boolean, boolean) IS
     'May a sync that failed for this reason be sent again without asking a person?';
 
 CREATE FUNCTION integration_worker.is_limit(fact integration.error_reason, retry_after_s integer) RETURNS boolean
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT (fact).error_class = 'rate_limited' OR ((fact).retry_hint = 'retry_after' AND retry_after_s IS NOT NULL)
+BEGIN
+    RETURN fact.error_class = 'rate_limited' OR (fact.retry_hint = 'retry_after' AND retry_after_s IS NOT NULL);
+END
 $$;
 COMMENT ON FUNCTION integration_worker.is_limit(integration.error_reason, integer) IS
     'Did the other side only ask to be left alone for a while? A limit is no failure.';
@@ -249,15 +267,17 @@ COMMENT ON FUNCTION integration_worker.is_limit(integration.error_reason, intege
 CREATE FUNCTION integration_worker.effect_of(
         fact integration.error_reason, verdict integration_worker.verdict, retry_after_s integer)
     RETURNS text
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE WHEN (verdict).ping THEN 'none'
-                WHEN (fact).breaker = 'trip' THEN 'trip'
-                WHEN (fact).scope = 'worker' OR integration_worker.is_limit(fact, retry_after_s) THEN 'none'
-                WHEN (fact).breaker = 'count' THEN 'count'
-                WHEN (fact).scope = 'sync' AND (verdict).http_status IS NOT NULL THEN 'alive'
-                ELSE 'none' END
+BEGIN
+    RETURN CASE WHEN verdict.ping THEN 'none'
+                WHEN fact.breaker = 'trip' THEN 'trip'
+                WHEN fact.scope = 'worker' OR integration_worker.is_limit(fact, retry_after_s) THEN 'none'
+                WHEN fact.breaker = 'count' THEN 'count'
+                WHEN fact.scope = 'sync' AND verdict.http_status IS NOT NULL THEN 'alive'
+                ELSE 'none' END;
+END
 $$;
 COMMENT ON FUNCTION integration_worker.effect_of(integration.error_reason, integration_worker.verdict, integer) IS
     'What a failure shows about its endpoint: alive, count, trip or none.';

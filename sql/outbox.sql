@@ -28,6 +28,7 @@ CREATE TABLE integration.outbox (
 -- Keys and indexes stand on the partitions: had the parent any, ATTACH would make them in a restored range
 -- before the dump does.  Ranges are made like the default partition, and their bounds keep the key unique.
 CREATE TABLE integration.outbox_default PARTITION OF integration.outbox (PRIMARY KEY (id)) DEFAULT;
+COMMENT ON TABLE integration.outbox_default IS 'Syncs whose id is in no range of its own.';
 
 -- Serves "where is PO-1001?": object_status, sync by object.
 CREATE INDEX outbox_default_object ON integration.outbox_default (object_id, object_type) WHERE object_id IS NOT NULL;

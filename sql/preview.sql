@@ -17,7 +17,7 @@ BEGIN
        AND s.object_id = o.object_id
      CROSS JOIN LATERAL integration_worker.render_request(
            CASE o.operation WHEN 'ping' THEN 'HEAD' ELSE c.method END, c.url, c.headers, o.headers, c.format,
-           coalesce((SELECT i.name FROM integration_worker.installation i), '') || '-' || o.id,
+           coalesce((SELECT i.name FROM integration.installation i), '') || '-' || o.id,
            o.object_type, o.object_id, o.operation, s.remote_id, o.payload, o.created_at,
            '/integration/' || c.name, o.traceparent) r
      WHERE o.id = preview.id;

@@ -213,3 +213,24 @@ SELECT e.id, e.name, e.connector, e.customer, e.url, e.allow_http,
   LEFT JOIN integration.connector c ON c.name = e.connector;
 COMMENT ON VIEW integration.endpoint_config IS
     'Each endpoint as the sender sees it, every setting resolved; sources says which of endpoint, connector or extension each value came from.';
+
+-- A resolved setting means what the endpoint's own column means; these few it has not or not alone.
+COMMENT ON COLUMN integration.endpoint_config.severity IS 'How much a failure hurts: 1 (worst) to 4; default 3.';
+COMMENT ON COLUMN integration.endpoint_config.sla IS 'A sync should be delivered within this time after it became due; NULL: no promise.';
+COMMENT ON COLUMN integration.endpoint_config.sources IS
+    'JSON object: for each setting whether its value comes from the endpoint, the connector or the extension.';
+DO $$
+DECLARE
+    col record;
+BEGIN
+    FOR col IN
+        SELECT a.attname AS name, col_description('integration.endpoint'::regclass, e.attnum) AS meaning
+          FROM pg_catalog.pg_attribute a
+          JOIN pg_catalog.pg_attribute e ON e.attrelid = 'integration.endpoint'::regclass AND e.attname = a.attname
+         WHERE a.attrelid = 'integration.endpoint_config'::regclass
+           AND a.attnum > 0
+    LOOP
+        EXECUTE format('COMMENT ON COLUMN integration.endpoint_config.%I IS %L', col.name, col.meaning);
+    END LOOP;
+END
+$$;

@@ -34,7 +34,7 @@ COMMENT ON COLUMN integration.error_rule.retryable IS
 COMMENT ON COLUMN integration.error_rule.note IS 'Why the rule is there.';
 
 CREATE FUNCTION integration_worker.check_error_rule() RETURNS trigger
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE

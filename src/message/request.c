@@ -207,7 +207,7 @@ set_default(Draft *draft, const char *name, const char *value)
 {
 	const char *problem = value ? checked_header(name, value) : NULL;
 
-	if (!value)
+	if (!value || draft->reason)
 		return;
 	if (!problem)
 	{

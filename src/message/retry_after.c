@@ -60,7 +60,7 @@ retry_after_seconds(const char *retry_after, const char *date, int64_t now_s)
 }
 
 bool
-retry_after_read_date(const char *text, int64_t now_s, int64_t * unix_s)
+retry_after_read_date(const char *text, int64_t now_s, int64_t *unix_s)
 {
 	DateParts	parts;
 

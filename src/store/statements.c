@@ -261,11 +261,17 @@ statements_mark(MemoryContext memory, const int64 *ids,
 }
 
 void
-statements_recover(void)
+statements_recover(TimestampTz marked_before)
 {
-	static Statement statement = {.text = "SELECT integration_worker.recover()"};
+	static const Oid types[] = {TIMESTAMPTZOID};
+	static Statement statement = {
+		.text = "SELECT integration_worker.recover($1)",
+		.arg_count = 1,
+		.arg_types = types,
+	};
+	Datum		values[] = {TimestampTzGetDatum(marked_before)};
 
-	session_execute(&statement, NULL, NULL);
+	session_execute(&statement, values, NULL);
 }
 
 TimestampTz

@@ -33,7 +33,7 @@ extern GuardVerdict guard_judge(const NetworkList *allowed, const struct sockadd
 /* Whether a port belongs to a protocol that HTTP must not be sent to.  Does not throw. */
 extern bool guard_refuses_port(int port);
 
-/* The error_reason of a refusal; NULL for GUARD_ALLOWS and GUARD_REFUSES_FAMILY.  Does not throw. */
+/* The error_reason of a refusal, NULL where there is none of its own.  Does not throw. */
 extern const char *guard_reason(GuardVerdict verdict);
 
 /* What a refusal means, to follow the address: "is in a protected ...".  Does not throw. */

@@ -105,7 +105,8 @@ transfer_prepare(Transfer *transfer, const TransferSettings *settings,
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);
 	if (code == CURLE_OK)
-		code = curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) options->connect_timeout_ms);
+		code = curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
+								(long) options->connect_timeout_ms);
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) options->timeout_ms);
 	if (code == CURLE_OK)

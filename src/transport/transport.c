@@ -17,6 +17,7 @@
 #include <curl/curl.h>
 
 #include "transport/answer.h"
+#include "transport/mailbox.h"
 #include "transport/poller.h"
 #include "transport/pool.h"
 #include "transport/stopwatch.h"
@@ -46,11 +47,7 @@ struct Transport
 	int64_t		timer_at_us;	/* when libcurl wants to be called, or
 								 * NO_TIMER */
 	Transfer   *in_flight;
-	AnswerNode *first_finished;
-	AnswerNode *last_finished;
-	AnswerNode *reserve;		/* for when memory is out: each start must be
-								 * answered */
-	int			reserve_count;
+	Mailbox		mailbox;
 	int			in_flight_count;	/* started and not yet collected */
 };
 
@@ -61,8 +58,6 @@ static CURLMcode configure_multi(Transport *transport, CURLM *multi);
 static int	socket_changed(CURL *easy, curl_socket_t descriptor, int action,
 						   void *context, void *socket_context);
 static int	timer_changed(CURLM *multi, long timeout_ms, void *context);
-static void refill_reserve(Transport *transport);
-static AnswerNode *obtain_node(Transport *transport);
 static Transfer *obtain_transfer(Transport *transport, uint64_t isolation);
 static void refuse(Transport *transport, Transfer *transfer, CURLcode code);
 static void launch(Transport *transport, Transfer *transfer);
@@ -74,7 +69,6 @@ static CURLMcode serve_timer(Transport *transport);
 static void take_finished(Transport *transport);
 static void retire(Transport *transport, Transfer *transfer);
 static void learn_version(Transport *transport, const Transfer *transfer);
-static void push_finished(Transport *transport, AnswerNode *node);
 static void fail_everything(Transport *transport, CURLMcode code);
 static void abandon_transfers(Transport *transport);
 static void write_multi_failure(Answer *answer, CURLMcode code);
@@ -114,7 +108,6 @@ void
 transport_destroy(Transport *transport)
 {
 	sigset_t	saved;
-	Answer	   *answer;
 
 	block_signals(&saved);
 	abandon_transfers(transport);
@@ -124,15 +117,7 @@ transport_destroy(Transport *transport)
 		curl_multi_cleanup(transport->multi);
 	restore_signals(&saved);
 
-	while ((answer = transport_collect(transport)) != NULL)
-		answer_free(answer);
-	while (transport->reserve)
-	{
-		AnswerNode *node = transport->reserve;
-
-		transport->reserve = node->next;
-		answer_free(&node->answer);
-	}
+	mailbox_clear(&transport->mailbox);
 	if (transport->poller >= 0)
 		poller_destroy(transport->poller);
 	free(transport->settings.user_agent);
@@ -163,7 +148,7 @@ transport_timeout_ms(const Transport *transport)
 {
 	int64_t		remaining_us;
 
-	if (transport->first_finished)
+	if (transport->mailbox.first)
 		return 0;
 	if (transport->timer_at_us == NO_TIMER)
 		return -1;
@@ -173,15 +158,17 @@ transport_timeout_ms(const Transport *transport)
 	return remaining_us > INT_MAX ? INT_MAX / 1000 : (int) ((remaining_us + 999) / 1000);
 }
 
-void
+bool
 transport_start(Transport *transport, const Request *request,
 				const TransferOptions *options, void *owner)
 {
-	AnswerNode *node = obtain_node(transport);
+	AnswerNode *node = mailbox_obtain(&transport->mailbox);
 	Transfer   *transfer;
 	CURLcode	code;
 	sigset_t	saved;
 
+	if (!node)
+		return false;
 	node->answer.owner = owner;
 	transport->in_flight_count++;
 	block_signals(&saved);
@@ -190,8 +177,8 @@ transport_start(Transport *transport, const Request *request,
 	{
 		restore_signals(&saved);
 		answer_fail(&node->answer, "curl:27", "no memory for a transfer");
-		push_finished(transport, node);
-		return;
+		mailbox_push(&transport->mailbox, node);
+		return true;
 	}
 
 	transfer->node = node;
@@ -201,6 +188,7 @@ transport_start(Transport *transport, const Request *request,
 	else
 		launch(transport, transfer);
 	restore_signals(&saved);
+	return true;
 }
 
 void
@@ -209,7 +197,7 @@ transport_advance(Transport *transport)
 	sigset_t	saved;
 	CURLMcode	code;
 
-	refill_reserve(transport);
+	mailbox_refill(&transport->mailbox);
 	if (!transport->multi)
 		return;
 	block_signals(&saved);
@@ -226,16 +214,11 @@ transport_advance(Transport *transport)
 Answer *
 transport_collect(Transport *transport)
 {
-	AnswerNode *node = transport->first_finished;
+	Answer	   *answer = mailbox_take(&transport->mailbox);
 
-	if (!node)
-		return NULL;
-	transport->first_finished = node->next;
-	if (!node->next)
-		transport->last_finished = NULL;
-	node->next = NULL;
-	transport->in_flight_count--;
-	return &node->answer;
+	if (answer)
+		transport->in_flight_count--;
+	return answer;
 }
 
 int
@@ -294,8 +277,7 @@ set_up(Transport *transport, const TransportOptions *options)
 	transport->pool = pool_create(options->max_connections);
 	if (!transport->pool)
 		return false;
-	refill_reserve(transport);
-	if (transport->reserve_count < options->max_connections)
+	if (!mailbox_create(&transport->mailbox, options->max_connections))
 		return false;
 	transport->poller = poller_create();
 	return transport->poller >= 0 && open_multi(transport);
@@ -363,36 +345,6 @@ timer_changed(CURLM *multi, long timeout_ms, void *context)
 	transport->timer_at_us = timeout_ms < 0 ? NO_TIMER :
 		stopwatch_now_us() + (int64_t) timeout_ms * 1000;
 	return 0;
-}
-
-static void
-refill_reserve(Transport *transport)
-{
-	while (transport->reserve_count < transport->max_connections)
-	{
-		AnswerNode *node = answer_create();
-
-		if (!node)
-			return;
-		node->next = transport->reserve;
-		transport->reserve = node;
-		transport->reserve_count++;
-	}
-}
-
-/* The reserve holds as many as may be in flight, so that this never fails. */
-static AnswerNode *
-obtain_node(Transport *transport)
-{
-	AnswerNode *node = answer_create();
-
-	if (node)
-		return node;
-	node = transport->reserve;
-	transport->reserve = node->next;
-	transport->reserve_count--;
-	node->next = NULL;
-	return node;
 }
 
 static Transfer *
@@ -543,7 +495,7 @@ take_finished(Transport *transport)
 static void
 retire(Transport *transport, Transfer *transfer)
 {
-	push_finished(transport, transfer->node);
+	mailbox_push(&transport->mailbox, transfer->node);
 	transfer_release(transfer);
 	pool_give(transport->pool, transfer);
 }
@@ -559,17 +511,6 @@ learn_version(Transport *transport, const Transfer *transfer)
 						  version < CURL_HTTP_VERSION_2_0);
 }
 
-static void
-push_finished(Transport *transport, AnswerNode *node)
-{
-	node->next = NULL;
-	if (transport->last_finished)
-		transport->last_finished->next = node;
-	else
-		transport->first_finished = node;
-	transport->last_finished = node;
-}
-
 /* After an error of the multi handle itself nothing is known about any transfer. */
 static void
 fail_everything(Transport *transport, CURLMcode code)
@@ -577,7 +518,7 @@ fail_everything(Transport *transport, CURLMcode code)
 	for (Transfer *transfer = transport->in_flight; transfer; transfer = transfer->next)
 	{
 		write_multi_failure(&transfer->node->answer, code);
-		push_finished(transport, transfer->node);
+		mailbox_push(&transport->mailbox, transfer->node);
 		transfer->node = NULL;
 	}
 	abandon_transfers(transport);

@@ -99,10 +99,11 @@ extern int	transport_timeout_ms(const Transport *transport);
 
 /*
  * Begin a request.  *request must stay as it is until its answer was
- * collected.  Always leads to exactly one answer, also when it could not be
- * begun.  Does not throw.
+ * collected.  Leads to exactly one answer, also when it could not be begun.
+ * Returns false, with nothing to come, only when memory ran out for more than
+ * max_connections requests at once.  Does not throw.
  */
-extern void transport_start(Transport *transport, const Request *request,
+extern bool transport_start(Transport *transport, const Request *request,
 							const TransferOptions *options, void *owner);
 
 /* Serve ready sockets and timers without waiting.  Does not throw. */

@@ -76,6 +76,10 @@ check_filled(const char *url, const UrlRules *rules)
 
 	if (strncasecmp(url, "https://", 8) != 0 && strncasecmp(url, "http://", 7) != 0)
 		return "The URL must begin with https:// or http://.";
+
+	/* libcurl would skip further slashes to find a host */
+	if (strchr("/?#", strstr(url, "://")[3]))
+		return "The URL names no host.";
 	for (const char *at = url; *at; at++)
 		if ((unsigned char) *at <= 0x20 || *at == 0x7f)
 			return "The URL holds a blank or a control character; write it percent-encoded.";

@@ -127,6 +127,7 @@ typedef struct Sender
 	TimestampTz answered_at;	/* first answer that waits for settle;
 								 * DT_NOEND: none */
 	TimestampTz stuck_until;	/* when stuck results are brought again; DT_NOEND: there are none */
+	TimestampTz maintain_at;	/* partitions are looked after next */
 	TimestampTz sql_again_at;	/* after an error no statement is run before */
 	int64		delivered;
 	int64		failed;

@@ -85,11 +85,10 @@ leave_ready(Sender *sender, Lease *lease)
 	sender->ready_count--;
 }
 
-/* READY to ANSWERED: a request that could not even be made. */
+/* To ANSWERED without an answer: lease->reason says why nothing left. */
 static void
 answer_at_once(Sender *sender, Lease *lease)
 {
-	leave_ready(sender, lease);
 	lease->state = LEASE_ANSWERED;
 	lease->started_at = sender->now;
 	dlist_push_tail(&sender->answered, &lease->node);
@@ -110,19 +109,30 @@ occupy(Sender *sender, Lease *lease)
 }
 
 static void
+leave_in_flight(Sender *sender, Lease *lease)
+{
+	dlist_delete(&lease->node);
+	lease->endpoint->in_flight--;
+	sender->in_flight_count--;
+}
+
+static void
 start(Sender *sender, Lease *lease)
 {
 	lease->started_at = GetCurrentTimestamp();
-	transport_start(sender->transport, &lease->request, &lease->endpoint->options, lease);
+	if (transport_start(sender->transport, &lease->request, &lease->endpoint->options, lease))
+		return;
+	lease->reason = "curl:27";
+	leave_in_flight(sender, lease);
+	answer_at_once(sender, lease);
 }
 
 /* IN_FLIGHT and not started: give the sync up for this worker until it is read again. */
 static void
 withdraw(Sender *sender, Lease *lease)
 {
-	Endpoint   *endpoint = lease->endpoint;
-
-	endpoint->in_flight--;
+	/* freeing takes it off its list */
+	lease->endpoint->in_flight--;
 	sender->in_flight_count--;
 	sender_free_lease(sender, lease);
 }
@@ -195,6 +205,7 @@ serve(Sender *sender, Endpoint *endpoint, MarkStep *step)
 	}
 	if (lease->reason != NULL)
 	{
+		leave_ready(sender, lease);
 		answer_at_once(sender, lease);
 		return true;
 	}
@@ -273,11 +284,9 @@ sending_collect(Sender *sender)
 	{
 		Lease	   *lease = answer->owner;
 
-		dlist_delete(&lease->node);
+		leave_in_flight(sender, lease);
 		lease->answer = answer;
 		lease->state = LEASE_ANSWERED;
-		lease->endpoint->in_flight--;
-		sender->in_flight_count--;
 		dlist_push_tail(&sender->answered, &lease->node);
 		sender->answered_count++;
 		if (sender->answered_at == DT_NOEND)

@@ -30,6 +30,7 @@
 
 #define DRAIN_MS 500			/* at shutdown, for answers that are on their way */
 #define SPARE_DESCRIPTORS 8
+#define MAINTAIN_EVERY_MS 60000
 
 static bool extension_exists = false;
 static bool has_lock = false;
@@ -89,10 +90,26 @@ look_step(void *arg)
 }
 
 static void
-prepare_step(void *arg)
+recover_step(void *arg)
 {
-	statements_recover();
+	statements_recover(((Sender *) arg)->started_at);
+}
+
+static void
+partitions_step(void *arg)
+{
 	statements_make_partitions();
+}
+
+/* In transactions of its own: what it can't do now it does a minute later, and nothing else waits. */
+static void
+maintain(Sender *sender)
+{
+	if (sender->maintain_at > sender->now)
+		return;
+	sender->maintain_at = TimestampTzPlusMilliseconds(sender->now, MAINTAIN_EVERY_MS);
+	(void) session_run(partitions_step, NULL);
+	(void) session_run(recover_step, sender);
 }
 
 /*
@@ -170,7 +187,7 @@ sleep_ms(Sender *sender)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz deadline = Min(Min(reading_deadline(sender), sending_deadline(sender)),
-							   settling_deadline(sender));
+							   Min(settling_deadline(sender), sender->maintain_at));
 	long		ms = deadline <= now ? 0 : (long) Min((deadline - now + 999) / 1000, 60000);
 	int			transport_ms = transport_timeout_ms(sender->transport);
 
@@ -190,6 +207,7 @@ turn(Sender *sender)
 	transport_advance(sender->transport);
 	sending_collect(sender);
 	settling_turn(sender, sender->in_flight_count == 0);
+	maintain(sender);
 	MemoryContextReset(sender->scratch);
 }
 
@@ -292,8 +310,9 @@ integration_worker_main(Datum arg)
 	sender = sender_create(slot, reserve_descriptors());
 	sender->transport = open_transport(sender->max_connections);
 	before_shmem_exit(close_transport, PointerGetDatum(sender));
-	if (!session_run(prepare_step, NULL))
-		sender->sql_again_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), 1000);
+	/* nothing may be sent before it is known what a worker before had sent */
+	if (!session_run(recover_step, sender))
+		proc_exit(1);
 	ereport(LOG,
 			errmsg("integration worker started with %s, %d connections",
 				   transport_description(), sender->max_connections));

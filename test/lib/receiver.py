@@ -13,7 +13,7 @@ prints one line of JSON, the ports by name, then serves until its standard input
     refused  nothing listens: connections are refused
     hole     a full backlog: connections are never answered
     silent   accepts connections, never says anything
-    hangup   accepts connections, resets them at once
+    hangup   accepts connections, resets them at the first byte
     tls, expired, wronghost, unknown
              HTTPS with that certificate of mkca (tls: the good one)
     client, nocipher
@@ -342,6 +342,8 @@ async def be_silent(reader, writer):
 
 
 async def hang_up(reader, writer):
+    # Not before the other side has noticed that it is connected.
+    await reader.read(1)
     reset(writer)
 
 

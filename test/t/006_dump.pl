@@ -36,7 +36,7 @@ my %questions = (
 	rules => 'SELECT * FROM integration.error_rule',
 	reasons => 'SELECT count(*) FROM integration.error_reason',
 	pauses => 'SELECT scope, name, reason FROM integration.pause',
-	installation => 'SELECT * FROM integration_worker.installation');
+	installation => 'SELECT * FROM integration.installation');
 
 my $dump = PostgreSQL::Test::Utils::tempdir() . '/dump';
 $node->command_ok([ 'pg_dump', '-Fc', '-f', $dump, 'postgres' ], 'pg_dump');

@@ -34,7 +34,7 @@ is($count->{keys}, BATCHES * BATCH, 'none twice');
 cmp_ok($count->{connections}, '<=', 64, 'over few connections');
 
 my %sent = map { $_ => 1 } split(/\n/, value($node, q{
-	SELECT i.name || '-' || o.id FROM integration.outbox o, integration_worker.installation i}));
+	SELECT i.name || '-' || o.id FROM integration.outbox o, integration.installation i}));
 my %received = $receiver->keys_of('/ok/many');
 is(scalar(grep { !$sent{$_} } keys %received), 0, 'and nothing else');
 

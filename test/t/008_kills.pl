@@ -69,7 +69,7 @@ sub keys_sent_to
 {
 	my ($endpoint, $state) = @_;
 	return split(/\n/, value($node, qq{
-		SELECT i.name || '-' || s.id FROM integration.sync s, integration_worker.installation i
+		SELECT i.name || '-' || s.id FROM integration.sync s, integration.installation i
 		 WHERE s.endpoint = '$endpoint' AND s.state = '$state'}));
 }
 

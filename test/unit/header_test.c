@@ -14,6 +14,7 @@ static const struct
 	const char *name;
 	const char *problem;
 }			names[] =
+
 {
 	{"Authorization", NULL},
 	{"x-api-key", NULL},
@@ -47,6 +48,7 @@ static const struct
 	const char *value;
 	const char *problem;
 }			values[] =
+
 {
 	{"", NULL},
 	{"Bearer abc", NULL},

@@ -14,13 +14,14 @@ static const struct
 	size_t		length;
 	const char *wanted;
 }			strings[] =
+
 {
 	{"", 0, "\"\""},
 	{"abc", 3, "\"abc\""},
 	{"a\"b\\c", 5, "\"a\\\"b\\\\c\""},
 	{"\n\t\x01", 3, "\"\\u000a\\u0009\\u0001\""},
 	{"a\0b", 3, "\"a\xEF\xBF\xBD" "b\""},
-	{"€\xFF", 4, "\"€\xEF\xBF\xBD\""},
+	{"\xE2\x82\xAC\xFF", 4, "\"\xE2\x82\xAC\xEF\xBF\xBD\""},
 	{"\x7f/", 2, "\"\x7f/\""},
 };
 
@@ -30,6 +31,7 @@ static const struct
 	const char *text;
 	const char *wanted;
 }			objects[] =
+
 {
 	{"{}", ""},
 	{" { } ", ""},
@@ -37,7 +39,8 @@ static const struct
 	{" {\"a\" : \"b\" , \"c\":\"\"} ", "a=b;c=;"},
 	{"{\"n\":-12.5e+3,\"t\":true,\"f\":false,\"z\":0}", "n=-12.5e+3;t=true;f=false;z=0;"},
 	{"{\"a\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"}", "a=\"\\/\b\f\n\r\t;"},
-	{"{\"a\":\"\\u00fc\\u20AC\\ud83d\\ude00A\\u0041\"}", "a=ü€😀AA;"},
+	{"{\"a\":\"\\u00fc\\u20AC\\ud83d\\ude00A\\u0041\"}",
+	"a=\xC3\xBC\xE2\x82\xAC\xF0\x9F\x98\x80" "AA;"},
 	{"{\"a\":1,\"a\":2}", "a=1;a=2;"},
 	{"", "!is not a JSON object"},
 	{"[]", "!is not a JSON object"},

@@ -15,6 +15,7 @@ static const struct
 	int			count;			/* -1: refused */
 	const char *problem;
 }			readings[] =
+
 {
 	{"", 0, NULL},
 	{"  ", 0, NULL},
@@ -44,6 +45,7 @@ static const struct
 	const char *address;
 	bool		is_inside;
 }			memberships[] =
+
 {
 	{"", "127.0.0.1", false},
 	{"127.0.0.0/8", "127.0.0.1", true},

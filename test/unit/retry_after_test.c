@@ -8,7 +8,7 @@
 #include "message/retry_after.h"
 #include "tap.h"
 
-#define NOW INT64_C(1787313600)	/* 2026-08-21T12:00:00Z */
+#define NOW INT64_C(1787313600) /* 2026-08-21T12:00:00Z */
 #define DATE "Fri, 21 Aug 2026 12:00:00 GMT"
 
 static const struct
@@ -17,6 +17,7 @@ static const struct
 	const char *date;
 	int			seconds;
 }			waits[] =
+
 {
 	{"120", DATE, 120},
 	{"0", DATE, 0},
@@ -59,6 +60,7 @@ static const struct
 	const char *text;
 	int64_t		seconds;
 }			dates[] =
+
 {
 	{"Sun, 06 Nov 1994 08:49:37 GMT", 784111777},
 	{"Sunday, 06-Nov-94 08:49:37 GMT", 784111777},
@@ -75,6 +77,7 @@ static const struct
 	const char *value;
 	bool		is_exhausted;
 }			limits[] =
+
 {
 	{"RateLimit", "\"burst\";r=0;t=12, \"daily\";r=400;t=30000", true},
 	{"RateLimit", "\"burst\";r=10;t=12, \"daily\";r=0;t=30000", true},

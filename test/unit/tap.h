@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int	tap_count;
@@ -42,6 +43,14 @@ tap_number(long long got, long long wanted, const char *name)
 {
 	if (!tap_ok(got == wanted, name))
 		printf("#      got: %lld\n#   wanted: %lld\n", got, wanted);
+}
+
+/* Give up the whole run: the test can't be set up. */
+static inline _Noreturn void
+tap_bail_out(const char *problem)
+{
+	printf("Bail out! %s\n", problem);
+	exit(1);
 }
 
 /* The last line of main(): "return tap_done();". */

@@ -18,6 +18,7 @@ static const struct
 	TemplateResult result;
 	const char *wanted;			/* the URL, or the problem */
 }			cases[] =
+
 {
 	{"https://h/x", NULL, TEMPLATE_FILLED, "https://h/x"},
 	{"https://h", NULL, TEMPLATE_FILLED, "https://h"},
@@ -28,7 +29,7 @@ static const struct
 	{"https://h/{object_id}{object_id}", "1", TEMPLATE_FILLED, "https://h/11"},
 	{"https://h/{object_id}", "a/b?c#d&e=f g%", TEMPLATE_FILLED,
 	"https://h/a%2Fb%3Fc%23d%26e%3Df%20g%25"},
-	{"https://h/{object_id}", "ü€", TEMPLATE_FILLED, "https://h/%C3%BC%E2%82%AC"},
+	{"https://h/{object_id}", "\xC3\xBC\xE2\x82\xAC", TEMPLATE_FILLED, "https://h/%C3%BC%E2%82%AC"},
 	{"https://h/{object_id}", "Az09-._~", TEMPLATE_FILLED, "https://h/Az09-._~"},
 	{"https://h/{object_id}", "{operation}", TEMPLATE_FILLED, "https://h/%7Boperation%7D"},
 	{"https://h/{object_id}", "a\r\nb", TEMPLATE_FILLED, "https://h/a%0D%0Ab"},

@@ -10,6 +10,8 @@
 #include "tap.h"
 
 #define BAD "\xEF\xBF\xBD"
+#define EURO "\xE2\x82\xAC"
+#define MIXED "\xC3\xBC" EURO "\xF0\x9F\x98\x80"
 
 static const struct
 {
@@ -19,10 +21,11 @@ static const struct
 	size_t		limit;
 	const char *wanted;
 }			cleanings[] =
+
 {
 	{"ASCII", "abc", 3, 100, "abc"},
 	{"nothing", "", 0, 100, ""},
-	{"two, three, four bytes", "ü€😀", 9, 100, "ü€😀"},
+	{"two, three, four bytes", MIXED, 9, 100, MIXED},
 	{"a zero byte", "a\0b", 3, 100, "a" BAD "b"},
 	{"a lone continuation", "a\x80z", 3, 100, "a" BAD "z"},
 	{"a cut character", "a\xE2\x82", 3, 100, "a" BAD BAD},
@@ -34,8 +37,8 @@ static const struct
 	{"above the last one", "\xF4\x90\x80\x80", 4, 100, BAD BAD BAD BAD},
 	{"bytes of no use", "\xFE\xFF", 2, 100, BAD BAD},
 	{"Latin-1", "M\xFCller", 6, 100, "M" BAD "ller"},
-	{"cut before a character", "ab€", 5, 4, "ab"},
-	{"cut after a character", "ab€c", 6, 5, "ab€"},
+	{"cut before a character", "ab\xE2\x82\xAC", 5, 4, "ab"},
+	{"cut after a character", "ab\xE2\x82\xAC" "c", 6, 5, "ab\xE2\x82\xAC"},
 	{"cut before a replacement", "ab\xFF", 3, 4, "ab"},
 	{"room for nothing", "abc", 3, 0, ""},
 };
@@ -93,7 +96,7 @@ check_copy(void)
 	tap_text(small, "abc", "a copy that fits");
 	text_copy_clean(small, sizeof(small), "abcdefgh");
 	tap_text(small, "abcde", "a copy that is cut");
-	text_copy_clean(small, sizeof(small), "abc€");
+	text_copy_clean(small, sizeof(small), "abc\xE2\x82\xAC");
 	tap_text(small, "abc", "cut before a character");
 	text_copy_clean(small, sizeof(small), "\xFF" "ab");
 	tap_text(small, BAD "ab", "cleaned");

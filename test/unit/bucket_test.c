@@ -1,0 +1,78 @@
+/*-------------------------------------------------------------------------
+ * bucket_test.c
+ *		A token bucket for an agreed rate of requests.
+ *-------------------------------------------------------------------------
+ */
+#include "flow/bucket.h"
+#include "tap.h"
+
+#define S INT64_C(1000000)
+
+static int
+take_all(Bucket *bucket, int64_t now_us)
+{
+	int			taken = 0;
+
+	while (taken < 1000 && bucket_take(bucket, now_us))
+		taken++;
+	return taken;
+}
+
+static void
+test_rate(void)
+{
+	Bucket		bucket = bucket_make(10, 5, 0);
+
+	tap_number(take_all(&bucket, 0), 5, "a full bucket gives its burst");
+	tap_number(bucket_free_at_us(&bucket, 0), S / 10, "and says when the next token is there");
+	tap_ok(!bucket_take(&bucket, S / 10 - 1), "not a microsecond earlier");
+	tap_ok(bucket_take(&bucket, S / 10), "but then");
+	tap_number(take_all(&bucket, 100 * S), 5, "what is not taken does not pile up beyond the burst");
+}
+
+/* Whatever the steps of the clock, a rate is a rate. */
+static void
+test_long_run(void)
+{
+	Bucket		bucket = bucket_make(3.5, 1, 0);
+	int			taken = 0;
+
+	for (int64_t now = 0; now <= 100 * S; now += 997)
+		taken += bucket_take(&bucket, now) ? 1 : 0;
+	tap_ok(taken >= 349 && taken <= 351, "3.5 a second are 350 in 100 s");
+}
+
+static void
+test_no_limit(void)
+{
+	Bucket		bucket = bucket_make(0, 0, 0);
+
+	tap_number(take_all(&bucket, 0), 1000, "no rate is no limit");
+	tap_number(bucket_free_at_us(&bucket, 42), 42, "and never waits");
+}
+
+static void
+test_clock_and_change(void)
+{
+	Bucket		bucket = bucket_make(10, 5, 100 * S);
+
+	tap_number(take_all(&bucket, 100 * S), 5, "emptied");
+	tap_ok(!bucket_take(&bucket, 0), "a clock that is set back fills nothing");
+	bucket_resize(&bucket, 20, 5, 100 * S);
+	tap_number(take_all(&bucket, 100 * S), 0, "a changed rate fills nothing at once");
+	tap_number(take_all(&bucket, 101 * S), 5, "it holds from then on");
+	bucket_resize(&bucket, 0, 0, 101 * S);
+	tap_ok(bucket_take(&bucket, 101 * S), "a limit can be lifted");
+	bucket_resize(&bucket, 1, 0, 101 * S);
+	tap_number(take_all(&bucket, 101 * S), 1, "a burst is at least one");
+}
+
+int
+main(void)
+{
+	test_rate();
+	test_long_run();
+	test_no_limit();
+	test_clock_and_change();
+	return tap_done();
+}
