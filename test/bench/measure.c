@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 static int
@@ -26,6 +27,16 @@ measure_now_us(void)
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	return (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+double
+measure_processor_us(void)
+{
+	struct rusage used;
+
+	getrusage(RUSAGE_SELF, &used);
+	return (double) (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1e6 +
+		(double) (used.ru_utime.tv_usec + used.ru_stime.tv_usec);
 }
 
 int64_t

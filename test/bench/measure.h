@@ -12,6 +12,9 @@
 /* Microseconds of the clock that both sides of a connection on this machine share. */
 extern int64_t measure_now_us(void);
 
+/* Processor time of this process so far. */
+extern double measure_processor_us(void);
+
 /* The value below which a share (0..1) of them lies; sorts them.  count > 0. */
 extern int64_t measure_percentile(int64_t *values, size_t count, double share);
 

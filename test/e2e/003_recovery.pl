@@ -113,7 +113,8 @@ for my $status (429, 503)
 	value($node, "UPDATE integration.endpoint SET url = '$address' WHERE name = 'moved'");
 	wait_until($node, q{SELECT count(*) = 500 FROM integration.sync
 	                     WHERE endpoint = 'moved' AND state = 'delivered'},
-		'the change lets everything go at once');
+		'the change lets everything go at once')
+	  or diag(value($node, "SELECT state, count(*) FROM integration.sync WHERE endpoint = 'moved' GROUP BY 1"));
 }
 
 # … or says that it works again.
@@ -136,7 +137,11 @@ for my $status (429, 503)
 	my $bad = add_sync($node, endpoint => 'mixed', object_type => 'order', object_id => 'bad');
 	wait_until($node, health_is('stopped', 'mixed'), 'one sync stops the endpoint');
 	my $good = add_sync($node, endpoint => 'mixed', object_type => 'order', object_id => 'good');
-	value($node, q{SELECT integration.resume('endpoint', 'mixed')});
+	# As if the minute to the first probe were over.
+	value($node, q{
+		UPDATE integration.endpoint_health SET open_until = now()
+		 WHERE endpoint_id = (SELECT id FROM integration.endpoint WHERE name = 'mixed');
+		SELECT integration_worker.wake_at_commit(true)});
 	wait_until($node, state_is('delivered', $good), 'another one gets through');
 	wait_until($node, state_is('failed', $bad), 'so the first has failed by itself');
 	is(value($node, "SELECT error_class FROM integration.failed WHERE id = $bad"),

@@ -23,7 +23,7 @@ my $port = free_port();
 # A server that answers before it has read the request resets the stream, and libcurl 7.88 then
 # loses the answer: so this one passes requests on.
 my $receiver = Receiver->start;
-my $behind = $receiver->url('/ok');
+my $behind = $receiver->url('/ok/');
 start_nginx();
 
 my $node = integration_node('main', conf => "integration.ca_file = '$certificates/ca.crt'\n");

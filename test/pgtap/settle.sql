@@ -1,7 +1,7 @@
 -- What settle() writes: queue, closing, attempt, sync_status; whom it leaves alone.
 BEGIN;
 \ir ../lib/settle.sql
-SELECT plan(84);
+SELECT plan(91);
 
 INSERT INTO integration.retry_policy (name, schedule, jitter) VALUES ('exact', '{1 min,2 min}', 0);
 INSERT INTO integration.endpoint (name, url, retry_policy, idempotent) VALUES
@@ -145,6 +145,11 @@ SELECT pg_temp.enqueue('b', 'K-4', 'x') AS ended, pg_temp.enqueue('b', 'K-5', 'x
 SELECT is((SELECT b.sync FROM pg_temp.bring_all(ARRAY[:ended]::bigint[], '{cancelled_by_user}') b WHERE b.state = 'pending'), :heir::bigint,
           'a cancelled head hands over');
 
+SELECT pg_temp.enqueue('b', 'K-6', 'y') AS done, pg_temp.enqueue('b', 'K-7', 'y') AS broken \gset
+UPDATE integration.queue SET state = 'failed' WHERE outbox_id = :broken;
+SELECT is((SELECT count(*) FROM pg_temp.bring_all(ARRAY[:done]::bigint[], '{http:200}') b WHERE b.sync <> :done), 0::bigint,
+          'a failed successor may not go');
+
 -- What a worker left behind
 SELECT pg_temp.enqueue('once', 'L-1') AS unknown, pg_temp.enqueue('a', 'L-2') AS harmless \gset
 UPDATE integration.queue SET claimed_at = now() - interval '1 min' WHERE outbox_id IN (:unknown, :harmless);
@@ -170,6 +175,56 @@ SELECT is(pg_temp.durability('quiet', 'http:503', now()), 'retrying off', 'a ret
 SELECT is(pg_temp.durability('quiet', 'http:422', now()), 'failed local', 'a failure must');
 SELECT is(pg_temp.durability('quiet', 'http:429', now()), 'retrying local', 'a pause, too');
 SELECT is(pg_temp.durability('once', 'http:200', now()), 'delivered local', 'what must not be repeated, too');
+-- Plain deliveries go a straight way; by the rules they would end in the same
+INSERT INTO integration.endpoint (name, url, remote_id_path) VALUES
+    ('plain', 'https://api.example.com/', '$.id'), ('ruled', 'https://api.example.com/', '$.id');
+INSERT INTO integration.error_rule (endpoint, status_from, error_class) VALUES ('ruled', 999, 'internal');
+CREATE FUNCTION pg_temp.left_by(endpoint text, base bigint) RETURNS SETOF text
+    LANGUAGE sql
+AS $$
+    SELECT format('sync %s: attempt %s %s %s %s, left %s, closing %s', o.id - base, a.attempt_no, a.outcome, a.reason,
+                  a.response_body, q.state, c.state)
+      FROM integration.outbox o
+      LEFT JOIN integration.attempt a ON a.outbox_id = o.id
+      LEFT JOIN integration.queue q ON q.outbox_id = o.id
+      LEFT JOIN integration.closing c ON c.outbox_id = o.id
+     WHERE o.endpoint = left_by.endpoint
+    UNION ALL
+    SELECT format('object %s: %s %s %s %s %s %s', s.object_id, s.state, s.last_outbox_id - base, s.delivered_outbox_id - base,
+                  s.delivered_at = now(), s.remote_id, s.failures)
+      FROM integration.sync_status s JOIN integration.endpoint e ON e.id = s.endpoint_id
+     WHERE e.name = left_by.endpoint
+     ORDER BY 1
+$$;
+CREATE FUNCTION pg_temp.play(endpoint text) RETURNS bigint
+    LANGUAGE plpgsql
+AS $$
+DECLARE
+    base bigint := pg_temp.enqueue(endpoint, 'first');
+    syncs bigint[];
+BEGIN
+    PERFORM pg_temp.bring(base, 'http:200');
+    syncs := ARRAY[pg_temp.enqueue(endpoint, 'new'), pg_temp.enqueue(endpoint, 'first'), pg_temp.enqueue(endpoint),
+                   pg_temp.enqueue(endpoint, 'old'), pg_temp.enqueue(endpoint, 'old'), pg_temp.enqueue(endpoint, 'kept', 'k'),
+                   pg_temp.enqueue(endpoint, 'next', 'k'), pg_temp.enqueue(endpoint, 'gone')];
+    PERFORM pg_temp.bring(syncs[5], 'http:503');
+    DELETE FROM integration.queue q WHERE q.outbox_id = syncs[8];
+    INSERT INTO integration.closing (outbox_id, state) VALUES (syncs[8], 'cancelled');
+    PERFORM pg_temp.bring_all(syncs[1:4] || syncs[6] || syncs[8], array_fill('http:200'::text, ARRAY[6]), body => '{"id": "r"}');
+    RETURN base;
+END
+$$;
+SELECT pg_temp.play('plain') AS plain, pg_temp.play('ruled') AS ruled \gset
+SELECT isnt((SELECT h.state FROM pg_temp.health('plain') h), NULL, 'the endpoint is known, so its deliveries are plain');
+SELECT is(integration_worker.plain_endpoints(ARRAY[e.id], '{http:200}', now()), CASE e.name WHEN 'plain' THEN ARRAY[e.id] ELSE '{}' END,
+          e.name || ': the way its deliveries go')
+  FROM integration.endpoint e WHERE e.name IN ('plain', 'ruled');
+SELECT results_eq(format('SELECT * FROM pg_temp.left_by(%L, %s)', 'plain', :plain),
+                  format('SELECT * FROM pg_temp.left_by(%L, %s)', 'ruled', :ruled), 'both ways leave the same');
+SELECT is((SELECT count(*) FROM pg_temp.left_by('plain', :plain) l WHERE l LIKE 'sync%delivered%'), 7::bigint, 'seven were delivered');
+SELECT is((SELECT l FROM pg_temp.left_by('plain', :plain) l WHERE l LIKE 'object old%'), 'object old: failing 5 4 t r 1',
+          'an older delivery overwrites nothing on the straight way either');
+
 SELECT is((SELECT count(*) FROM integration_worker.settle('{}', '{}', '{}', '{}')), 0::bigint, 'an empty batch');
 
 SELECT * FROM finish();
