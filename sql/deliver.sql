@@ -77,7 +77,7 @@ BEGIN
                endpoint_id, object_type, object_id, state, last_outbox_id, last_attempt_at,
                delivered_outbox_id, delivered_at, remote_id, failures)
         SELECT DISTINCT ON (h.endpoint_id, h.object_type, h.object_id)
-               h.endpoint_id, h.object_type, h.object_id, 'in_sync', h.outbox_id, h.started_at,
+               h.endpoint_id, h.object_type, h.object_id, 'in_sync', h.outbox_id, coalesce(h.started_at, settled_at),
                h.outbox_id, settled_at,
                CASE WHEN c.remote_id_path IS NOT NULL
                     THEN integration_worker.body_value(h.response_body, c.remote_id_path) END, 0
@@ -102,7 +102,7 @@ BEGIN
                outbox_id, attempt_no, endpoint_id, started_at, outcome, reason, http_status, duration_ms,
                dns_ms, connect_ms, tls_ms, first_byte_ms, request_url, remote_address,
                response_headers, response_body, trace_id, span_id)
-        SELECT h.outbox_id, h.attempt_no, h.endpoint_id, h.started_at, 'delivered', h.reason, h.http_status, h.duration_ms,
+        SELECT h.outbox_id, h.attempt_no, h.endpoint_id, coalesce(h.started_at, settled_at), 'delivered', h.reason, h.http_status, h.duration_ms,
                h.dns_ms, h.connect_ms, h.tls_ms, h.first_byte_ms, h.request_url,
                nullif(split_part(h.remote_address, '%', 1), '')::inet,
                h.response_headers, h.response_body, h.trace_id, h.span_id

@@ -130,12 +130,12 @@ AS $$
 DECLARE
     changed text := CASE TG_TABLE_NAME WHEN 'secret' THEN to_jsonb(NEW) ->> 'credential' ELSE to_jsonb(NEW) ->> 'name' END;
 BEGIN
+    -- What tripped it is no suspect any more: it may well have been what was changed.
     UPDATE integration.endpoint_health h
-       SET open_until = now()
+       SET open_until = least(h.open_until, now()), tripped_by = NULL
       FROM integration.endpoint_config c
      WHERE h.endpoint_id = c.id
        AND h.state = 'stopped'
-       AND h.open_until > now()
        AND CASE TG_TABLE_NAME
            WHEN 'endpoint' THEN c.name = changed
            WHEN 'connector' THEN c.connector = changed

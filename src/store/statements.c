@@ -260,18 +260,19 @@ statements_mark(MemoryContext memory, const int64 *ids,
 	return marked;
 }
 
-void
+int64
 statements_recover(TimestampTz marked_before)
 {
 	static const Oid types[] = {TIMESTAMPTZOID};
 	static Statement statement = {
-		.text = "SELECT integration_worker.recover($1)",
+		.text = "SELECT count(*) FROM integration_worker.recover($1)",
 		.arg_count = 1,
 		.arg_types = types,
 	};
 	Datum		values[] = {TimestampTzGetDatum(marked_before)};
 
 	session_execute(&statement, values, NULL);
+	return column_int64(0, 1, 0);
 }
 
 TimestampTz

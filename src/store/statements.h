@@ -172,8 +172,8 @@ extern int64 *statements_mark(MemoryContext memory, const int64 *ids,
 extern Verdict *statements_settle(MemoryContext memory, const Fact *facts, int fact_count,
 								  const Counter *counters, int counter_count, int *count);
 
-/* Settle what a worker that died had marked, before this one began. */
-extern void statements_recover(TimestampTz marked_before);
+/* Settle what a worker that died had marked, before this one began; how many rows that touched. */
+extern int64 statements_recover(TimestampTz marked_before);
 
 /* When to call next; 0: nothing expires. */
 extern TimestampTz statements_expire(void);

@@ -188,6 +188,12 @@ apply_sync_verdict(Sender *sender, const Verdict *verdict)
 			sender_expect(sender, endpoint, priority, verdict->due_at, verdict->outbox_id);
 		return;
 	}
+	/* another result has decided over it before it left */
+	if (lease != NULL && lease->state == LEASE_READY && strcmp(verdict->state, "failed") == 0)
+	{
+		sender_free_lease(sender, lease);
+		return;
+	}
 	/* the successor of an ordering key that may go now */
 	if (lease == NULL && sender->id_count < SENDER_IDS)
 		sender->ids[sender->id_count++] = verdict->outbox_id;

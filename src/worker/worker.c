@@ -92,7 +92,11 @@ look_step(void *arg)
 static void
 recover_step(void *arg)
 {
-	statements_recover(((Sender *) arg)->started_at);
+	Sender	   *sender = arg;
+
+	/* what was given a new time is found again from the beginning */
+	if (statements_recover(sender->started_at) > 0)
+		sender->must_rewind = true;
 }
 
 static void

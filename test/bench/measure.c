@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  * measure.c
- *		What the measuring programs share: time, percentiles, giving up.
+ *		What the measuring programs share: time, payloads, giving up.
  *-------------------------------------------------------------------------
  */
 #include "measure.h"
@@ -10,15 +10,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
-
-static int
-compare(const void *left, const void *right)
-{
-	const int64_t a = *(const int64_t *) left;
-	const int64_t b = *(const int64_t *) right;
-
-	return (a > b) - (a < b);
-}
 
 int64_t
 measure_now_us(void)
@@ -37,15 +28,6 @@ measure_processor_us(void)
 	getrusage(RUSAGE_SELF, &used);
 	return (double) (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1e6 +
 		(double) (used.ru_utime.tv_usec + used.ru_stime.tv_usec);
-}
-
-int64_t
-measure_percentile(int64_t *values, size_t count, double share)
-{
-	size_t		index = (size_t) (share * (double) count);
-
-	qsort(values, count, sizeof(values[0]), compare);
-	return values[index < count ? index : count - 1];
 }
 
 char *

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  * measure.h
- *		What the measuring programs share: time, percentiles, giving up.
+ *		What the measuring programs share: time, payloads, giving up.
  *-------------------------------------------------------------------------
  */
 #ifndef BENCH_MEASURE_H
@@ -14,9 +14,6 @@ extern int64_t measure_now_us(void);
 
 /* Processor time of this process so far. */
 extern double measure_processor_us(void);
-
-/* The value below which a share (0..1) of them lies; sorts them.  count > 0. */
-extern int64_t measure_percentile(int64_t *values, size_t count, double share);
 
 /* A JSON object of exactly that many bytes, to be freed by the caller. */
 extern char *measure_payload(size_t bytes);
