@@ -12,26 +12,26 @@ SCRIPTED = test demo lint bench help dist
 help:
 	@sed -n 's/^## //p' Makefile
 
-## make            build
-## make install    install into the PostgreSQL of PG_CONFIG
+## make               build
+## make install       install into the PostgreSQL of PG_CONFIG
 ## make installcheck   regression and isolation tests against a running server that has the preload
-## make test       every test, on private clusters; SUITES="unit pgtap" for some of them
+## make test          every test, on private clusters; SUITES="unit pgtap" for some of them
 test:
 	@test/run $(SUITES)
 
-## make demo       installs what is missing, then shows syncs leave, fail, heal
+## make demo          installs what is missing, then shows syncs leave, fail, heal
 demo:
 	@test/demo/run
 
-## make lint       the rules of this code base; RULES="layers sizes" for some of them
+## make lint          the rules of this code base; RULES="layers sizes" for some of them
 lint:
 	@test/lint/run $(RULES)
 
-## make bench      deliveries per second beside a plain libcurl loop; latency beside bare requests
+## make bench         deliveries per second beside a plain libcurl loop; latency beside bare requests
 bench:
 	@test/bench/run
 
-## make dist       integration-<version>.tar.gz of what is committed
+## make dist          integration-<version>.tar.gz of what is committed
 dist:
 	@git archive --prefix=$(EXTENSION)-$(EXTENSION_VERSION)/ -o $(EXTENSION)-$(EXTENSION_VERSION).tar.gz HEAD
 
@@ -94,7 +94,7 @@ ifdef DEV
 PG_CFLAGS += -Werror
 endif
 SHLIB_LINK = -lcurl -lcrypto
-EXTRA_CLEAN = $(SCRIPT) $(OBJS:.o=.d) results regression.diffs regression.out
+EXTRA_CLEAN = $(SCRIPT) $(OBJS:.o=.d) results regression.diffs regression.out test/unit/build test/bench/build
 
 # Bitcode for LLVM would only be inlined into queries, and nothing here is called per tuple.
 override with_llvm = no

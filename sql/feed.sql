@@ -5,7 +5,7 @@ CREATE FUNCTION integration_worker.endpoints()
                    connect_timeout_ms integer, timeout_ms integer, max_concurrency integer,
                    rate_limit double precision, rate_burst integer, max_payload_bytes integer,
                    idempotent boolean, allow_http boolean, problem text,
-                   paused_until timestamptz, not_before timestamptz, state text, failures integer)
+                   paused_until timestamptz, not_before timestamptz, state text, failures integer, tripped_by bigint)
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -16,7 +16,7 @@ AS $$
            CASE WHEN c.credential IS NOT NULL OR c.signing IS NOT NULL THEN 'secret_missing' END,
            p.until,
            greatest(CASE WHEN h.state <> 'closed' THEN h.open_until END, h.retry_after_until),
-           coalesce(h.state, 'closed'), coalesce(h.failures, 0)
+           coalesce(h.state, 'closed'), coalesce(h.failures, 0), h.tripped_by
       FROM integration.endpoint_config c
       LEFT JOIN integration.endpoint_health h ON h.endpoint_id = c.id
       LEFT JOIN LATERAL (
@@ -42,16 +42,17 @@ COMMENT ON FUNCTION integration_worker.next_resume() IS
 -- What is visible now and was not visible under the previous snapshot (PgQ's way), by the index queue_change.
 -- The snapshot and the read belong to one statement; a row of its own carries the snapshot to the next call.
 CREATE FUNCTION integration_worker.feed(previous pg_snapshot, most integer)
-    RETURNS TABLE (snapshot pg_snapshot, outbox_id bigint, endpoint_id integer, priority smallint, due_at timestamptz)
+    RETURNS TABLE (snapshot pg_snapshot, outbox_id bigint, endpoint_id integer, priority smallint, due_at timestamptz,
+                   expires_at timestamptz)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    SELECT pg_current_snapshot(), NULL::bigint, NULL::integer, NULL::smallint, NULL::timestamptz
+    SELECT pg_current_snapshot(), NULL::bigint, NULL::integer, NULL::smallint, NULL::timestamptz, NULL::timestamptz
     UNION ALL
-    (SELECT NULL, q.outbox_id, q.endpoint_id, q.priority, q.due_at
+    (SELECT NULL, q.outbox_id, q.endpoint_id, q.priority, q.due_at, q.expires_at
        FROM integration.queue q
       WHERE q.change_xid >= pg_snapshot_xmax(previous)
         AND q.change_xid < pg_snapshot_xmax(pg_current_snapshot())
@@ -59,7 +60,7 @@ BEGIN
       ORDER BY q.change_xid, q.endpoint_id, q.outbox_id
       LIMIT most)
     UNION ALL
-    (SELECT NULL, q.outbox_id, q.endpoint_id, q.priority, q.due_at
+    (SELECT NULL, q.outbox_id, q.endpoint_id, q.priority, q.due_at, q.expires_at
        FROM integration.queue q
       WHERE q.change_xid = ANY (ARRAY(SELECT pg_snapshot_xip(previous)))
         AND q.state <> 'failed'

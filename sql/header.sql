@@ -29,6 +29,8 @@ CREATE TABLE integration.installation (
 COMMENT ON TABLE integration.installation IS
     'One row: the name of this installation; Idempotency-Key is <name>-<outbox id>, the same for every attempt of a sync.';
 
+COMMENT ON COLUMN integration.installation.name IS 'Twelve hex digits, drawn when the extension was created.';
+
 INSERT INTO integration.installation (name)
 VALUES (substr(replace(gen_random_uuid()::text, '-', ''), 1, 12));
 

@@ -17,7 +17,7 @@ SQL_FUNCTION(integration_live_endpoints);
 SQL_FUNCTION(integration_live_syncs);
 SQL_FUNCTION(integration_live_workers);
 
-/* A copy of this database's figures, so that rows are made without the lock; false: no worker runs. */
+/* A copy of this database's figures, to make rows without the lock; false: no worker runs. */
 static bool
 copy_live(LiveWorker *live, int *pid)
 {

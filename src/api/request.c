@@ -122,11 +122,12 @@ source_of(FunctionCallInfo fcinfo)
 		.operation = text_argument(fcinfo, 8),
 		.remote_id = text_argument(fcinfo, 9),
 		.payload = jsonb_argument(fcinfo, 10),
-		.created_at = PG_ARGISNULL(11) ? NULL : clock_rfc3339(PG_GETARG_TIMESTAMPTZ(11), created_at),
 		.source = text_argument(fcinfo, 12),
 		.traceparent = text_argument(fcinfo, 13),
 	};
 
+	if (!PG_ARGISNULL(11))
+		source.created_at = clock_rfc3339(PG_GETARG_TIMESTAMPTZ(11), created_at);
 	source.payload_bytes = source.payload == NULL ? 0 : strlen(source.payload);
 	return source;
 }
@@ -167,7 +168,7 @@ integration_render_request(PG_FUNCTION_ARGS)
 		nulls[0] = nulls[1] = nulls[2] = false;
 		nulls[3] = request.body == NULL;
 		if (request.body != NULL)
-			values[3] = PointerGetDatum(cstring_to_text_with_len(request.body, (int) request.body_bytes));
+			values[3] = CStringGetTextDatum(request.body);
 		request_free(&request);
 	}
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(columns), values, nulls)));

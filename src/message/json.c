@@ -13,6 +13,7 @@
 
 #define DIGITS "0123456789"
 
+static size_t plain_run(const char *bytes, size_t length);
 static void append_escaped(Text *text, char byte);
 static bool read_member(JsonReader *reader);
 static bool read_string(JsonReader *reader, Text *text);
@@ -32,14 +33,20 @@ json_append_string(Text *text, const char *bytes, size_t length)
 	text_append_char(text, '"');
 	while (length > 0)
 	{
-		size_t		character = text_character_bytes(bytes, length);
+		size_t		step = plain_run(bytes, length);
 
-		if (character == 1)
-			append_escaped(text, *bytes);
+		if (step > 0)
+			text_append(text, bytes, step);
+		else if (text_ascii_run(bytes, 1) == 1)
+			append_escaped(text, bytes[step++]);
 		else
-			text_append_clean(text, bytes, character ? character : 1, SIZE_MAX);
-		bytes += character ? character : 1;
-		length -= character ? character : 1;
+		{
+			step = text_character_bytes(bytes, length);
+			step = step ? step : 1;
+			text_append_clean(text, bytes, step, SIZE_MAX);
+		}
+		bytes += step;
+		length -= step;
 	}
 	text_append_char(text, '"');
 }
@@ -84,6 +91,18 @@ json_reader_end(JsonReader *reader)
 	text_free(&reader->value);
 }
 
+/* Bytes that stand in a JSON string as they are; others may do so too. */
+static size_t
+plain_run(const char *bytes, size_t length)
+{
+	size_t		run = 0;
+
+	while (run < length && (signed char) bytes[run] >= ' ' &&
+		   bytes[run] != '"' && bytes[run] != '\\')
+		run++;
+	return run;
+}
+
 static void
 append_escaped(Text *text, char byte)
 {
@@ -91,10 +110,8 @@ append_escaped(Text *text, char byte)
 
 	if (byte == '"' || byte == '\\')
 		snprintf(escape, sizeof(escape), "\\%c", byte);
-	else if ((unsigned char) byte < 0x20)
-		snprintf(escape, sizeof(escape), "\\u%04x", (unsigned) (unsigned char) byte);
 	else
-		snprintf(escape, sizeof(escape), "%c", byte);
+		snprintf(escape, sizeof(escape), "\\u%04x", (unsigned) (unsigned char) byte);
 	text_append_string(text, escape);
 }
 

@@ -52,7 +52,12 @@ text_append_clean(Text *text, const char *bytes, size_t length, size_t limit_byt
 		size_t		piece_bytes = next_clean(&bytes, &length, &piece);
 
 		if (written + piece_bytes > limit_bytes)
+		{
+			/* a run of ASCII may be cut anywhere, a character not */
+			if ((signed char) piece[0] > 0)
+				text_append(text, piece, limit_bytes - written);
 			return;
+		}
 		text_append(text, piece, piece_bytes);
 		written += piece_bytes;
 	}
@@ -100,17 +105,30 @@ text_character_bytes(const char *bytes, size_t length)
 	return announced;
 }
 
+size_t
+text_ascii_run(const char *bytes, size_t length)
+{
+	const signed char *at = (const signed char *) bytes;
+	size_t		run = 0;
+
+	while (run < length && at[run] > 0)
+		run++;
+	return run;
+}
+
 bool
 text_is_utf8(const char *bytes, size_t length)
 {
 	while (length > 0)
 	{
-		size_t		character = text_character_bytes(bytes, length);
+		size_t		step = text_ascii_run(bytes, length);
 
-		if (character == 0)
+		if (step == 0)
+			step = text_character_bytes(bytes, length);
+		if (step == 0)
 			return false;
-		bytes += character;
-		length -= character;
+		bytes += step;
+		length -= step;
 	}
 	return true;
 }
@@ -127,7 +145,12 @@ text_copy_clean(char *target, size_t target_size, const char *source)
 		size_t		piece_bytes = next_clean(&source, &length, &piece);
 
 		if (written + piece_bytes >= target_size)
-			break;
+		{
+			if ((signed char) piece[0] < 0)
+				break;
+			piece_bytes = target_size - 1 - written;
+			length = 0;
+		}
 		memcpy(target + written, piece, piece_bytes);
 		written += piece_bytes;
 	}
@@ -162,13 +185,16 @@ make_room(Text *text, size_t more)
 	return true;
 }
 
-/* Step over one character, or one byte that belongs to none. */
+/* Step over a run of ASCII, one other character, or one byte that belongs to none. */
 static size_t
 next_clean(const char **bytes, size_t *length, const char **piece)
 {
-	size_t		character = text_character_bytes(*bytes, *length);
-	size_t		step = character ? character : 1;
+	size_t		character = text_ascii_run(*bytes, *length);
+	size_t		step;
 
+	if (character == 0)
+		character = text_character_bytes(*bytes, *length);
+	step = character ? character : 1;
 	*piece = character ? *bytes : REPLACEMENT;
 	*bytes += step;
 	*length -= step;

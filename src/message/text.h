@@ -48,6 +48,12 @@ extern void text_free(Text *text);
  */
 extern size_t text_character_bytes(const char *bytes, size_t length);
 
+/*
+ * How many bytes from here on are ASCII and not zero: nearly all of what is
+ * read here, so that what is done by character can skip it.  Does not throw.
+ */
+extern size_t text_ascii_run(const char *bytes, size_t length);
+
 /* Whether all of it is UTF-8 without zero bytes.  Does not throw. */
 extern bool text_is_utf8(const char *bytes, size_t length);
 

@@ -1,16 +1,13 @@
 /*-------------------------------------------------------------------------
  * columns.c
- *		Typed values out of a result row, and into parameter arrays.
+ *		Typed values out of a result row.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "mb/pg_wchar.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 #include "utils/xid8.h"
 
@@ -110,34 +107,4 @@ column_output(uint64 row, int column, MemoryContext memory)
 	char	   *output = SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column);
 
 	return output == NULL ? NULL : MemoryContextStrdup(memory, output);
-}
-
-Datum
-array_of(Oid type, Datum *values, bool *nulls, int count)
-{
-	int16		length;
-	bool		by_value;
-	char		alignment;
-	int			lower = 1;
-
-	get_typlenbyvalalign(type, &length, &by_value, &alignment);
-	return PointerGetDatum(construct_md_array(values, nulls, 1, &count, &lower, type,
-											  length, by_value, alignment));
-}
-
-Datum
-text_of(const char *utf8)
-{
-	int			encoding = GetDatabaseEncoding();
-	char	   *copy;
-
-	if (encoding == PG_UTF8 || encoding == PG_SQL_ASCII)
-		return CStringGetTextDatum(utf8);
-	copy = pstrdup(utf8);
-	for (char *c = copy; *c != '\0'; c++)
-	{
-		if (IS_HIGHBIT_SET(*c))
-			*c = '?';
-	}
-	return CStringGetTextDatum(copy);
 }

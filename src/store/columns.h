@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  * columns.h
- *		Typed values out of a result row, and into parameter arrays.
+ *		Typed values out of a result row.
  *
  * Rows are numbered from 0, columns from 1.  Strings are UTF-8 whatever the
  * database's encoding.
@@ -27,11 +27,5 @@ extern char *column_text(uint64 row, int column, MemoryContext memory);
 
 /* The type's text form, a copy in memory, or NULL. */
 extern char *column_output(uint64 row, int column, MemoryContext memory);
-
-/* A one-dimensional array parameter of so many elements; nulls may be NULL. */
-extern Datum array_of(Oid type, Datum *values, bool *nulls, int count);
-
-/* Text in the server's encoding of UTF-8 text; what it can't hold becomes '?'. */
-extern Datum text_of(const char *utf8);
 
 #endif							/* INTEGRATION_COLUMNS_H */

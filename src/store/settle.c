@@ -10,17 +10,18 @@
 #include "utils/xid8.h"
 
 #include "store/columns.h"
+#include "store/parameters.h"
 #include "store/session.h"
 #include "store/statements.h"
 
-#define SETTLE_ARGS 25
+#define SETTLE_ARGS 26
 
 static const Oid settle_types[SETTLE_ARGS] = {
 	INT8ARRAYOID, INT4ARRAYOID, XID8ARRAYOID, TEXTARRAYOID,
 	TIMESTAMPTZARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
 	INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID,
 	INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-	INT4ARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID, INT4ARRAYOID
+	INT4ARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID
 };
 
 /* The arrays of one call while they are being filled, column by column. */
@@ -51,9 +52,9 @@ text_column(Columns *columns, const char *const *first, Size stride)
 
 		columns->nulls[i] = value == NULL;
 		if (value != NULL)
-			columns->values[i] = text_of(value);
+			columns->values[i] = parameters_text(value);
 	}
-	return array_of(TEXTOID, columns->values, columns->nulls, columns->count);
+	return parameters_array(TEXTOID, columns->values, columns->nulls, columns->count);
 }
 
 /* Negative numbers stand for "not known". */
@@ -67,7 +68,7 @@ int_column(Columns *columns, const int32 *first, Size stride)
 		columns->nulls[i] = number < 0;
 		columns->values[i] = Int32GetDatum(number);
 	}
-	return array_of(INT4OID, columns->values, columns->nulls, columns->count);
+	return parameters_array(INT4OID, columns->values, columns->nulls, columns->count);
 }
 
 static Datum
@@ -75,7 +76,7 @@ wide_column(Columns *columns, Oid type, const int64 *first, Size stride)
 {
 	for (int i = 0; i < columns->count; i++)
 		columns->values[i] = Int64GetDatum(*(const int64 *) ((const char *) first + i * stride));
-	return array_of(type, columns->values, NULL, columns->count);
+	return parameters_array(type, columns->values, NULL, columns->count);
 }
 
 static void
@@ -117,6 +118,7 @@ counter_arguments(Datum *values, const Counter *counters, int count)
 	values[22] = wide_column(&columns, TIMESTAMPTZOID, &counters->minute_at, stride);
 	values[23] = int_column(&columns, &counters->minute_attempts, stride);
 	values[24] = int_column(&columns, &counters->minute_failures, stride);
+	values[25] = int_column(&columns, &counters->window, stride);
 }
 
 static Verdict
@@ -142,28 +144,25 @@ read_verdict(uint64 i)
 	return verdict;
 }
 
-Verdict *
-statements_settle(MemoryContext memory, const Fact *facts, int fact_count,
-				  const Counter *counters, int counter_count, int *count)
+void
+statements_settle(MemoryContext memory, Settlement *settlement)
 {
 	static Statement statement = {
 		.text = "SELECT * FROM integration_worker.settle($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,"
 		" $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,"
 		" counter_endpoint_ids => $21, counter_failures => $22, counter_minute_at => $23,"
-		" counter_minute_attempts => $24, counter_minute_failures => $25)",
+		" counter_minute_attempts => $24, counter_minute_failures => $25, counter_window => $26)",
 		.arg_count = SETTLE_ARGS,
 		.arg_types = settle_types,
 	};
 	Datum		values[SETTLE_ARGS];
 	uint64		rows;
-	Verdict    *verdicts;
 
-	fact_arguments(values, facts, fact_count);
-	counter_arguments(values, counters, counter_count);
+	fact_arguments(values, settlement->facts, settlement->fact_count);
+	counter_arguments(values, settlement->counters, settlement->counter_count);
 	rows = session_execute(&statement, values, NULL);
-	verdicts = MemoryContextAlloc(memory, sizeof(Verdict) * (rows + 1));
+	settlement->verdicts = MemoryContextAlloc(memory, sizeof(Verdict) * (rows + 1));
+	settlement->verdict_count = (int) rows;
 	for (uint64 i = 0; i < rows; i++)
-		verdicts[i] = read_verdict(i);
-	*count = (int) rows;
-	return verdicts;
+		settlement->verdicts[i] = read_verdict(i);
 }

@@ -15,6 +15,7 @@
 
 #include "base/compat.h"
 #include "store/columns.h"
+#include "store/parameters.h"
 #include "store/session.h"
 #include "store/statements.h"
 
@@ -72,6 +73,7 @@ statements_endpoints(MemoryContext memory, int *count)
 				.not_before = column_time(i, 17, 0),
 				.state = column_text(i, 18, memory),
 				.failures = column_int32(i, 19, 0),
+				.tripped_by = column_int64(i, 20, 0),
 		};
 	}
 	*count = (int) rows;
@@ -95,7 +97,7 @@ statements_feed(MemoryContext memory, char **snapshot, int most)
 {
 	static const Oid types[] = {TEXTOID, INT4OID};
 	static Statement statement = {
-		.text = "SELECT snapshot, outbox_id, endpoint_id, priority, due_at"
+		.text = "SELECT snapshot, outbox_id, endpoint_id, priority, due_at, expires_at"
 		" FROM integration_worker.feed($1::pg_snapshot, $2)",
 		.arg_count = 2,
 		.arg_types = types,
@@ -123,6 +125,7 @@ statements_feed(MemoryContext memory, char **snapshot, int most)
 				.endpoint_id = column_int32(i, 3, 0),
 				.priority = DatumGetInt16(column_int32(i, 4, 0)),
 				.due_at = column_time(i, 5, 0),
+				.expires_at = column_time(i, 6, DT_NOEND),
 		};
 	}
 	return feed;
@@ -183,9 +186,35 @@ read_taken(uint64 i, MemoryContext memory)
 	return row;
 }
 
+static void
+take_arguments(Datum values[6], const TakeRequest *request)
+{
+	int			count = request->cursor_count;
+	Datum	   *columns[5];
+	Datum	   *ids = palloc(sizeof(Datum) * (request->id_count + 1));
+
+	for (int c = 0; c < lengthof(columns); c++)
+		columns[c] = palloc(sizeof(Datum) * (count + 1));
+	for (int i = 0; i < count; i++)
+	{
+		columns[0][i] = Int32GetDatum(request->cursors[i].endpoint_id);
+		columns[1][i] = Int16GetDatum(request->cursors[i].priority);
+		columns[2][i] = TimestampTzGetDatum(request->cursors[i].after_due);
+		columns[3][i] = Int64GetDatum(request->cursors[i].after_id);
+		columns[4][i] = Int32GetDatum(request->cursors[i].limit);
+	}
+	for (int i = 0; i < request->id_count; i++)
+		ids[i] = Int64GetDatum(request->ids[i]);
+	values[0] = parameters_array(INT4OID, columns[0], NULL, count);
+	values[1] = parameters_array(INT2OID, columns[1], NULL, count);
+	values[2] = parameters_array(TIMESTAMPTZOID, columns[2], NULL, count);
+	values[3] = parameters_array(INT8OID, columns[3], NULL, count);
+	values[4] = parameters_array(INT4OID, columns[4], NULL, count);
+	values[5] = parameters_array(INT8OID, ids, NULL, request->id_count);
+}
+
 TakenRow *
-statements_take(MemoryContext memory, const TakeCursor *cursors, int cursor_count,
-				const int64 *ids, int id_count, int *count)
+statements_take(MemoryContext memory, const TakeRequest *request, int *count)
 {
 	static const Oid types[] = {INT4ARRAYOID, INT2ARRAYOID, TIMESTAMPTZARRAYOID,
 	INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID};
@@ -195,31 +224,11 @@ statements_take(MemoryContext memory, const TakeCursor *cursors, int cursor_coun
 		.arg_types = types,
 		.read_only = true,
 	};
-	Datum	   *columns[5];
-	Datum	   *id_values = palloc(sizeof(Datum) * (id_count + 1));
 	Datum		values[6];
 	uint64		rows;
 	TakenRow   *taken;
 
-	for (int c = 0; c < 5; c++)
-		columns[c] = palloc(sizeof(Datum) * (cursor_count + 1));
-	for (int i = 0; i < cursor_count; i++)
-	{
-		columns[0][i] = Int32GetDatum(cursors[i].endpoint_id);
-		columns[1][i] = Int16GetDatum(cursors[i].priority);
-		columns[2][i] = TimestampTzGetDatum(cursors[i].after_due);
-		columns[3][i] = Int64GetDatum(cursors[i].after_id);
-		columns[4][i] = Int32GetDatum(cursors[i].limit);
-	}
-	for (int i = 0; i < id_count; i++)
-		id_values[i] = Int64GetDatum(ids[i]);
-	values[0] = array_of(INT4OID, columns[0], NULL, cursor_count);
-	values[1] = array_of(INT2OID, columns[1], NULL, cursor_count);
-	values[2] = array_of(TIMESTAMPTZOID, columns[2], NULL, cursor_count);
-	values[3] = array_of(INT8OID, columns[3], NULL, cursor_count);
-	values[4] = array_of(INT4OID, columns[4], NULL, cursor_count);
-	values[5] = array_of(INT8OID, id_values, NULL, id_count);
-
+	take_arguments(values, request);
 	rows = session_execute(&statement, values, NULL);
 	taken = MemoryContextAlloc(memory, sizeof(TakenRow) * (rows + 1));
 	for (uint64 i = 0; i < rows; i++)
@@ -250,8 +259,8 @@ statements_mark(MemoryContext memory, const int64 *ids,
 		id_values[i] = Int64GetDatum(ids[i]);
 		xid_values[i] = FullTransactionIdGetDatum(change_xids[i]);
 	}
-	values[0] = array_of(INT8OID, id_values, NULL, *count);
-	values[1] = array_of(XID8OID, xid_values, NULL, *count);
+	values[0] = parameters_array(INT8OID, id_values, NULL, *count);
+	values[1] = parameters_array(XID8OID, xid_values, NULL, *count);
 	rows = session_execute(&statement, values, NULL);
 	marked = MemoryContextAlloc(memory, sizeof(int64) * (rows + 1));
 	for (uint64 i = 0; i < rows; i++)

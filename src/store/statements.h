@@ -40,6 +40,7 @@ typedef struct EndpointRow
 	TimestampTz not_before;		/* 0: now */
 	char	   *state;			/* of endpoint_health */
 	int32		failures;
+	int64		tripped_by;		/* the sync that stopped it, 0: none */
 } EndpointRow;
 
 typedef struct FeedRow
@@ -48,6 +49,7 @@ typedef struct FeedRow
 	int32		endpoint_id;
 	int16		priority;
 	TimestampTz due_at;
+	TimestampTz expires_at;		/* DT_NOEND: never */
 } FeedRow;
 
 typedef struct Feed
@@ -66,6 +68,15 @@ typedef struct TakeCursor
 	int64		after_id;
 	int32		limit;
 } TakeCursor;
+
+/* What one take() is to read: from cursors on, and rows by their ids. */
+typedef struct TakeRequest
+{
+	int			cursor_count;
+	const TakeCursor *cursors;
+	int			id_count;
+	const int64 *ids;
+} TakeRequest;
 
 typedef struct TakenRow
 {
@@ -140,6 +151,17 @@ typedef struct Verdict
 	Counter		counter;
 } Verdict;
 
+/* A batch of results on its way through settle(). */
+typedef struct Settlement
+{
+	int			fact_count;
+	Fact	   *facts;
+	int			counter_count;
+	Counter    *counters;
+	int			verdict_count;
+	Verdict    *verdicts;
+} Settlement;
+
 /* Whether the extension is there. */
 extern bool statements_extension_exists(void);
 
@@ -162,15 +184,14 @@ extern Feed statements_feed(MemoryContext memory, char **snapshot, int most);
  * The next rows.  WAL is flushed up to the commits they came with, since an
  * application that commits asynchronously shows rows before they are durable.
  */
-extern TakenRow *statements_take(MemoryContext memory, const TakeCursor *cursors, int cursor_count,
-								 const int64 *ids, int id_count, int *count);
+extern TakenRow *statements_take(MemoryContext memory, const TakeRequest *request, int *count);
 
 /* Returns the ids that were marked and may be sent. */
 extern int64 *statements_mark(MemoryContext memory, const int64 *ids,
 							  const FullTransactionId *change_xids, int *count);
 
-extern Verdict *statements_settle(MemoryContext memory, const Fact *facts, int fact_count,
-								  const Counter *counters, int counter_count, int *count);
+/* Fills in the verdicts, in memory. */
+extern void statements_settle(MemoryContext memory, Settlement *settlement);
 
 /* Settle what a worker that died had marked, before this one began; how many rows that touched. */
 extern int64 statements_recover(TimestampTz marked_before);

@@ -124,40 +124,66 @@ drops_extension(Node *statement)
 	return IsA(statement, DropStmt) && ((DropStmt *) statement)->removeType == OBJECT_EXTENSION;
 }
 
+/* What the server hands from one watcher of utility statements to the next. */
+typedef struct Utility
+{
+	PlannedStmt *planned;
+	const char *query;
+	bool		read_only_tree;
+	ProcessUtilityContext context;
+	ParamListInfo params;
+	QueryEnvironment *environment;
+	DestReceiver *receiver;
+	QueryCompletion *completion;
+} Utility;
+
 static void
-pass_on(PlannedStmt *planned, const char *query, bool read_only_tree, ProcessUtilityContext context,
-		ParamListInfo params, QueryEnvironment *environment, DestReceiver *receiver, QueryCompletion *completion)
+pass_on(const Utility *u)
 {
 	ProcessUtility_hook_type next = previous_utility ? previous_utility : standard_ProcessUtility;
 
-	next(planned, query, read_only_tree, context, params, environment, receiver, completion);
+	next(u->planned, u->query, u->read_only_tree, u->context, u->params, u->environment,
+		 u->receiver, u->completion);
 }
 
 static void
-watch_utility(PlannedStmt *planned, const char *query, bool read_only_tree, ProcessUtilityContext context,
-			  ParamListInfo params, QueryEnvironment *environment, DestReceiver *receiver, QueryCompletion *completion)
+run_without_worker(const Utility *utility, DatabaseSlot *slot)
 {
+	PG_TRY();
+	{
+		wait_until_left(slot);
+		pass_on(utility);
+	}
+	PG_CATCH();
+	{
+		let_back(slot);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	let_back(slot);
+}
+
+static void
+watch_utility(PlannedStmt *planned, const char *query, bool read_only_tree,
+			  ProcessUtilityContext context, ParamListInfo params,
+			  QueryEnvironment *environment, DestReceiver *receiver,
+			  QueryCompletion *completion)
+{
+	Utility		utility = {planned, query, read_only_tree, context, params, environment,
+		receiver, completion
+	};
 	const char *name = database_to_empty(planned->utilityStmt);
 	Oid			database = name == NULL ? InvalidOid : get_database_oid(name, true);
 	DatabaseSlot *slot = OidIsValid(database) ? shared_find(database) : NULL;
 
-	if (slot == NULL)
+	if (slot != NULL)
 	{
-		pass_on(planned, query, read_only_tree, context, params, environment, receiver, completion);
-		if (drops_extension(planned->utilityStmt))
-			wake_at_commit(WAKE_DROP);
+		run_without_worker(&utility, slot);
 		return;
 	}
-	PG_TRY();
-	{
-		wait_until_left(slot);
-		pass_on(planned, query, read_only_tree, context, params, environment, receiver, completion);
-	}
-	PG_FINALLY();
-	{
-		let_back(slot);
-	}
-	PG_END_TRY();
+	pass_on(&utility);
+	if (drops_extension(planned->utilityStmt))
+		wake_at_commit(WAKE_DROP);
 }
 
 void

@@ -171,11 +171,11 @@ start_worker(DatabaseSlot *slot, Child *child)
 	child->start_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), RETRY_AFTER_MS);
 	ereport(WARNING,
 			errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-			errmsg("no background worker is free for the integration worker of database %u", database),
+			errmsg("no background worker is free to send what database %u enqueues", database),
 			errhint("Increase max_worker_processes in postgresql.conf and restart the server."));
 }
 
-/* STARTING to WANTED: a worker that ended before it attached comes back; the others see to it themselves. */
+/* STARTING to WANTED: a worker that ended before it attached; the others see to it themselves. */
 static void
 notice_end(DatabaseSlot *slot, Child *child)
 {

@@ -31,10 +31,10 @@ publish_endpoints(Sender *sender, LiveWorker *live)
 		live->live_endpoints[count++] = (LiveEndpoint)
 		{
 			.endpoint_id = endpoint->id,
-			.window = endpoint->is_probing ? 1 : (int32) endpoint->window.size,
-			.in_flight = endpoint->in_flight,
-			.waiting = endpoint->ready_count,
-			.rate_free_at = free_at > sender->now ? free_at : 0,
+				.window = endpoint->is_probing ? 1 : (int32) endpoint->window.size,
+				.in_flight = endpoint->in_flight,
+				.waiting = endpoint->ready_count,
+				.rate_free_at = free_at > sender->now ? free_at : 0,
 		};
 	}
 	live->live_endpoint_count = count;
@@ -55,7 +55,7 @@ publish_syncs(Sender *sender, LiveWorker *live)
 		live->live_syncs[count++] = (LiveSync)
 		{
 			.outbox_id = lease->outbox_id,
-			.started_at = lease->started_at,
+				.started_at = lease->started_at,
 		};
 	}
 	live->live_sync_count = count;
@@ -93,7 +93,8 @@ publishing_turn(Sender *sender, bool is_idle)
 	publish_endpoints(sender, live);
 	publish_syncs(sender, live);
 	LWLockRelease(shared_state()->lock);
-	pgstat_report_activity(sender->in_flight_count > 0 ? STATE_RUNNING : STATE_IDLE, live->activity);
+	pgstat_report_activity(sender->in_flight_count > 0 ? STATE_RUNNING : STATE_IDLE,
+						   live->activity);
 	if (is_idle)
 		session_report();
 }

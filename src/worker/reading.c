@@ -20,6 +20,7 @@
 #define LOOK_EVERY_MS 10000
 #define AGAIN_AFTER_ERROR_MS 1000
 #define TAKE_CURSORS 256		/* in one statement */
+#define PROBE_READY 2			/* a probe has one to choose from */
 #define READY_AT_LEAST 64		/* rows held for an endpoint, so that a take
 								 * is worth its while */
 
@@ -44,6 +45,8 @@ apply_endpoint(Sender *sender, const EndpointRow *row)
 	};
 	endpoint->not_before = row->not_before;
 	endpoint->is_probing = strcmp(row->state, "closed") != 0;
+	if (row->tripped_by != 0)
+		endpoint->last_retried = row->tripped_by;
 	if (is_new)
 	{
 		endpoint->window = window_make(row->max_concurrency);
@@ -98,6 +101,7 @@ apply_feed_row(Sender *sender, const FeedRow *row)
 
 	if (!endpoint->is_listed)
 		sender->must_load = true;
+	sender->expire_at = Min(sender->expire_at, row->expires_at);
 	if (is_above || sender->id_count == SENDER_IDS || sender_closed_until(sender, endpoint) != 0)
 		sender_expect(sender, endpoint, row->priority, row->due_at, row->outbox_id);
 	else if (sender_lease(sender, row->outbox_id) == NULL)
@@ -111,7 +115,10 @@ read_feed(Sender *sender)
 	Feed		feed = statements_feed(sender->memory, &snapshot, SENDER_IDS);
 
 	if (feed.overflow)
+	{
 		sender->must_rewind = true;
+		sender->expire_at = sender->now;
+	}
 	else
 	{
 		for (int i = 0; i < feed.count; i++)
@@ -134,7 +141,7 @@ ready_target(const Endpoint *endpoint)
 	int			windows = 4 * (int) endpoint->window.size;
 
 	if (endpoint->is_probing)
-		return 1;
+		return PROBE_READY;
 	return windows > READY_AT_LEAST ? windows : READY_AT_LEAST;
 }
 
@@ -251,13 +258,18 @@ read_due(Sender *sender)
 {
 	TakeCursor	cursors[TAKE_CURSORS];
 	int			cursor_count = list_cursors(sender, cursors);
+	TakeRequest request = {
+		.cursor_count = cursor_count,
+		.cursors = cursors,
+		.id_count = sender->id_count,
+		.ids = sender->ids,
+	};
 	int			count;
 	TakenRow   *rows;
 
 	if (cursor_count == 0 && sender->id_count == 0)
 		return;
-	rows = statements_take(sender->scratch, cursors, cursor_count,
-						   sender->ids, sender->id_count, &count);
+	rows = statements_take(sender->scratch, &request, &count);
 	sender->id_count = 0;
 	for (int c = 0; c < cursor_count; c++)
 		begin_cursor(taken_cursor(sender, &cursors[c]));

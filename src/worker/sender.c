@@ -45,7 +45,8 @@ sender_create(DatabaseSlot *slot, int max_connections)
 	sender->scratch = AllocSetContextCreate(memory, "integration scratch",
 											ALLOCSET_DEFAULT_SIZES);
 	sender->max_connections = max_connections;
-	sender->endpoints = create_table(sender, "integration endpoints", sizeof(int32), sizeof(Endpoint));
+	sender->endpoints = create_table(sender, "integration endpoints",
+									 sizeof(int32), sizeof(Endpoint));
 	sender->leases = create_table(sender, "integration leases", sizeof(int64), sizeof(LeaseEntry));
 	dlist_init(&sender->busy);
 	dlist_init(&sender->in_flight);

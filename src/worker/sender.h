@@ -54,6 +54,8 @@ typedef struct Endpoint
 	Bucket		bucket;
 	Counter		counter;
 	bool		is_probing;		/* breaker not closed: one request at a time */
+	int64		last_retried;	/* the sync that failed last; a probe is
+								 * another one */
 	TimestampTz not_before;		/* 0: now */
 	Cursor		cursors[PRIORITY_COUNT];
 	dlist_head	ready[PRIORITY_COUNT];
@@ -117,7 +119,8 @@ typedef struct Sender
 	int			id_count;
 
 	bool		must_load;		/* the registry changed */
-	bool		must_refresh;	/* safety look: read the registry without haste */
+	bool		must_refresh;	/* safety look: read the registry without
+								 * haste */
 	bool		must_feed;		/* commits were announced */
 	bool		must_rewind;	/* read from the beginning */
 	bool		rewind_at_look; /* the same, at the next safety look */
@@ -126,7 +129,8 @@ typedef struct Sender
 	TimestampTz resume_at;		/* a pause ends by itself; DT_NOEND: none does */
 	TimestampTz answered_at;	/* first answer that waits for settle;
 								 * DT_NOEND: none */
-	TimestampTz stuck_until;	/* when stuck results are brought again; DT_NOEND: there are none */
+	TimestampTz stuck_until;	/* when stuck results are brought again;
+								 * DT_NOEND: there are none */
 	TimestampTz maintain_at;	/* partitions are looked after next */
 	TimestampTz sql_again_at;	/* after an error no statement is run before */
 	int64		delivered;
@@ -149,11 +153,14 @@ extern void sender_drop_ready(Sender *sender);
 /* Have all endpoints read from the beginning. */
 extern void sender_rewind(Sender *sender);
 
-/* A row turned up that is due then: it is found from the cursor on, or the cursor goes back to it. */
+/* A row turned up that is due then: it lies ahead of the cursor, or the cursor goes back to it. */
 extern void sender_expect(Sender *sender, Endpoint *endpoint, int16 priority,
 						  TimestampTz due_at, int64 outbox_id);
 
-/* When the endpoint may be called again, apart from window and rate: 0 now, DT_NOEND not before somebody acts. */
+/*
+ * When the endpoint may be called again, apart from window and rate: 0 now,
+ * DT_NOEND not before somebody acts.
+ */
 extern TimestampTz sender_closed_until(const Sender *sender, const Endpoint *endpoint);
 
 /* ---- reading.c: registry, feed, take */

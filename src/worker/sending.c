@@ -49,6 +49,28 @@ next_ready(Endpoint *endpoint)
 	return lease;
 }
 
+/* Each probe is a different sync where there is one: it may be the sync that is at fault. */
+static Lease *
+next_probe(Endpoint *endpoint)
+{
+	Lease	   *same = NULL;
+
+	for (int p = 1; p < PRIORITY_COUNT; p++)
+	{
+		dlist_iter	iter;
+
+		dlist_foreach(iter, &endpoint->ready[p])
+		{
+			Lease	   *lease = dlist_container(Lease, node, iter.cur);
+
+			if (lease->outbox_id != endpoint->last_retried)
+				return lease;
+			same = lease;
+		}
+	}
+	return same;
+}
+
 static int
 room_of(const Endpoint *endpoint)
 {
@@ -74,7 +96,7 @@ choose(Sender *sender, Endpoint *endpoint)
 		return NULL;
 	if (!bucket_take(&endpoint->bucket, sender->now))
 		return NULL;
-	return next_ready(endpoint);
+	return endpoint->is_probing ? next_probe(endpoint) : next_ready(endpoint);
 }
 
 static void
@@ -182,7 +204,10 @@ start_marked(MarkStep *step)
 			start(sender, lease);
 		else
 		{
-			/* changed or locked by somebody: it is seen again at the next safety look */
+			/*
+			 * changed or locked by somebody: it is seen again at the next
+			 * safety look
+			 */
 			withdraw(sender, lease);
 			sender->rewind_at_look = true;
 		}

@@ -20,12 +20,7 @@
 typedef struct SettleStep
 {
 	Sender	   *sender;
-	int			fact_count;
-	Fact	   *facts;
-	int			counter_count;
-	Counter    *counters;
-	int			verdict_count;
-	Verdict    *verdicts;
+	Settlement	batch;
 } SettleStep;
 
 static const char *
@@ -78,13 +73,13 @@ fact_of(const Lease *lease)
 static void
 add_counter(SettleStep *step, Endpoint *endpoint)
 {
-	for (int i = 0; i < step->counter_count; i++)
+	for (int i = 0; i < step->batch.counter_count; i++)
 	{
-		if (step->counters[i].endpoint_id == endpoint->id)
+		if (step->batch.counters[i].endpoint_id == endpoint->id)
 			return;
 	}
 	endpoint->counter.window = (int32) endpoint->window.size;
-	step->counters[step->counter_count++] = endpoint->counter;
+	step->batch.counters[step->batch.counter_count++] = endpoint->counter;
 }
 
 static void
@@ -92,15 +87,15 @@ gather(SettleStep *step)
 {
 	dlist_iter	iter;
 
-	step->facts = palloc(sizeof(Fact) * SENDER_BATCH);
-	step->counters = palloc(sizeof(Counter) * SENDER_BATCH);
+	step->batch.facts = palloc(sizeof(Fact) * SENDER_BATCH);
+	step->batch.counters = palloc(sizeof(Counter) * SENDER_BATCH);
 	dlist_foreach(iter, &step->sender->answered)
 	{
 		Lease	   *lease = dlist_container(Lease, node, iter.cur);
 
-		if (step->fact_count == SENDER_BATCH)
+		if (step->batch.fact_count == SENDER_BATCH)
 			break;
-		step->facts[step->fact_count++] = fact_of(lease);
+		step->batch.facts[step->batch.fact_count++] = fact_of(lease);
 		add_counter(step, lease->endpoint);
 	}
 }
@@ -110,8 +105,7 @@ settle_step(void *arg)
 {
 	SettleStep *step = arg;
 
-	step->verdicts = statements_settle(step->sender->scratch, step->facts, step->fact_count,
-									   step->counters, step->counter_count, &step->verdict_count);
+	statements_settle(step->sender->scratch, &step->batch);
 }
 
 static void
@@ -182,6 +176,8 @@ apply_sync_verdict(Sender *sender, const Verdict *verdict)
 		else
 			sender->failed++;
 		apply_signal(sender, lease, verdict->signal);
+		if (verdict->due_at != 0)
+			endpoint->last_retried = verdict->outbox_id;
 		priority = lease->priority;
 		sender_free_lease(sender, lease);
 		if (verdict->due_at != 0)
@@ -209,12 +205,12 @@ apply_sync_verdict(Sender *sender, const Verdict *verdict)
 static void
 apply(Sender *sender, const SettleStep *step)
 {
-	for (int i = 0; i < step->verdict_count; i++)
+	for (int i = 0; i < step->batch.verdict_count; i++)
 	{
-		if (step->verdicts[i].outbox_id == 0)
-			apply_endpoint_verdict(sender, &step->verdicts[i]);
+		if (step->batch.verdicts[i].outbox_id == 0)
+			apply_endpoint_verdict(sender, &step->batch.verdicts[i]);
 		else
-			apply_sync_verdict(sender, &step->verdicts[i]);
+			apply_sync_verdict(sender, &step->batch.verdicts[i]);
 	}
 }
 

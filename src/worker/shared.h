@@ -103,7 +103,7 @@ extern SharedState *shared_state(void);
 /* The slot of a database, or NULL.  The caller holds the lock or tolerates a stale answer. */
 extern DatabaseSlot *shared_find(Oid database);
 
-/* The slot of a database, taking a free one where needed; NULL when all are taken.  Caller holds the lock. */
+/* The same, taking a free slot where needed; NULL when all are taken.  Caller holds the lock. */
 extern DatabaseSlot *shared_claim(Oid database);
 
 /* Give a slot back.  Caller holds the lock. */

@@ -18,7 +18,7 @@ is_lower_hex(const char *digits, int length)
 
 	for (int i = 0; i < length; i++)
 	{
-		if (!(digits[i] >= '0' && digits[i] <= '9') &&!(digits[i] >= 'a' && digits[i] <= 'f'))
+		if (!(digits[i] >= '0' && digits[i] <= '9') && !(digits[i] >= 'a' && digits[i] <= 'f'))
 			return false;
 		is_zero = is_zero && digits[i] == '0';
 	}

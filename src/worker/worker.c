@@ -28,7 +28,8 @@
 #include "worker/sender.h"
 #include "worker/worker.h"
 
-#define DRAIN_MS 500			/* at shutdown, for answers that are on their way */
+#define DRAIN_MS 500			/* at shutdown, for answers that are on their
+								 * way */
 #define SPARE_DESCRIPTORS 8
 #define MAINTAIN_EVERY_MS 60000
 
@@ -105,7 +106,7 @@ partitions_step(void *arg)
 	statements_make_partitions();
 }
 
-/* In transactions of its own: what it can't do now it does a minute later, and nothing else waits. */
+/* In transactions of its own: what can't be done now waits a minute, and nothing else does. */
 static void
 maintain(Sender *sender)
 {
@@ -258,7 +259,8 @@ create_events(const Sender *sender)
 
 	AddWaitEventToSet(events, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
 	AddWaitEventToSet(events, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
-	AddWaitEventToSet(events, WL_SOCKET_READABLE, transport_descriptor(sender->transport), NULL, NULL);
+	AddWaitEventToSet(events, WL_SOCKET_READABLE, transport_descriptor(sender->transport),
+					  NULL, NULL);
 	return events;
 }
 

@@ -30,7 +30,8 @@ my $node = integration_node('main', conf => "integration.ca_file = '$certificate
 add_endpoint($node, name => 'web', url => "https://localhost:$port/orders", max_concurrency => 32);
 add_syncs($node, 'web', SYNCS);
 wait_until($node, queue_is_empty(), 'everything is delivered');
-is(value($node, q{SELECT count(*) FROM integration.attempt WHERE outcome = 'delivered' AND http_status = 200}),
+is(value($node, q{SELECT count(*) FROM integration.attempt
+                   WHERE attempt_no = 1 AND outcome = 'delivered' AND http_status = 200}),
 	SYNCS, 'each at its first attempt');
 
 stop_nginx();
@@ -78,7 +79,8 @@ $temporary
 	}
 }
 END
-	PostgreSQL::Test::Utils::system_or_bail($nginx, '-c', "$directory/nginx.conf", '-e', "$directory/error.log");
+	PostgreSQL::Test::Utils::system_or_bail($nginx, '-c', "$directory/nginx.conf",
+		'-e', "$directory/error.log");
 	return;
 }
 

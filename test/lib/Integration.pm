@@ -37,7 +37,7 @@ sub integration_node
 	my ($name, %options) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 	$node->init(%{ $options{init} // {} });
-	$node->append_conf('postgresql.conf', "log_statement = none\nlog_min_messages = debug1\n");
+	$node->append_conf('postgresql.conf', "log_statement = none\n");
 	$node->append_conf('postgresql.conf', $options{conf}) if defined $options{conf};
 	$node->start;
 	add_extension($node);
@@ -151,7 +151,8 @@ sub worker_pid
 	my ($node, $database) = @_;
 	$database //= 'postgres';
 	return value($node,
-		"SELECT pid FROM pg_stat_activity WHERE backend_type = 'integration worker' AND datname = '$database'");
+		"SELECT pid FROM pg_stat_activity
+		  WHERE backend_type = 'integration worker' AND datname = '$database'");
 }
 
 sub setting_is

@@ -55,7 +55,8 @@ sub comes_back
 for my $mode ('fast', 'immediate')
 {
 	add_syncs($node, 'dead', 4);
-	wait_until($node, q{SELECT count(*) >= 4 FROM integration.sync WHERE endpoint = 'dead' AND in_flight_since IS NOT NULL},
+	wait_until($node, q{SELECT count(*) >= 4 FROM integration.sync
+	                     WHERE endpoint = 'dead' AND in_flight_since IS NOT NULL},
 		"stop -m $mode: requests hang");
 	my $began = Time::HiRes::time();
 	$node->stop($mode);

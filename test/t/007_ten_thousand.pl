@@ -14,7 +14,7 @@ use constant BATCHES => 10;
 use constant BATCH => 1000;
 
 my $receiver = Receiver->start;
-my $node = integration_node('main', conf => "log_min_messages = warning\n");
+my $node = integration_node('main');
 add_endpoint($node, name => 'many', url => $receiver->url('/ok/many'), max_concurrency => 32);
 
 add_syncs($node, 'many', BATCH) for 1 .. BATCHES;

@@ -15,6 +15,7 @@ use Time::HiRes ();
 use constant SYNCS => 10000;
 use constant CAREFUL => 1000;
 use constant KILLS => 5;
+use constant AT_ONCE => 8;
 
 # What was settled at most three times wal_writer_delay before a crash may be sent again; the rest
 # is for a busy machine.
@@ -23,10 +24,10 @@ use constant FORGOTTEN_S => 0.6 + 0.4;
 use constant LATE_S => 0.5;
 
 my $receiver = Receiver->start;
-my $node = integration_node('main', conf => "restart_after_crash = on\nlog_min_messages = warning\n");
+my $node = integration_node('main', conf => "restart_after_crash = on\n");
 add_endpoint($node, name => 'many', url => $receiver->url('/slow/many?seconds=0.01'), max_concurrency => 64);
 add_endpoint($node, name => 'careful', url => $receiver->url('/slow/careful?seconds=0.05'),
-	max_concurrency => 8, idempotent => 'false');
+	max_concurrency => AT_ONCE, idempotent => 'false');
 
 add_syncs($node, 'many', SYNCS / 10) for 1 .. 10;
 add_syncs($node, 'careful', CAREFUL);
@@ -112,7 +113,8 @@ sub is_explained
 	is(value($node, q{SELECT count(*) FROM integration.failed
 	                   WHERE endpoint = 'careful' AND reason <> 'worker_crash'}),
 		0, 'each failed one says that its outcome is unknown');
-	cmp_ok(scalar(@failed), '<=', KILLS * 8, 'no more than were in flight');
+	# As many again may have been answered and not yet written down.
+	cmp_ok(scalar(@failed), '<=', KILLS * 2 * AT_ONCE, 'no more than were in flight');
 }
 
 done_testing();
