@@ -116,10 +116,11 @@ BEGIN
                             WHERE p.endpoint_id = d.endpoint_id
                               AND p.ordering_key = d.ordering_key
                               AND coalesce(p.place, p.outbox_id) < coalesce(d.place, d.outbox_id)))
-           OR EXISTS (SELECT FROM integration.pause p
-                       WHERE p.scope = 'customer'
-                         AND p.name = o.customer
-                         AND (p.until IS NULL OR p.until > statement_timestamp())),
+           OR coalesce(o.customer = ANY (ARRAY(
+                  SELECT p.name
+                    FROM integration.pause p
+                   WHERE p.scope = 'customer'
+                     AND (p.until IS NULL OR p.until > statement_timestamp()))), false),
            (SELECT i.name FROM integration.installation i) || '-' || d.outbox_id,
            o.object_type, o.object_id, o.operation, s.remote_id,
            o.payload::text, o.headers::text, o.created_at, o.traceparent

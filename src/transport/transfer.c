@@ -346,7 +346,5 @@ write_error(Transfer *transfer, CURLcode code)
 	else if (code != CURLE_OK)
 		snprintf(error, sizeof(error), "%s",
 				 transfer->error[0] ? transfer->error : curl_easy_strerror(code));
-	else if (answer->redirect_url)
-		snprintf(error, sizeof(error), "redirect to %s", answer->redirect_url);
 	text_copy_clean(answer->error, sizeof(answer->error), error);
 }

@@ -130,12 +130,13 @@ build_request(Endpoint *endpoint, Lease *lease, const TakenRow *row)
 		.remote_id = row->remote_id,
 		.payload = row->payload,
 		.payload_bytes = row->payload_bytes,
-		.created_at = clock_rfc3339(row->created_at, created_at),
 		.source = source_name,
 		.traceparent = traceparent,
 	};
 
 	snprintf(source_name, sizeof(source_name), "/integration/%s", endpoint->row.name);
+	if (endpoint->format != REQUEST_FORMAT_JSON)
+		source.created_at = clock_rfc3339(row->created_at, created_at);
 	trace_start(row->traceparent, row->message_id, lease->trace_id, lease->span_id);
 	snprintf(traceparent, sizeof(traceparent), "00-%s-%s-01", lease->trace_id, lease->span_id);
 	if (endpoint->row.problem != NULL)
@@ -186,6 +187,8 @@ sender_free_lease(Sender *sender, Lease *lease)
 	}
 	else if (lease->state == LEASE_ANSWERED)
 		sender->answered_count--;
+	if (lease->is_unjudged)
+		lease->endpoint->unjudged--;
 	sender->held_bytes -= lease->bytes;
 	request_free(&lease->request);
 	if (lease->answer != NULL)

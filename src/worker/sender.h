@@ -61,6 +61,8 @@ typedef struct Endpoint
 	dlist_head	ready[PRIORITY_COUNT];
 	int			ready_count;
 	int			in_flight;
+	int			unjudged;		/* bad answers that settle() has not seen:
+								 * they keep their slots */
 	unsigned	turn;			/* walks through the priorities' weights */
 } Endpoint;
 
@@ -81,6 +83,7 @@ typedef struct Lease
 	FullTransactionId change_xid;
 	int16		priority;
 	TimestampTz expires_at;
+	bool		is_unjudged;	/* counted in endpoint->unjudged */
 	TimestampTz started_at;
 	size_t		bytes;			/* counted in sender->held_bytes */
 	Request		request;

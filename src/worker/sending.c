@@ -74,9 +74,11 @@ next_probe(Endpoint *endpoint)
 static int
 room_of(const Endpoint *endpoint)
 {
+	int			occupied = endpoint->in_flight + endpoint->unjudged;
+
 	if (endpoint->is_probing)
-		return endpoint->in_flight == 0 ? 1 : 0;
-	return window_room(&endpoint->window, endpoint->in_flight);
+		return occupied == 0 ? 1 : 0;
+	return window_room(&endpoint->window, occupied);
 }
 
 /* The lease that may leave for this endpoint now, or NULL. */
@@ -312,6 +314,9 @@ sending_collect(Sender *sender)
 		leave_in_flight(sender, lease);
 		lease->answer = answer;
 		lease->state = LEASE_ANSWERED;
+		lease->is_unjudged = answer->http_status < 200 || answer->http_status > 299;
+		if (lease->is_unjudged)
+			lease->endpoint->unjudged++;
 		dlist_push_tail(&sender->answered, &lease->node);
 		sender->answered_count++;
 		if (sender->answered_at == DT_NOEND)

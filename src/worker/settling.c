@@ -14,7 +14,7 @@
 #include "store/session.h"
 #include "worker/sender.h"
 
-#define SETTLE_AFTER_US 10000
+#define SETTLE_AFTER_US 3000
 #define STUCK_AGAIN_MS 1000
 
 typedef struct SettleStep

@@ -42,12 +42,38 @@ is_valid(const char *traceparent)
 		traceparent[35] == '-' && is_lower_hex(traceparent + 36, 16) && traceparent[52] == '-';
 }
 
+/*
+ * A span id has to be unlike others, not unguessable: one strong seed for the
+ * process, then splitmix64, which never repeats within its 2^64 steps.
+ */
+static uint64
+next_span(void)
+{
+	static uint64 seed = 0;
+	uint64		mixed;
+
+	if (seed == 0 && !pg_strong_random(&seed, sizeof(seed)))
+		elog(ERROR, "could not generate a random seed for spans");
+	seed += UINT64CONST(0x9E3779B97F4A7C15);
+	mixed = (seed ^ (seed >> 30)) * UINT64CONST(0xBF58476D1CE4E5B9);
+	mixed = (mixed ^ (mixed >> 27)) * UINT64CONST(0x94D049BB133111EB);
+	mixed ^= mixed >> 31;
+	return mixed != 0 ? mixed : 1;
+}
+
+static void
+write_hex(char *target, uint64 number)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (int i = 15; i >= 0; i--, number >>= 4)
+		target[i] = digits[number & 15];
+}
+
 void
 trace_start(const char *traceparent, const char *message_id,
 			char trace_id[33], char span_id[17])
 {
-	uint64		span;
-
 	if (traceparent != NULL && is_valid(traceparent))
 		strlcpy(trace_id, traceparent + 3, 33);
 	else
@@ -55,14 +81,10 @@ trace_start(const char *traceparent, const char *message_id,
 		const unsigned char *bytes = (const unsigned char *) message_id;
 		int			length = (int) strlen(message_id);
 
-		snprintf(trace_id, 33, "%016llx%016llx",
-				 (unsigned long long) hash_bytes_extended(bytes, length, 1),
-				 (unsigned long long) hash_bytes_extended(bytes, length, 2));
+		write_hex(trace_id, hash_bytes_extended(bytes, length, 1));
+		write_hex(trace_id + 16, hash_bytes_extended(bytes, length, 2));
+		trace_id[32] = '\0';
 	}
-	do
-	{
-		if (!pg_strong_random(&span, sizeof(span)))
-			elog(ERROR, "could not generate random bytes for a span");
-	} while (span == 0);
-	snprintf(span_id, 17, "%016llx", (unsigned long long) span);
+	write_hex(span_id, next_span());
+	span_id[16] = '\0';
 }

@@ -39,16 +39,23 @@ drop_body(char *data, size_t size, size_t count, void *context)
 	return size * count;
 }
 
-/* As many headers as the extension sends, so that the receiver has the same work. */
+/* The headers that the extension sends, so that the load is the same. */
 static struct curl_slist *
 make_headers(long number)
 {
 	char		key[64];
+	char		id[64];
+	char		trace[96];
 	struct curl_slist *headers = NULL;
 
 	snprintf(key, sizeof(key), "Idempotency-Key: bare-%ld", number);
+	snprintf(id, sizeof(id), "webhook-id: bare-%ld", number);
+	snprintf(trace, sizeof(trace), "traceparent: 00-%032lx-%016lx-01", number + 1, number + 1);
 	headers = curl_slist_append(headers, "Content-Type: application/json");
+	headers = curl_slist_append(headers, "Accept: application/json, */*;q=0.5");
 	headers = curl_slist_append(headers, "Expect:");
+	headers = curl_slist_append(headers, trace);
+	headers = curl_slist_append(headers, id);
 	return curl_slist_append(headers, key);
 }
 
@@ -61,6 +68,7 @@ make_request(const char *url, const char *payload)
 	curl_easy_setopt(easy, CURLOPT_POSTFIELDS, payload);
 	curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long) strlen(payload));
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, drop_body);
+	curl_easy_setopt(easy, CURLOPT_USERAGENT, "integration/plain");
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(easy, CURLOPT_PROXY, "");
 	return easy;

@@ -101,7 +101,7 @@ for my $status (429, 503)
 	add_syncs($node, 'outage', 500);
 	wait_until($node, health_is('open', 'outage'), 'ten failures in a row open the breaker');
 	my $wasted = $receiver->count('/ok/outage')->{requests};
-	cmp_ok($wasted, '<=', 60, 'few requests were wasted until then');
+	cmp_ok($wasted, '<=', 20, 'few requests were wasted until then');
 	is(value($node, q{SELECT count(*) FROM integration.incident
 	                   WHERE endpoint = 'outage' AND resolved_at IS NULL}),
 		1, 'an incident is open');
@@ -123,7 +123,7 @@ for my $status (429, 503)
 	add_syncs($node, 'moved', 500);
 	wait_until($node, health_is('stopped', 'moved'), 'an address that is gone stops the endpoint');
 	# The first four go at once, others while the first answers are written down.
-	cmp_ok($receiver->count('/ok/moved')->{requests}, '<=', 50, 'few others were tried');
+	cmp_ok($receiver->count('/ok/moved')->{requests}, '<=', 20, 'few others were tried');
 	is(value($node, q{SELECT count(*) FROM integration.sync
 	                   WHERE endpoint = 'moved' AND state = 'failed'}), 0, 'nothing failed for good');
 	my $address = $receiver->url('/ok/elsewhere');
