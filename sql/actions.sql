@@ -58,7 +58,7 @@ BEGIN
       FROM (VALUES
         ('retried', '{delivered}'::text[], 'To send it once more: SELECT integration.replay($1).'),
         ('retried', '{expired}', 'Its expires_at has passed. To send it all the same: SELECT integration.amend($1, NULL, ''why'').'),
-        ('retried', '{superseded}', 'Sync $2 took its place: look at SELECT integration.why($2).'),
+        ('retried', '{superseded,cancelled}', 'Sync $2 took its place: look at SELECT integration.why($2).'),
         ('cancelled', '{delivered}', 'What arrived can''t be taken back; insert a sync that corrects it.'),
         ('cancelled', '{cancelled,expired,superseded}', 'It will not be sent any more; there is nothing to cancel.'),
         ('amended', '{delivered}', 'Insert a new row with the corrected payload into integration.outbox.'),
@@ -72,7 +72,9 @@ BEGIN
     RAISE EXCEPTION USING
         ERRCODE = 'object_not_in_prerequisite_state',
         MESSAGE = format('sync %s is %s and can''t be %s', refuse_action.id, refuse_action.state, refuse_action.verb),
-        HINT = replace(replace(hint, '$1', refuse_action.id::text), '$2', coalesce(successor::text, 'that'));
+        -- Without a line above: somebody changed the state just now.
+        HINT = replace(replace(coalesce(hint, 'Look at SELECT integration.why($1).'), '$1', refuse_action.id::text),
+                       '$2', coalesce(successor::text, 'that'));
 END
 $$;
 COMMENT ON FUNCTION integration_worker.refuse_action(bigint, text, text) IS
@@ -107,7 +109,10 @@ DECLARE
 BEGIN
     SELECT o.* INTO original FROM integration.outbox o WHERE o.id = reopen.id;
     PERFORM integration_worker.require_endpoint(original.endpoint);
-    DELETE FROM integration.closing c WHERE c.outbox_id = reopen.id AND c.state = 'cancelled';
+    DELETE FROM integration.closing c
+     WHERE c.outbox_id = reopen.id
+       AND c.state = 'cancelled'
+       AND c.superseded_by IS NULL;
     IF NOT FOUND OR original.expires_at <= clock_timestamp() THEN
         PERFORM integration_worker.refuse_action(
             reopen.id, 'retried',
@@ -152,7 +157,7 @@ BEGIN
     ELSE
         PERFORM integration_worker.revive_status(ARRAY[retry.id]);
         UPDATE integration.queue q
-           SET state = CASE q.state WHEN 'failed' THEN 'pending' ELSE q.state END,
+           SET state = 'pending',
                due_at = CASE q.state WHEN 'failed' THEN now() ELSE least(q.due_at, now()) END,
                charged = CASE q.state WHEN 'failed' THEN 0 ELSE q.charged END,
                claimed_at = NULL,
@@ -183,6 +188,13 @@ BEGIN
         PERFORM integration_worker.require_endpoint(retry_where.endpoint);
     END IF;
     PERFORM integration_worker.require_error_class(retry_where.error_class);
+    IF num_nonnulls(retry_where.endpoint, retry_where.error_class, retry_where.since, retry_where.until,
+                    retry_where.customer) = 0 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'retry_where needs to know which syncs',
+            HINT = 'Name an endpoint, error_class, since, until or customer; since => ''-infinity'' means all that failed.';
+    END IF;
     SELECT coalesce(array_agg(f.id), '{}') INTO ids
       FROM (SELECT q.outbox_id AS id
               FROM integration.queue q
@@ -233,6 +245,7 @@ COMMENT ON FUNCTION integration_worker.require_error_class(text) IS
     'Raises an error unless the error class exists; NULL passes.';
 
 -- The next one under an ordering key was passed over while its head waited, so it has to turn up in the feed.
+-- The lock is taken in the search: a head that the worker ends meanwhile gives way to the one after it.
 CREATE FUNCTION integration_worker.hand_over(endpoint_id integer, ordering_key text) RETURNS void
     LANGUAGE sql
     SET search_path = pg_catalog, pg_temp
@@ -244,7 +257,8 @@ AS $$
                            WHERE n.endpoint_id = hand_over.endpoint_id
                              AND n.ordering_key = hand_over.ordering_key
                            ORDER BY coalesce(n.place, n.outbox_id)
-                           LIMIT 1)
+                           LIMIT 1
+                             FOR UPDATE)
 $$;
 COMMENT ON FUNCTION integration_worker.hand_over(integer, text) IS
     'Has the worker look at the first sync of an ordering key.';
@@ -383,7 +397,7 @@ BEGIN
         RAISE EXCEPTION USING
             ERRCODE = 'null_value_not_allowed',
             MESSAGE = 'replay needs to know since when',
-            HINT = 'Write SELECT integration.replay(''shop'', now() - interval ''1 hour''); ''-infinity'' means all.';
+            HINT = 'Write SELECT integration.replay(''shop'', now() - interval ''1 hour''); since => ''-infinity'' means all.';
     END IF;
     WITH delivered AS (
         SELECT DISTINCT a.outbox_id
@@ -402,6 +416,9 @@ BEGIN
           FROM delivered d
           JOIN integration.outbox o ON o.id = d.outbox_id
          WHERE o.operation <> 'ping'
+           -- A replay of something in the period is not replayed beside it.
+           AND NOT EXISTS (SELECT FROM integration.attempt x
+                            WHERE x.outbox_id = o.replay_of AND x.outcome = 'delivered')
          ORDER BY o.id
         RETURNING id, replay_of
     ), recorded AS (

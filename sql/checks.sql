@@ -127,6 +127,13 @@ BEGIN
          'Write a jsonpath predicate, such as $.id > 0 or exists($.lines[*]).'),
         ('remote_id_path', integration_worker.path_problem(NEW.remote_id_path, false),
          'Write a jsonpath into the answer, such as $.id.'),
+        ('connector', (SELECT format('Connector "%s" does not exist.', r.name) FROM (SELECT to_jsonb(NEW) ->> 'connector') AS r (name)
+                        WHERE r.name IS NOT NULL AND NOT EXISTS (SELECT FROM integration.connector c WHERE c.name = r.name)),
+         'Insert it into integration.connector first, or correct the name.'),
+        ('retry_policy', (SELECT format('Retry policy "%s" does not exist.', NEW.retry_policy)
+                           WHERE NEW.retry_policy IS NOT NULL
+                             AND NOT EXISTS (SELECT FROM integration.retry_policy p WHERE p.name = NEW.retry_policy)),
+         'Policies are in SELECT name, schedule FROM integration.retry_policy.'),
         ('credential', (SELECT format('Credential "%s" is for signing.', c.name) FROM integration.credential c
                          WHERE c.name = NEW.credential AND c.kind = 'signing'),
          'Name it in the column signing, and here one that authenticates.'),
@@ -138,7 +145,8 @@ BEGIN
      LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION USING
-            ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = broken.col,
+            ERRCODE = CASE WHEN broken.col IN ('connector', 'retry_policy') THEN 'foreign_key_violation' ELSE 'check_violation' END,
+            SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = broken.col,
             MESSAGE = format('%s of %s "%s" can''t be used', broken.col, TG_TABLE_NAME, NEW.name),
             DETAIL = broken.problem,
             HINT = broken.hint;

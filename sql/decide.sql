@@ -20,13 +20,17 @@ BEGIN
       LEFT JOIN integration.outbox o ON o.id = verdict.outbox_id
      WHERE c.id = verdict.endpoint_id;
     verdict.charged := verdict.charged + CASE WHEN free THEN 0 ELSE 1 END;
+    -- How long this sync alone would wait by now is no measure for its whole endpoint.
+    IF limited AND verdict.pause_until IS NULL THEN
+        verdict.pause_until := settled_at
+            + integration_worker.retry_wait(plan.schedule, plan.jitter, 1, fact.retry_hint);
+    END IF;
     verdict.due_at := CASE
         WHEN trips THEN settled_at
-        WHEN limited AND retry_after_s IS NOT NULL THEN verdict.pause_until
+        WHEN limited AND (free OR retry_after_s IS NOT NULL) THEN verdict.pause_until
         ELSE greatest(settled_at + integration_worker.retry_wait(
                           plan.schedule, plan.jitter, verdict.charged + CASE WHEN free THEN 1 ELSE 0 END, fact.retry_hint),
                       settled_at + make_interval(secs => retry_after_s)) END;
-    verdict.pause_until := CASE WHEN limited THEN verdict.due_at ELSE verdict.pause_until END;
     IF NOT free AND verdict.charged > coalesce(cardinality(plan.schedule), 0)
        OR NOT trips AND verdict.due_at > plan.deadline THEN
         verdict.state := 'failed';

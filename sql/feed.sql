@@ -179,11 +179,14 @@ CREATE FUNCTION integration_worker.expire() RETURNS timestamptz
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    -- A volatile function in the condition would keep it out of the index.
+    at timestamptz := clock_timestamp();
 BEGIN
     WITH gone AS (
         SELECT q.outbox_id
           FROM integration.queue q
-         WHERE q.expires_at <= clock_timestamp()
+         WHERE q.expires_at <= at
            AND q.state <> 'failed'
            AND q.claimed_at IS NULL
          ORDER BY q.expires_at
@@ -198,6 +201,7 @@ BEGIN
         INSERT INTO integration.closing (outbox_id, state, reason)
         SELECT d.outbox_id, 'expired', 'expired' FROM deleted d
         ON CONFLICT DO NOTHING
+    -- Whoever holds the next one changes it, and so has it looked at himself.
     ), successor AS (
         SELECT DISTINCT ON (d.endpoint_id, d.ordering_key) n.outbox_id
           FROM deleted d
@@ -208,7 +212,8 @@ BEGIN
                   AND s.ordering_key = d.ordering_key
                   AND s.outbox_id NOT IN (SELECT x.outbox_id FROM deleted x)
                 ORDER BY coalesce(s.place, s.outbox_id)
-                LIMIT 1) n
+                LIMIT 1
+                  FOR UPDATE SKIP LOCKED) n
          WHERE d.ordering_key IS NOT NULL
          ORDER BY d.endpoint_id, d.ordering_key, n.outbox_id
     )
@@ -225,7 +230,10 @@ COMMENT ON FUNCTION integration_worker.expire() IS
     'Closes syncs whose expires_at has passed; returns when it is to be called next.';
 
 -- Ranges of ids are made ahead of the sequence, outside CREATE EXTENSION, so that retention may drop them.
-CREATE FUNCTION integration_worker.make_partitions(range_size bigint DEFAULT 1000000, margin bigint DEFAULT 10000)
+-- The first one waits until the outbox is in use: a restore sets the sequence after it has attached the ranges
+-- of the dump, and must not find others in their place.
+CREATE FUNCTION integration_worker.make_partitions(
+        range_size bigint DEFAULT 1000000, margin bigint DEFAULT 10000, first_at bigint DEFAULT 1000)
     RETURNS bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -241,6 +249,9 @@ BEGIN
     IF top > last_id + range_size / 2 THEN
         RETURN top - range_size / 2;
     END IF;
+    IF top IS NULL AND last_id < first_at THEN
+        RETURN first_at;
+    END IF;
     top := greatest(top, last_id + margin);
     FOREACH parent IN ARRAY ARRAY['outbox', 'attempt'] LOOP
         EXECUTE format('CREATE TABLE integration.%I (LIKE integration.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE INCLUDING INDEXES)',
@@ -251,5 +262,5 @@ BEGIN
     RETURN top + range_size / 2;
 END
 $$;
-COMMENT ON FUNCTION integration_worker.make_partitions(bigint, bigint) IS
+COMMENT ON FUNCTION integration_worker.make_partitions(bigint, bigint, bigint) IS
     'Makes the next range of outbox and attempt when the present one is half full; returns the id at which it is to be called next.';

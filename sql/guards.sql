@@ -77,6 +77,27 @@ COMMENT ON FUNCTION integration_worker.forget_endpoint() IS
 CREATE TRIGGER forget_endpoint AFTER DELETE ON integration.endpoint
     FOR EACH ROW EXECUTE FUNCTION integration_worker.forget_endpoint();
 
+-- Else a new name would let go what a pause holds.
+CREATE FUNCTION integration_worker.carry_pause() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    DELETE FROM integration.pause p WHERE p.scope = TG_TABLE_NAME AND p.name = NEW.name;
+    UPDATE integration.pause p SET name = NEW.name WHERE p.scope = TG_TABLE_NAME AND p.name = OLD.name;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.carry_pause() IS
+    'Row trigger: a pause follows its connector or endpoint to a new name.';
+
+CREATE TRIGGER carry_pause AFTER UPDATE ON integration.connector
+    FOR EACH ROW WHEN (NEW.name <> OLD.name)
+    EXECUTE FUNCTION integration_worker.carry_pause();
+CREATE TRIGGER carry_pause AFTER UPDATE ON integration.endpoint
+    FOR EACH ROW WHEN (NEW.name <> OLD.name)
+    EXECUTE FUNCTION integration_worker.carry_pause();
+
 CREATE FUNCTION integration_worker.keep_outbox() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -128,7 +149,8 @@ CREATE FUNCTION integration_worker.probe_changed() RETURNS trigger
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    changed text := CASE TG_TABLE_NAME WHEN 'secret' THEN to_jsonb(NEW) ->> 'credential' ELSE to_jsonb(NEW) ->> 'name' END;
+    given jsonb := to_jsonb(NEW);
+    changed text := CASE TG_TABLE_NAME WHEN 'secret' THEN given ->> 'credential' ELSE given ->> 'name' END;
 BEGIN
     -- What tripped it is no suspect any more: it may well have been what was changed.
     UPDATE integration.endpoint_health h
@@ -139,12 +161,14 @@ BEGIN
        AND CASE TG_TABLE_NAME
            WHEN 'endpoint' THEN c.name = changed
            WHEN 'connector' THEN c.connector = changed
+           WHEN 'error_rule' THEN coalesce(given ->> 'endpoint', c.name) = c.name
+                                  AND (given ->> 'connector' IS NULL OR given ->> 'connector' = c.connector)
            ELSE changed IN (c.credential, c.signing) END;
     RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION integration_worker.probe_changed() IS
-    'Row trigger: has stopped endpoints probed at once when they, their connector or their credential changed.';
+    'Row trigger: has stopped endpoints probed at once when they, their connector, their credential or an error rule for them changed.';
 
 CREATE TRIGGER probe_changed AFTER UPDATE ON integration.endpoint
     FOR EACH ROW EXECUTE FUNCTION integration_worker.probe_changed();
@@ -155,6 +179,11 @@ CREATE TRIGGER probe_changed AFTER UPDATE ON integration.credential
 CREATE TRIGGER probe_changed AFTER INSERT OR UPDATE ON integration.secret
     FOR EACH ROW EXECUTE FUNCTION integration_worker.probe_changed();
 
+CREATE TRIGGER probe_changed AFTER INSERT OR UPDATE ON integration.error_rule
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.probe_changed();
+
+CREATE TRIGGER wake AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON integration.error_rule
+    FOR EACH STATEMENT EXECUTE FUNCTION integration_worker.wake();
 CREATE TRIGGER wake AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON integration.endpoint
     FOR EACH STATEMENT EXECUTE FUNCTION integration_worker.wake();
 CREATE TRIGGER wake AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON integration.connector

@@ -39,7 +39,8 @@ COMMENT ON COLUMN integration.outbox.id IS 'The number of the sync, given by the
 COMMENT ON COLUMN integration.outbox.endpoint IS 'Where to: the name of an endpoint.';
 COMMENT ON COLUMN integration.outbox.object_type IS 'The kind of business object, such as order.';
 COMMENT ON COLUMN integration.outbox.object_id IS 'The business reference, such as PO-1001. Without it there is no sync_status.';
-COMMENT ON COLUMN integration.outbox.operation IS 'What happened to the object; default upsert.';
+COMMENT ON COLUMN integration.outbox.operation IS
+    'What happened to the object; default upsert. ping is what integration.ping() enqueues: a HEAD request without the payload.';
 COMMENT ON COLUMN integration.outbox.payload IS 'The body of the request, sent as given.';
 COMMENT ON COLUMN integration.outbox.headers IS 'JSON object of headers for this sync; wins over the endpoint''s.';
 COMMENT ON COLUMN integration.outbox.customer IS 'Whose object it is; NULL: the endpoint''s customer.';
@@ -83,7 +84,7 @@ CREATE INDEX queue_change ON integration.queue (change_xid, endpoint_id, outbox_
 CREATE INDEX queue_ordering ON integration.queue (endpoint_id, ordering_key, coalesce(place, outbox_id))
     WHERE ordering_key IS NOT NULL;
 -- Serves expire(): what is to be closed next.
-CREATE INDEX queue_expires ON integration.queue (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX queue_expires ON integration.queue (expires_at) WHERE expires_at IS NOT NULL AND state <> 'failed';
 -- Serves the view failed, retry_where() and the end of an incident.
 CREATE INDEX queue_failed ON integration.queue (endpoint_id, error_class, outbox_id) WHERE state = 'failed';
 -- Serves recover(): marks that a worker left behind.

@@ -19,7 +19,7 @@ BEGIN
            CASE o.operation WHEN 'ping' THEN 'HEAD' ELSE c.method END, c.url, c.headers, o.headers, c.format,
            coalesce((SELECT i.name FROM integration.installation i), '') || '-' || o.id,
            o.object_type, o.object_id, o.operation, s.remote_id, o.payload, o.created_at,
-           '/integration/' || c.name, o.traceparent) r
+           '/integration/' || c.name, NULL) r
      WHERE o.id = preview.id;
     IF NOT FOUND THEN
         PERFORM integration_worker.require_endpoint((SELECT o.endpoint FROM integration.outbox o WHERE o.id = preview.id));
@@ -27,4 +27,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration.preview(bigint) IS
-    'The request of a sync as it would be sent now, secrets masked; nothing is sent. problem says why it could not be.';
+    'The request of a sync as it would be sent now, secrets masked; nothing is sent. Not shown: what each attempt draws anew (traceparent) and what the connection adds (Host, User-Agent, Content-Length). problem says why it could not be.';

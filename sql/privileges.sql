@@ -42,6 +42,7 @@ AS $$
         ('support', 'EXECUTE', 'FUNCTION integration.retry(bigint, text)'),
         ('support', 'EXECUTE', 'FUNCTION integration.cancel(bigint, text)'),
         ('support', 'EXECUTE', 'FUNCTION integration.amend(bigint, jsonb, text)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.remedy_when_failed(text, boolean)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.held_by(text, timestamptz, boolean, text, timestamptz, '
                                'timestamptz, bigint, timestamptz, integer, integer)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.live_syncs()'),
@@ -123,17 +124,34 @@ $$;
 COMMENT ON FUNCTION integration.grant_administrator(regrole) IS
     'What operators may do, and: change connectors, endpoints, credentials, retry policies, the reading of errors.';
 
--- PostgreSQL lets everybody execute a new function.
+-- PostgreSQL lets everybody execute a new function, and ALTER DEFAULT PRIVILEGES may have given away more.
 DO $$
 DECLARE
-    routine regprocedure;
+    given record;
 BEGIN
-    FOR routine IN
-        SELECT p.oid
-          FROM pg_catalog.pg_proc p
-         WHERE p.pronamespace IN ('integration'::regnamespace, 'integration_worker'::regnamespace)
+    FOR given IN
+        WITH made (object, owner, acl) AS (
+            SELECT format('SCHEMA %I', n.nspname), n.nspowner, n.nspacl
+              FROM pg_catalog.pg_namespace n
+             WHERE n.nspname IN ('integration', 'integration_worker')
+            UNION ALL
+            SELECT format('FUNCTION %s', p.oid::regprocedure), p.proowner, coalesce(p.proacl, acldefault('f', p.proowner))
+              FROM pg_catalog.pg_proc p
+             WHERE p.pronamespace IN ('integration'::regnamespace, 'integration_worker'::regnamespace)
+            UNION ALL
+            SELECT format('%s %s', CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, c.oid::regclass),
+                   c.relowner, c.relacl
+              FROM pg_catalog.pg_class c
+             WHERE c.relnamespace IN ('integration'::regnamespace, 'integration_worker'::regnamespace)
+               AND c.relkind IN ('r', 'p', 'v', 'S')
+        )
+        SELECT DISTINCT m.object, coalesce(quote_ident(r.rolname), 'PUBLIC') AS grantee
+          FROM made m
+         CROSS JOIN LATERAL aclexplode(m.acl) a
+          LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.grantee
+         WHERE a.grantee <> m.owner
     LOOP
-        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', routine);
+        EXECUTE format('REVOKE ALL ON %s FROM %s', given.object, given.grantee);
     END LOOP;
 END
 $$;

@@ -32,6 +32,35 @@ $$;
 COMMENT ON FUNCTION integration_worker.require_scope(text, text) IS
     'Raises an error unless the scope and name of a pause mean something.';
 
+-- Neither is an error, yet both are seldom meant.
+CREATE FUNCTION integration_worker.warn_of_pause(scope text, name text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    present integration.pause;
+BEGIN
+    SELECT p.* INTO present
+      FROM integration.pause p
+     WHERE p.scope = warn_of_pause.scope
+       AND p.name = warn_of_pause.name
+       AND (p.until IS NULL OR p.until > clock_timestamp());
+    IF FOUND THEN
+        RAISE NOTICE 'this replaces the pause by % ("%"), which was until %', present.actor, present.reason,
+            coalesce(present.until::text, 'somebody resumes');
+    END IF;
+    IF warn_of_pause.scope = 'customer'
+       AND NOT EXISTS (SELECT FROM integration.endpoint e WHERE e.customer = warn_of_pause.name)
+       AND NOT EXISTS (SELECT FROM integration.queue q
+                         JOIN integration.outbox o ON o.id = q.outbox_id
+                        WHERE o.customer = warn_of_pause.name) THEN
+        RAISE NOTICE 'nothing waits for customer "%", and no endpoint is theirs: is the name right?', warn_of_pause.name;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.warn_of_pause(text, text) IS
+    'Says when a pause replaces another or holds nothing yet.';
+
 CREATE FUNCTION integration.pause(scope text, name text, reason text, until timestamptz DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -51,6 +80,7 @@ BEGIN
             MESSAGE = format('%s is over already', pause.until),
             HINT = 'Write a time to come, such as now() + interval ''1 hour''; NULL pauses until somebody resumes.';
     END IF;
+    PERFORM integration_worker.warn_of_pause(pause.scope, coalesce(pause.name, ''));
     INSERT INTO integration.pause AS p (scope, name, reason, until)
     VALUES (pause.scope, coalesce(pause.name, ''), btrim(pause.reason), pause.until)
         ON CONFLICT (scope, name) DO UPDATE
@@ -116,6 +146,12 @@ BEGIN
        SET state = 'closed', since = clock_timestamp(), open_until = NULL, openings = 0, failures = 0,
            retry_after_until = NULL, tripped_by = NULL, updated_at = clock_timestamp()
      WHERE h.endpoint_id = held.endpoint_id;
+    -- What the other side put off waits for exactly that time.
+    UPDATE integration.queue q
+       SET due_at = now(), change_xid = pg_current_xact_id()
+     WHERE q.endpoint_id = held.endpoint_id
+       AND q.state = 'retrying'
+       AND q.due_at = held.retry_after_until;
     RETURN held;
 END
 $$;

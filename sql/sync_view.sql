@@ -1,8 +1,22 @@
 -- Every sync as people see it: the views sync, failed.
 
+-- A remedy speaks of what happens by itself; for a failed sync nothing does.
+CREATE FUNCTION integration_worker.remedy_when_failed(remedy text, is_unknown boolean) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN is_unknown
+                THEN 'Nobody knows whether the other system did the work: look it up there, then cancel this sync or retry it.'
+                ELSE regexp_replace(remedy, '(it will be|it is) tried again( automatically| later)?',
+                                    'no further attempt is planned, so retry it when that is over') END
+$$;
+COMMENT ON FUNCTION integration_worker.remedy_when_failed(text, boolean) IS
+    'What to do about a sync that is failed for good; is_unknown: the request may have been carried out and must not be repeated.';
+
 -- What is known about a sync whatever its state; the views below add how far it came.
 CREATE VIEW integration_worker.sync_facts AS
 SELECT o.id, o.endpoint, e.id AS endpoint_id, e.connector, coalesce(o.customer, e.customer) AS customer,
+       e.customer AS endpoint_customer,
        o.object_type, o.object_id, o.operation, o.priority, o.ordering_key, o.impact,
        o.triggered_by, o.trigger_ref, o.replay_of, o.created_at, o.expires_at,
        coalesce(e.owner, c.owner) AS owner,
@@ -14,7 +28,9 @@ SELECT o.id, o.endpoint, e.id AS endpoint_id, e.connector, coalesce(o.customer, 
        a.started_at + coalesce(a.duration_ms, 0) * interval '1 ms' AS last_answer_at,
        CASE WHEN a.outcome = 'failed' AND r.error_class = a.error_class THEN r.remedy
             WHEN a.outcome = 'failed' THEN k.remedy END AS remedy,
-       CASE WHEN a.outcome = 'failed' THEN r.responsible END AS responsible
+       CASE WHEN a.outcome = 'failed' THEN r.responsible END AS responsible,
+       a.outcome = 'failed' AND r.remote_state = 'unknown'
+       AND NOT coalesce(e.idempotent, c.idempotent, true) AS is_unknown
   FROM integration.outbox o
   LEFT JOIN integration.endpoint e ON e.name = o.endpoint
   LEFT JOIN integration.connector c ON c.name = e.connector
@@ -65,7 +81,7 @@ SELECT f.*, q.state, q.attempts, q.due_at,
                 WHERE p.scope = 'all'
                    OR (p.scope = 'connector' AND p.name = f.connector)
                    OR (p.scope = 'endpoint' AND p.name = f.endpoint)
-                   OR (p.scope = 'customer' AND p.name = f.customer)) AS is_paused,
+                   OR (p.scope = 'customer' AND p.name IN (f.customer, f.endpoint_customer))) AS is_paused,
        (SELECT b.outbox_id
           FROM integration.queue b
          WHERE b.endpoint_id = q.endpoint_id
@@ -81,7 +97,9 @@ COMMENT ON VIEW integration_worker.waiting IS
 
 CREATE VIEW integration_worker.unfinished AS
 SELECT f.id, f.state, f.endpoint, f.connector, f.customer, f.object_type, f.object_id, f.operation, f.attempts,
-       f.reason, f.error_class, f.http_status, f.error, f.remedy, f.responsible, f.owner,
+       f.reason, f.error_class, f.http_status, f.error,
+       CASE WHEN f.state = 'failed' THEN integration_worker.remedy_when_failed(f.remedy, f.is_unknown) ELSE f.remedy END AS remedy,
+       f.responsible, f.owner,
        CASE WHEN f.state <> 'failed' AND l.started_at IS NULL THEN
             greatest(f.due_at, f.retry_after_until,
                      CASE WHEN f.health <> 'closed' THEN f.open_until END) END AS next_attempt_at,

@@ -91,7 +91,7 @@ AS $$
                   'sends corrected data, SELECT integration.retry(%s, ''why'') the same again.',
                   sync.id, integration_worker.time_words(sync.last_answer_at),
                   integration_worker.last_failure_words(sync),
-                  'remedy: ' || rtrim(sync.remedy, '. ') || ' ',
+                  'remedy: ' || rtrim(integration_worker.remedy_when_failed(sync.remedy, sync.is_unknown), '. ') || ' ',
                   '(responsible: ' || sync.responsible || '); ',
                   sync.id, sync.id)
 $$;
@@ -112,7 +112,7 @@ AS $$
      WHERE p.scope = 'all'
         OR (p.scope = 'connector' AND p.name = sync.connector)
         OR (p.scope = 'endpoint' AND p.name = sync.endpoint)
-        OR (p.scope = 'customer' AND p.name = sync.customer)
+        OR (p.scope = 'customer' AND p.name IN (sync.customer, sync.endpoint_customer))
      ORDER BY p.until DESC NULLS FIRST, p.scope
      LIMIT 1
 $$;
@@ -192,6 +192,14 @@ DECLARE
     due_since text;
 BEGIN
     SELECT w.* INTO sync FROM integration_worker.waiting w WHERE w.id = why_waiting.id;
+    -- The guard of the endpoint could not see what was not committed yet.
+    IF NOT EXISTS (SELECT FROM integration.queue q
+                     JOIN integration.endpoint e ON e.id = q.endpoint_id
+                    WHERE q.outbox_id = why_waiting.id) THEN
+        RETURN format('Sync %s is not sent because endpoint "%s" was deleted while it was being enqueued: '
+                      'SELECT integration.cancel(%s, ''why'') gives it up; once there is an endpoint of that name again, '
+                      'SELECT integration.amend(%s, NULL, ''why'') sends it there.', id, sync.endpoint, id, id);
+    END IF;
     CASE integration_worker.held_by(sync.state, started_at, sync.is_paused, sync.health, sync.retry_after_until,
                                     sync.due_at, sync.earlier, rate_free_at, in_flight, "window")
         WHEN 'paused' THEN RETURN integration_worker.why_paused(sync);

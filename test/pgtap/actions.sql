@@ -1,7 +1,7 @@
 -- What people do to syncs: each verb in each state, on record.
 BEGIN;
 \ir ../lib/refusal.sql
-SELECT plan(77);
+SELECT plan(81);
 
 INSERT INTO integration.endpoint (name, url, customer) VALUES
     ('shop', 'https://shop.example.com/', 'acme'), ('bill', 'https://bill.example.com/', NULL);
@@ -65,7 +65,7 @@ $$;
 SELECT is(pg_temp.outcome($$SELECT integration.retry(%s, 'fixed')$$, state), expected, 'retry of ' || state)
   FROM (VALUES
     ('pending', 'accepted, pending, on record as retry of pending by ' || session_user || ' because fixed'),
-    ('retrying', 'accepted, retrying, on record as retry of retrying by ' || session_user || ' because fixed'),
+    ('retrying', 'accepted, pending, on record as retry of retrying by ' || session_user || ' because fixed'),
     ('failed', 'accepted, pending, on record as retry of failed by ' || session_user || ' because fixed'),
     ('cancelled', 'accepted, pending, on record as retry of cancelled by ' || session_user || ' because fixed'),
     ('delivered', '55000 sync N is delivered and can''t be retried | To send it once more: SELECT integration.replay(N)., delivered'),
@@ -86,7 +86,7 @@ SELECT results_eq(
     $$SELECT m.name, q.state, q.due_at <= now(), q.attempts, q.charged, q.claimed_at IS NULL, q.change_xid = pg_current_xact_id(), q.priority::int
         FROM made m JOIN integration.queue q ON q.outbox_id = m.id ORDER BY 1$$,
     $$VALUES ('cancelled', 'pending', true, 1, 0, true, true, 1), ('failed', 'pending', true, 1, 0, true, true, 1),
-             ('pending', 'pending', true, 0, 0, true, true, 1), ('retrying', 'retrying', true, 1, 1, true, true, 1)$$,
+             ('pending', 'pending', true, 0, 0, true, true, 1), ('retrying', 'pending', true, 1, 1, true, true, 1)$$,
     'retried syncs are due, failed ones from the start of their schedule');
 SELECT is_empty($$SELECT FROM integration.closing c JOIN made m ON m.id = c.outbox_id$$, 'a retried sync is not closed any more');
 SELECT is((SELECT s.state FROM integration.sync_status s JOIN made m ON m.id = s.last_outbox_id WHERE m.name = 'failed'),
@@ -163,6 +163,11 @@ SELECT results_eq(
        WHERE m.name IN ('second of o', 'copy of the copy') ORDER BY 1$$,
     $$VALUES ('copy of the copy', NULL), ('second of o', 'ordering_key')$$, 'a copy has the place of its original under an ordering key');
 
+INSERT INTO made VALUES ('given up', pg_temp.make('cancelled'));
+SELECT lives_ok($$SELECT integration.amend(id, '{"v": 2}') FROM made WHERE name = 'given up'$$, 'a cancelled sync is amended');
+SELECT matches(pg_temp.refusal((SELECT format('SELECT integration.retry(%s)', id) FROM made WHERE name = 'given up')),
+               '^55000 sync \d+ is cancelled and can''t be retried \| Sync \d+ took its place', 'and not sent beside its copy');
+
 -- replay
 SELECT matches(pg_temp.outcome($$SELECT integration.replay(%s, 'lost there')$$, state), expected, 'replay of ' || state)
   FROM (VALUES
@@ -205,6 +210,19 @@ SELECT is((SELECT count(*)::int FROM integration.failed WHERE customer = 'acme' 
 SELECT matches(pg_temp.refusal($$SELECT integration.retry_where('nope')$$), '^42704 endpoint "nope" does not exist', 'an unknown endpoint is an error');
 SELECT matches(pg_temp.refusal($$SELECT integration.retry_where(error_class => 'nope')$$),
                '^42704 error class "nope" does not exist \| Classes are in SELECT name, title FROM integration\.error_class\.', 'so is an unknown class');
+SELECT matches(pg_temp.refusal($$SELECT integration.retry_where(reason => 'why')$$),
+               '^22023 retry_where needs to know which syncs \| Name an endpoint', 'everything is not retried by accident');
+
+-- A replay that was delivered is not replayed beside what it repeats.
+INSERT INTO integration.attempt (outbox_id, attempt_no, endpoint_id, started_at, outcome, reason)
+SELECT o.id, 99, e.id, now(), 'delivered', 'http:200'
+  FROM integration.outbox o JOIN integration.endpoint e ON e.name = o.endpoint
+ WHERE o.endpoint = 'bill' AND o.replay_of IN (SELECT outbox_id FROM integration.attempt WHERE outcome = 'delivered');
+SELECT is(integration.replay('bill', since => '-infinity'),
+          (SELECT count(*) FROM integration.outbox o
+            WHERE o.endpoint = 'bill' AND o.operation <> 'ping' AND o.replay_of IS NULL
+              AND EXISTS (SELECT FROM integration.attempt a WHERE a.outbox_id = o.id AND a.outcome = 'delivered')),
+          'a replay is not replayed');
 
 -- ping
 INSERT INTO made SELECT 'ping', integration.ping('bill');

@@ -98,7 +98,10 @@ INSERT INTO refused VALUES
     ('removing the default policy', $$DELETE FROM integration.retry_policy WHERE name = 'standard'$$,
      $$^55000 retry policy "standard" can't be removed or renamed \| Every endpoint without a retry_policy uses it\. \| Change its schedule$$),
     ('renaming the default policy', $$UPDATE integration.retry_policy SET name = 'x' WHERE name = 'standard'$$, $$^55000 retry policy "standard"$$),
-    ('an unknown policy', $$UPDATE integration.endpoint SET retry_policy = 'nope' WHERE name = 'shop'$$, $$^23503 $$);
+    ('an unknown policy', $$UPDATE integration.endpoint SET retry_policy = 'nope' WHERE name = 'shop'$$,
+     $$^23503 .*Policies are in SELECT name$$),
+    ('an unknown connector', $$INSERT INTO integration.endpoint (name, connector, url) VALUES ('x', 'nope', 'https://api.example.com')$$,
+     $$^23503 .*Insert it into integration.connector first$$);
 
 SELECT plan((SELECT count(*)::integer * 2 FROM broken_setting) + (SELECT count(*)::integer * 2 FROM good_setting)
             + (SELECT count(*)::integer FROM refused) + 12);

@@ -1,7 +1,7 @@
 -- What was asked and what happened stays; what is in use stays; a change of the registry has a stopped endpoint probed.
 BEGIN;
 \ir ../lib/refusal.sql
-SELECT plan(28);
+SELECT plan(32);
 
 INSERT INTO integration.credential (name, kind) VALUES ('key', 'bearer'), ('seal', 'signing'), ('other', 'bearer');
 INSERT INTO integration.connector (name, signing) VALUES ('erp', 'seal');
@@ -51,6 +51,7 @@ BEGIN
              WHERE e.name = 'shop');
 END
 $$;
+INSERT INTO integration.endpoint (name, url) VALUES ('mail', 'https://mail.example.com/');
 INSERT INTO integration.endpoint_health (endpoint_id, state, open_until)
 SELECT id, 'stopped', now() + interval '1 hour' FROM integration.endpoint WHERE name = 'shop';
 SELECT ok(pg_temp.probed_by($$UPDATE integration.endpoint SET timeout = '9 s' WHERE name = 'shop'$$), 'its own change has it probed');
@@ -61,6 +62,10 @@ SELECT ok(pg_temp.probed_by($$UPDATE integration.credential SET settings = '{"us
 SELECT ok(pg_temp.probed_by($$INSERT INTO integration.secret (credential, version, sealed) VALUES ('key', 1, '')$$), 'a new secret');
 SELECT ok(NOT pg_temp.probed_by($$UPDATE integration.credential SET settings = '{"user": "a"}' WHERE name = 'other'$$),
           'another credential''s has not');
+SELECT ok(pg_temp.probed_by($$INSERT INTO integration.error_rule (connector, status_from, error_class) VALUES ('erp', 401, 'validation')$$),
+          'an error rule for it has');
+SELECT ok(NOT pg_temp.probed_by($$INSERT INTO integration.error_rule (endpoint, status_from, error_class) VALUES ('mail', 401, 'validation')$$),
+          'one for another has not');
 UPDATE integration.endpoint_health SET state = 'open';
 SELECT ok(NOT pg_temp.probed_by($$UPDATE integration.endpoint SET timeout = '8 s' WHERE name = 'shop'$$),
           'an open breaker keeps its time');
@@ -84,9 +89,15 @@ INSERT INTO integration.installation (name) VALUES ('restored');
 SELECT results_eq('SELECT name FROM integration.installation', $$VALUES ('restored')$$,
                   'a restored name takes the place of the new one');
 
+-- a pause holds under a new name
+INSERT INTO integration.connector (name) VALUES ('crm');
+INSERT INTO integration.pause (scope, name, reason) VALUES ('connector', 'crm', 'why not');
+UPDATE integration.connector SET name = 'crm 2' WHERE name = 'crm';
+SELECT results_eq('SELECT scope, name FROM integration.pause', $$VALUES ('connector', 'crm 2')$$, 'a pause follows its connector');
+
 -- each change of what is called wakes the worker
 SELECT has_trigger('integration', t.name, 'wake', t.name || ' wakes the worker')
-  FROM (VALUES ('endpoint'), ('connector'), ('credential'), ('pause')) AS t (name);
+  FROM (VALUES ('endpoint'), ('connector'), ('credential'), ('pause'), ('error_rule')) AS t (name);
 
 SELECT * FROM finish();
 ROLLBACK;

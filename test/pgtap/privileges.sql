@@ -27,6 +27,8 @@ INSERT INTO deed VALUES
            send_after, expires_at, traceparent, triggered_by, trigger_ref) VALUES ('shop', 'a', 'b', 'c', '{}', '{}', 'd', 'e', 'f', 'low', 1,
            now(), now() + interval '1 h', NULL, 'g', 'h') RETURNING id$$, '{producer}'),
     ($$INSERT INTO integration.outbox (id, endpoint, payload) VALUES (1, 'shop', '{}')$$, '{}'),
+    ($$INSERT INTO integration.outbox (endpoint, payload, created_at, enqueued_by, enqueued_from, replay_of)
+       VALUES ('shop', '{}', now(), 'i', 'j', NULL)$$, '{producer}'),
     ($$SELECT id FROM integration.outbox$$, '{producer,support,operator,administrator}'),
     ($$SELECT payload FROM integration.outbox$$, '{support,operator,administrator}'),
     ($$UPDATE integration.outbox SET payload = '{}'$$, '{}'),
@@ -81,7 +83,7 @@ CREATE TEMP TABLE person (level text, role name);
 INSERT INTO person VALUES ('nobody', 'privileges Nobody'), ('producer', 'privileges_producer'), ('support', 'privileges Support'),
                           ('operator', 'privileges_operator'), ('administrator', 'privileges_administrator');
 
-SELECT plan((SELECT count(*)::integer FROM deed, person) + 5);
+SELECT plan((SELECT count(*)::integer FROM deed, person) + 6);
 
 -- Whether the role may do it; what it did is undone.
 CREATE FUNCTION pg_temp.attempted(statement text, role name) RETURNS text
@@ -117,6 +119,13 @@ SELECT is_empty($$SELECT x.p FROM integration_worker.privileges() x (level, p, o
                    WHERE x.level NOT IN ('producer', 'support', 'operator', 'administrator')$$, 'the matrix has four levels');
 SELECT matches(pg_temp.refusal($$SELECT integration.grant_support('nobody_of_that_name')$$), '^42704 role "nobody_of_that_name" does not exist', 'an unknown role is an error');
 SELECT matches(pg_temp.refusal($$SELECT integration.grant_administrator('privileges_operator')$$, 'privileges_operator'), '^42501 ', 'nobody can raise himself');
+
+DROP EXTENSION integration;
+ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC;
+ALTER DEFAULT PRIVILEGES GRANT USAGE ON SCHEMAS TO "privileges Nobody";
+CREATE EXTENSION integration;
+SELECT ok(NOT has_table_privilege('privileges Nobody', 'integration.secret', 'SELECT')
+          AND NOT has_schema_privilege('privileges Nobody', 'integration_worker', 'USAGE'), 'default privileges give nothing away');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -1,7 +1,7 @@
 -- When a sync that failed is tried again, when its patience ends.
 BEGIN;
 \ir ../lib/settle.sql
-SELECT plan(59);
+SELECT plan(62);
 
 INSERT INTO integration.retry_policy (name, schedule, jitter, deadline) VALUES
     ('exact', '{1 min,2 min,4 min}', 0, NULL),
@@ -100,6 +100,13 @@ SELECT is((SELECT f.wait FROM pg_temp.fail_on(pg_temp.enqueue('exact'), 'http:42
           'Retry-After is capped at 24 h');
 SELECT is((SELECT f.wait FROM pg_temp.fail_on(pg_temp.enqueue('exact'), 'http:429', 1, -5) f), interval '1 min',
           'a negative Retry-After is none: the policy''s next wait');
+UPDATE integration.endpoint_health SET retry_after_until = NULL;
+CREATE TEMPORARY TABLE patient ON COMMIT DROP AS SELECT pg_temp.enqueue('exact') AS sync;
+UPDATE integration.queue SET attempts = 2, charged = 2 WHERE outbox_id = (SELECT sync FROM patient);
+SELECT is((SELECT pg_temp.bring(sync, 'http:429') FROM patient), 'retrying', '429 without Retry-After, late in its schedule');
+SELECT is((pg_temp.health('exact')).retry_after_until - now(), interval '1 min',
+          'the endpoint waits for the first wait only, however long the sync has been failing');
+SELECT is((SELECT (pg_temp.queued(sync)).due_at - now() FROM patient), interval '1 min', 'and so does the sync');
 SELECT is((SELECT f.wait FROM pg_temp.fail_on(pg_temp.enqueue('exact'), 'http:503:retry_after', 1, 45) f), interval '45 s',
           '503 with Retry-After: due then');
 SELECT is((SELECT f.charged FROM pg_temp.fail_on(pg_temp.enqueue('exact'), 'http:503:retry_after', 1, 45) f), 0,

@@ -1,7 +1,7 @@
 -- Kill switches: what they hold, what they refuse, what they leave on record.
 BEGIN;
 \ir ../lib/refusal.sql
-SELECT plan(34);
+SELECT plan(36);
 
 INSERT INTO integration.connector (name) VALUES ('erp');
 INSERT INTO integration.endpoint (name, connector, url) VALUES ('shop', 'erp', 'https://shop.example.com/');
@@ -64,6 +64,16 @@ SELECT is_empty($$SELECT FROM integration.pause WHERE scope = 'endpoint'$$, 'and
 SELECT results_eq($$SELECT endpoint, reason, details ->> 'state', details ->> 'paused_because' FROM integration.action ORDER BY id DESC LIMIT 1$$,
     $$VALUES ('shop', 'password renewed', 'stopped', 'again')$$, 'both are on record');
 SELECT is(integration.resume('endpoint', 'shop'), false, 'a healthy endpoint has nothing to resume');
+
+-- what the other side put off goes at once, what waits for its own schedule doesn't
+UPDATE integration.endpoint_health SET retry_after_until = now() + interval '7 min';
+CREATE TEMP TABLE waiting AS
+WITH o AS (INSERT INTO integration.outbox (endpoint, payload) VALUES ('shop', '1'), ('shop', '2') RETURNING id) SELECT id FROM o;
+UPDATE integration.queue SET state = 'retrying', attempts = 1, due_at = now() + interval '7 min' WHERE outbox_id = (SELECT min(id) FROM waiting);
+UPDATE integration.queue SET state = 'retrying', attempts = 1, due_at = now() + interval '8 min' WHERE outbox_id = (SELECT max(id) FROM waiting);
+SELECT is(integration.resume('endpoint', 'shop'), true, 'resume of an endpoint that asked to be left alone');
+SELECT results_eq('SELECT q.due_at - now() FROM integration.queue q JOIN waiting w ON w.id = q.outbox_id ORDER BY q.outbox_id',
+    $$VALUES (interval '0'), (interval '8 min')$$, 'ends what its Retry-After put off');
 
 SELECT * FROM finish();
 ROLLBACK;

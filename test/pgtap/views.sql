@@ -1,7 +1,7 @@
 -- The views name the state, the cause, what helps, what holds a sync back.
 BEGIN;
 \ir ../lib/refusal.sql
-SELECT plan(64);
+SELECT plan(65);
 
 INSERT INTO integration.connector (name, owner, severity, sla) VALUES ('erp', 'sales team', 1, '1 hour'), ('crm', 'crm team', 2, NULL);
 INSERT INTO integration.endpoint (name, connector, url, customer, owner, rate_limit) VALUES
@@ -129,7 +129,9 @@ SELECT is(pg_temp.hold('pending'), 'nothing', 'until it is resumed');
 SELECT integration.pause('customer', 'acme', 'unpaid') \g /dev/null
 SELECT is(pg_temp.hold('pending'), 'paused', 'a pause of the customer');
 SELECT pg_temp.make('of another', 'pending', customer => 'umbrella') \g /dev/null
-SELECT is(pg_temp.hold('of another'), 'nothing', 'only of that customer');
+SELECT is(pg_temp.hold('of another'), 'paused', 'it holds the customer''s endpoint, whomever a sync is for');
+SELECT pg_temp.make('of another elsewhere', 'pending', 'mail', customer => 'umbrella') \g /dev/null
+SELECT is(pg_temp.hold('of another elsewhere'), 'nothing', 'and no other customer');
 UPDATE integration.pause SET until = now();
 SELECT is(pg_temp.hold('pending'), 'nothing', 'until it is over by itself');
 SELECT integration.pause('all', NULL, 'fire') \g /dev/null

@@ -3,7 +3,7 @@ BEGIN;
 \ir ../lib/refusal.sql
 SET LOCAL TimeZone = 'Europe/Berlin';
 SET LOCAL DateStyle = 'ISO, YMD';
-SELECT plan(40);
+SELECT plan(41);
 
 INSERT INTO integration.connector (name, owner) VALUES ('erp', 'sales team');
 INSERT INTO integration.endpoint (name, connector, url, customer, rate_limit) VALUES ('shop', 'erp', 'https://shop.example.com/', 'acme', 10);
@@ -159,6 +159,10 @@ SELECT matches(pg_temp.why('due'), 'connector "erp" is paused by .* \("new versi
 SELECT matches(pg_temp.why('failed'), '^Sync N waits for a person', 'a failed sync waits for a person all the same');
 SELECT matches(pg_temp.why('retrying'), 'connector "erp" is paused', 'a pause is stronger than its own schedule');
 SELECT integration.resume('connector', 'erp') \g /dev/null
+
+-- an insert that was not committed yet when its endpoint was deleted
+UPDATE integration.queue SET endpoint_id = -1 WHERE outbox_id = (SELECT id FROM made WHERE name = 'due');
+SELECT matches(pg_temp.why('due'), '^Sync N is not sent because endpoint "shop" was deleted while it was being enqueued: SELECT integration\.cancel', 'an endpoint that is gone');
 
 -- the words
 SELECT is(integration_worker.duration_words(length), words, words)
