@@ -29,6 +29,10 @@ static const struct
 	{"default_transaction_isolation", "read committed"},
 	{"default_transaction_read_only", "off"},
 	{"default_transaction_deferrable", "off"},
+	{"role", "none"},
+	/* a standby that hangs must not stop the sender */
+	{"synchronous_commit", "local"},
+	{"standard_conforming_strings", "on"},
 	{"session_replication_role", "origin"},
 	{"row_security", "off"},
 	{"lock_timeout", "1s"},

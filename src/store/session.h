@@ -29,8 +29,9 @@ typedef void (*SessionStep) (void *arg);
 extern void session_pin_settings(void);
 
 /*
- * Run step(arg) in a transaction of its own, in the caller's memory context.
- * Returns false after an error, which was logged, the transaction rolled back.
+ * Run step(arg) in a transaction of its own; what the step allocates without
+ * naming a memory context goes with the transaction.  Returns false after an
+ * error, which was logged, the transaction rolled back.
  * This is where errors of the server end: the step may throw, this does not.
  */
 extern bool session_run(SessionStep step, void *arg);

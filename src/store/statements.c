@@ -19,13 +19,16 @@
 #include "store/session.h"
 #include "store/statements.h"
 
-/* Commits older than this many transactions have long been flushed by the WAL writer. */
+/*
+ * Commits older than this many transactions have long been flushed by the WAL
+ * writer.  Rows of a dump can carry ids that this server has not given out yet.
+ */
 #define RECENT_XIDS 1000000
 
-bool
-statements_extension_exists(void)
+Oid
+statements_extension(void)
 {
-	return OidIsValid(get_extension_oid("integration", true));
+	return get_extension_oid("integration", true);
 }
 
 bool
@@ -140,10 +143,11 @@ flush_commits(const TakenRow *rows, int count)
 
 	for (int i = 0; i < count; i++)
 	{
+		uint64		full_xid = U64FromFullTransactionId(rows[i].change_xid);
 		TransactionId xid = XidFromFullTransactionId(rows[i].change_xid);
 		XLogRecPtr	commit;
 
-		if (U64FromFullTransactionId(rows[i].change_xid) + RECENT_XIDS < next ||
+		if (full_xid >= next || full_xid + RECENT_XIDS < next ||
 			!compat_xid_is_known(xid))
 			continue;
 		commit = TransactionIdGetCommitLSN(xid);

@@ -162,8 +162,8 @@ typedef struct Settlement
 	Verdict    *verdicts;
 } Settlement;
 
-/* Whether the extension is there. */
-extern bool statements_extension_exists(void);
+/* The extension's id, InvalidOid: it is not there. */
+extern Oid	statements_extension(void);
 
 /* Try to become this database's only sender; the lock lasts as long as the session. */
 extern bool statements_take_lock(void);

@@ -3,10 +3,14 @@
  *		What libcurl's callbacks see of one transfer.
  *-------------------------------------------------------------------------
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE				/* for POLLRDHUP */
+#endif
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -17,6 +21,14 @@
 
 #define FIELD_NAME_BYTES 32
 
+/* From here on libcurl asks a kept connection at most once a second whether it is still open. */
+#define RARELY_ASKING_VERSION 0x081600
+
+/* Where poll() can't tell, a connection that was closed is found out by the resend guard. */
+#ifndef POLLRDHUP
+#define POLLRDHUP 0
+#endif
+
 /* An interface name after a percent sign ("fe80::1%eth0") belongs to no inet value. */
 #define ZONE_MARK "%"
 
@@ -24,6 +36,7 @@ static curl_socket_t open_socket(void *context, curlsocktype purpose,
 								 struct curl_sockaddr *address);
 static int	check_request(void *context, char *remote_address, char *local_address,
 						  int remote_port, int local_port);
+static bool was_closed_meanwhile(const Capture *capture);
 static size_t take_header(char *bytes, size_t size, size_t count, void *context);
 static size_t take_body(char *bytes, size_t size, size_t count, void *context);
 static void note_address(Capture *capture, const struct sockaddr *address);
@@ -54,7 +67,8 @@ capture_begin(Capture *capture, const NetworkList *allowed, bool is_plain)
 {
 	*capture = (Capture)
 	{
-		.allowed = allowed,
+		.easy = capture->easy,
+			.allowed = allowed,
 			.is_plain = is_plain,
 			.started_at_us = stopwatch_now_us(),
 			.body = capture->body,
@@ -62,11 +76,22 @@ capture_begin(Capture *capture, const NetworkList *allowed, bool is_plain)
 	};
 }
 
+void
+capture_renew(Capture *capture)
+{
+	int64_t		started_at_us = capture->started_at_us;
+
+	capture_begin(capture, capture->allowed, capture->is_plain);
+	capture->started_at_us = started_at_us;
+}
+
 CURLcode
 capture_attach(Capture *capture, CURL *easy)
 {
 	CURLcode	code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
 
+	if (curl_version_info(CURLVERSION_NOW)->version_num >= RARELY_ASKING_VERSION)
+		capture->easy = easy;
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, capture);
 	if (code == CURLE_OK)
@@ -154,8 +179,27 @@ check_request(void *context, char *remote_address, char *local_address,
 		capture->request_was_refused = true;
 		return CURL_PREREQFUNC_ABORT;
 	}
+	if (capture->socket_at_us == 0 && was_closed_meanwhile(capture))
+	{
+		capture->found_closed = true;
+		return CURL_PREREQFUNC_ABORT;
+	}
 	capture->request_at_us = stopwatch_now_us();
 	return CURL_PREREQFUNC_OK;
+}
+
+/* What is sent to a connection that the other side has closed is lost with an unknown outcome. */
+static bool
+was_closed_meanwhile(const Capture *capture)
+{
+	curl_socket_t descriptor = CURL_SOCKET_BAD;
+	struct pollfd asked = {.events = POLLRDHUP};
+
+	if (!capture->easy ||
+		curl_easy_getinfo(capture->easy, CURLINFO_ACTIVESOCKET, &descriptor) != CURLE_OK)
+		return false;
+	asked.fd = descriptor;
+	return descriptor != CURL_SOCKET_BAD && poll(&asked, 1, 0) > 0;
 }
 
 /* libcurl gives whole lines, for each answer from the status line on. */

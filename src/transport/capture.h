@@ -28,6 +28,8 @@
 
 typedef struct Capture
 {
+	CURL	   *easy;			/* NULL where libcurl asks each kept
+								 * connection itself */
 	const NetworkList *allowed;
 	bool		is_plain;		/* http without a permission of its own */
 
@@ -40,6 +42,7 @@ typedef struct Capture
 	GuardVerdict refusal;		/* the last one, of a socket or of the request */
 	bool		request_was_refused;
 	bool		would_resend;
+	bool		found_closed;	/* a kept connection; nothing was sent over it */
 	bool		answer_was_cut;
 	bool		headers_were_cut;
 	char		address[CAPTURE_ADDRESS_BYTES]; /* the last one tried */
@@ -65,6 +68,9 @@ extern void capture_free(Capture *capture);
 
 /* Forget the last transfer; the clock starts.  Does not throw. */
 extern void capture_begin(Capture *capture, const NetworkList *allowed, bool is_plain);
+
+/* Forget what happened but not when it began: the transfer starts anew.  Does not throw. */
+extern void capture_renew(Capture *capture);
 
 /* Install the callbacks; *capture must outlive the handle.  Does not throw. */
 extern CURLcode capture_attach(Capture *capture, CURL *easy);

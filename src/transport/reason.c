@@ -15,6 +15,7 @@
 
 static const char *own_cause(const ReasonFacts *facts);
 static bool was_confirmed(const ReasonFacts *facts);
+static bool is_garbage(const ReasonFacts *facts);
 static const char *curl_variant(const ReasonFacts *facts);
 static const char *connect_variant(const ReasonFacts *facts);
 static const char *timeout_variant(const ReasonFacts *facts);
@@ -37,6 +38,8 @@ reason_write(const ReasonFacts *facts, char *reason, size_t size)
 	else if (was_confirmed(facts))
 		snprintf(reason, size, "curl:%d:complete",
 				 facts->curl_code == CURLE_OPERATION_TIMEDOUT ? 28 : 18);
+	else if (is_garbage(facts))
+		snprintf(reason, size, "curl:1:http09");
 	else if (facts->curl_code > LAST_KNOWN_CODE)
 		snprintf(reason, size, "curl:other");
 	else
@@ -83,6 +86,13 @@ was_confirmed(const ReasonFacts *facts)
 		default:
 			return false;
 	}
+}
+
+/* Without a status line libcurl says 1 on a new connection, newer ones 8 on a kept one. */
+static bool
+is_garbage(const ReasonFacts *facts)
+{
+	return facts->curl_code == CURLE_WEIRD_SERVER_REPLY && facts->http_status == 0;
 }
 
 static const char *

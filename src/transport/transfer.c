@@ -98,6 +98,7 @@ transfer_prepare(Transfer *transfer, const TransferSettings *settings,
 	capture_begin(&transfer->capture, &settings->allowed_networks,
 				  is_plain && !options->allow_http);
 
+	curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 0L);
 	transfer->headers = list_headers(request);
 	if (!transfer->headers)
 		return CURLE_OUT_OF_MEMORY;
@@ -121,6 +122,20 @@ transfer_wait_for_connection(Transfer *transfer, bool is_wanted)
 {
 	transfer->may_wait = is_wanted;
 	curl_easy_setopt(transfer->easy, CURLOPT_PIPEWAIT, is_wanted ? 1L : 0L);
+}
+
+bool
+transfer_found_closed(const Transfer *transfer)
+{
+	return transfer->capture.found_closed;
+}
+
+void
+transfer_renew(Transfer *transfer)
+{
+	transfer->error[0] = '\0';
+	capture_renew(&transfer->capture);
+	curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L);
 }
 
 void

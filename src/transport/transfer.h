@@ -58,6 +58,15 @@ extern CURLcode transfer_prepare(Transfer *transfer, const TransferSettings *set
 /* Wait for a connection that is being made rather than open another.  Does not throw. */
 extern void transfer_wait_for_connection(Transfer *transfer, bool is_wanted);
 
+/*
+ * Whether it ended before anything was sent, because the kept connection it got was closed; it may
+ * then be renewed.  Does not throw.
+ */
+extern bool transfer_found_closed(const Transfer *transfer);
+
+/* Make it ready to be started once more, over a connection of its own.  Does not throw. */
+extern void transfer_renew(Transfer *transfer);
+
 /* Write the answer of a transfer that ended with code.  Does not throw. */
 extern void transfer_finish(Transfer *transfer, CURLcode code);
 

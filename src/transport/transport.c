@@ -67,6 +67,7 @@ static bool has_company(const Transport *transport, const Transfer *transfer);
 static CURLMcode serve_sockets(Transport *transport);
 static CURLMcode serve_timer(Transport *transport);
 static void take_finished(Transport *transport);
+static void end_transfer(Transport *transport, Transfer *transfer, CURLcode code);
 static void retire(Transport *transport, Transfer *transfer);
 static void learn_version(Transport *transport, const Transfer *transfer);
 static void fail_everything(Transport *transport, CURLMcode code);
@@ -481,14 +482,31 @@ take_finished(Transport *transport)
 		if (message->msg != CURLMSG_DONE)
 			continue;
 		curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **) &transfer);
+		end_transfer(transport, transfer, code);
+	}
+}
+
+static void
+end_transfer(Transport *transport, Transfer *transfer, CURLcode code)
+{
+	bool		found_closed = transfer_found_closed(transfer);
+
+	if (!found_closed)
+	{
 		learn_version(transport, transfer);
 		transfer->may_have_queued = code == CURLE_OPERATION_TIMEDOUT &&
 			transfer->may_wait && has_company(transport, transfer);
 		transfer_finish(transfer, code);
-		curl_multi_remove_handle(transport->multi, easy);
-		unlist(transport, transfer);
-		retire(transport, transfer);
 	}
+	curl_multi_remove_handle(transport->multi, transfer->easy);
+	unlist(transport, transfer);
+	if (!found_closed)
+	{
+		retire(transport, transfer);
+		return;
+	}
+	transfer_renew(transfer);
+	launch(transport, transfer);
 }
 
 /* Queue the written answer; the handle rests until its isolation value comes again. */

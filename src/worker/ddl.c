@@ -15,6 +15,7 @@
 #include "commands/defrem.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "storage/ipc.h"
 #include "storage/latch.h"
 #include "tcop/utility.h"
 #include "utils/timestamp.h"
@@ -41,7 +42,7 @@ template_of(CreatedbStmt *statement)
 		if (strcmp(option->defname, "template") == 0 && option->arg != NULL)
 			return defGetString(option);
 	}
-	return NULL;
+	return "template1";
 }
 
 static bool
@@ -82,27 +83,33 @@ database_to_empty(Node *statement)
 
 /* Keep the worker out; returns its process id, 0: none runs. */
 static int
-hold(DatabaseSlot *slot, int change)
+hold(Oid database, int change)
 {
 	SharedState *shared = shared_state();
-	int			pid;
+	DatabaseSlot *slot;
+	int			pid = 0;
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	slot->holds += change;
-	pid = slot->pid;
+	slot = shared_find(database);
+	if (slot != NULL)
+	{
+		/* the slot held before may have been given up, and this be another */
+		slot->holds = Max(slot->holds + change, 0);
+		pid = slot->pid;
+	}
 	LWLockRelease(shared->lock);
 	return pid;
 }
 
 static void
-wait_until_left(DatabaseSlot *slot)
+wait_until_left(Oid database)
 {
 	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LEAVE_WITHIN_MS);
-	int			pid = hold(slot, 1);
+	int			pid = hold(database, 1);
 
 	if (pid != 0)
 		kill(pid, SIGTERM);
-	while (slot->pid != 0 && GetCurrentTimestamp() < end)
+	while (pid != 0 && hold(database, 0) == pid && GetCurrentTimestamp() < end)
 	{
 		CHECK_FOR_INTERRUPTS();
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
@@ -112,9 +119,9 @@ wait_until_left(DatabaseSlot *slot)
 }
 
 static void
-let_back(DatabaseSlot *slot)
+let_back(int code, Datum database)
 {
-	(void) hold(slot, -1);
+	(void) hold(DatumGetObjectId(database), -1);
 	shared_wake(&shared_state()->launcher_proc_number);
 }
 
@@ -146,21 +153,17 @@ pass_on(const Utility *u)
 		 u->receiver, u->completion);
 }
 
+/* A session that is terminated lets the worker back too: PG_TRY would not see its end. */
 static void
-run_without_worker(const Utility *utility, DatabaseSlot *slot)
+run_without_worker(const Utility *utility, Oid database)
 {
-	PG_TRY();
+	PG_ENSURE_ERROR_CLEANUP(let_back, ObjectIdGetDatum(database));
 	{
-		wait_until_left(slot);
+		wait_until_left(database);
 		pass_on(utility);
 	}
-	PG_CATCH();
-	{
-		let_back(slot);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	let_back(slot);
+	PG_END_ENSURE_ERROR_CLEANUP(let_back, ObjectIdGetDatum(database));
+	let_back(0, ObjectIdGetDatum(database));
 }
 
 static void
@@ -174,11 +177,10 @@ watch_utility(PlannedStmt *planned, const char *query, bool read_only_tree,
 	};
 	const char *name = database_to_empty(planned->utilityStmt);
 	Oid			database = name == NULL ? InvalidOid : get_database_oid(name, true);
-	DatabaseSlot *slot = OidIsValid(database) ? shared_find(database) : NULL;
 
-	if (slot != NULL)
+	if (OidIsValid(database) && shared_find(database) != NULL)
 	{
-		run_without_worker(&utility, slot);
+		run_without_worker(&utility, database);
 		return;
 	}
 	pass_on(&utility);

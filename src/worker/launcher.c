@@ -108,6 +108,25 @@ database_exists(Oid database)
 	return exists;
 }
 
+/*
+ * STARTING to WANTED: nobody is told of the end of a worker that an earlier
+ * launcher registered.  One that attaches late finds the slot not STARTING, or
+ * takes it in place of the one registered next.
+ */
+static void
+forget_starts(void)
+{
+	SharedState *shared = shared_state();
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < shared->slot_count; i++)
+	{
+		if (shared->slots[i].state == SLOT_STARTING)
+			shared->slots[i].state = SLOT_WANTED;
+	}
+	LWLockRelease(shared->lock);
+}
+
 /* Give slots to databases that were not looked into yet, as far as there are any. */
 static void
 probe_databases(void)
@@ -238,6 +257,7 @@ integration_launcher_main(Datum arg)
 	children = MemoryContextAllocZero(TopMemoryContext, sizeof(Child) * shared->slot_count);
 	MemoryContextSwitchTo(TopMemoryContext);
 	databases_to_probe = list_databases();
+	forget_starts();
 	pgstat_report_activity(STATE_IDLE, "keeps one integration worker for each database");
 
 	for (;;)

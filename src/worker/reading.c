@@ -47,6 +47,8 @@ apply_endpoint(Sender *sender, const EndpointRow *row)
 	endpoint->is_probing = strcmp(row->state, "closed") != 0;
 	if (row->tripped_by != 0)
 		endpoint->last_retried = row->tripped_by;
+	/* it may have been closed when it was left out of the busy ones */
+	sender_mark_busy(sender, endpoint);
 	if (is_new)
 	{
 		endpoint->window = window_make(row->max_concurrency);
@@ -62,21 +64,22 @@ apply_endpoint(Sender *sender, const EndpointRow *row)
 static void
 load_registry(Sender *sender)
 {
-	MemoryContext memory = AllocSetContextCreate(sender->memory, "integration registry",
+	MemoryContext memory = AllocSetContextCreate(CurrentMemoryContext, "integration registry",
 												 ALLOCSET_DEFAULT_SIZES);
 	HASH_SEQ_STATUS scan;
 	Endpoint   *endpoint;
 	int			count;
 	EndpointRow *rows = statements_endpoints(memory, &count);
+	TimestampTz resume_at = statements_next_resume();
 
+	/* after an error above it would have gone with the transaction */
+	MemoryContextSetParent(memory, sender->memory);
 	hash_seq_init(&scan, sender->endpoints);
 	while ((endpoint = hash_seq_search(&scan)) != NULL)
 		endpoint->is_listed = false;
 	for (int i = 0; i < count; i++)
 		apply_endpoint(sender, &rows[i]);
-	sender->resume_at = statements_next_resume();
-	if (sender->resume_at == 0)
-		sender->resume_at = DT_NOEND;
+	sender->resume_at = resume_at == 0 ? DT_NOEND : resume_at;
 	MemoryContextDelete(sender->registry_memory);
 	sender->registry_memory = memory;
 	if (sender->must_load)
@@ -87,6 +90,28 @@ load_registry(Sender *sender)
 	}
 	sender->must_load = false;
 	sender->must_refresh = false;
+}
+
+/* ---- room */
+
+/* What a row may take at most, with what the request is made of. */
+static size_t
+row_bytes(const Endpoint *endpoint)
+{
+	return (size_t) endpoint->row.max_payload_bytes + 4096;
+}
+
+/* Rows that still fit into the worker's memory beside what is about to be read. */
+static int
+affordable_rows(const Sender *sender, const Endpoint *endpoint, size_t planned_bytes)
+{
+	size_t		budget = settings_worker_memory_bytes() / 2;
+	size_t		held = sender->held_bytes + planned_bytes;
+	size_t		rows = held < budget ? (budget - held) / row_bytes(endpoint) : 0;
+
+	if (rows == 0)
+		return sender->ready_count + sender->in_flight_count == 0 && planned_bytes == 0 ? 1 : 0;
+	return rows > SENDER_BATCH ? SENDER_BATCH : (int) rows;
 }
 
 /* ---- feed */
@@ -102,7 +127,8 @@ apply_feed_row(Sender *sender, const FeedRow *row)
 	if (!endpoint->is_listed)
 		sender->must_load = true;
 	sender->expire_at = Min(sender->expire_at, row->expires_at);
-	if (is_above || sender->id_count == SENDER_IDS || sender_closed_until(sender, endpoint) != 0)
+	if (is_above || sender->id_count >= affordable_rows(sender, endpoint, 0) ||
+		sender_closed_until(sender, endpoint) != 0)
 		sender_expect(sender, endpoint, row->priority, row->due_at, row->outbox_id);
 	else if (sender_lease(sender, row->outbox_id) == NULL)
 		sender->ids[sender->id_count++] = row->outbox_id;
@@ -112,7 +138,7 @@ static void
 read_feed(Sender *sender)
 {
 	char	   *snapshot = sender->snapshot;
-	Feed		feed = statements_feed(sender->memory, &snapshot, SENDER_IDS);
+	Feed		feed = statements_feed(sender->scratch, &snapshot, SENDER_IDS);
 
 	if (feed.overflow)
 	{
@@ -124,7 +150,7 @@ read_feed(Sender *sender)
 		for (int i = 0; i < feed.count; i++)
 			apply_feed_row(sender, &feed.rows[i]);
 	}
-	pfree(feed.rows);
+	snapshot = MemoryContextStrdup(sender->memory, snapshot);
 	if (sender->snapshot != NULL)
 		pfree(sender->snapshot);
 	sender->snapshot = snapshot;
@@ -145,19 +171,6 @@ ready_target(const Endpoint *endpoint)
 	return windows > READY_AT_LEAST ? windows : READY_AT_LEAST;
 }
 
-/* Rows that still fit into the worker's memory, were each as large as the endpoint allows. */
-static int
-affordable_rows(const Sender *sender, const Endpoint *endpoint)
-{
-	size_t		budget = settings_worker_memory_bytes() / 2;
-	size_t		left = sender->held_bytes < budget ? budget - sender->held_bytes : 0;
-	size_t		rows = left / ((size_t) endpoint->row.max_payload_bytes + 4096);
-
-	if (rows == 0)
-		return sender->ready_count + sender->in_flight_count == 0 ? 1 : 0;
-	return rows > SENDER_BATCH ? SENDER_BATCH : (int) rows;
-}
-
 static bool
 has_due_rows(const Sender *sender, const Endpoint *endpoint)
 {
@@ -171,16 +184,14 @@ has_due_rows(const Sender *sender, const Endpoint *endpoint)
 
 /* How many rows to read for the endpoint now; 0: none. */
 static int
-rows_wanted(const Sender *sender, const Endpoint *endpoint)
+rows_wanted(const Sender *sender, const Endpoint *endpoint, size_t planned_bytes)
 {
 	int			target = ready_target(endpoint);
-	int			affordable;
 
 	if (!has_due_rows(sender, endpoint) || sender_closed_until(sender, endpoint) != 0 ||
 		endpoint->ready_count > target / 2)
 		return 0;
-	affordable = affordable_rows(sender, endpoint);
-	return Min(target - endpoint->ready_count, affordable);
+	return Min(target - endpoint->ready_count, affordable_rows(sender, endpoint, planned_bytes));
 }
 
 static int
@@ -189,11 +200,12 @@ list_cursors(Sender *sender, TakeCursor *cursors)
 	dlist_iter	iter;
 	int			count = 0;
 	int			rows = 0;
+	size_t		planned_bytes = 0;
 
 	dlist_foreach(iter, &sender->busy)
 	{
 		Endpoint   *endpoint = dlist_container(Endpoint, busy_node, iter.cur);
-		int			wanted = rows_wanted(sender, endpoint);
+		int			wanted = rows_wanted(sender, endpoint, planned_bytes);
 
 		for (int p = 0; wanted > 0 && p < PRIORITY_COUNT; p++)
 		{
@@ -210,6 +222,8 @@ list_cursors(Sender *sender, TakeCursor *cursors)
 					.limit = wanted,
 			};
 			rows += wanted;
+			planned_bytes += wanted * row_bytes(endpoint);
+			wanted = rows_wanted(sender, endpoint, planned_bytes);
 		}
 		if (count > TAKE_CURSORS - PRIORITY_COUNT || rows >= SENDER_BATCH)
 			break;
@@ -353,7 +367,7 @@ wants_rows(Sender *sender)
 
 	dlist_foreach(iter, &sender->busy)
 	{
-		if (rows_wanted(sender, dlist_container(Endpoint, busy_node, iter.cur)) > 0)
+		if (rows_wanted(sender, dlist_container(Endpoint, busy_node, iter.cur), 0) > 0)
 			return true;
 	}
 	return false;
@@ -410,8 +424,11 @@ reading_deadline(Sender *sender)
 		Endpoint   *endpoint = dlist_container(Endpoint, busy_node, iter.cur);
 		TimestampTz next = next_read_at(sender, endpoint);
 
+		/* no memory is left: what frees some wakes the worker by itself */
+		if (next <= sender->now && affordable_rows(sender, endpoint, 0) == 0)
+			continue;
 		deadline = Min(deadline, next);
-		if (next == DT_NOEND && endpoint->ready_count == 0)
+		if (next == DT_NOEND && endpoint->ready_count + endpoint->in_flight == 0)
 		{
 			endpoint->is_busy = false;
 			dlist_delete(iter.cur);

@@ -117,6 +117,7 @@ build_request(Endpoint *endpoint, Lease *lease, const TakenRow *row)
 	char		created_at[CLOCK_RFC3339_BYTES];
 	char		traceparent[56];
 	char		source_name[NAMEDATALEN + 32];
+	const char *reason = endpoint->row.problem;
 	RequestSource source = {
 		.method = row->priority == PRIORITY_PING ? "HEAD" : endpoint->row.method,
 		.url = endpoint->row.url,
@@ -139,34 +140,34 @@ build_request(Endpoint *endpoint, Lease *lease, const TakenRow *row)
 		source.created_at = clock_rfc3339(row->created_at, created_at);
 	trace_start(row->traceparent, row->message_id, lease->trace_id, lease->span_id);
 	snprintf(traceparent, sizeof(traceparent), "00-%s-%s-01", lease->trace_id, lease->span_id);
-	if (endpoint->row.problem != NULL)
-	{
-		lease->reason = endpoint->row.problem;
+	if (reason != NULL)
 		snprintf(lease->problem, sizeof(lease->problem),
 				 "The endpoint names a credential whose secret is not there.");
+	else if (request_build(&source, &lease->request, &reason,
+						   lease->problem, sizeof(lease->problem)))
 		return;
-	}
-	(void) request_build(&source, &lease->request, &lease->reason,
-						 lease->problem, sizeof(lease->problem));
+	/* a copy: the endpoint's own goes with the registry as last read */
+	strlcpy(lease->reason, reason, sizeof(lease->reason));
 }
 
 Lease *
 sender_add_lease(Sender *sender, Endpoint *endpoint, const TakenRow *row)
 {
-	bool		found;
-	LeaseEntry *entry = hash_search(sender->leases, &row->outbox_id, HASH_ENTER, &found);
+	LeaseEntry *entry;
 	Lease	   *lease;
 
-	if (found)
+	if (sender_lease(sender, row->outbox_id) != NULL)
 		return NULL;
 	lease = MemoryContextAllocZero(sender->memory, sizeof(Lease));
-	entry->lease = lease;
 	lease->outbox_id = row->outbox_id;
 	lease->endpoint = endpoint;
 	lease->change_xid = row->change_xid;
 	lease->priority = row->priority;
 	lease->expires_at = row->expires_at;
 	build_request(endpoint, lease, row);
+	/* nothing throws from here on: the table has no half-made leases */
+	entry = hash_search(sender->leases, &row->outbox_id, HASH_ENTER, NULL);
+	entry->lease = lease;
 	lease->bytes = sizeof(Lease) + lease->request.body_bytes + 1024;
 	sender->held_bytes += lease->bytes;
 	dlist_push_tail(&endpoint->ready[row->priority], &lease->node);

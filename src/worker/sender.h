@@ -87,8 +87,9 @@ typedef struct Lease
 	TimestampTz started_at;
 	size_t		bytes;			/* counted in sender->held_bytes */
 	Request		request;
-	Answer	   *answer;			/* NULL: never left, reason says why */
-	const char *reason;
+	Answer	   *answer;			/* NULL: never left, reason says why not */
+	char		reason[TRANSPORT_REASON_BYTES]; /* why it can't leave; "" when
+												 * it can */
 	char		problem[256];
 	char		trace_id[33];
 	char		span_id[17];
@@ -105,7 +106,8 @@ typedef struct Sender
 	TimestampTz now;			/* of this turn */
 
 	HTAB	   *endpoints;		/* by id */
-	dlist_head	busy;			/* endpoints with something to read or send */
+	dlist_head	busy;			/* endpoints with something to read or send,
+								 * or in flight */
 	HTAB	   *leases;			/* by outbox id */
 	dlist_head	in_flight;
 	dlist_head	answered;

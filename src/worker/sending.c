@@ -109,11 +109,13 @@ leave_ready(Sender *sender, Lease *lease)
 	sender->ready_count--;
 }
 
-/* To ANSWERED without an answer: lease->reason says why nothing left. */
+/* To ANSWERED without an answer: lease->reason says why nothing left.  A bad answer like others. */
 static void
 answer_at_once(Sender *sender, Lease *lease)
 {
 	lease->state = LEASE_ANSWERED;
+	lease->is_unjudged = true;
+	lease->endpoint->unjudged++;
 	lease->started_at = sender->now;
 	dlist_push_tail(&sender->answered, &lease->node);
 	sender->answered_count++;
@@ -146,7 +148,7 @@ start(Sender *sender, Lease *lease)
 	lease->started_at = GetCurrentTimestamp();
 	if (transport_start(sender->transport, &lease->request, &lease->endpoint->options, lease))
 		return;
-	lease->reason = "curl:27";
+	strlcpy(lease->reason, "curl:27", sizeof(lease->reason));
 	leave_in_flight(sender, lease);
 	answer_at_once(sender, lease);
 }
@@ -230,7 +232,7 @@ serve(Sender *sender, Endpoint *endpoint, MarkStep *step)
 		sender_free_lease(sender, lease);
 		return true;
 	}
-	if (lease->reason != NULL)
+	if (lease->reason[0] != '\0')
 	{
 		leave_ready(sender, lease);
 		answer_at_once(sender, lease);
@@ -268,6 +270,9 @@ sending_turn(Sender *sender)
 				break;
 			if (!serve(sender, endpoint, &step))
 				continue;
+			/* where connections are short, the others are next */
+			dlist_delete(&endpoint->busy_node);
+			dlist_push_tail(&sender->busy, &endpoint->busy_node);
 			progress = true;
 			endpoints++;
 		}

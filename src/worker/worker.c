@@ -34,6 +34,7 @@
 #define MAINTAIN_EVERY_MS 60000
 
 static bool extension_exists = false;
+static Oid	extension_at_start = InvalidOid;
 static bool has_lock = false;
 static uint32 registry_changes_at_start = 0;
 
@@ -56,7 +57,7 @@ leave_slot(int code, Datum arg)
 	shared_wake(&shared->launcher_proc_number);
 }
 
-/* STARTING to RUNNING. */
+/* STARTING to RUNNING, or back to WANTED where a statement needs the database empty. */
 static DatabaseSlot *
 attach_slot(Oid database)
 {
@@ -65,6 +66,8 @@ attach_slot(Oid database)
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	slot = shared_find(database);
+	if (slot != NULL && slot->state == SLOT_STARTING && slot->holds > 0)
+		slot->state = SLOT_WANTED;
 	if (slot != NULL && slot->state == SLOT_STARTING)
 	{
 		slot->state = SLOT_RUNNING;
@@ -82,10 +85,15 @@ attach_slot(Oid database)
 	return slot;
 }
 
+/* An extension that was made anew is another one: what is in memory is about the old one's rows. */
 static void
 look_step(void *arg)
 {
-	extension_exists = statements_extension_exists();
+	Oid			extension = statements_extension();
+
+	if (!OidIsValid(extension_at_start))
+		extension_at_start = extension;
+	extension_exists = OidIsValid(extension) && extension == extension_at_start;
 	if (extension_exists && !has_lock)
 		has_lock = statements_take_lock();
 }
@@ -171,11 +179,13 @@ static void
 reload_settings(Sender *sender)
 {
 	NetworkList networks;
-	char	   *ca_file = settings_ca_file() == NULL ? NULL : pstrdup(settings_ca_file());
+	const char *ca_file = settings_ca_file();
+	char	   *before = MemoryContextStrdup(sender->scratch, ca_file ? ca_file : "");
 
 	ConfigReloadPending = false;
 	ProcessConfigFile(PGC_SIGHUP);
-	if (strcmp(ca_file ? ca_file : "", settings_ca_file() ? settings_ca_file() : "") != 0)
+	ca_file = settings_ca_file();
+	if (strcmp(before, ca_file ? ca_file : "") != 0)
 	{
 		/* libcurl keeps its certificates; the next worker reads the new ones */
 		ShutdownRequestPending = true;
@@ -237,11 +247,14 @@ drain(Sender *sender, WaitEventSet *events)
 	while (sender->in_flight_count > 0 && GetCurrentTimestamp() < end)
 	{
 		(void) WaitEventSetWait(events, 10, &event, 1, compat_wait_event());
+		ResetLatch(MyLatch);
 		sender->now = GetCurrentTimestamp();
 		transport_advance(sender->transport);
 		sending_collect(sender);
 	}
-	while (sender->answered_count > 0 && GetCurrentTimestamp() < end)
+	/* recorded whatever the clock says, or it would be sent again */
+	sender->stuck_until = sender->now;
+	do
 	{
 		int			before = sender->answered_count;
 
@@ -249,7 +262,7 @@ drain(Sender *sender, WaitEventSet *events)
 		settling_turn(sender, true);
 		if (sender->answered_count == before)
 			break;
-	}
+	} while (sender->answered_count > 0);
 }
 
 static WaitEventSet *
@@ -264,21 +277,31 @@ create_events(const Sender *sender)
 	return events;
 }
 
+/* A statement that failed may mean that the extension was dropped; so does a DROP EXTENSION. */
+static bool
+may_be_dropped(Sender *sender)
+{
+	bool		was_announced = sender->slot->check_extension;
+
+	/* before the look: one that is announced during it counts for the next */
+	sender->slot->check_extension = false;
+	return was_announced || sender->sql_again_at > sender->now;
+}
+
 static void
 run(Sender *sender, WaitEventSet *events)
 {
 	while (!ShutdownRequestPending)
 	{
+		/* between turns there is no statement that could be cancelled */
+		QueryCancelPending = false;
 		CHECK_FOR_INTERRUPTS();
 		if (ConfigReloadPending)
 			reload_settings(sender);
 		turn(sender);
 
-		/* a statement that failed may mean that the extension was dropped */
-		if ((sender->sql_again_at > sender->now || sender->slot->check_extension) &&
-			session_run(look_step, NULL) && !extension_exists)
+		if (may_be_dropped(sender) && session_run(look_step, NULL) && !extension_exists)
 			proc_exit(0);
-		sender->slot->check_extension = false;
 		wait_for_work(sender, events, sleep_ms(sender));
 	}
 	drain(sender, events);

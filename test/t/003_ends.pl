@@ -83,6 +83,30 @@ for my $mode ('fast', 'immediate')
 	cmp_ok($count->{most_per_key}, '<=', 2, 'once more, not more often');
 }
 
+# What is answered while the worker leaves is recorded, whatever else hangs.
+{
+	add_endpoint($node, name => 'prompt', url => $receiver->url('/slow/prompt?seconds=0.3'));
+	add_endpoint($node, name => 'hanging', url => $receiver->url('/stall-before/hanging'), timeout => '60 s');
+	add_sync($node, endpoint => 'hanging');
+	my $id = add_sync($node, endpoint => 'prompt');
+	wait_for(sub { $receiver->count('/stall-before/hanging')->{requests} == 1
+			&& $receiver->count('/slow/prompt')->{requests} == 1 });
+	my $pid = worker_pid($node);
+	value($node, "SELECT pg_terminate_backend($pid)");
+	wait_until($node, state_is('delivered', $id), 'an answer that came during the stop counts');
+	comes_back('after that', $pid);
+	is($receiver->count('/slow/prompt')->{requests}, 1, 'it was not sent again');
+}
+
+# There is no statement to cancel between two turns.
+{
+	my $pid = worker_pid($node);
+	value($node, "SELECT pg_cancel_backend($pid)");
+	my $id = add_sync($node, endpoint => 'good');
+	wait_until($node, state_is('delivered', $id), 'pg_cancel_backend: it goes on');
+	is(worker_pid($node), $pid, 'pg_cancel_backend: the worker stays');
+}
+
 unlike(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/PANIC|TRAP|signal 11|signal 6/,
 	'nothing else broke');
 

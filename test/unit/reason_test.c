@@ -31,6 +31,7 @@ static const struct
 	{"curl:1", {.curl_code = 1}},
 	{"curl:1:http09", {.curl_code = 1,.socket_was_opened = true,.request_has_started = true}},
 	{"curl:1:http09", {.curl_code = 1,.request_has_started = true}},
+	{"curl:1:http09", {.curl_code = 8,.request_has_started = true}},
 	{"curl:3", {.curl_code = 3}},
 	{"curl:3:data", {.curl_code = 3,.url_has_values = true}},
 	{"curl:7:refused", {.curl_code = 7,.socket_was_opened = true,.system_error = ECONNREFUSED}},

@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <strings.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -26,6 +27,7 @@
 
 static int	listener;
 static int	listener_port;
+static atomic_int closed_count;
 static Transport *transport;
 static CURLMcode injected_error = CURLM_OK;
 
@@ -119,6 +121,7 @@ receive(void *unused)
 		serve(descriptor);
 		shutdown(descriptor, SHUT_WR);
 		close(descriptor);
+		atomic_fetch_add(&closed_count, 1);
 	}
 	return NULL;
 }
@@ -159,6 +162,20 @@ await_answer(void)
 	tap_bail_out("no answer until the deadline");
 }
 
+/* The receiver closes each connection without having said so; the next request comes after that. */
+static void
+await_close(int count)
+{
+	time_t		deadline = time(NULL) + DEADLINE_S;
+
+	while (atomic_load(&closed_count) < count)
+	{
+		if (time(NULL) >= deadline)
+			tap_bail_out("a connection was not closed until the deadline");
+		poll(NULL, 0, 1);
+	}
+}
+
 static Request
 build(const char *path)
 {
@@ -184,10 +201,13 @@ call(const char *path, int timeout_ms)
 		.isolation = 1
 	};
 	Request		request = build(path);
+	int			closed_before = atomic_load(&closed_count);
 	Answer	   *answer;
 
 	transport_start(transport, &request, &options, &listener);
 	answer = await_answer();
+	if (answer->connect_ms >= 0)
+		await_close(closed_before + 1);
 	tap_ok(answer->owner == &listener, "the owner comes back");
 	tap_text(answer->remote_address, "127.0.0.1", "with the address");
 	tap_number(transport_in_flight(transport), 0, "and nothing is left");

@@ -1,0 +1,120 @@
+# Whose turn it is: under an ordering key, among priorities, beside an endpoint that hangs.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+
+use Integration;
+use JSON::PP ();
+use Receiver;
+use Test::More;
+
+my $node = integration_node('main');
+my $receiver = Receiver->start;
+
+sub numbers_at
+{
+	my ($path) = @_;
+	return [ map { JSON::PP->new->decode($_->{body})->{n} } $receiver->arrived($path) ];
+}
+
+sub add_ordered
+{
+	my ($endpoint, $key, @numbers) = @_;
+	return map { add_sync($node, endpoint => $endpoint, ordering_key => $key, payload => qq({"n": $_})) } @numbers;
+}
+
+# A failed head holds its key across a restart; its corrected copy takes its place; other keys go on.
+{
+	$receiver->switch('/ok/ordered', '/status/422');
+	add_endpoint($node, name => 'ordered', url => $receiver->url('/ok/ordered'));
+	my ($head, @rest) = add_ordered('ordered', 'k', 1 .. 3);
+	wait_until($node, state_is('failed', $head), 'the head of an ordering key fails');
+	$receiver->switch('/ok/ordered');
+	my $pid = worker_pid($node);
+	value($node, "SELECT pg_terminate_backend($pid)");
+	wait_until($node, "SELECT count(*) = 1 FROM pg_stat_activity
+	                    WHERE backend_type = 'integration worker' AND pid <> $pid", 'a new worker comes');
+	my ($other) = add_ordered('ordered', 'another', 100);
+	wait_until($node, state_is('delivered', $other), 'another key goes on');
+	is(value($node, state_is('pending', @rest)), 't', 'its own waits, after a restart as well');
+	like(value($node, "SELECT integration.why($rest[0])"), qr/\b$head\b/, 'why() names the head');
+	value($node, "SELECT integration.amend($head, '{\"n\": 10}', 'typing error')");
+	wait_until($node, state_is('delivered', @rest), 'the amended head lets the others go');
+	is_deeply(numbers_at('/ok/ordered'), [ 1, 100, 10, 2, 3 ], 'in their order, the copy first');
+}
+
+# What ends a head hands over.
+for my $end ('cancelled', 'expired')
+{
+	$receiver->switch("/ok/$end", '/status/503?retry_after=3600');
+	add_endpoint($node, name => $end, url => $receiver->url("/ok/$end"));
+	my %late = $end eq 'expired' ? (expires_at => value($node, q{SELECT clock_timestamp() + interval '2 s'})) : ();
+	my $head = add_sync($node, endpoint => $end, ordering_key => 'k', %late);
+	my $next = add_sync($node, endpoint => $end, ordering_key => 'k');
+	wait_until($node, "SELECT attempts = 1 FROM integration.queue WHERE outbox_id = $head",
+		"a head that will be $end was tried");
+	$receiver->switch("/ok/$end");
+	value($node, "SELECT integration.cancel($head)") if $end eq 'cancelled';
+	wait_until($node, state_is($end, $head), "the head is $end");
+	is(value($node, state_is('pending', $next)), 't', 'its successor waits for the endpoint');
+	value($node, "SELECT integration.resume('endpoint', '$end')");
+	wait_until($node, state_is('delivered', $next), "the successor of a head that is $end goes");
+}
+
+# Six of ten turns are for high, three for normal, one for low.
+{
+	add_endpoint($node, name => 'shared', url => $receiver->url('/ok/shared'), max_concurrency => 1);
+	value($node, q{SELECT integration.pause('endpoint', 'shared', 'until all are there')});
+	value($node, q{
+		INSERT INTO integration.outbox (endpoint, priority, payload)
+		SELECT 'shared', p, jsonb_build_object('p', p)
+		  FROM unnest('{low,normal,high}'::text[]) AS p, generate_series(1, 40)});
+	value($node, q{SELECT integration.resume('endpoint', 'shared')});
+	wait_until($node, q{SELECT count(*) = 120 FROM integration.sync
+	                     WHERE endpoint = 'shared' AND state = 'delivered'}, 'all priorities are served');
+	my %turns = (high => 0, normal => 0, low => 0);
+	$turns{ JSON::PP->new->decode($_->{body})->{p} }++ for ($receiver->arrived('/ok/shared'))[ 0 .. 39 ];
+	# A take in between may find one of them empty for a moment.
+	for my $share ([ 'high', 24 ], [ 'normal', 12 ], [ 'low', 4 ])
+	{
+		my ($priority, $turns) = @$share;
+		cmp_ok(abs($turns{$priority} - $turns), '<=', 3,
+			"$turns{$priority} of the first forty are $priority, where $turns are its share");
+	}
+}
+
+# What came by COPY is sent; what was delivered can be sent again, under a key of its own.
+{
+	add_endpoint($node, name => 'copied', url => $receiver->url('/ok/copied'));
+	value($node, qq(COPY integration.outbox (endpoint, payload) FROM STDIN;\ncopied\t{"n": 1}\ncopied\t{"n": 2}\n\\.\n));
+	my $delivered = q{SELECT count(*) = %d FROM integration.sync WHERE endpoint = 'copied' AND state = 'delivered'};
+	wait_until($node, sprintf($delivered, 2), 'COPY enqueues');
+	is(value($node, q{SELECT integration.replay('copied', since => '-infinity')}), 2, 'replay() finds what was delivered');
+	wait_until($node, sprintf($delivered, 4), 'and delivers it again');
+	is_deeply([ sort(@{ numbers_at('/ok/copied') }) ], [ 1, 1, 2, 2 ], 'as it was');
+	is($receiver->count('/ok/copied')->{keys}, 4, 'under keys that the receiver has not seen');
+	is(value($node, q{SELECT count(*) FROM integration.sync s JOIN integration.outbox o ON o.id = s.id
+	                   WHERE s.endpoint = 'copied' AND o.replay_of IS NOT NULL}), 2, 'marked as replay');
+}
+
+# An endpoint that hangs costs the others nothing.
+{
+	add_endpoint($node, name => 'hangs', url => $receiver->url('/stall-before/hangs'), timeout => '5 min');
+	add_endpoint($node, name => 'quick', url => $receiver->url('/ok/quick'));
+	add_syncs($node, 'hangs', 500);
+	wait_until($node, q{SELECT count(*) >= 4 FROM integration.sync
+	                     WHERE endpoint = 'hangs' AND in_flight_since IS NOT NULL}, 'requests hang');
+	add_syncs($node, 'quick', 100);
+	wait_until($node, q{SELECT count(*) = 100 FROM integration.sync
+	                     WHERE endpoint = 'quick' AND state = 'delivered'}, 'others are delivered beside them',
+		deadline_s => 10);
+	cmp_ok($receiver->count('/stall-before/hangs')->{requests}, '<=', 8, 'no more hang than may at once');
+	is(value($node, q{SELECT blocked_by FROM integration.sync
+	                   WHERE endpoint = 'hangs' AND in_flight_since IS NULL ORDER BY id DESC LIMIT 1}),
+		'window', 'the view says what the rest waits for');
+}
+
+done_testing();

@@ -1,0 +1,153 @@
+# The worker's session: what it shows, what it leaves alone, that nobody's settings reach it.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+
+use Integration;
+use JSON::PP ();
+use PostgreSQL::Test::Utils;
+use Receiver;
+use Test::More;
+
+my $receiver = Receiver->start;
+my $node = integration_node('main', conf => "integration.worker_memory = 16MB\n");
+add_endpoint($node, name => 'good', url => $receiver->url('/ok/good'));
+add_endpoint($node, name => 'bad', url => $receiver->url('/status/422'));
+add_endpoint($node, name => 'stalled', url => $receiver->url('/stall-before/it'), timeout => '5 min',
+	max_concurrency => 3);
+wait_until($node, worker_runs('postgres'), 'the worker runs');
+
+sub renew_worker
+{
+	my $pid = worker_pid($node);
+	value($node, "SELECT pg_terminate_backend($pid)");
+	wait_until($node, "SELECT count(*) = 1 FROM pg_stat_activity
+	                    WHERE backend_type = 'integration worker' AND pid <> $pid", 'a new worker comes');
+	return;
+}
+
+# worker_status tells what it does; requests under way hold no transaction open.
+{
+	my $good = add_sync($node, endpoint => 'good');
+	my $bad = add_sync($node, endpoint => 'bad');
+	wait_until($node, "SELECT count(*) = 0 FROM integration.queue WHERE state <> 'failed'", 'two syncs end');
+	add_syncs($node, 'stalled', 5);
+	wait_until($node, 'SELECT in_flight = 3 AND waiting = 2 FROM integration.worker_status',
+		'worker_status counts what is under way, what waits');
+	is_deeply(row($node, q{
+			SELECT w.pid = a.pid AS same_pid, w.delivered, w.failed, w.endpoints, w.unsettled,
+			       w.activity = a.query AS same_activity, w.memory_bytes > 0 AS holds_memory,
+			       w.last_turn_at >= w.started_at AS has_turned
+			  FROM integration.worker_status w, pg_stat_activity a
+			 WHERE a.backend_type = 'integration worker' AND a.datname = 'postgres'}),
+		{ same_pid => JSON::PP::true, delivered => 1, failed => 1, endpoints => 3, unsettled => 0,
+			same_activity => JSON::PP::true, holds_memory => JSON::PP::true, has_turned => JSON::PP::true },
+		'worker_status says who it is, what it did');
+	is(value($node, q{SELECT count(*) FROM pg_stat_activity
+	                   WHERE backend_type = 'integration worker'
+	                     AND backend_xmin IS NULL AND backend_xid IS NULL AND xact_start IS NULL}),
+		1, 'no transaction is open while requests are under way');
+	wait_until($node, q{SELECT pg_stat_get_tuples_inserted('integration.attempt_default'::regclass) >= 2
+	                       AND pg_stat_get_tuples_deleted('integration.queue'::regclass) >= 1},
+		'what it wrote is in the statistics');
+	value($node, q{SET client_min_messages = warning;
+		SELECT integration.cancel(id) FROM integration.sync WHERE endpoint = 'stalled'});
+	renew_worker();
+}
+
+# Its memory is bounded, whatever waits: 64 MB of payloads here.
+{
+	value($node, q{
+		INSERT INTO integration.outbox (endpoint, payload)
+		SELECT 'stalled', jsonb_build_object('n', n, 'text', repeat('x', 1000000)) FROM generate_series(1, 64) AS n});
+	wait_until($node, 'SELECT in_flight = 3 AND waiting > 0 FROM integration.worker_status', 'large syncs wait');
+	cmp_ok(value($node, 'SELECT memory_bytes FROM integration.worker_status'), '<', 16 * 1024 * 1024,
+		'most of them in their table');
+	value($node, q{SET client_min_messages = warning;
+		SELECT integration.cancel(id) FROM integration.sync WHERE endpoint = 'stalled' AND state <> 'cancelled'});
+	renew_worker();
+}
+
+# What ALTER DATABASE … SET does to every session, it does not do to the worker; nor does what others define.
+{
+	# the test's own sessions are spared
+	local $ENV{PGOPTIONS} = '-c statement_timeout=0 -c lock_timeout=0 -c default_transaction_read_only=off'
+	  . ' -c search_path=public -c session_replication_role=origin -c DateStyle=ISO -c IntervalStyle=postgres';
+	value($node, q{
+		CREATE SCHEMA evil;
+		CREATE TABLE evil.trace (at timestamptz DEFAULT pg_catalog.now());
+		CREATE FUNCTION evil.clock_timestamp() RETURNS timestamptz LANGUAGE plpgsql AS
+			'BEGIN INSERT INTO evil.trace DEFAULT VALUES; RETURN pg_catalog.clock_timestamp(); END';
+		CREATE FUNCTION evil.now() RETURNS timestamptz LANGUAGE plpgsql AS
+			'BEGIN INSERT INTO evil.trace DEFAULT VALUES; RETURN pg_catalog.now(); END';
+		CREATE FUNCTION evil.pg_try_advisory_lock(integer, integer) RETURNS boolean LANGUAGE plpgsql AS
+			'BEGIN INSERT INTO evil.trace DEFAULT VALUES; RETURN false; END';
+		CREATE FUNCTION evil.unequal(bigint, bigint) RETURNS boolean LANGUAGE plpgsql AS
+			'BEGIN INSERT INTO evil.trace DEFAULT VALUES; RETURN pg_catalog.int8eq($1, $2); END';
+		CREATE OPERATOR evil.= (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = evil.unequal)});
+	my %setting = (
+		search_path => 'evil, pg_catalog', statement_timeout => '1ms', lock_timeout => '1ms',
+		default_transaction_isolation => 'serializable', default_transaction_read_only => 'on',
+		session_replication_role => 'replica', row_security => 'on', DateStyle => 'German, DMY',
+		IntervalStyle => 'sql_standard', jit => 'on', jit_above_cost => '0', enable_indexscan => 'off');
+	for my $name (sort keys %setting)
+	{
+		my $list = join(', ', map { quoted($_) } split(/, /, $setting{$name}));
+		$list = quoted($setting{$name}) unless $name eq 'search_path';
+		value($node, "ALTER DATABASE postgres SET $name = $list");
+	}
+	renew_worker();
+	my @good = map { add_sync($node, endpoint => 'good', object_type => 'order', object_id => $_) } 1 .. 3;
+	my $bad = add_sync($node, endpoint => 'bad');
+	wait_until($node, state_is('delivered', @good), 'whatever a database sets, syncs are delivered');
+	wait_until($node, state_is('failed', $bad), 'and judged');
+	is(value($node, "SELECT count(*) FROM integration.attempt WHERE outbox_id = $good[0] AND http_status = 200"),
+		1, 'and recorded');
+	is(value($node, 'SELECT count(*) FROM evil.trace'), 0, 'nothing of others runs in the worker');
+
+	SKIP:
+	{
+		my $maps = '/proc/' . worker_pid($node) . '/maps';
+		skip 'no /proc', 1 unless -r $maps;
+		unlike(PostgreSQL::Test::Utils::slurp_file($maps), qr/llvmjit/, 'nothing is compiled just in time');
+	}
+	value($node, "ALTER DATABASE postgres RESET ALL");
+	renew_worker();
+}
+
+# Ranges are made ahead by the worker, used when ids come there, dropped as any table.
+{
+	my $top = value($node, q{
+		SELECT max(substring(c.relname FROM '^outbox_(\d+)$')::bigint) + 1000000
+		  FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+		 WHERE i.inhparent = 'integration.outbox'::regclass});
+	like($top, qr/^\d+$/, 'the worker has made a range');
+	my $half = $top - 400000;
+	value($node, "SELECT setval(pg_get_serial_sequence('integration.outbox', 'id'), $half)");
+	renew_worker();
+	for my $parent ('outbox', 'attempt')
+	{
+		wait_until($node, "SELECT to_regclass('integration.${parent}_$top') IS NOT NULL",
+			"the next range of $parent is made before it is needed");
+	}
+	value($node, "SELECT setval(pg_get_serial_sequence('integration.outbox', 'id'), $top - 2)");
+	my ($last, $first) = map { add_sync($node, endpoint => 'good') } 1, 2;
+	is($first, $top, 'ids go on in the next range');
+	wait_until($node, state_is('delivered', $last, $first), 'syncs on both sides of the border are delivered');
+	for my $row ([ 'outbox', 'id' ], [ 'attempt', 'outbox_id' ])
+	{
+		my ($parent, $key) = @$row;
+		is(value($node, "SELECT tableoid::regclass FROM integration.$parent WHERE $key = $first"),
+			"integration.${parent}_$top", "$parent keeps them in its ranges");
+		is(value($node, "SELECT tableoid::regclass FROM integration.$parent WHERE $key = $last") eq
+				"integration.${parent}_$top", '', "$parent keeps the others apart");
+		value($node, "DROP TABLE integration.${parent}_$top");
+	}
+	is(value($node, "SELECT count(*) FROM integration.sync WHERE id IN ($last, $first)"),
+		1, 'a range can be dropped');
+}
+
+done_testing();
