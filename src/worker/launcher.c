@@ -97,15 +97,18 @@ list_databases(void)
 	return found;
 }
 
+/* Its name in buffer; false: it is gone. */
 static bool
-database_exists(Oid database)
+name_database(Oid database, char buffer[NAMEDATALEN])
 {
-	bool		exists;
+	char	   *name;
 
 	StartTransactionCommand();
-	exists = get_database_name(database) != NULL;
+	name = get_database_name(database);
+	if (name != NULL)
+		strlcpy(buffer, name, NAMEDATALEN);
 	CommitTransactionCommand();
-	return exists;
+	return name != NULL;
 }
 
 /*
@@ -171,7 +174,8 @@ start_worker(DatabaseSlot *slot, Child *child)
 {
 	SharedState *shared = shared_state();
 	Oid			database = slot->database;
-	bool		exists = database_exists(database);
+	char		name[NAMEDATALEN];
+	bool		exists = name_database(database, name);
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	if (!exists)
@@ -190,7 +194,7 @@ start_worker(DatabaseSlot *slot, Child *child)
 	child->start_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), RETRY_AFTER_MS);
 	ereport(WARNING,
 			errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-			errmsg("no background worker is free to send what database %u enqueues", database),
+			errmsg("no background worker is free for the integration of database \"%s\"", name),
 			errhint("Increase max_worker_processes in postgresql.conf and restart the server."));
 }
 
@@ -248,7 +252,7 @@ integration_launcher_main(Datum arg)
 	SharedState *shared = shared_state();
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, die);
+	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 
@@ -260,7 +264,7 @@ integration_launcher_main(Datum arg)
 	forget_starts();
 	pgstat_report_activity(STATE_IDLE, "keeps one integration worker for each database");
 
-	for (;;)
+	while (!ShutdownRequestPending)
 	{
 		long		timeout_ms;
 		int			events = WL_LATCH_SET | WL_EXIT_ON_PM_DEATH;
@@ -278,4 +282,7 @@ integration_launcher_main(Datum arg)
 		(void) WaitLatch(MyLatch, events, timeout_ms, compat_wait_event());
 		ResetLatch(MyLatch);
 	}
+
+	/* not 0, which would mean that it is never to be started again */
+	proc_exit(1);
 }

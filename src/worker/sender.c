@@ -58,6 +58,7 @@ sender_create(DatabaseSlot *slot, int max_connections)
 	sender->must_feed = true;
 	sender->expire_at = sender->now;
 	sender->resume_at = DT_NOEND;
+	sender->settle_most = SENDER_BATCH;
 	sender->answered_at = DT_NOEND;
 	sender->stuck_until = DT_NOEND;
 	return sender;

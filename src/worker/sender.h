@@ -132,6 +132,8 @@ typedef struct Sender
 	TimestampTz look_at;		/* next safety look */
 	TimestampTz expire_at;		/* DT_NOEND: nothing expires */
 	TimestampTz resume_at;		/* a pause ends by itself; DT_NOEND: none does */
+	int			settle_most;	/* results in the next settle: fewer after one
+								 * that failed */
 	TimestampTz answered_at;	/* first answer that waits for settle;
 								 * DT_NOEND: none */
 	TimestampTz stuck_until;	/* when stuck results are brought again;

@@ -15,7 +15,9 @@
 #include "worker/sender.h"
 
 #define SETTLE_AFTER_US 3000
-#define STUCK_AGAIN_MS 1000
+#define STUCK_AGAIN_MS 1000		/* its row is held by somebody */
+#define NARROW_AGAIN_MS 200		/* a statement failed */
+#define REFUSED_AGAIN_MS 30000	/* the statement failed with this result alone */
 
 typedef struct SettleStep
 {
@@ -93,7 +95,7 @@ gather(SettleStep *step)
 	{
 		Lease	   *lease = dlist_container(Lease, node, iter.cur);
 
-		if (step->batch.fact_count == SENDER_BATCH)
+		if (step->batch.fact_count == step->sender->settle_most)
 			break;
 		step->batch.facts[step->batch.fact_count++] = fact_of(lease);
 		add_counter(step, lease->endpoint);
@@ -214,6 +216,21 @@ apply(Sender *sender, const SettleStep *step)
 	}
 }
 
+/*
+ * The batch failed as a whole: halves of it find the result that can't be
+ * recorded, which is then put aside, so that it holds up nothing else.
+ */
+static void
+narrow_down(Sender *sender, int fact_count)
+{
+	sender->settle_most = Max(fact_count / 2, 1);
+	sender->sql_again_at = TimestampTzPlusMilliseconds(sender->now, NARROW_AGAIN_MS);
+	if (fact_count > 1)
+		return;
+	put_aside(sender, dlist_container(Lease, node, dlist_head_node(&sender->answered)));
+	sender->stuck_until = TimestampTzPlusMilliseconds(sender->now, REFUSED_AGAIN_MS);
+}
+
 void
 settling_turn(Sender *sender, bool is_idle)
 {
@@ -229,9 +246,12 @@ settling_turn(Sender *sender, bool is_idle)
 	caller = MemoryContextSwitchTo(sender->scratch);
 	gather(&step);
 	if (session_run(settle_step, &step))
+	{
+		sender->settle_most = Min(sender->settle_most * 2, SENDER_BATCH);
 		apply(sender, &step);
+	}
 	else
-		sender->sql_again_at = TimestampTzPlusMilliseconds(sender->now, STUCK_AGAIN_MS);
+		narrow_down(sender, step.batch.fact_count);
 	sender->answered_at = sender->answered_count == 0 ? DT_NOEND : sender->now;
 	MemoryContextSwitchTo(caller);
 }

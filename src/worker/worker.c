@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -36,6 +37,7 @@
 static bool extension_exists = false;
 static Oid	extension_at_start = InvalidOid;
 static bool has_lock = false;
+static char database_name[NAMEDATALEN];
 static uint32 registry_changes_at_start = 0;
 
 /* RUNNING to WANTED after a crash or a stop, to ABSENT where there is nothing to do. */
@@ -91,6 +93,7 @@ look_step(void *arg)
 {
 	Oid			extension = statements_extension();
 
+	strlcpy(database_name, get_database_name(MyDatabaseId), NAMEDATALEN);
 	if (!OidIsValid(extension_at_start))
 		extension_at_start = extension;
 	extension_exists = OidIsValid(extension) && extension == extension_at_start;
@@ -325,7 +328,8 @@ start_up(Oid database)
 	if (!has_lock)
 	{
 		ereport(LOG,
-				errmsg("integration worker waits for another one to leave this database"));
+				errmsg("integration worker waits for another one to leave database \"%s\"",
+					   database_name));
 		proc_exit(1);
 	}
 }
@@ -345,8 +349,9 @@ integration_worker_main(Datum arg)
 	if (!session_run(recover_step, sender))
 		proc_exit(1);
 	ereport(LOG,
-			errmsg("integration worker started with %s, %d connections",
-				   transport_description(), sender->max_connections));
+			errmsg("integration worker of database \"%s\" started with %d connections",
+				   database_name, sender->max_connections),
+			errdetail_internal("%s", transport_description()));
 	run(sender, create_events(sender));
 	proc_exit(0);
 }

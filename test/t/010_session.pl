@@ -120,6 +120,10 @@ sub renew_worker
 
 # Ranges are made ahead by the worker, used when ids come there, dropped as any table.
 {
+	value($node, q{SELECT setval(pg_get_serial_sequence('integration.outbox', 'id'), 1000)});
+	renew_worker();
+	wait_until($node, q{SELECT count(*) > 1 FROM pg_inherits WHERE inhparent = 'integration.outbox'::regclass},
+		'the first range is made when the outbox is in use');
 	my $top = value($node, q{
 		SELECT max(substring(c.relname FROM '^outbox_(\d+)$')::bigint) + 1000000
 		  FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
