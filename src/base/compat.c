@@ -6,12 +6,14 @@
 #include "base/compat.h"
 
 #include "access/transam.h"
+#include "catalog/pg_database.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/proc.h"
+#include "utils/acl.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/wait_event.h"
@@ -104,6 +106,16 @@ compat_xid_is_known(TransactionId xid)
 #endif
 	LWLockRelease(XactTruncationLock);
 	return TransactionIdIsNormal(xid) && TransactionIdFollowsOrEquals(xid, oldest);
+}
+
+bool
+compat_owns_database(Oid role, Oid database)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(DatabaseRelationId, database, role);
+#else
+	return pg_database_ownercheck(database, role);
+#endif
 }
 
 Tuplestorestate *

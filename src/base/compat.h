@@ -54,6 +54,9 @@ extern void compat_reserve_prefix(const char *prefix);
 /* Whether the commit status of this transaction can still be looked up. */
 extern bool compat_xid_is_known(TransactionId xid);
 
+/* Whether the role owns the database. */
+extern bool compat_owns_database(Oid role, Oid database);
+
 /* A tuplestore that becomes the result of the set-returning function. */
 extern Tuplestorestate *compat_begin_set(FunctionCallInfo fcinfo, TupleDesc *columns);
 

@@ -9,6 +9,8 @@
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 #include "utils/xid8.h"
@@ -25,22 +27,26 @@
  */
 #define RECENT_XIDS 1000000
 
+/* "IG"; advisory locks that SQL takes have class 1 or 2. */
+#define LOCK_CLASS 0x4947
+
 Oid
 statements_extension(void)
 {
 	return get_extension_oid("integration", true);
 }
 
+/*
+ * An advisory lock of a class that no SQL function can name, so that nobody
+ * keeps the worker out by taking it.
+ */
 bool
 statements_take_lock(void)
 {
-	static Statement statement = {
-		/* the key is the relation: two extensions can't meet on it */
-		.text = "SELECT pg_try_advisory_lock('integration.queue'::regclass::oid::integer, 0)",
-	};
+	LOCKTAG		tag;
 
-	session_execute(&statement, NULL, NULL);
-	return column_bool(0, 1);
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 0, LOCK_CLASS);
+	return LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
 }
 
 EndpointRow *

@@ -11,6 +11,8 @@
 
 #include <signal.h>
 
+#include "access/htup_details.h"
+#include "catalog/pg_authid.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "miscadmin.h"
@@ -18,6 +20,7 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "tcop/utility.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "base/compat.h"
@@ -79,6 +82,25 @@ database_to_empty(Node *statement)
 		default:
 			return NULL;
 	}
+}
+
+/* The worker leaves only for who may do it; everybody else gets the server's own error. */
+static bool
+may_run(Node *statement, Oid database)
+{
+	HeapTuple	role;
+	bool		creates;
+
+	if (superuser() || compat_owns_database(GetUserId(), database))
+		return true;
+	if (!IsA(statement, CreatedbStmt))
+		return false;
+	role = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
+	if (!HeapTupleIsValid(role))
+		return false;
+	creates = ((Form_pg_authid) GETSTRUCT(role))->rolcreatedb;
+	ReleaseSysCache(role);
+	return creates;
 }
 
 /* Keep the worker out; returns its process id, 0: none runs. */
@@ -178,7 +200,8 @@ watch_utility(PlannedStmt *planned, const char *query, bool read_only_tree,
 	const char *name = database_to_empty(planned->utilityStmt);
 	Oid			database = name == NULL ? InvalidOid : get_database_oid(name, true);
 
-	if (OidIsValid(database) && shared_find(database) != NULL)
+	if (OidIsValid(database) && shared_find(database) != NULL &&
+		may_run(planned->utilityStmt, database))
 	{
 		run_without_worker(&utility, database);
 		return;

@@ -17,7 +17,7 @@
 #define SETTLE_AFTER_US 3000
 #define STUCK_AGAIN_MS 1000		/* its row is held by somebody */
 #define NARROW_AGAIN_MS 200		/* a statement failed */
-#define REFUSED_AGAIN_MS 30000	/* the statement failed with this result alone */
+#define REFUSED_AGAIN_MS 10000	/* the statement failed with this result alone */
 
 typedef struct SettleStep
 {

@@ -33,6 +33,20 @@ my $node = integration_node('main');
 	$guest->quit;
 }
 
+# Who may not do it doesn't stop the worker by trying.
+{
+	$node->safe_psql('postgres', 'CREATE ROLE stranger LOGIN');
+	my $pid = worker_pid($node, 'shop');
+	for my $statement ('DROP DATABASE shop', 'ALTER DATABASE shop RENAME TO mine',
+		'CREATE DATABASE copied TEMPLATE shop')
+	{
+		my $error;
+		$node->psql('postgres', $statement, extra_params => [ '-U', 'stranger' ], stderr => \$error);
+		like($error, qr/must be owner|permission denied/, "$statement is refused");
+	}
+	is(worker_pid($node, 'shop'), $pid, 'and the worker has not left');
+}
+
 # The template that nobody names.
 {
 	$node->safe_psql('template1', 'CREATE EXTENSION integration');
