@@ -10,12 +10,16 @@ CREATE FUNCTION integration_worker.plain_endpoints(endpoint_ids integer[], reaso
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    other_reasons text[] := ARRAY(
+        SELECT s.reason
+          FROM (SELECT DISTINCT unnest(reasons)) AS s (reason)
+          LEFT JOIN integration.error_reason r ON r.reason = s.reason
+         WHERE (r.error_class = 'success' AND r.remote_state = 'done') IS NOT TRUE);
 BEGIN
     RETURN ARRAY(
         SELECT b.endpoint_id
-          FROM (SELECT f.endpoint_id, array_agg(DISTINCT f.reason) AS reasons
-                  FROM unnest(endpoint_ids, reasons) AS f (endpoint_id, reason)
-                 GROUP BY f.endpoint_id) b
+          FROM (SELECT DISTINCT unnest(endpoint_ids)) AS b (endpoint_id)
           JOIN integration.endpoint_health h ON h.endpoint_id = b.endpoint_id
           JOIN integration.endpoint_config e ON e.id = b.endpoint_id
          WHERE h.state = 'closed'
@@ -23,9 +27,10 @@ BEGIN
            AND h.updated_at > settled_at - interval '10 s'
            AND h.last_success_at IS NOT NULL
            AND (h.retry_after_until IS NULL OR h.retry_after_until <= settled_at)
-           AND NOT EXISTS (SELECT FROM unnest(b.reasons) AS s (reason)
-                             LEFT JOIN integration.error_reason r ON r.reason = s.reason
-                            WHERE (r.error_class = 'success' AND r.remote_state = 'done') IS NOT TRUE)
+           AND (other_reasons = '{}'
+                OR NOT EXISTS (SELECT FROM unnest(endpoint_ids, reasons) AS f (endpoint_id, reason)
+                                WHERE f.endpoint_id = b.endpoint_id
+                                  AND coalesce(f.reason = ANY (other_reasons), true)))
            AND NOT EXISTS (SELECT FROM integration.error_rule r
                             WHERE (r.endpoint IS NULL OR r.endpoint = e.name)
                               AND (r.connector IS NULL OR r.connector = e.connector))
@@ -43,7 +48,8 @@ CREATE FUNCTION integration_worker.deliver(
         plain integer[], outbox_ids bigint[], endpoint_ids integer[], change_xids xid8[], reasons text[],
         started_at timestamptz[], duration_ms integer[], http_status integer[], request_url text[], remote_address text[],
         dns_ms integer[], connect_ms integer[], tls_ms integer[], first_byte_ms integer[],
-        response_headers jsonb[], response_body text[], trace_id text[], span_id text[], settled_at timestamptz)
+        response_headers jsonb[], response_body text[], trace_id text[], span_id text[],
+        object_types text[], object_ids text[], settled_at timestamptz)
     RETURNS integer[]
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -57,10 +63,10 @@ BEGIN
         DELETE FROM integration.queue q
          USING unnest(outbox_ids, endpoint_ids, change_xids, reasons, started_at, duration_ms, http_status, request_url,
                       remote_address, dns_ms, connect_ms, tls_ms, first_byte_ms, response_headers, response_body,
-                      trace_id, span_id) WITH ORDINALITY
+                      trace_id, span_id, object_types, object_ids) WITH ORDINALITY
                AS f (outbox_id, endpoint_id, change_xid, reason, started_at, duration_ms, http_status, request_url,
                      remote_address, dns_ms, connect_ms, tls_ms, first_byte_ms, response_headers, response_body,
-                     trace_id, span_id, n)
+                     trace_id, span_id, object_type, object_id, n)
          WHERE q.outbox_id = f.outbox_id
            AND q.change_xid = f.change_xid
            AND q.ordering_key IS NULL
@@ -68,10 +74,17 @@ BEGIN
            AND f.endpoint_id = ANY (plain)
         RETURNING f.*, q.attempts + 1 AS attempt_no
     ), held AS MATERIALIZED (
-        SELECT r.*, coalesce(o.object_type, '') AS object_type, o.object_id
+        SELECT r.outbox_id, r.endpoint_id, r.reason, r.started_at, r.duration_ms, r.http_status, r.request_url,
+               r.remote_address, r.dns_ms, r.connect_ms, r.tls_ms, r.first_byte_ms, r.response_headers, r.response_body,
+               r.trace_id, r.span_id, r.n, r.attempt_no,
+               coalesce(r.object_type, o.object_type, '') AS object_type, coalesce(r.object_id, o.object_id) AS object_id
           FROM removed r
-         CROSS JOIN LATERAL (
-               SELECT x.object_type, x.object_id FROM integration.outbox x WHERE x.id = r.outbox_id OFFSET 0) o
+          -- Looked up only for a caller that doesn't say.
+          LEFT JOIN LATERAL (
+               SELECT x.object_type, x.object_id
+                 FROM integration.outbox x
+                WHERE object_ids IS NULL AND x.id = r.outbox_id
+               OFFSET 0) o ON true
     ), told AS (
         INSERT INTO integration.sync_status AS s (
                endpoint_id, object_type, object_id, state, last_outbox_id, last_attempt_at,
@@ -116,5 +129,5 @@ END
 $$;
 COMMENT ON FUNCTION integration_worker.deliver(
         integer[], bigint[], integer[], xid8[], text[], timestamptz[], integer[], integer[], text[], text[], integer[],
-        integer[], integer[], integer[], jsonb[], text[], text[], text[], timestamptz) IS
+        integer[], integer[], integer[], jsonb[], text[], text[], text[], text[], text[], timestamptz) IS
     'Finishes the syncs that were plainly delivered to these endpoints, with their attempts and sync_status; returns their places in the arrays.';

@@ -256,6 +256,7 @@ CREATE FUNCTION integration_worker.settle(
         counter_endpoint_ids integer[] DEFAULT NULL, counter_failures integer[] DEFAULT NULL,
         counter_minute_at timestamptz[] DEFAULT NULL, counter_minute_attempts integer[] DEFAULT NULL,
         counter_minute_failures integer[] DEFAULT NULL, counter_window integer[] DEFAULT NULL,
+        object_types text[] DEFAULT NULL, object_ids text[] DEFAULT NULL,
         settled_at timestamptz DEFAULT clock_timestamp())
     RETURNS TABLE (outbox_id bigint, endpoint_id integer, state text, due_at timestamptz, signal text,
                    failures integer, minute_at timestamptz, minute_attempts integer, minute_failures integer)
@@ -276,7 +277,7 @@ BEGIN
         done := integration_worker.deliver(
             plain, outbox_ids, endpoint_ids, change_xids, reasons, settle.started_at, duration_ms, settle.http_status,
             request_url, remote_address, dns_ms, connect_ms, tls_ms, first_byte_ms, headers, response_body,
-            trace_id, span_id, settled_at);
+            trace_id, span_id, object_types, object_ids, settled_at);
         PERFORM integration_worker.choose_durability(false);
         RETURN QUERY
         SELECT outbox_ids[d.n], endpoint_ids[d.n], 'delivered', NULL::timestamptz, 'good',
@@ -322,7 +323,7 @@ $$;
 COMMENT ON FUNCTION integration_worker.settle(
         bigint[], integer[], xid8[], text[], timestamptz[], integer[], integer[], text[], text[], text[], integer[],
         integer[], integer[], integer[], integer[], text[], text[], text[], text[], text[], integer[], integer[],
-        timestamptz[], integer[], integer[], integer[], timestamptz) IS
+        timestamptz[], integer[], integer[], integer[], text[], text[], timestamptz) IS
     'Records a batch of attempts and everything that follows; never waits for a lock, never throws on what an answer holds.';
 
 -- Marks that a worker left behind: the requests were about to leave when it died.

@@ -14,14 +14,15 @@
 #include "store/session.h"
 #include "store/statements.h"
 
-#define SETTLE_ARGS 26
+#define SETTLE_ARGS 28
 
 static const Oid settle_types[SETTLE_ARGS] = {
 	INT8ARRAYOID, INT4ARRAYOID, XID8ARRAYOID, TEXTARRAYOID,
 	TIMESTAMPTZARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
 	INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID,
 	INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-	INT4ARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID
+	INT4ARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID,
+	TEXTARRAYOID, TEXTARRAYOID
 };
 
 /* The arrays of one call while they are being filled, column by column. */
@@ -105,6 +106,8 @@ fact_arguments(Datum *values, const Fact *facts, int count)
 	values[17] = text_column(&columns, &facts->response_body, stride);
 	values[18] = text_column(&columns, &facts->trace_id, stride);
 	values[19] = text_column(&columns, &facts->span_id, stride);
+	values[26] = text_column(&columns, &facts->object_type, stride);
+	values[27] = text_column(&columns, &facts->object_id, stride);
 }
 
 static void
@@ -151,7 +154,8 @@ statements_settle(MemoryContext memory, Settlement *settlement)
 		.text = "SELECT * FROM integration_worker.settle($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,"
 		" $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,"
 		" counter_endpoint_ids => $21, counter_failures => $22, counter_minute_at => $23,"
-		" counter_minute_attempts => $24, counter_minute_failures => $25, counter_window => $26)",
+		" counter_minute_attempts => $24, counter_minute_failures => $25, counter_window => $26,"
+		" object_types => $27, object_ids => $28)",
 		.arg_count = SETTLE_ARGS,
 		.arg_types = settle_types,
 	};

@@ -127,6 +127,8 @@ typedef struct Fact
 	const char *response_body;
 	const char *trace_id;
 	const char *span_id;
+	const char *object_type;
+	const char *object_id;
 } Fact;
 
 /* Figures of one endpoint that live in the worker between two settles. */

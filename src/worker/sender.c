@@ -151,6 +151,12 @@ build_request(Endpoint *endpoint, Lease *lease, const TakenRow *row)
 	strlcpy(lease->reason, reason, sizeof(lease->reason));
 }
 
+static char *
+copy_text(Sender *sender, const char *value)
+{
+	return value == NULL ? NULL : MemoryContextStrdup(sender->memory, value);
+}
+
 Lease *
 sender_add_lease(Sender *sender, Endpoint *endpoint, const TakenRow *row)
 {
@@ -165,6 +171,8 @@ sender_add_lease(Sender *sender, Endpoint *endpoint, const TakenRow *row)
 	lease->change_xid = row->change_xid;
 	lease->priority = row->priority;
 	lease->expires_at = row->expires_at;
+	lease->object_type = copy_text(sender, row->object_type);
+	lease->object_id = copy_text(sender, row->object_id);
 	build_request(endpoint, lease, row);
 	/* nothing throws from here on: the table has no half-made leases */
 	entry = hash_search(sender->leases, &row->outbox_id, HASH_ENTER, NULL);
@@ -196,6 +204,10 @@ sender_free_lease(Sender *sender, Lease *lease)
 	if (lease->answer != NULL)
 		answer_free(lease->answer);
 	hash_search(sender->leases, &lease->outbox_id, HASH_REMOVE, NULL);
+	if (lease->object_type != NULL)
+		pfree(lease->object_type);
+	if (lease->object_id != NULL)
+		pfree(lease->object_id);
 	pfree(lease);
 }
 

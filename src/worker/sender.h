@@ -91,6 +91,8 @@ typedef struct Lease
 	char		reason[TRANSPORT_REASON_BYTES]; /* why it can't leave; "" when
 												 * it can */
 	char		problem[256];
+	char	   *object_type;	/* NULL: none */
+	char	   *object_id;
 	char		trace_id[33];
 	char		span_id[17];
 } Lease;

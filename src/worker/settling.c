@@ -49,6 +49,8 @@ fact_of(const Lease *lease)
 		.tls_ms = -1,
 		.first_byte_ms = -1,
 		.retry_after_s = -1,
+		.object_type = lease->object_type,
+		.object_id = lease->object_id,
 		.trace_id = lease->trace_id,
 		.span_id = lease->span_id,
 	};
