@@ -33,6 +33,9 @@
 #include "worker/shared.h"
 
 #define RESTART_AFTER_MS 200
+#define RESTART_AFTER_MOST_MS 30000
+#define AT_ONCE_MS 2000			/* a worker that ends within it can't work
+								 * here */
 #define RETRY_AFTER_MS 5000
 
 /* What the launcher alone knows of a slot. */
@@ -40,6 +43,8 @@ typedef struct Child
 {
 	BackgroundWorkerHandle *handle;
 	TimestampTz start_at;		/* not before */
+	TimestampTz started_at;
+	int			ends_at_once;	/* in a row */
 } Child;
 
 static Child *children;
@@ -185,6 +190,7 @@ start_worker(DatabaseSlot *slot, Child *child)
 	else
 		exists = false;
 	LWLockRelease(shared->lock);
+	child->started_at = GetCurrentTimestamp();
 	if (!exists || register_worker(database, child))
 		return;
 
@@ -198,12 +204,28 @@ start_worker(DatabaseSlot *slot, Child *child)
 			errhint("Increase max_worker_processes in postgresql.conf and restart the server."));
 }
 
+/* Soon, but ever later for one that ends as soon as it begins: each time is a line in the log. */
+static void
+plan_restart(Child *child, TimestampTz now)
+{
+	long		wait_ms = RESTART_AFTER_MS;
+
+	if (now - child->started_at < AT_ONCE_MS * INT64CONST(1000))
+		child->ends_at_once++;
+	else
+		child->ends_at_once = 0;
+	for (int i = 1; i < child->ends_at_once && wait_ms < RESTART_AFTER_MOST_MS; i++)
+		wait_ms *= 2;
+	child->start_at = TimestampTzPlusMilliseconds(now, Min(wait_ms, RESTART_AFTER_MOST_MS));
+}
+
 /* STARTING to WANTED: a worker that ended before it attached; the others see to it themselves. */
 static void
 notice_end(DatabaseSlot *slot, Child *child)
 {
 	SharedState *shared = shared_state();
 	pid_t		pid;
+	bool		is_missed;
 
 	if (GetBackgroundWorkerPid(child->handle, &pid) != BGWH_STOPPED)
 		return;
@@ -212,8 +234,12 @@ notice_end(DatabaseSlot *slot, Child *child)
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	if (slot->state == SLOT_STARTING)
 		slot->state = SLOT_WANTED;
+	is_missed = slot->state == SLOT_WANTED && slot->holds == 0;
 	LWLockRelease(shared->lock);
-	child->start_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), RESTART_AFTER_MS);
+	if (is_missed)
+		plan_restart(child, GetCurrentTimestamp());
+	else
+		memset(child, 0, sizeof(*child));
 }
 
 /* Serve each slot once; returns milliseconds until there is more to do, -1: nothing is planned. */
