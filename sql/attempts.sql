@@ -52,7 +52,8 @@ COMMENT ON COLUMN integration.attempt.response_headers IS 'Headers of the answer
 COMMENT ON COLUMN integration.attempt.response_body IS 'The answer''s first 64 KiB.';
 COMMENT ON COLUMN integration.attempt.trace_id IS 'W3C trace id, 32 hex digits.';
 COMMENT ON COLUMN integration.attempt.span_id IS 'W3C span id of this attempt, 16 hex digits.';
-COMMENT ON COLUMN integration.attempt.next_attempt_at IS 'When the next attempt was scheduled; NULL: none.';
+COMMENT ON COLUMN integration.attempt.next_attempt_at IS
+    'When the next attempt was scheduled; NULL: none, or as soon as the endpoint that it stopped is called again.';
 
 CREATE TABLE integration.sync_status (
     endpoint_id integer NOT NULL,

@@ -137,6 +137,8 @@ BEGIN
                coalesce(CASE WHEN verdict.http_status IS NOT NULL
                              THEN integration_worker.clue_of(body, headers ->> 'content-type') END,
                         nullif(said, ''),
+                        CASE WHEN verdict.rule_retries IS NOT NULL AND body <> ''
+                             THEN format('an error rule takes this answer for a failure: %s', left(body, 200)) END,
                         (SELECT coalesce(verdict.http_status || ' ', '') || CASE WHEN r.kind LIKE 'http%' THEN r.name ELSE coalesce(r.condition, r.name) END
                            FROM integration.error_reason r WHERE r.reason = verdict.reason)),
                'the new place is ' || nullif(redirect_url, ''));

@@ -184,7 +184,7 @@ BEGIN
            next_attempt_at, duration_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, request_url, remote_address,
            response_headers, response_body, trace_id, span_id)
     SELECT v.outbox_id, v.attempts, v.endpoint_id, v.started_at, CASE WHEN v.delivered THEN 'delivered' ELSE 'failed' END,
-           v.reason, v.error_class, v.error, v.http_status, CASE WHEN v.state = 'retrying' THEN v.due_at END,
+           v.reason, v.error_class, v.error, v.http_status, CASE WHEN v.state = 'retrying' AND v.effect <> 'trip' THEN v.due_at END,
            duration_ms[v.n], dns_ms[v.n], connect_ms[v.n], tls_ms[v.n], first_byte_ms[v.n],
            request_url[v.n], nullif(split_part(remote_address[v.n], '%', 1), '')::inet,
            headers[v.n], response_body[v.n], trace_id[v.n], span_id[v.n]

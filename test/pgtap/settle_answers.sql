@@ -2,7 +2,7 @@
 BEGIN;
 \ir ../lib/settle.sql
 \ir ../lib/refusal.sql
-SELECT plan(85);
+SELECT plan(86);
 
 INSERT INTO integration.connector (name) VALUES ('shop'), ('erp');
 INSERT INTO integration.endpoint (name, url, connector, remote_id_path) VALUES
@@ -58,6 +58,8 @@ SELECT is(pg_temp.judged('c', 'curl:7:refused', '{"errors": [1]}'), 'retrying fa
           'rules read answers only');
 SELECT is((SELECT (pg_temp.queued(q.outbox_id)).charged FROM integration.queue q WHERE q.error_class = 'stock_empty'), 1,
           'a retryable rule counts towards giving up');
+SELECT is((SELECT a.error FROM integration.attempt a WHERE a.reason = 'response_rejected' AND a.response_body = '{"success": false}'),
+          'an error rule takes this answer for a failure: {"success": false}', 'the answer that a rule refused is shown');
 SELECT is((SELECT i.remedy || ' ' || i.responsible FROM integration.incident i
             WHERE i.endpoint = 'a' AND i.error_class = 'validation'),
           (SELECT c.remedy || ' customer' FROM integration.error_class c WHERE c.name = 'validation'),

@@ -1,7 +1,7 @@
 -- When an endpoint is left alone: breaker, stop, probes, pauses, incidents.
 BEGIN;
 \ir ../lib/settle.sql
-SELECT plan(85);
+SELECT plan(86);
 
 INSERT INTO integration.connector (name, owner, severity) VALUES ('crm', 'sales-it', 2);
 INSERT INTO integration.endpoint (name, url, connector, customer)
@@ -112,6 +112,8 @@ SELECT is((SELECT ROW (q.attempts, q.charged, q.due_at = now())::text FROM pg_te
           '401: uses up nothing, due at once');
 SELECT is((SELECT ROW (h.state, h.open_until - now(), h.openings, h.tripped_by)::text FROM pg_temp.health('stop') h),
           format('(stopped,00:01:00,1,%s)', :tripper), '401: stopped, a probe in a minute');
+SELECT is((SELECT a.next_attempt_at FROM integration.attempt a WHERE a.outbox_id = :tripper), NULL,
+          'when it is tried again is for the endpoint to say');
 SELECT is(pg_temp.incidents('stop'), 'auth open', '401: an incident');
 SELECT is(pg_temp.bring(:tripper, 'http:401', at => now() + interval '1 min'), 'retrying', 'the same one as probe');
 SELECT is((SELECT ROW (h.open_until - now() - interval '1 min', h.tripped_by)::text FROM pg_temp.health('stop') h),
