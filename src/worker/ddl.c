@@ -3,8 +3,9 @@
  *		Steps aside for statements that a connected worker would block.
  *
  * DROP DATABASE, ALTER DATABASE … RENAME or SET TABLESPACE, and CREATE
- * DATABASE … TEMPLATE refuse to run while anybody is connected.  The worker
- * leaves before and comes back after, whatever became of the statement.
+ * DATABASE … TEMPLATE refuse to run while anybody is connected; DROP EXTENSION
+ * locks every table of ours.  The worker leaves before and comes back after,
+ * whatever became of the statement.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -150,7 +151,17 @@ let_back(int code, Datum database)
 static bool
 drops_extension(Node *statement)
 {
-	return IsA(statement, DropStmt) && ((DropStmt *) statement)->removeType == OBJECT_EXTENSION;
+	DropStmt   *drop = (DropStmt *) statement;
+	ListCell   *cell;
+
+	if (!IsA(statement, DropStmt) || drop->removeType != OBJECT_EXTENSION)
+		return false;
+	foreach(cell, drop->objects)
+	{
+		if (strcmp(strVal(lfirst(cell)), "integration") == 0)
+			return true;
+	}
+	return false;
 }
 
 /* What the server hands from one watcher of utility statements to the next. */
@@ -206,9 +217,21 @@ watch_utility(PlannedStmt *planned, const char *query, bool read_only_tree,
 		run_without_worker(&utility, database);
 		return;
 	}
-	pass_on(&utility);
-	if (drops_extension(planned->utilityStmt))
-		wake_at_commit(WAKE_DROP);
+	if (!drops_extension(planned->utilityStmt))
+	{
+		pass_on(&utility);
+		return;
+	}
+
+	/*
+	 * it takes lock after lock, the worker too: one at a time, or they may
+	 * wait for each other
+	 */
+	if (superuser() && shared_find(MyDatabaseId) != NULL)
+		run_without_worker(&utility, MyDatabaseId);
+	else
+		pass_on(&utility);
+	wake_at_commit(WAKE_DROP);
 }
 
 void
