@@ -121,13 +121,12 @@ apply_feed_row(Sender *sender, const FeedRow *row)
 {
 	Endpoint   *endpoint = sender_endpoint(sender, row->endpoint_id);
 	Cursor	   *cursor = &endpoint->cursors[row->priority];
-	bool		is_above = row->due_at > cursor->after_due ||
-		(row->due_at == cursor->after_due && row->outbox_id > cursor->after_id);
 
 	if (!endpoint->is_listed)
 		sender->must_load = true;
 	sender->expire_at = Min(sender->expire_at, row->expires_at);
-	if (is_above || sender->id_count >= affordable_rows(sender, endpoint, 0) ||
+	if (sender_lies_ahead(cursor, row->due_at, row->outbox_id) ||
+		sender->id_count >= affordable_rows(sender, endpoint, 0) ||
 		sender_closed_until(sender, endpoint) != 0)
 		sender_expect(sender, endpoint, row->priority, row->due_at, row->outbox_id);
 	else if (sender_lease(sender, row->outbox_id) == NULL)
@@ -251,7 +250,7 @@ apply_taken_row(Sender *sender, const TakenRow *row)
 	if (row->expires_at <= sender->now)
 		sender->expire_at = sender->now;
 	if (!row->held)
-		(void) sender_add_lease(sender, endpoint, row);
+		sender_add_lease(sender, endpoint, row);
 }
 
 static Cursor *

@@ -157,14 +157,14 @@ copy_text(Sender *sender, const char *value)
 	return value == NULL ? NULL : MemoryContextStrdup(sender->memory, value);
 }
 
-Lease *
+void
 sender_add_lease(Sender *sender, Endpoint *endpoint, const TakenRow *row)
 {
 	LeaseEntry *entry;
 	Lease	   *lease;
 
 	if (sender_lease(sender, row->outbox_id) != NULL)
-		return NULL;
+		return;
 	lease = MemoryContextAllocZero(sender->memory, sizeof(Lease));
 	lease->outbox_id = row->outbox_id;
 	lease->endpoint = endpoint;
@@ -183,7 +183,6 @@ sender_add_lease(Sender *sender, Endpoint *endpoint, const TakenRow *row)
 	endpoint->ready_count++;
 	sender->ready_count++;
 	sender_mark_busy(sender, endpoint);
-	return lease;
 }
 
 void
@@ -251,6 +250,13 @@ sender_rewind(Sender *sender)
 	sender->id_count = 0;
 }
 
+bool
+sender_lies_ahead(const Cursor *cursor, TimestampTz due_at, int64 outbox_id)
+{
+	return due_at > cursor->after_due ||
+		(due_at == cursor->after_due && outbox_id > cursor->after_id);
+}
+
 void
 sender_expect(Sender *sender, Endpoint *endpoint, int16 priority,
 			  TimestampTz due_at, int64 outbox_id)
@@ -258,8 +264,7 @@ sender_expect(Sender *sender, Endpoint *endpoint, int16 priority,
 	Cursor	   *cursor = &endpoint->cursors[priority];
 
 	sender_mark_busy(sender, endpoint);
-	if (due_at > cursor->after_due ||
-		(due_at == cursor->after_due && outbox_id > cursor->after_id))
+	if (sender_lies_ahead(cursor, due_at, outbox_id))
 	{
 		if (due_at < cursor->next_due_at)
 			cursor->next_due_at = due_at;

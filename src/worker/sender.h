@@ -153,7 +153,9 @@ extern Sender *sender_create(DatabaseSlot *slot, int max_connections);
 extern Endpoint *sender_endpoint(Sender *sender, int32 id);
 extern void sender_mark_busy(Sender *sender, Endpoint *endpoint);
 extern Lease *sender_lease(Sender *sender, int64 outbox_id);
-extern Lease *sender_add_lease(Sender *sender, Endpoint *endpoint, const TakenRow *row);
+
+/* Nothing happens where the sync is leased already. */
+extern void sender_add_lease(Sender *sender, Endpoint *endpoint, const TakenRow *row);
 extern void sender_free_lease(Sender *sender, Lease *lease);
 
 /* Forget what was read and not sent yet, so that it is read again. */
@@ -161,6 +163,9 @@ extern void sender_drop_ready(Sender *sender);
 
 /* Have all endpoints read from the beginning. */
 extern void sender_rewind(Sender *sender);
+
+/* Whether reading on from the cursor comes to a row that is due then. */
+extern bool sender_lies_ahead(const Cursor *cursor, TimestampTz due_at, int64 outbox_id);
 
 /* A row turned up that is due then: it lies ahead of the cursor, or the cursor goes back to it. */
 extern void sender_expect(Sender *sender, Endpoint *endpoint, int16 priority,
