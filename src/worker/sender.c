@@ -45,6 +45,7 @@ sender_create(DatabaseSlot *slot, int max_connections)
 	sender->scratch = AllocSetContextCreate(memory, "integration scratch",
 											ALLOCSET_DEFAULT_SIZES);
 	sender->max_connections = max_connections;
+	sender->shards = SENDER_ALL_SHARDS;
 	sender->endpoints = create_table(sender, "integration endpoints",
 									 sizeof(int32), sizeof(Endpoint));
 	sender->leases = create_table(sender, "integration leases", sizeof(int64), sizeof(LeaseEntry));
@@ -92,6 +93,12 @@ sender_endpoint(Sender *sender, int32 id)
 	if (!found)
 		init_endpoint(sender, endpoint, id);
 	return endpoint;
+}
+
+bool
+sender_owns(const Sender *sender, int32 endpoint_id)
+{
+	return (sender->shards & (1U << ((uint32) endpoint_id % SENDER_SHARDS))) != 0;
 }
 
 void

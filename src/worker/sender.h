@@ -29,6 +29,8 @@
 
 #define SENDER_BATCH 200		/* results in one settle, rows in one take */
 #define SENDER_IDS 1000			/* rows read by their ids, waiting */
+#define SENDER_SHARDS 16		/* parts of the endpoints that workers share out */
+#define SENDER_ALL_SHARDS ((1U << SENDER_SHARDS) - 1)
 
 /* Where reading of one endpoint and priority stands. */
 typedef struct Cursor
@@ -105,6 +107,7 @@ typedef struct Sender
 	MemoryContext scratch;
 	Transport  *transport;
 	int			max_connections;
+	uint32		shards;			/* bit by bit: those that are this worker's */
 	TimestampTz now;			/* of this turn */
 
 	HTAB	   *endpoints;		/* by id */
@@ -151,6 +154,9 @@ typedef struct Sender
 /* ---- sender.c: endpoints and leases */
 extern Sender *sender_create(DatabaseSlot *slot, int max_connections);
 extern Endpoint *sender_endpoint(Sender *sender, int32 id);
+
+/* Whether the endpoint is in one of this worker's shards. */
+extern bool sender_owns(const Sender *sender, int32 endpoint_id);
 extern void sender_mark_busy(Sender *sender, Endpoint *endpoint);
 extern Lease *sender_lease(Sender *sender, int64 outbox_id);
 
