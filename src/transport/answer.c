@@ -35,6 +35,7 @@ static char *clean_copy(const char *bytes, size_t length, size_t limit_bytes);
 static int	split_lines(const char *lines, size_t length, Line *found);
 static bool read_line(const char *bytes, size_t length, Line *line);
 static void append_member(Text *json, Line *lines, int count, int which);
+static void append_lower(Text *json, const char *name, size_t length);
 static bool same_name(const Line *one, const Line *other);
 
 AnswerNode *
@@ -203,32 +204,40 @@ read_line(const char *bytes, size_t length, Line *line)
 static void
 append_member(Text *json, Line *lines, int count, int which)
 {
-	Text		name = {0};
-	Text		value = {0};
+	Line		value = lines[which];
+	Text		joined = {0};
 
-	for (size_t i = 0; i < lines[which].name_bytes; i++)
-	{
-		char		byte = lines[which].name[i];
-
-		text_append_char(&name, byte >= 'A' && byte <= 'Z' ? (char) (byte + 32) : byte);
-	}
-	for (int i = which; i < count; i++)
+	for (int i = which + 1; i < count; i++)
 	{
 		if (!same_name(&lines[i], &lines[which]))
 			continue;
-		if (i > which)
-			text_append_string(&value, ", ");
-		text_append(&value, lines[i].value, lines[i].value_bytes);
+		if (joined.length == 0)
+			text_append(&joined, lines[which].value, lines[which].value_bytes);
+		text_append_string(&joined, ", ");
+		text_append(&joined, lines[i].value, lines[i].value_bytes);
 		lines[i].is_written = true;
+		value.value = joined.data;
+		value.value_bytes = joined.length;
 	}
 	if (which > 0)
 		text_append_char(json, ',');
-	json_append_string(json, name.data, name.length);
+	append_lower(json, value.name, value.name_bytes);
 	text_append_char(json, ':');
-	json_append_string(json, value.data, value.length);
-	json->failed = json->failed || name.failed || value.failed;
-	text_free(&name);
-	text_free(&value);
+	if (!joined.failed)
+		json_append_string(json, value.value, value.value_bytes);
+	json->failed = json->failed || joined.failed;
+	text_free(&joined);
+}
+
+static void
+append_lower(Text *json, const char *name, size_t length)
+{
+	size_t		begin = json->length;
+
+	json_append_string(json, name, length);
+	for (size_t i = begin; i < json->length; i++)
+		if (json->data[i] >= 'A' && json->data[i] <= 'Z')
+			json->data[i] = (char) (json->data[i] + 32);
 }
 
 static bool
