@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  * header.c
- *		Names with values of HTTP header fields.
+ *		Lines of HTTP header fields.
  *-------------------------------------------------------------------------
  */
 #include <stdlib.h>
@@ -40,8 +40,8 @@ static const struct
 	{"Accept-Encoding", "would bring compressed answers, which are not read"},
 };
 
-static bool replace(char **string, const char *content);
-static Header *find_or_add(HeaderList *list, const char *name);
+static char *make_line(const char *name, size_t name_bytes, const char *value);
+static char **find_or_add(HeaderList *list, const char *name, size_t name_bytes);
 
 const char *
 header_name_problem(const char *name)
@@ -82,9 +82,15 @@ header_value_problem(const char *value)
 void
 header_list_set(HeaderList *list, const char *name, const char *value)
 {
-	Header	   *header = list->failed ? NULL : find_or_add(list, name);
+	size_t		name_bytes = strlen(name);
+	char	  **line = list->failed ? NULL : find_or_add(list, name, name_bytes);
 
-	if (!header || !replace(&header->name, name) || !replace(&header->value, value))
+	if (line)
+	{
+		free(*line);
+		*line = make_line(name, name_bytes, value);
+	}
+	if (!line || !*line)
 		list->failed = true;
 }
 
@@ -92,39 +98,43 @@ void
 header_list_free(HeaderList *list)
 {
 	for (int i = 0; i < list->count; i++)
-	{
-		free(list->items[i].name);
-		free(list->items[i].value);
-	}
-	free(list->items);
+		free(list->lines[i]);
+	free(list->lines);
 	memset(list, 0, sizeof(*list));
 }
 
-static bool
-replace(char **string, const char *content)
+static char *
+make_line(const char *name, size_t name_bytes, const char *value)
 {
-	free(*string);
-	*string = strdup(content);
-	return *string != NULL;
+	size_t		value_bytes = strlen(value);
+	char	   *line = malloc(name_bytes + 2 + value_bytes + 1);
+
+	if (!line)
+		return NULL;
+	memcpy(line, name, name_bytes);
+	memcpy(line + name_bytes, ": ", 2);
+	memcpy(line + name_bytes + 2, value, value_bytes + 1);
+	return line;
 }
 
-static Header *
-find_or_add(HeaderList *list, const char *name)
+static char **
+find_or_add(HeaderList *list, const char *name, size_t name_bytes)
 {
 	for (int i = 0; i < list->count; i++)
-		if (strcasecmp(list->items[i].name, name) == 0)
-			return &list->items[i];
+		if (list->lines[i] && strncasecmp(list->lines[i], name, name_bytes) == 0 &&
+			list->lines[i][name_bytes] == ':')
+			return &list->lines[i];
 
 	if (list->count == list->capacity)
 	{
 		int			capacity = list->capacity ? list->capacity * 2 : 16;
-		Header	   *items = realloc(list->items, (size_t) capacity * sizeof(Header));
+		char	  **lines = realloc(list->lines, (size_t) capacity * sizeof(char *));
 
-		if (!items)
+		if (!lines)
 			return NULL;
-		list->items = items;
+		list->lines = lines;
 		list->capacity = capacity;
 	}
-	memset(&list->items[list->count], 0, sizeof(Header));
-	return &list->items[list->count++];
+	list->lines[list->count] = NULL;
+	return &list->lines[list->count++];
 }

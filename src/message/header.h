@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  * header.h
- *		Names with values of HTTP header fields.
+ *		Lines of HTTP header fields.
  *
  * libcurl sends what it is given, line breaks included, so everything passes
  * these checks first.
@@ -11,16 +11,10 @@
 
 #include <stdbool.h>
 
-typedef struct Header
-{
-	char	   *name;
-	char	   *value;
-} Header;
-
 /* A zeroed list is an empty one. */
 typedef struct HeaderList
 {
-	Header	   *items;
+	char	  **lines;			/* "Name: value", each malloc'ed */
 	int			count;
 	int			capacity;
 	bool		failed;			/* memory ran out: the list is not complete */
@@ -35,7 +29,10 @@ extern const char *header_name_problem(const char *name);
 /* The same for a value.  Does not throw. */
 extern const char *header_value_problem(const char *value);
 
-/* Set one; replaces the one whose name differs in case at most.  Copies.  Does not throw. */
+/*
+ * Set one, name and value being ones that may be sent; replaces the one whose
+ * name differs in case at most.  Copies.  Does not throw.
+ */
 extern void header_list_set(HeaderList *list, const char *name, const char *value);
 
 /* Does not throw. */

@@ -40,7 +40,7 @@ static void set_defaults(Draft *draft);
 static void set_default(Draft *draft, const char *name, const char *value);
 static void set_given(Draft *draft, const char *json, const char *reason);
 static const char *checked_header(const char *name, const char *value);
-static void write_headers(Draft *draft);
+static void hand_over_headers(Draft *draft);
 static void fail(Draft *draft, const char *reason, const char *problem);
 static void fail_for_memory(Draft *draft);
 
@@ -78,7 +78,7 @@ request_build(const RequestSource *source, Request *request, const char **reason
 	if (!draft.reason)
 		set_given(&draft, source->sync_headers, reason_data);
 	if (!draft.reason)
-		write_headers(&draft);
+		hand_over_headers(&draft);
 	header_list_free(&draft.headers);
 	if (!draft.reason)
 		return true;
@@ -192,9 +192,9 @@ set_defaults(Draft *draft)
 	bool		is_structured = source->format == REQUEST_FORMAT_CLOUDEVENTS_STRUCTURED;
 
 	if (draft->request->body)
-		set_default(draft, "Content-Type",
-					is_structured ? ENVELOPE_STRUCTURED_TYPE : "application/json");
-	set_default(draft, "Accept", "application/json, */*;q=0.5");
+		header_list_set(&draft->headers, "Content-Type",
+						is_structured ? ENVELOPE_STRUCTURED_TYPE : "application/json");
+	header_list_set(&draft->headers, "Accept", "application/json, */*;q=0.5");
 	set_default(draft, "Idempotency-Key", source->message_id);
 	set_default(draft, "webhook-id", source->message_id);
 	set_default(draft, "traceparent", source->traceparent);
@@ -205,7 +205,7 @@ set_defaults(Draft *draft)
 static void
 set_default(Draft *draft, const char *name, const char *value)
 {
-	const char *problem = value ? checked_header(name, value) : NULL;
+	const char *problem = value ? header_value_problem(value) : NULL;
 
 	if (!value || draft->reason)
 		return;
@@ -258,32 +258,18 @@ checked_header(const char *name, const char *value)
 	return problem ? problem : header_value_problem(value);
 }
 
+/* The lines belong to the request from here on. */
 static void
-write_headers(Draft *draft)
+hand_over_headers(Draft *draft)
 {
-	Request    *request = draft->request;
-
-	request->headers = calloc((size_t) draft->headers.count + 1, sizeof(char *));
-	if (!request->headers || draft->headers.failed)
+	if (draft->headers.failed)
 	{
 		fail_for_memory(draft);
 		return;
 	}
-	for (int i = 0; i < draft->headers.count; i++)
-	{
-		Text		line = {0};
-
-		text_append_string(&line, draft->headers.items[i].name);
-		text_append_string(&line, ": ");
-		text_append_string(&line, draft->headers.items[i].value);
-		request->headers[i] = text_take(&line);
-		if (!request->headers[i])
-		{
-			fail_for_memory(draft);
-			return;
-		}
-		request->header_count++;
-	}
+	draft->request->headers = draft->headers.lines;
+	draft->request->header_count = draft->headers.count;
+	memset(&draft->headers, 0, sizeof(draft->headers));
 }
 
 static void

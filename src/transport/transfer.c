@@ -19,14 +19,22 @@
 
 static CURLcode set_fixed_options(Transfer *transfer, const TransferSettings *settings);
 static CURLcode set_protocols(CURL *easy);
-static CURLcode set_method(CURL *easy, const Request *request);
-static struct curl_slist *list_headers(const Request *request);
-static struct curl_slist *append_header(struct curl_slist *list, const char *line);
+static CURLcode set_method(Transfer *transfer, const Request *request);
+static CURLcode set_url(Transfer *transfer, const char *url);
+static CURLcode set_times(Transfer *transfer, const TransferOptions *options);
+static CURLcode set_body(CURL *easy, const Request *request);
+static void forget_applied(Transfer *transfer);
+static bool keep_copy(char **copy, const char *string);
+static bool list_headers(Transfer *transfer, const Request *request);
+static char *header_line(char *line);
 static ReasonFacts collect_facts(const Transfer *transfer, CURLcode code);
 static void collect_info(const Transfer *transfer, ReasonFacts *facts);
 static bool is_conditional(const Request *request);
 static bool lacks_resources(const Transfer *transfer);
 static void write_error(Transfer *transfer, CURLcode code);
+
+/* otherwise a large body waits a second for "100 Continue" */
+static char no_expect[] = "Expect:";
 
 static const struct
 {
@@ -77,7 +85,8 @@ void
 transfer_free(Transfer *transfer)
 {
 	curl_easy_cleanup(transfer->easy);
-	curl_slist_free_all(transfer->headers);
+	free(transfer->headers);
+	forget_applied(transfer);
 	capture_free(&transfer->capture);
 	free(transfer);
 }
@@ -88,7 +97,6 @@ transfer_prepare(Transfer *transfer, const TransferSettings *settings,
 {
 	CURL	   *easy = transfer->easy;
 	bool		is_plain = transfer_url_is_plain(request->url);
-	long		idle_s = options->idempotent ? IDLE_S : IDLE_NOT_IDEMPOTENT_S;
 	CURLcode	code;
 
 	transfer->request = request;
@@ -99,21 +107,19 @@ transfer_prepare(Transfer *transfer, const TransferSettings *settings,
 				  is_plain && !options->allow_http);
 
 	curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 0L);
-	transfer->headers = list_headers(request);
-	if (!transfer->headers)
+	if (!list_headers(transfer, request))
 		return CURLE_OUT_OF_MEMORY;
-	code = curl_easy_setopt(easy, CURLOPT_URL, request->url);
+	code = set_url(transfer, request->url);
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);
 	if (code == CURLE_OK)
-		code = curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
-								(long) options->connect_timeout_ms);
+		code = set_times(transfer, options);
 	if (code == CURLE_OK)
-		code = curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) options->timeout_ms);
-	if (code == CURLE_OK)
-		code = curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, idle_s);
-	if (code == CURLE_OK)
-		code = set_method(easy, request);
+		code = set_method(transfer, request);
+	if (code == CURLE_OK && request->body)
+		code = set_body(easy, request);
+	if (code != CURLE_OK)
+		forget_applied(transfer);
 	return code;
 }
 
@@ -155,8 +161,6 @@ transfer_release(Transfer *transfer)
 {
 	curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, NULL);
 	curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDS, NULL);
-	curl_slist_free_all(transfer->headers);
-	transfer->headers = NULL;
 	transfer->request = NULL;
 	transfer->node = NULL;
 }
@@ -212,59 +216,127 @@ set_protocols(CURL *easy)
 	return code;
 }
 
+/* A handle serves one endpoint nearly always, whose options it has already. */
+static CURLcode
+set_url(Transfer *transfer, const char *url)
+{
+	if (transfer->applied_url && strcmp(transfer->applied_url, url) == 0)
+		return CURLE_OK;
+	if (!keep_copy(&transfer->applied_url, url))
+		return CURLE_OUT_OF_MEMORY;
+	return curl_easy_setopt(transfer->easy, CURLOPT_URL, url);
+}
+
+static CURLcode
+set_times(Transfer *transfer, const TransferOptions *options)
+{
+	CURL	   *easy = transfer->easy;
+	long		idle_s = options->idempotent ? IDLE_S : IDLE_NOT_IDEMPOTENT_S;
+	CURLcode	code = CURLE_OK;
+
+	if (transfer->applied.connect_timeout_ms == options->connect_timeout_ms &&
+		transfer->applied.timeout_ms == options->timeout_ms &&
+		transfer->applied.idempotent == options->idempotent)
+		return CURLE_OK;
+	code = curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) options->connect_timeout_ms);
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) options->timeout_ms);
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, idle_s);
+	if (code == CURLE_OK)
+		transfer->applied = *options;
+	return code;
+}
+
 /* A used handle still has the last method, so each kind sets all of it. */
 static CURLcode
-set_method(CURL *easy, const Request *request)
+set_method(Transfer *transfer, const Request *request)
 {
-	CURLcode	code = curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
+	CURL	   *easy = transfer->easy;
+	CURLcode	code;
 
+	if (transfer->applied_method && strcmp(transfer->applied_method, request->method) == 0 &&
+		transfer->applied_body == (request->body != NULL))
+		return CURLE_OK;
+	if (!keep_copy(&transfer->applied_method, request->method))
+		return CURLE_OUT_OF_MEMORY;
+	transfer->applied_body = request->body != NULL;
+	code = curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
 	if (code == CURLE_OK && strcmp(request->method, "HEAD") == 0)
 		code = curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-	if (code != CURLE_OK || !request->body)
-		return code;
+	if (code == CURLE_OK && request->body)
+		code = curl_easy_setopt(easy, CURLOPT_POST, 1L);
+	return code;
+}
 
-	code = curl_easy_setopt(easy, CURLOPT_POST, 1L);
-	if (code == CURLE_OK)
-		code = curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
-								(curl_off_t) request->body_bytes);
+static CURLcode
+set_body(CURL *easy, const Request *request)
+{
+	CURLcode	code = curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
+										(curl_off_t) request->body_bytes);
+
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body);
 	return code;
 }
 
-static struct curl_slist *
-list_headers(const Request *request)
+/* Nobody knows any more what the handle is set to. */
+static void
+forget_applied(Transfer *transfer)
 {
-	/* otherwise a large body waits a second for "100 Continue" */
-	struct curl_slist *list = append_header(NULL, "Expect:");
-
-	for (int i = 0; list && i < request->header_count; i++)
-		list = append_header(list, request->headers[i]);
-	return list;
+	free(transfer->applied_url);
+	free(transfer->applied_method);
+	transfer->applied_url = NULL;
+	transfer->applied_method = NULL;
+	memset(&transfer->applied, 0, sizeof(transfer->applied));
 }
 
-/* Returns NULL, with the list freed, when memory is out. */
-static struct curl_slist *
-append_header(struct curl_slist *list, const char *line)
+static bool
+keep_copy(char **copy, const char *string)
+{
+	free(*copy);
+	*copy = strdup(string);
+	return *copy != NULL;
+}
+
+/* libcurl only reads the list, so its nodes can point to the request's own lines. */
+static bool
+list_headers(Transfer *transfer, const Request *request)
+{
+	int			count = request->header_count + 1;
+
+	if (count > transfer->header_room)
+	{
+		free(transfer->headers);
+		transfer->headers = calloc((size_t) count, sizeof(struct curl_slist));
+		transfer->header_room = transfer->headers ? count : 0;
+	}
+	if (!transfer->headers)
+		return false;
+
+	transfer->headers[0].data = no_expect;
+	for (int i = 1; i < count; i++)
+	{
+		char	   *line = header_line(request->headers[i - 1]);
+
+		transfer->headers[i].data = line;
+		transfer->headers[i - 1].next = &transfer->headers[i];
+	}
+	transfer->headers[count - 1].next = NULL;
+	return true;
+}
+
+/* To libcurl "Name:" means "leave it out", "Name;" means an empty value. */
+static char *
+header_line(char *line)
 {
 	size_t		name_bytes = strcspn(line, ":");
-	bool		is_empty = strcmp(line + name_bytes, ": ") == 0;
-	char		name[256];
-	struct curl_slist *longer;
 
-	/* to libcurl "Name:" means "leave it out", "Name;" means an empty value */
-	if (is_empty && name_bytes < sizeof(name) - 1)
-	{
-		memcpy(name, line, name_bytes);
-		memcpy(name + name_bytes, ";", 2);
-		line = name;
-	}
-	longer = curl_slist_append(list, line);
-	if (!longer)
-		curl_slist_free_all(list);
-	return longer;
+	if (strcmp(line + name_bytes, ": ") == 0)
+		memcpy(line + name_bytes, ";", 2);
+	return line;
 }
 
 static ReasonFacts

@@ -21,7 +21,12 @@
 typedef struct Transfer
 {
 	CURL	   *easy;
-	struct curl_slist *headers;
+	TransferOptions applied;	/* what the handle is set to already */
+	char	   *applied_url;
+	char	   *applied_method;
+	bool		applied_body;
+	struct curl_slist *headers; /* an array; its lines are the request's */
+	int			header_room;
 	const Request *request;
 	AnswerNode *node;			/* what will be handed over */
 	Capture		capture;

@@ -99,7 +99,9 @@ extern int	transport_timeout_ms(const Transport *transport);
 
 /*
  * Begin a request.  *request must stay as it is until its answer was
- * collected.  Leads to exactly one answer, also when it could not be begun.
+ * collected; its header lines are sent from where they stand, and one with an
+ * empty value is rewritten to libcurl's form of it.  Leads to exactly one
+ * answer, also when it could not be begun.
  * Returns false, with nothing to come, only when memory ran out for more than
  * max_connections requests at once.  Does not throw.
  */

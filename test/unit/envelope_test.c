@@ -62,9 +62,7 @@ check_binary(const RequestSource *source, const char *wanted, const char *name)
 	envelope_set_headers(source, &headers);
 	for (int i = 0; i < headers.count; i++)
 	{
-		text_append_string(&found, headers.items[i].name);
-		text_append_char(&found, '=');
-		text_append_string(&found, headers.items[i].value);
+		text_append_string(&found, headers.lines[i]);
 		text_append_char(&found, ';');
 	}
 	tap_text(found.data, wanted, name);
@@ -85,11 +83,11 @@ main(void)
 		tap_text(encoded, encodings[i].header, encodings[i].value);
 		free(encoded);
 	}
-	check_binary(&full, "ce-specversion=1.0;ce-id=A1;ce-source=/mycontext;"
-				 "ce-type=order.upsert;ce-subject=4%222;ce-time=2018-04-05T17:31:00Z;",
+	check_binary(&full, "ce-specversion: 1.0;ce-id: A1;ce-source: /mycontext;"
+				 "ce-type: order.upsert;ce-subject: 4%222;ce-time: 2018-04-05T17:31:00Z;",
 				 "binary headers");
-	check_binary(&bare, "ce-specversion=1.0;ce-id=A1;ce-source=/integration;"
-				 "ce-type=integration.upsert;", "what is not known is absent");
+	check_binary(&bare, "ce-specversion: 1.0;ce-id: A1;ce-source: /integration;"
+				 "ce-type: integration.upsert;", "what is not known is absent");
 	check_structured(&full, "{\"specversion\":\"1.0\",\"id\":\"A1\",\"source\":\"/mycontext\","
 					 "\"type\":\"order.upsert\",\"subject\":\"4\\\"2\","
 					 "\"time\":\"2018-04-05T17:31:00Z\","
