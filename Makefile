@@ -53,6 +53,7 @@ SQL_PARTS += checks       # what may stand in the registry
 SQL_PARTS += guards       # what may not be changed; what a change sets off
 SQL_PARTS += enqueue      # the door: from an insert to a queue row
 SQL_PARTS += feed         # what the worker reads: registry, what is new, what is due
+SQL_PARTS += results      # what the worker reports: attempts, running counters
 SQL_PARTS += judge        # what an answer means: pure rules
 SQL_PARTS += decide       # what comes next for a sync that was not delivered
 SQL_PARTS += gather       # the facts of a batch of results

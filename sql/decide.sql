@@ -166,8 +166,7 @@ COMMENT ON FUNCTION integration_worker.explain(integration_worker.verdict, text,
     'The failure with its details in words.';
 
 CREATE FUNCTION integration_worker.judge(
-        facts integration_worker.verdict[], retry_after_s integer[], said text[], headers jsonb[], bodies text[],
-        redirect_urls text[], settled_at timestamptz)
+        facts integration_worker.verdict[], results integration_worker.result[], headers jsonb[], settled_at timestamptz)
     RETURNS integration_worker.verdict[]
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -181,11 +180,12 @@ BEGIN
     RETURN ARRAY(
         SELECT CASE WHEN f.state IS NOT NULL THEN f
                     ELSE integration_worker.explain(
-                             integration_worker.decide(f, f.endpoint_id = ANY (proven), retry_after_s[f.n], settled_at),
-                             said[f.n], headers[f.n], bodies[f.n], redirect_urls[f.n]) END
+                             integration_worker.decide(f, f.endpoint_id = ANY (proven), r.retry_after_s, settled_at),
+                             r.error, headers[f.n], r.response_body, r.redirect_url) END
           FROM unnest(facts) f
+          JOIN unnest(results) WITH ORDINALITY AS r ON r.ordinality = f.n
          ORDER BY f.n);
 END
 $$;
-COMMENT ON FUNCTION integration_worker.judge(integration_worker.verdict[], integer[], text[], jsonb[], text[], text[], timestamptz) IS
+COMMENT ON FUNCTION integration_worker.judge(integration_worker.verdict[], integration_worker.result[], jsonb[], timestamptz) IS
     'What becomes of each result that is not a delivery, and why in words.';

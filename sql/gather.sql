@@ -75,9 +75,7 @@ $$;
 COMMENT ON FUNCTION integration_worker.rule_for(text, text, text, integer, text) IS
     'The first error_rule that fits an answer, if any.';
 
-CREATE FUNCTION integration_worker.gather(
-        outbox_ids bigint[], endpoint_ids integer[], change_xids xid8[], reasons text[],
-        started timestamptz[], statuses integer[], bodies text[], settled_at timestamptz)
+CREATE FUNCTION integration_worker.gather(results integration_worker.result[], settled_at timestamptz)
     RETURNS integration_worker.verdict[]
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -89,10 +87,10 @@ BEGIN
         WITH target AS MATERIALIZED (
             SELECT c.id, c.name, c.connector, c.remote_id_path
               FROM integration.endpoint_config c
-             WHERE c.id = ANY (endpoint_ids)
+             WHERE c.id = ANY (ARRAY(SELECT r.endpoint_id FROM unnest(results) r))
         ), meaning AS MATERIALIZED (
             SELECT d.reason AS said, x.reason, x.error_class = 'success' AND x.remote_state = 'done' AS success
-              FROM (SELECT DISTINCT coalesce(s.reason, 'unknown') AS reason FROM unnest(reasons) AS s (reason)) d
+              FROM (SELECT DISTINCT coalesce(r.reason, 'unknown') AS reason FROM unnest(results) r) d
               JOIN integration.error_reason x ON x.reason = integration_worker.known_reason(d.reason)
         )
         SELECT ROW (h.n, h.outbox_id, h.endpoint_id,
@@ -109,18 +107,18 @@ BEGIN
                     nullif(u.error_class, 'delivered'), NULL, d.delivered,
                     CASE WHEN NOT h.free THEN 'unsettled' WHEN d.delivered THEN 'delivered' END, h.due_at,
                     CASE WHEN d.delivered AND t.remote_id_path IS NOT NULL
-                         THEN integration_worker.body_value(bodies[h.n], t.remote_id_path) END,
+                         THEN integration_worker.body_value(r.response_body, t.remote_id_path) END,
                     CASE WHEN d.delivered AND NOT h.ping THEN 'good' ELSE 'neutral' END,
                     CASE WHEN d.delivered AND NOT h.ping THEN 'success' ELSE 'none' END, NULL
                )::integration_worker.verdict
-          FROM integration_worker.hold(outbox_ids, endpoint_ids) h
-          JOIN unnest(change_xids, reasons, started, statuses)
-               WITH ORDINALITY AS r (change_xid, reason, started_at, http_status, n) ON r.n = h.n
+          FROM integration_worker.hold(ARRAY(SELECT r.outbox_id FROM unnest(results) r),
+                                       ARRAY(SELECT r.endpoint_id FROM unnest(results) r)) h
+          JOIN unnest(results) WITH ORDINALITY AS r ON r.ordinality = h.n
           JOIN meaning m ON m.said = coalesce(r.reason, 'unknown')
           LEFT JOIN target t ON t.id = h.endpoint_id
           LEFT JOIN LATERAL (
                SELECT x.error_class, x.retryable
-                 FROM integration_worker.rule_for(t.name, t.connector, m.reason, r.http_status, bodies[h.n]) x
+                 FROM integration_worker.rule_for(t.name, t.connector, m.reason, r.http_status, r.response_body) x
                 WHERE any_rule AND r.http_status IS NOT NULL AND NOT h.ping) u ON true
          CROSS JOIN LATERAL (
                SELECT CASE WHEN h.ping THEN r.http_status IS NOT NULL
@@ -128,5 +126,5 @@ BEGIN
          ORDER BY h.n);
 END
 $$;
-COMMENT ON FUNCTION integration_worker.gather(bigint[], integer[], xid8[], text[], timestamptz[], integer[], text[], timestamptz) IS
+COMMENT ON FUNCTION integration_worker.gather(integration_worker.result[], timestamptz) IS
     'The facts of each result: its sync, its reason, whether it was delivered; unsettled where the sync is held by somebody else.';

@@ -144,51 +144,41 @@ $$;
 COMMENT ON FUNCTION integration_worker.read_headers(text[]) IS
     'Headers of answers as JSON; NULL for what is none.';
 
--- Everything that can follow from a result: one element each in the arrays.  Three kinds of rows come
--- back: one for each result, one for each sync that became due or failed because of it, one without
--- outbox_id for each endpoint (due_at: not called before).
-CREATE FUNCTION integration_worker.settle_by_rules(
-        outbox_ids bigint[], endpoint_ids integer[], change_xids xid8[], reasons text[],
-        started_at timestamptz[], duration_ms integer[], http_status integer[],
-        error text[], request_url text[], remote_address text[],
-        dns_ms integer[], connect_ms integer[], tls_ms integer[],
-        first_byte_ms integer[], retry_after_s integer[], redirect_url text[],
-        headers jsonb[], response_body text[],
-        trace_id text[], span_id text[],
-        counter_endpoint_ids integer[], counter_failures integer[],
-        counter_minute_at timestamptz[], counter_minute_attempts integer[],
-        counter_minute_failures integer[], counter_window integer[],
-        settled_at timestamptz)
+-- Called by the worker with what deliver() did not finish; counters are those it keeps between two writes of
+-- endpoint_health.  Three kinds of rows come back: one for each result, one for each sync that became due
+-- or failed because of it, one without outbox_id for each endpoint (due_at: not called before).
+CREATE FUNCTION integration_worker.settle(
+        results integration_worker.result[], counters integration_worker.counter[] DEFAULT '{}',
+        settled_at timestamptz DEFAULT clock_timestamp())
     RETURNS TABLE (outbox_id bigint, endpoint_id integer, state text, due_at timestamptz, signal text,
                    failures integer, minute_at timestamptz, minute_attempts integer, minute_failures integer)
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
+    SET enable_seqscan = off
+    SET plan_cache_mode = force_generic_plan
+    SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
+    headers jsonb[] := integration_worker.read_headers(ARRAY(SELECT r.response_headers FROM unnest(results) r));
     verdicts integration_worker.verdict[];
     standings integration_worker.standing[];
     suspects integration_worker.verdict[];
 BEGIN
-    verdicts := integration_worker.gather(outbox_ids, endpoint_ids, change_xids, reasons,
-                                          settle_by_rules.started_at, settle_by_rules.http_status, response_body, settled_at);
-    verdicts := integration_worker.judge(verdicts, retry_after_s, settle_by_rules.error, headers, response_body,
-                                         redirect_url, settled_at);
+    verdicts := integration_worker.gather(results, settled_at);
+    verdicts := integration_worker.judge(verdicts, results, headers, settled_at);
     verdicts := integration_worker.hold_health(verdicts);
-    standings := integration_worker.stand(verdicts, ARRAY(
-        SELECT ROW (c.*)::integration_worker.counter
-          FROM unnest(counter_endpoint_ids, counter_failures, counter_minute_at, counter_minute_attempts,
-                      counter_minute_failures, counter_window) AS c), settled_at);
+    standings := integration_worker.stand(verdicts, counters, settled_at);
     INSERT INTO integration.attempt (
            outbox_id, attempt_no, endpoint_id, started_at, outcome, reason, error_class, error, http_status,
            next_attempt_at, duration_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, request_url, remote_address,
            response_headers, response_body, trace_id, span_id)
     SELECT v.outbox_id, v.attempts, v.endpoint_id, v.started_at, CASE WHEN v.delivered THEN 'delivered' ELSE 'failed' END,
            v.reason, v.error_class, v.error, v.http_status, CASE WHEN v.state = 'retrying' AND v.effect <> 'trip' THEN v.due_at END,
-           duration_ms[v.n], dns_ms[v.n], connect_ms[v.n], tls_ms[v.n], first_byte_ms[v.n],
-           request_url[v.n], nullif(split_part(remote_address[v.n], '%', 1), '')::inet,
-           headers[v.n], response_body[v.n], trace_id[v.n], span_id[v.n]
+           r.duration_ms, r.dns_ms, r.connect_ms, r.tls_ms, r.first_byte_ms, r.request_url, r.remote_address,
+           headers[v.n], r.response_body, r.trace_id, r.span_id
       FROM unnest(verdicts) v
+      JOIN unnest(results) WITH ORDINALITY AS r ON r.ordinality = v.n
      WHERE v.state <> 'unsettled';
     suspects := integration_worker.follow_up(verdicts, standings, settled_at);
     RETURN QUERY
@@ -207,123 +197,7 @@ BEGIN
       FROM unnest(standings) s;
 END
 $$;
-COMMENT ON FUNCTION integration_worker.settle_by_rules(
-        bigint[], integer[], xid8[], text[], timestamptz[], integer[], integer[], text[], text[], text[], integer[],
-        integer[], integer[], integer[], integer[], text[], jsonb[], text[], text[], text[], integer[], integer[],
-        timestamptz[], integer[], integer[], integer[], timestamptz) IS
-    'Records results by all the rules: what is not a plain delivery.';
-
--- How endpoints stand that only delivered: failures end, the minute goes on.
-CREATE FUNCTION integration_worker.delivered_counters(
-        plain integer[], endpoint_ids integer[], counter_endpoint_ids integer[], counter_minute_at timestamptz[],
-        counter_minute_attempts integer[], counter_minute_failures integer[], settled_at timestamptz)
-    RETURNS TABLE (endpoint_id integer, minute_at timestamptz, minute_attempts integer, minute_failures integer)
-    LANGUAGE plpgsql STABLE ROWS 10
-    SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_column
-BEGIN
-    RETURN QUERY
-    SELECT b.endpoint_id,
-           CASE WHEN m.lasts THEN c.minute_at ELSE settled_at END,
-           (CASE WHEN m.lasts THEN c.attempts ELSE 0 END + b.results)::integer,
-           CASE WHEN m.lasts THEN c.failures ELSE 0 END
-      FROM (SELECT f.endpoint_id, count(*) AS results
-              FROM unnest(endpoint_ids) AS f (endpoint_id)
-             WHERE f.endpoint_id = ANY (plain)
-             GROUP BY f.endpoint_id) b
-      LEFT JOIN unnest(counter_endpoint_ids, counter_minute_at, counter_minute_attempts, counter_minute_failures)
-                AS c (endpoint_id, minute_at, attempts, failures) ON c.endpoint_id = b.endpoint_id
-     CROSS JOIN LATERAL (
-           SELECT coalesce(c.minute_at > settled_at - interval '1 min', false) AS lasts) m;
-END
-$$;
-COMMENT ON FUNCTION integration_worker.delivered_counters(
-        integer[], integer[], integer[], timestamptz[], integer[], integer[], timestamptz) IS
-    'The running counters of the endpoints that a batch only delivered to.';
-
--- Called by the worker with one element a result; counters are those it keeps between two writes of
--- endpoint_health.  What comes back is described at settle_by_rules(); of two rows of an endpoint the
--- later one holds.
-CREATE FUNCTION integration_worker.settle(
-        outbox_ids bigint[], endpoint_ids integer[], change_xids xid8[], reasons text[],
-        started_at timestamptz[] DEFAULT NULL, duration_ms integer[] DEFAULT NULL, http_status integer[] DEFAULT NULL,
-        error text[] DEFAULT NULL, request_url text[] DEFAULT NULL, remote_address text[] DEFAULT NULL,
-        dns_ms integer[] DEFAULT NULL, connect_ms integer[] DEFAULT NULL, tls_ms integer[] DEFAULT NULL,
-        first_byte_ms integer[] DEFAULT NULL, retry_after_s integer[] DEFAULT NULL, redirect_url text[] DEFAULT NULL,
-        response_headers text[] DEFAULT NULL, response_body text[] DEFAULT NULL,
-        trace_id text[] DEFAULT NULL, span_id text[] DEFAULT NULL,
-        counter_endpoint_ids integer[] DEFAULT NULL, counter_failures integer[] DEFAULT NULL,
-        counter_minute_at timestamptz[] DEFAULT NULL, counter_minute_attempts integer[] DEFAULT NULL,
-        counter_minute_failures integer[] DEFAULT NULL, counter_window integer[] DEFAULT NULL,
-        object_types text[] DEFAULT NULL, object_ids text[] DEFAULT NULL,
-        settled_at timestamptz DEFAULT clock_timestamp())
-    RETURNS TABLE (outbox_id bigint, endpoint_id integer, state text, due_at timestamptz, signal text,
-                   failures integer, minute_at timestamptz, minute_attempts integer, minute_failures integer)
-    LANGUAGE plpgsql VOLATILE
-    SET search_path = pg_catalog, pg_temp
-    SET enable_seqscan = off
-    SET plan_cache_mode = force_generic_plan
-    SET jit = off
-AS $$
-#variable_conflict use_column
-DECLARE
-    headers jsonb[] := integration_worker.read_headers(response_headers);
-    plain integer[] := integration_worker.plain_endpoints(endpoint_ids, reasons, settled_at);
-    done integer[] := '{}';
-    rest record;
-BEGIN
-    IF plain <> '{}' THEN
-        done := integration_worker.deliver(
-            plain, outbox_ids, endpoint_ids, change_xids, reasons, settle.started_at, duration_ms, settle.http_status,
-            request_url, remote_address, dns_ms, connect_ms, tls_ms, first_byte_ms, headers, response_body,
-            trace_id, span_id, object_types, object_ids, settled_at);
-        PERFORM integration_worker.choose_durability(false);
-        RETURN QUERY
-        SELECT outbox_ids[d.n], endpoint_ids[d.n], 'delivered', NULL::timestamptz, 'good',
-               NULL::integer, NULL::timestamptz, NULL::integer, NULL::integer
-          FROM unnest(done) AS d (n)
-        UNION ALL
-        SELECT NULL, c.endpoint_id, 'closed', NULL, NULL, 0, c.minute_at, c.minute_attempts, c.minute_failures
-          FROM integration_worker.delivered_counters(
-                   plain, endpoint_ids, counter_endpoint_ids, counter_minute_at, counter_minute_attempts,
-                   counter_minute_failures, settled_at) c;
-    END IF;
-    IF cardinality(done) = cardinality(outbox_ids) THEN
-        RETURN;
-    END IF;
-    SELECT array_agg(f.outbox_id ORDER BY f.n) AS outbox_ids, array_agg(f.endpoint_id ORDER BY f.n) AS endpoint_ids,
-           array_agg(f.change_xid ORDER BY f.n) AS change_xids, array_agg(f.reason ORDER BY f.n) AS reasons,
-           array_agg(f.started_at ORDER BY f.n) AS started_at, array_agg(f.duration_ms ORDER BY f.n) AS duration_ms,
-           array_agg(f.http_status ORDER BY f.n) AS http_status, array_agg(f.error ORDER BY f.n) AS error,
-           array_agg(f.request_url ORDER BY f.n) AS request_url, array_agg(f.remote_address ORDER BY f.n) AS remote_address,
-           array_agg(f.dns_ms ORDER BY f.n) AS dns_ms, array_agg(f.connect_ms ORDER BY f.n) AS connect_ms,
-           array_agg(f.tls_ms ORDER BY f.n) AS tls_ms, array_agg(f.first_byte_ms ORDER BY f.n) AS first_byte_ms,
-           array_agg(f.retry_after_s ORDER BY f.n) AS retry_after_s, array_agg(f.redirect_url ORDER BY f.n) AS redirect_url,
-           array_agg(f.headers ORDER BY f.n) AS headers, array_agg(f.response_body ORDER BY f.n) AS response_body,
-           array_agg(f.trace_id ORDER BY f.n) AS trace_id, array_agg(f.span_id ORDER BY f.n) AS span_id
-      INTO rest
-      FROM unnest(outbox_ids, endpoint_ids, change_xids, reasons, settle.started_at, duration_ms, settle.http_status,
-                  settle.error, request_url, remote_address, dns_ms, connect_ms, tls_ms, first_byte_ms, retry_after_s,
-                  redirect_url, headers, response_body, trace_id, span_id) WITH ORDINALITY
-           AS f (outbox_id, endpoint_id, change_xid, reason, started_at, duration_ms, http_status,
-                 error, request_url, remote_address, dns_ms, connect_ms, tls_ms, first_byte_ms, retry_after_s,
-                 redirect_url, headers, response_body, trace_id, span_id, n)
-     WHERE f.n <> ALL (done);
-    RETURN QUERY
-    SELECT s.*
-      FROM integration_worker.settle_by_rules(
-               rest.outbox_ids, rest.endpoint_ids, rest.change_xids, rest.reasons, rest.started_at, rest.duration_ms,
-               rest.http_status, rest.error, rest.request_url, rest.remote_address, rest.dns_ms, rest.connect_ms,
-               rest.tls_ms, rest.first_byte_ms, rest.retry_after_s, rest.redirect_url, rest.headers, rest.response_body,
-               rest.trace_id, rest.span_id, counter_endpoint_ids, counter_failures, counter_minute_at,
-               counter_minute_attempts, counter_minute_failures, counter_window, settled_at) s;
-END
-$$;
-COMMENT ON FUNCTION integration_worker.settle(
-        bigint[], integer[], xid8[], text[], timestamptz[], integer[], integer[], text[], text[], text[], integer[],
-        integer[], integer[], integer[], integer[], text[], text[], text[], text[], text[], integer[], integer[],
-        timestamptz[], integer[], integer[], integer[], text[], text[], timestamptz) IS
+COMMENT ON FUNCTION integration_worker.settle(integration_worker.result[], integration_worker.counter[], timestamptz) IS
     'Records a batch of attempts and everything that follows; never waits for a lock, never throws on what an answer holds.';
 
 -- Marks that a worker left behind: the requests were about to leave when it died.
@@ -335,21 +209,17 @@ CREATE FUNCTION integration_worker.recover(marked_before timestamptz DEFAULT clo
 AS $$
 #variable_conflict use_column
 DECLARE
-    left_behind record;
+    left_behind integration_worker.result[] := ARRAY(
+        SELECT jsonb_populate_record(NULL::integration_worker.result, jsonb_build_object(
+                   'outbox_id', q.outbox_id, 'endpoint_id', q.endpoint_id, 'change_xid', q.change_xid::text,
+                   'reason', 'worker_crash', 'started_at', q.claimed_at))
+          FROM integration.queue q
+         WHERE q.claimed_at < marked_before);
 BEGIN
-    SELECT array_agg(q.outbox_id) AS ids, array_agg(q.endpoint_id) AS endpoint_ids,
-           array_agg(q.change_xid) AS change_xids, array_agg('worker_crash'::text) AS reasons,
-           array_agg(q.claimed_at) AS claimed
-      INTO left_behind
-      FROM integration.queue q
-     WHERE q.claimed_at < marked_before;
-    IF left_behind.ids IS NULL THEN
+    IF left_behind = '{}' THEN
         RETURN;
     END IF;
-    RETURN QUERY
-    SELECT s.*
-      FROM integration_worker.settle(left_behind.ids, left_behind.endpoint_ids, left_behind.change_xids,
-                                     left_behind.reasons, started_at => left_behind.claimed) s;
+    RETURN QUERY SELECT s.* FROM integration_worker.settle(left_behind) s;
 END
 $$;
 COMMENT ON FUNCTION integration_worker.recover(timestamptz) IS

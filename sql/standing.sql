@@ -1,17 +1,5 @@
 -- The health of the endpoints of a batch.
 
--- What the worker counts between two writes of endpoint_health.
-CREATE TYPE integration_worker.counter AS (
-    endpoint_id integer,
-    failures integer,
-    minute_at timestamptz,
-    minute_attempts integer,
-    minute_failures integer,
-    "window" integer
-);
-COMMENT ON TYPE integration_worker.counter IS
-    'Running counters of an endpoint, newer than its endpoint_health.';
-
 CREATE FUNCTION integration_worker.stand(
         verdicts integration_worker.verdict[], counters integration_worker.counter[], settled_at timestamptz)
     RETURNS integration_worker.standing[]

@@ -1,12 +1,26 @@
 /*-------------------------------------------------------------------------
  * settle.c
- *		A batch of facts into settle(), verdicts out of it.
+ *		A batch of facts into deliver() or settle(), verdicts out of it.
+ *
+ * Facts and counters go as arrays of composite values: one array is read once,
+ * where an array for each of twenty columns would be copied and read twenty
+ * times.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "funcapi.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/inet.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
+#include "utils/typcache.h"
 #include "utils/xid8.h"
 
 #include "store/columns.h"
@@ -14,114 +28,177 @@
 #include "store/session.h"
 #include "store/statements.h"
 
-#define SETTLE_ARGS 28
+#define RESULT_COLUMNS 22
+#define COUNTER_COLUMNS 6
+#define SETTLE_ARGS 2
 
-static const Oid settle_types[SETTLE_ARGS] = {
-	INT8ARRAYOID, INT4ARRAYOID, XID8ARRAYOID, TEXTARRAYOID,
-	TIMESTAMPTZARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-	INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID,
-	INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-	INT4ARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT4ARRAYOID,
-	TEXTARRAYOID, TEXTARRAYOID
-};
+/* integration_worker.result, integration_worker.counter. */
+typedef struct RowType
+{
+	const char *name;
+	Oid			row;
+	Oid			array;
+} RowType;
 
-/* The arrays of one call while they are being filled, column by column. */
-typedef struct Columns
+static RowType result_type = {.name = "result"};
+static RowType counter_type = {.name = "counter"};
+
+/* One value of a composite type while it is being filled, column by column. */
+typedef struct Row
 {
 	int			count;
-	Datum	   *values;
-	bool	   *nulls;
-} Columns;
+	Datum		values[RESULT_COLUMNS];
+	bool		nulls[RESULT_COLUMNS];
+} Row;
 
-static Columns
-columns_of(int count)
+/* They live as long as the extension, which the worker doesn't outlive. */
+static void
+look_up(RowType *type)
 {
-	return (Columns)
-	{
-		.count = count,
-			.values = palloc(sizeof(Datum) * (count + 1)),
-			.nulls = palloc0(sizeof(bool) * (count + 1)),
-	};
+	if (OidIsValid(type->array))
+		return;
+	type->row = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(type->name),
+								ObjectIdGetDatum(get_namespace_oid("integration_worker", false)));
+	type->array = get_array_type(type->row);
+	if (!OidIsValid(type->array))
+		elog(ERROR, "type integration_worker.%s does not exist", type->name);
 }
 
-static Datum
-text_column(Columns *columns, const char *const *first, Size stride)
+static void
+add_value(Row *row, Datum value, bool is_null)
 {
-	for (int i = 0; i < columns->count; i++)
-	{
-		const char *value = *(const char *const *) ((const char *) first + i * stride);
+	row->values[row->count] = value;
+	row->nulls[row->count++] = is_null;
+}
 
-		columns->nulls[i] = value == NULL;
-		if (value != NULL)
-			columns->values[i] = parameters_text(value);
-	}
-	return parameters_array(TEXTOID, columns->values, columns->nulls, columns->count);
+static void
+add_text(Row *row, const char *value)
+{
+	add_value(row, value == NULL ? (Datum) 0 : parameters_text(value), value == NULL);
 }
 
 /* Negative numbers stand for "not known". */
-static Datum
-int_column(Columns *columns, const int32 *first, Size stride)
+static void
+add_int(Row *row, int32 number)
 {
-	for (int i = 0; i < columns->count; i++)
+	add_value(row, Int32GetDatum(number), number < 0);
+}
+
+/* Without the zone of a link-local address, which inet doesn't know. */
+static void
+add_address(Row *row, const char *address)
+{
+	char		bare[64];
+
+	if (address == NULL)
 	{
-		int32		number = *(const int32 *) ((const char *) first + i * stride);
-
-		columns->nulls[i] = number < 0;
-		columns->values[i] = Int32GetDatum(number);
+		add_value(row, (Datum) 0, true);
+		return;
 	}
-	return parameters_array(INT4OID, columns->values, columns->nulls, columns->count);
+	strlcpy(bare, address, sizeof(bare));
+	bare[strcspn(bare, "%")] = '\0';
+	add_value(row, DirectFunctionCall1(inet_in, CStringGetDatum(bare)), false);
 }
 
 static Datum
-wide_column(Columns *columns, Oid type, const int64 *first, Size stride)
+result_value(TupleDesc columns, const Fact *fact)
 {
-	for (int i = 0; i < columns->count; i++)
-		columns->values[i] = Int64GetDatum(*(const int64 *) ((const char *) first + i * stride));
-	return parameters_array(type, columns->values, NULL, columns->count);
+	Row			row = {.count = 0};
+
+	add_value(&row, Int64GetDatum(fact->outbox_id), false);
+	add_int(&row, fact->endpoint_id);
+	add_value(&row, FullTransactionIdGetDatum(fact->change_xid), false);
+	add_text(&row, fact->reason);
+	add_value(&row, TimestampTzGetDatum(fact->started_at), false);
+	add_int(&row, fact->duration_ms);
+	add_int(&row, fact->http_status);
+	add_text(&row, fact->error);
+	add_text(&row, fact->request_url);
+	add_address(&row, fact->remote_address);
+	add_int(&row, fact->dns_ms);
+	add_int(&row, fact->connect_ms);
+	add_int(&row, fact->tls_ms);
+	add_int(&row, fact->first_byte_ms);
+	add_int(&row, fact->retry_after_s);
+	add_text(&row, fact->redirect_url);
+	add_text(&row, fact->response_headers);
+	add_text(&row, fact->response_body);
+	add_text(&row, fact->trace_id);
+	add_text(&row, fact->span_id);
+	add_text(&row, fact->object_type);
+	add_text(&row, fact->object_id);
+	Assert(row.count == RESULT_COLUMNS);
+	return HeapTupleGetDatum(heap_form_tuple(columns, row.values, row.nulls));
 }
 
-static void
-fact_arguments(Datum *values, const Fact *facts, int count)
+static Datum
+counter_value(TupleDesc columns, const Counter *counter)
 {
-	Columns		columns = columns_of(count);
-	Size		stride = sizeof(Fact);
+	Row			row = {.count = 0};
 
-	values[0] = wide_column(&columns, INT8OID, &facts->outbox_id, stride);
-	values[1] = int_column(&columns, &facts->endpoint_id, stride);
-	values[2] = wide_column(&columns, XID8OID, (const int64 *) &facts->change_xid, stride);
-	values[3] = text_column(&columns, &facts->reason, stride);
-	values[4] = wide_column(&columns, TIMESTAMPTZOID, &facts->started_at, stride);
-	values[5] = int_column(&columns, &facts->duration_ms, stride);
-	values[6] = int_column(&columns, &facts->http_status, stride);
-	values[7] = text_column(&columns, &facts->error, stride);
-	values[8] = text_column(&columns, &facts->request_url, stride);
-	values[9] = text_column(&columns, &facts->remote_address, stride);
-	values[10] = int_column(&columns, &facts->dns_ms, stride);
-	values[11] = int_column(&columns, &facts->connect_ms, stride);
-	values[12] = int_column(&columns, &facts->tls_ms, stride);
-	values[13] = int_column(&columns, &facts->first_byte_ms, stride);
-	values[14] = int_column(&columns, &facts->retry_after_s, stride);
-	values[15] = text_column(&columns, &facts->redirect_url, stride);
-	values[16] = text_column(&columns, &facts->response_headers, stride);
-	values[17] = text_column(&columns, &facts->response_body, stride);
-	values[18] = text_column(&columns, &facts->trace_id, stride);
-	values[19] = text_column(&columns, &facts->span_id, stride);
-	values[26] = text_column(&columns, &facts->object_type, stride);
-	values[27] = text_column(&columns, &facts->object_id, stride);
+	add_int(&row, counter->endpoint_id);
+	add_int(&row, counter->failures);
+	add_value(&row, TimestampTzGetDatum(counter->minute_at), false);
+	add_int(&row, counter->minute_attempts);
+	add_int(&row, counter->minute_failures);
+	add_int(&row, counter->window);
+	Assert(row.count == COUNTER_COLUMNS);
+	return HeapTupleGetDatum(heap_form_tuple(columns, row.values, row.nulls));
 }
 
-static void
-counter_arguments(Datum *values, const Counter *counters, int count)
+static Datum
+results_argument(const Settlement *settlement)
 {
-	Columns		columns = columns_of(count);
-	Size		stride = sizeof(Counter);
+	TupleDesc	columns = lookup_rowtype_tupdesc(result_type.row, -1);
+	Datum	   *values = palloc(sizeof(Datum) * (settlement->fact_count + 1));
 
-	values[20] = int_column(&columns, &counters->endpoint_id, stride);
-	values[21] = int_column(&columns, &counters->failures, stride);
-	values[22] = wide_column(&columns, TIMESTAMPTZOID, &counters->minute_at, stride);
-	values[23] = int_column(&columns, &counters->minute_attempts, stride);
-	values[24] = int_column(&columns, &counters->minute_failures, stride);
-	values[25] = int_column(&columns, &counters->window, stride);
+	for (int i = 0; i < settlement->fact_count; i++)
+		values[i] = result_value(columns, &settlement->facts[i]);
+	ReleaseTupleDesc(columns);
+	return parameters_array(result_type.row, values, NULL, settlement->fact_count);
+}
+
+static Datum
+counters_argument(const Settlement *settlement)
+{
+	TupleDesc	columns = lookup_rowtype_tupdesc(counter_type.row, -1);
+	Datum	   *values = palloc(sizeof(Datum) * (settlement->counter_count + 1));
+
+	for (int i = 0; i < settlement->counter_count; i++)
+		values[i] = counter_value(columns, &settlement->counters[i]);
+	ReleaseTupleDesc(columns);
+	return parameters_array(counter_type.row, values, NULL, settlement->counter_count);
+}
+
+/* Runs a statement whose arguments are the batch's results and counters. */
+static uint64
+execute(Statement *statement, const Settlement *settlement)
+{
+	static Oid	types[SETTLE_ARGS];
+	Datum		values[SETTLE_ARGS];
+
+	look_up(&result_type);
+	look_up(&counter_type);
+	types[0] = result_type.array;
+	types[1] = counter_type.array;
+	statement->arg_count = SETTLE_ARGS;
+	statement->arg_types = types;
+	values[0] = results_argument(settlement);
+	values[1] = counters_argument(settlement);
+	return session_execute(statement, values, NULL);
+}
+
+int
+statements_deliver(const Settlement *settlement, int *places)
+{
+	static Statement statement = {
+		.text = "SELECT * FROM unnest(integration_worker.deliver($1, $2))",
+	};
+	uint64		rows = execute(&statement, settlement);
+
+	for (uint64 i = 0; i < rows; i++)
+		places[i] = column_int32(i, 1, 1) - 1;
+	return (int) rows;
 }
 
 static Verdict
@@ -151,20 +228,10 @@ void
 statements_settle(MemoryContext memory, Settlement *settlement)
 {
 	static Statement statement = {
-		.text = "SELECT * FROM integration_worker.settle($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,"
-		" $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,"
-		" counter_endpoint_ids => $21, counter_failures => $22, counter_minute_at => $23,"
-		" counter_minute_attempts => $24, counter_minute_failures => $25, counter_window => $26,"
-		" object_types => $27, object_ids => $28)",
-		.arg_count = SETTLE_ARGS,
-		.arg_types = settle_types,
+		.text = "SELECT * FROM integration_worker.settle($1, $2)",
 	};
-	Datum		values[SETTLE_ARGS];
-	uint64		rows;
+	uint64		rows = execute(&statement, settlement);
 
-	fact_arguments(values, settlement->facts, settlement->fact_count);
-	counter_arguments(values, settlement->counters, settlement->counter_count);
-	rows = session_execute(&statement, values, NULL);
 	settlement->verdicts = MemoryContextAlloc(memory, sizeof(Verdict) * (rows + 1));
 	settlement->verdict_count = (int) rows;
 	for (uint64 i = 0; i < rows; i++)

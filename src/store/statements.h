@@ -192,7 +192,13 @@ extern TakenRow *statements_take(MemoryContext memory, const TakeRequest *reques
 extern int64 *statements_mark(MemoryContext memory, const int64 *ids,
 							  const FullTransactionId *change_xids, int *count);
 
-/* Fills in the verdicts, in memory. */
+/*
+ * Record the plain deliveries among the facts; returns how many that were,
+ * their places in facts in places, which has room for all.
+ */
+extern int	statements_deliver(const Settlement *settlement, int *places);
+
+/* Record the facts by all the rules.  Fills in the verdicts, in memory. */
 extern void statements_settle(MemoryContext memory, Settlement *settlement);
 
 /* Settle what a worker that died had marked, before this one began; how many rows that touched. */

@@ -12,6 +12,14 @@
 #include "worker/sender.h"
 #include "worker/trace.h"
 
+/*
+ * A plain delivery can wait for company: in a batch of 200 it costs a third of
+ * what it costs in one of 20.  Where a slot, a probe or a successor waits for the
+ * verdict there is less patience.
+ */
+#define SETTLE_WITHIN_US 10000
+#define SETTLE_SOON_US 3000
+
 static HTAB *
 create_table(Sender *sender, const char *name, Size key_bytes, Size entry_bytes)
 {
@@ -60,7 +68,7 @@ sender_create(DatabaseSlot *slot, int max_connections)
 	sender->expire_at = sender->now;
 	sender->resume_at = DT_NOEND;
 	sender->settle_most = SENDER_BATCH;
-	sender->answered_at = DT_NOEND;
+	sender->settle_by = DT_NOEND;
 	sender->stuck_until = DT_NOEND;
 	return sender;
 }
@@ -215,6 +223,29 @@ sender_free_lease(Sender *sender, Lease *lease)
 	if (lease->object_id != NULL)
 		pfree(lease->object_id);
 	pfree(lease);
+}
+
+static bool
+is_bad(const Lease *lease)
+{
+	return lease->answer == NULL ||
+		lease->answer->http_status < 200 || lease->answer->http_status > 299;
+}
+
+void
+sender_await_settle(Sender *sender, Lease *lease)
+{
+	Endpoint   *endpoint = lease->endpoint;
+	bool		is_waited_for = is_bad(lease) || endpoint->is_probing;
+	int64		wait_us = is_waited_for ? SETTLE_SOON_US : SETTLE_WITHIN_US;
+
+	lease->state = LEASE_ANSWERED;
+	lease->is_unjudged = is_bad(lease);
+	if (lease->is_unjudged)
+		endpoint->unjudged++;
+	dlist_push_tail(&sender->answered, &lease->node);
+	sender->answered_count++;
+	sender->settle_by = Min(sender->settle_by, sender->now + wait_us);
 }
 
 void

@@ -29,7 +29,8 @@
 
 #define SENDER_BATCH 200		/* results in one settle, rows in one take */
 #define SENDER_IDS 1000			/* rows read by their ids, waiting */
-#define SENDER_SHARDS 16		/* parts of the endpoints that workers share out */
+#define SENDER_SHARDS 16		/* parts of the endpoints that workers share
+								 * out */
 #define SENDER_ALL_SHARDS ((1U << SENDER_SHARDS) - 1)
 
 /* Where reading of one endpoint and priority stands. */
@@ -55,6 +56,7 @@ typedef struct Endpoint
 	Window		window;
 	Bucket		bucket;
 	Counter		counter;
+	int64		counted_in;		/* the batch that has the counter already */
 	bool		is_probing;		/* breaker not closed: one request at a time */
 	int64		last_retried;	/* the sync that failed last; a probe is
 								 * another one */
@@ -137,10 +139,10 @@ typedef struct Sender
 	TimestampTz look_at;		/* next safety look */
 	TimestampTz expire_at;		/* DT_NOEND: nothing expires */
 	TimestampTz resume_at;		/* a pause ends by itself; DT_NOEND: none does */
+	int64		settles;		/* batches so far */
 	int			settle_most;	/* results in the next settle: fewer after one
 								 * that failed */
-	TimestampTz answered_at;	/* first answer that waits for settle;
-								 * DT_NOEND: none */
+	TimestampTz settle_by;		/* DT_NOEND: no answer waits for settle */
 	TimestampTz stuck_until;	/* when stuck results are brought again;
 								 * DT_NOEND: there are none */
 	TimestampTz maintain_at;	/* partitions are looked after next */
@@ -163,6 +165,9 @@ extern Lease *sender_lease(Sender *sender, int64 outbox_id);
 /* Nothing happens where the sync is leased already. */
 extern void sender_add_lease(Sender *sender, Endpoint *endpoint, const TakenRow *row);
 extern void sender_free_lease(Sender *sender, Lease *lease);
+
+/* To ANSWERED, with lease->answer or, where nothing left, lease->reason set. */
+extern void sender_await_settle(Sender *sender, Lease *lease);
 
 /* Forget what was read and not sent yet, so that it is read again. */
 extern void sender_drop_ready(Sender *sender);

@@ -109,18 +109,12 @@ leave_ready(Sender *sender, Lease *lease)
 	sender->ready_count--;
 }
 
-/* To ANSWERED without an answer: lease->reason says why nothing left.  A bad answer like others. */
+/* To ANSWERED without an answer: lease->reason says why nothing left. */
 static void
 answer_at_once(Sender *sender, Lease *lease)
 {
-	lease->state = LEASE_ANSWERED;
-	lease->is_unjudged = true;
-	lease->endpoint->unjudged++;
 	lease->started_at = sender->now;
-	dlist_push_tail(&sender->answered, &lease->node);
-	sender->answered_count++;
-	if (sender->answered_at == DT_NOEND)
-		sender->answered_at = sender->now;
+	sender_await_settle(sender, lease);
 }
 
 /* READY to IN_FLIGHT. */
@@ -318,13 +312,6 @@ sending_collect(Sender *sender)
 
 		leave_in_flight(sender, lease);
 		lease->answer = answer;
-		lease->state = LEASE_ANSWERED;
-		lease->is_unjudged = answer->http_status < 200 || answer->http_status > 299;
-		if (lease->is_unjudged)
-			lease->endpoint->unjudged++;
-		dlist_push_tail(&sender->answered, &lease->node);
-		sender->answered_count++;
-		if (sender->answered_at == DT_NOEND)
-			sender->answered_at = sender->now;
+		sender_await_settle(sender, lease);
 	}
 }

@@ -2,8 +2,8 @@
  * settling.c
  *		Results into tables, verdicts back into memory.
  *
- * A batch goes when 200 results are there, 3 ms after the first, or when
- * nothing else is to be done.
+ * A batch goes when 200 results are there, when the first can't wait any more,
+ * or when nothing else is to be done.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -14,7 +14,6 @@
 #include "store/session.h"
 #include "worker/sender.h"
 
-#define SETTLE_AFTER_US 3000
 #define STUCK_AGAIN_MS 1000		/* its row is held by somebody */
 #define NARROW_AGAIN_MS 200		/* a statement failed */
 #define REFUSED_AGAIN_MS 10000	/* the statement failed with this result alone */
@@ -22,7 +21,10 @@
 typedef struct SettleStep
 {
 	Sender	   *sender;
-	Settlement	batch;
+	Settlement	batch;			/* what deliver() leaves over, for settle() */
+	int			fact_count;		/* of the whole batch */
+	int			delivered_count;
+	int64	   *delivered;		/* outbox ids */
 } SettleStep;
 
 static const char *
@@ -77,11 +79,9 @@ fact_of(const Lease *lease)
 static void
 add_counter(SettleStep *step, Endpoint *endpoint)
 {
-	for (int i = 0; i < step->batch.counter_count; i++)
-	{
-		if (step->batch.counters[i].endpoint_id == endpoint->id)
-			return;
-	}
+	if (endpoint->counted_in == step->sender->settles)
+		return;
+	endpoint->counted_in = step->sender->settles;
 	endpoint->counter.window = (int32) endpoint->window.size;
 	step->batch.counters[step->batch.counter_count++] = endpoint->counter;
 }
@@ -91,8 +91,10 @@ gather(SettleStep *step)
 {
 	dlist_iter	iter;
 
+	step->sender->settles++;
 	step->batch.facts = palloc(sizeof(Fact) * SENDER_BATCH);
 	step->batch.counters = palloc(sizeof(Counter) * SENDER_BATCH);
+	step->delivered = palloc(sizeof(int64) * SENDER_BATCH);
 	dlist_foreach(iter, &step->sender->answered)
 	{
 		Lease	   *lease = dlist_container(Lease, node, iter.cur);
@@ -102,6 +104,55 @@ gather(SettleStep *step)
 		step->batch.facts[step->batch.fact_count++] = fact_of(lease);
 		add_counter(step, lease->endpoint);
 	}
+	step->fact_count = step->batch.fact_count;
+}
+
+/* A delivery ends a row of failures; the minute goes on, or begins anew. */
+static void
+count_delivery(SettleStep *step, int32 endpoint_id)
+{
+	for (int i = 0; i < step->batch.counter_count; i++)
+	{
+		Counter    *counter = &step->batch.counters[i];
+
+		if (counter->endpoint_id != endpoint_id)
+			continue;
+		if (counter->minute_at + USECS_PER_MINUTE <= step->sender->now)
+		{
+			counter->minute_at = step->sender->now;
+			counter->minute_attempts = 0;
+			counter->minute_failures = 0;
+		}
+		counter->minute_attempts++;
+		counter->failures = 0;
+		return;
+	}
+}
+
+/* Plain deliveries first; what they are not is left in the batch. */
+static void
+deliver(SettleStep *step)
+{
+	Settlement *batch = &step->batch;
+	int		   *places = palloc(sizeof(int) * SENDER_BATCH);
+	bool	   *is_done = palloc0(sizeof(bool) * SENDER_BATCH);
+	int			left = 0;
+
+	step->delivered_count = statements_deliver(batch, places);
+	for (int i = 0; i < step->delivered_count; i++)
+	{
+		const Fact *fact = &batch->facts[places[i]];
+
+		is_done[places[i]] = true;
+		step->delivered[i] = fact->outbox_id;
+		count_delivery(step, fact->endpoint_id);
+	}
+	for (int i = 0; i < batch->fact_count; i++)
+	{
+		if (!is_done[i])
+			batch->facts[left++] = batch->facts[i];
+	}
+	batch->fact_count = left;
 }
 
 static void
@@ -109,7 +160,20 @@ settle_step(void *arg)
 {
 	SettleStep *step = arg;
 
-	statements_settle(step->sender->scratch, &step->batch);
+	deliver(step);
+	if (step->batch.fact_count > 0)
+		statements_settle(step->sender->scratch, &step->batch);
+}
+
+static void
+apply_delivery(Sender *sender, int64 outbox_id)
+{
+	Lease	   *lease = sender_lease(sender, outbox_id);
+
+	sender->delivered++;
+	window_grow(&lease->endpoint->window, lease->endpoint->in_flight + 1);
+	sender_mark_busy(sender, lease->endpoint);
+	sender_free_lease(sender, lease);
 }
 
 static void
@@ -158,7 +222,7 @@ bring_again(Sender *sender)
 		dlist_push_tail(&sender->answered, dlist_pop_head_node(&sender->stuck));
 		sender->answered_count++;
 	}
-	sender->answered_at = Min(sender->answered_at, sender->now);
+	sender->settle_by = Min(sender->settle_by, sender->now);
 }
 
 static void
@@ -209,6 +273,14 @@ apply_sync_verdict(Sender *sender, const Verdict *verdict)
 static void
 apply(Sender *sender, const SettleStep *step)
 {
+	for (int i = 0; i < step->batch.counter_count; i++)
+	{
+		const Counter *counter = &step->batch.counters[i];
+
+		sender_endpoint(sender, counter->endpoint_id)->counter = *counter;
+	}
+	for (int i = 0; i < step->delivered_count; i++)
+		apply_delivery(sender, step->delivered[i]);
 	for (int i = 0; i < step->batch.verdict_count; i++)
 	{
 		if (step->batch.verdicts[i].outbox_id == 0)
@@ -253,8 +325,8 @@ settling_turn(Sender *sender, bool is_idle)
 		apply(sender, &step);
 	}
 	else
-		narrow_down(sender, step.batch.fact_count);
-	sender->answered_at = sender->answered_count == 0 ? DT_NOEND : sender->now;
+		narrow_down(sender, step.fact_count);
+	sender->settle_by = sender->answered_count == 0 ? DT_NOEND : sender->now;
 	MemoryContextSwitchTo(caller);
 }
 
@@ -263,6 +335,5 @@ settling_deadline(const Sender *sender)
 {
 	if (sender->answered_count == 0)
 		return sender->stuck_until;
-	return Max(Min(sender->answered_at + SETTLE_AFTER_US, sender->stuck_until),
-			   sender->sql_again_at);
+	return Max(Min(sender->settle_by, sender->stuck_until), sender->sql_again_at);
 }

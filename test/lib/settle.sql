@@ -15,7 +15,54 @@ AS $$
     SELECT e.id FROM integration.outbox o JOIN integration.endpoint e ON e.name = o.endpoint WHERE o.id = sync
 $$;
 
--- Brings the results of several syncs in one batch; the status is the number in the reason.
+-- The result of a sync; the status is the number in the reason.  facts is a JSON object of other columns.
+CREATE FUNCTION pg_temp.result(sync bigint, reason text, facts jsonb DEFAULT '{}') RETURNS integration_worker.result
+    LANGUAGE sql
+AS $$
+    SELECT jsonb_populate_record(
+               NULL::integration_worker.result,
+               jsonb_build_object(
+                   'outbox_id', o.id, 'endpoint_id', e.id, 'change_xid', q.change_xid::text, 'reason', result.reason,
+                   'started_at', now(), 'http_status', substring(result.reason FROM '^http:(\d+)'),
+                   'object_type', o.object_type, 'object_id', o.object_id) || facts)
+      FROM integration.outbox o
+      JOIN integration.endpoint e ON e.name = o.endpoint
+      LEFT JOIN integration.queue q ON q.outbox_id = o.id
+     WHERE o.id = sync
+$$;
+
+-- As the worker does it: plain deliveries the straight way, what is left by the rules.
+CREATE FUNCTION pg_temp.settle(
+        results integration_worker.result[], at timestamptz DEFAULT now(), counters integration_worker.counter[] DEFAULT '{}')
+    RETURNS TABLE (outbox_id bigint, endpoint_id integer, state text, due_at timestamptz, signal text,
+                   failures integer, minute_at timestamptz, minute_attempts integer, minute_failures integer)
+    LANGUAGE plpgsql
+AS $$
+#variable_conflict use_column
+DECLARE
+    done integer[] := integration_worker.deliver(results, ARRAY(
+        SELECT ROW (r.endpoint_id, NULL, NULL, NULL, NULL, NULL)::integration_worker.counter
+          FROM (SELECT DISTINCT x.endpoint_id FROM unnest(results) x) r), at);
+BEGIN
+    RETURN QUERY
+    SELECT r.outbox_id, r.endpoint_id, 'delivered', NULL::timestamptz, 'good',
+           NULL::integer, NULL::timestamptz, NULL::integer, NULL::integer
+      FROM unnest(results) WITH ORDINALITY r
+     WHERE r.ordinality = ANY (done)
+    UNION ALL
+    SELECT DISTINCT NULL::bigint, r.endpoint_id, 'closed', NULL::timestamptz, NULL::text, 0, NULL::timestamptz, 0, 0
+      FROM unnest(results) WITH ORDINALITY r
+     WHERE r.ordinality = ANY (done);
+    RETURN QUERY
+    SELECT s.*
+      FROM integration_worker.settle(
+               ARRAY(SELECT results[n] FROM generate_subscripts(results, 1) n WHERE n <> ALL (done) ORDER BY n),
+               counters, at) s
+     WHERE cardinality(done) < cardinality(results);
+END
+$$;
+
+-- Brings the results of several syncs in one batch.
 CREATE FUNCTION pg_temp.bring_all(
         syncs bigint[], reasons text[], at timestamptz DEFAULT now(), body text DEFAULT NULL,
         content_type text DEFAULT 'application/json', retry_after integer DEFAULT NULL, started timestamptz DEFAULT NULL)
@@ -23,20 +70,12 @@ CREATE FUNCTION pg_temp.bring_all(
     LANGUAGE sql
 AS $$
     SELECT s.outbox_id, s.state, s.due_at, s.signal
-      FROM integration_worker.settle(
-               syncs,
-               ARRAY(SELECT pg_temp.endpoint_of(x) FROM unnest(syncs) WITH ORDINALITY AS u (x, n) ORDER BY n),
-               ARRAY(SELECT q.change_xid FROM unnest(syncs) WITH ORDINALITY AS u (x, n)
-                       LEFT JOIN integration.queue q ON q.outbox_id = u.x ORDER BY n),
-               reasons,
-               started_at => array_fill(coalesce(started, at), ARRAY[cardinality(syncs)]),
-               http_status => ARRAY(SELECT substring(x FROM '^http:(\d+)')::integer
-                                      FROM unnest(reasons) WITH ORDINALITY AS u (x, n) ORDER BY n),
-               response_body => array_fill(body, ARRAY[cardinality(syncs)]),
-               response_headers => array_fill(jsonb_build_object('content-type', content_type)::text,
-                                              ARRAY[cardinality(syncs)]),
-               retry_after_s => array_fill(retry_after, ARRAY[cardinality(syncs)]),
-               settled_at => at) s
+      FROM pg_temp.settle(
+               ARRAY(SELECT pg_temp.result(syncs[n], reasons[n], jsonb_build_object(
+                                'started_at', coalesce(started, at), 'response_body', body, 'retry_after_s', retry_after,
+                                'response_headers', jsonb_build_object('content-type', content_type)::text))
+                       FROM generate_subscripts(syncs, 1) n ORDER BY n),
+               at) s
 $$;
 
 CREATE FUNCTION pg_temp.bring(

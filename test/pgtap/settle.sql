@@ -13,8 +13,7 @@ CREATE FUNCTION pg_temp.bring_stale(sync bigint, reason text) RETURNS text
     LANGUAGE sql
 AS $$
     SELECT s.state || coalesce(' ' || (s.due_at - now()), '')
-      FROM integration_worker.settle(ARRAY[sync], ARRAY[pg_temp.endpoint_of(sync)], '{3}', ARRAY[reason],
-                                     http_status => ARRAY[substring(reason FROM '^http:(\d+)')::integer], settled_at => now()) s
+      FROM pg_temp.settle(ARRAY[pg_temp.result(sync, reason, '{"change_xid": "3"}')]) s
      WHERE s.outbox_id = sync
 $$;
 CREATE FUNCTION pg_temp.attempts(sync bigint) RETURNS text
@@ -31,13 +30,11 @@ $$;
 
 -- A delivery ends a sync
 SELECT pg_temp.enqueue('a', 'O-1') AS one \gset
-SELECT is((SELECT count(*) FROM integration_worker.settle(
-              ARRAY[:one]::bigint[], ARRAY[pg_temp.endpoint_of(:one)], ARRAY[pg_current_xact_id()], '{http:201}',
-              started_at => ARRAY[now() - interval '1 s'], duration_ms => '{31}', http_status => '{201}', error => '{NULL}',
-              request_url => '{https://api.example.com/orders}', remote_address => '{192.0.2.7}', dns_ms => '{1}',
-              connect_ms => '{2}', tls_ms => '{3}', first_byte_ms => '{4}', response_headers => '{"{\"etag\": \"x\"}"}',
-              response_body => '{ok}', trace_id => '{0af7651916cd43dd8448eb211c80319c}', span_id => '{b7ad6b7169203331}',
-              settled_at => now())), 2::bigint, 'one row for the sync, one for the endpoint');
+SELECT is((SELECT count(*) FROM pg_temp.settle(ARRAY[pg_temp.result(:one, 'http:201', jsonb_build_object(
+              'started_at', now() - interval '1 s', 'duration_ms', 31, 'request_url', 'https://api.example.com/orders',
+              'remote_address', '192.0.2.7', 'dns_ms', 1, 'connect_ms', 2, 'tls_ms', 3, 'first_byte_ms', 4,
+              'response_headers', '{"etag": "x"}', 'response_body', 'ok', 'trace_id', '0af7651916cd43dd8448eb211c80319c',
+              'span_id', 'b7ad6b7169203331'))])), 2::bigint, 'one row for the sync, one for the endpoint');
 SELECT is((SELECT a::text FROM integration.attempt a WHERE a.outbox_id = :one),
           (SELECT ROW (:one, 1, pg_temp.endpoint_of(:one), now() - interval '1 s', 31, 1, 2, 3, 4, 'delivered', 'http:201', NULL,
                        201, NULL, 'https://api.example.com/orders', inet '192.0.2.7', jsonb '{"etag": "x"}', 'ok',
@@ -216,7 +213,7 @@ END
 $$;
 SELECT pg_temp.play('plain') AS plain, pg_temp.play('ruled') AS ruled \gset
 SELECT isnt((SELECT h.state FROM pg_temp.health('plain') h), NULL, 'the endpoint is known, so its deliveries are plain');
-SELECT is(integration_worker.plain_endpoints(ARRAY[e.id], '{http:200}', now()), CASE e.name WHEN 'plain' THEN ARRAY[e.id] ELSE '{}' END,
+SELECT is((integration_worker.plain_endpoints(ARRAY[e.id], now())).ids, CASE e.name WHEN 'plain' THEN ARRAY[e.id] END,
           e.name || ': the way its deliveries go')
   FROM integration.endpoint e WHERE e.name IN ('plain', 'ruled');
 SELECT results_eq(format('SELECT * FROM pg_temp.left_by(%L, %s)', 'plain', :plain),
@@ -225,7 +222,7 @@ SELECT is((SELECT count(*) FROM pg_temp.left_by('plain', :plain) l WHERE l LIKE 
 SELECT is((SELECT l FROM pg_temp.left_by('plain', :plain) l WHERE l LIKE 'object old%'), 'object old: failing 5 4 t r 1',
           'an older delivery overwrites nothing on the straight way either');
 
-SELECT is((SELECT count(*) FROM integration_worker.settle('{}', '{}', '{}', '{}')), 0::bigint, 'an empty batch');
+SELECT is((SELECT count(*) FROM integration_worker.settle('{}')), 0::bigint, 'an empty batch');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -176,9 +176,8 @@ AS $$
 DECLARE
     sync bigint := pg_temp.enqueue('b');
 BEGIN
-    PERFORM integration_worker.settle(ARRAY[sync], ARRAY[pg_temp.endpoint_of(sync)], ARRAY[pg_current_xact_id()],
-                ARRAY[reason], http_status => ARRAY[substring(reason FROM '^http:(\d+)')::integer],
-                response_body => ARRAY[body], error => ARRAY[said], redirect_url => ARRAY[place]);
+    PERFORM pg_temp.settle(ARRAY[pg_temp.result(sync, reason, jsonb_build_object(
+                'response_body', body, 'error', said, 'redirect_url', place))]);
     RETURN (pg_temp.last_attempt(sync)).error;
 END
 $$;

@@ -17,6 +17,15 @@ AS $$
              WHERE b.sync IS NOT NULL)
 $$;
 
+-- What the worker has counted since now().
+CREATE FUNCTION pg_temp.counted(endpoint text, failures integer, attempts integer, failed integer)
+    RETURNS integration_worker.counter[]
+    LANGUAGE sql
+AS $$
+    SELECT ARRAY[ROW (e.id, failures, now(), attempts, failed, NULL)::integration_worker.counter]
+      FROM integration.endpoint e WHERE e.name = counted.endpoint
+$$;
+
 CREATE FUNCTION pg_temp.incidents(endpoint text) RETURNS text
     LANGUAGE sql
 AS $$
@@ -64,28 +73,18 @@ SELECT is(pg_temp.several('mixed', 'http:500', 3), 'retrying', 'three bad ones')
 SELECT is(pg_temp.several('mixed', 'http:200', 1), 'delivered', 'one good one');
 CREATE TEMPORARY TABLE counters AS
 SELECT c.*
-  FROM integration_worker.settle(ARRAY[pg_temp.enqueue('mixed')], ARRAY[(SELECT id FROM integration.endpoint WHERE name = 'mixed')],
-           ARRAY[pg_current_xact_id()], ARRAY['http:500'], http_status => '{500}', settled_at => now() + interval '5 s',
-           counter_endpoint_ids => ARRAY[(SELECT id FROM integration.endpoint WHERE name = 'mixed')], counter_failures => '{0}',
-           counter_minute_at => ARRAY[now()], counter_minute_attempts => '{8}', counter_minute_failures => '{3}') c
+  FROM pg_temp.settle(ARRAY[pg_temp.result(pg_temp.enqueue('mixed'), 'http:500')], now() + interval '5 s',
+                      pg_temp.counted('mixed', 0, 8, 3)) c
  WHERE c.outbox_id IS NULL;
 SELECT is((SELECT ROW (c.state, c.failures, c.minute_at = now(), c.minute_attempts, c.minute_failures)::text FROM counters c),
           '(closed,1,t,9,4)', 'the worker''s counters go on counting');
 SELECT is((SELECT c.state
-             FROM integration_worker.settle(ARRAY[pg_temp.enqueue('mixed')],
-                      ARRAY[(SELECT id FROM integration.endpoint WHERE name = 'mixed')], ARRAY[pg_current_xact_id()],
-                      ARRAY['http:500'], http_status => '{500}', settled_at => now() + interval '61 s',
-                      counter_endpoint_ids => ARRAY[(SELECT id FROM integration.endpoint WHERE name = 'mixed')],
-                      counter_failures => '{1}', counter_minute_at => ARRAY[now()],
-                      counter_minute_attempts => '{9}', counter_minute_failures => '{4}') c
+             FROM pg_temp.settle(ARRAY[pg_temp.result(pg_temp.enqueue('mixed'), 'http:500')], now() + interval '61 s',
+                                 pg_temp.counted('mixed', 1, 9, 4)) c
             WHERE c.outbox_id IS NULL), 'closed', 'a minute later counting begins anew');
 SELECT is((SELECT c.state
-             FROM integration_worker.settle(ARRAY[pg_temp.enqueue('mixed')],
-                      ARRAY[(SELECT id FROM integration.endpoint WHERE name = 'mixed')], ARRAY[pg_current_xact_id()],
-                      ARRAY['http:500'], http_status => '{500}', settled_at => now() + interval '6 s',
-                      counter_endpoint_ids => ARRAY[(SELECT id FROM integration.endpoint WHERE name = 'mixed')],
-                      counter_failures => '{1}', counter_minute_at => ARRAY[now()],
-                      counter_minute_attempts => '{9}', counter_minute_failures => '{4}') c
+             FROM pg_temp.settle(ARRAY[pg_temp.result(pg_temp.enqueue('mixed'), 'http:500')], now() + interval '6 s',
+                                 pg_temp.counted('mixed', 1, 9, 4)) c
             WHERE c.outbox_id IS NULL), 'open', 'half of ten within a minute: open');
 SELECT is(pg_temp.several('calm', 'http:422', 30), 'failed', 'thirty refusals of data');
 SELECT is((SELECT ROW (h.state, h.failures)::text FROM pg_temp.health('calm') h), '(closed,0)', 'refused data opens nothing');

@@ -73,13 +73,9 @@ SELECT o.id, e.id AS endpoint_id, q.change_xid, t.reason, t.status, t.retry_afte
 
 CREATE TEMPORARY TABLE verdict ON COMMIT DROP AS
 SELECT s.*
-  FROM (SELECT array_agg(b.id ORDER BY b.n) AS ids, array_agg(b.endpoint_id ORDER BY b.n) AS endpoint_ids,
-               array_agg(b.change_xid ORDER BY b.n) AS change_xids, array_agg(b.reason ORDER BY b.n) AS reasons,
-               array_agg(b.status ORDER BY b.n) AS statuses, array_agg(b.retry_after ORDER BY b.n) AS retry_after
-          FROM brought b) a
- CROSS JOIN LATERAL integration_worker.settle(a.ids, a.endpoint_ids, a.change_xids, a.reasons,
-                                              http_status => a.statuses, retry_after_s => a.retry_after,
-                                              settled_at => now()) s;
+  FROM pg_temp.settle(ARRAY(SELECT pg_temp.result(b.id, b.reason, jsonb_build_object(
+                                       'http_status', b.status, 'retry_after_s', b.retry_after))
+                              FROM brought b ORDER BY b.n)) s;
 
 -- The returned row, the queue or closing, the attempt: they say the same.
 SELECT is(format('%s, signal %s, attempt %s %s %s, charged %s, wait %s',

@@ -1,0 +1,41 @@
+-- What the worker reports.
+
+-- One attempt as the worker reports it: facts only.
+CREATE TYPE integration_worker.result AS (
+    outbox_id bigint,
+    endpoint_id integer,
+    change_xid xid8,
+    reason text,
+    started_at timestamptz,
+    duration_ms integer,
+    http_status integer,
+    error text,
+    request_url text,
+    remote_address inet,
+    dns_ms integer,
+    connect_ms integer,
+    tls_ms integer,
+    first_byte_ms integer,
+    retry_after_s integer,
+    redirect_url text,
+    response_headers text,
+    response_body text,
+    trace_id text,
+    span_id text,
+    object_type text,
+    object_id text
+);
+COMMENT ON TYPE integration_worker.result IS
+    'One attempt: what was sent, what came back. response_headers is a JSON object; object_type and object_id are the sync''s.';
+
+-- What the worker counts between two writes of endpoint_health.
+CREATE TYPE integration_worker.counter AS (
+    endpoint_id integer,
+    failures integer,
+    minute_at timestamptz,
+    minute_attempts integer,
+    minute_failures integer,
+    "window" integer
+);
+COMMENT ON TYPE integration_worker.counter IS
+    'Running counters of an endpoint, newer than its endpoint_health.';
