@@ -48,7 +48,7 @@ COMMENT ON COLUMN integration.attempt.http_status IS 'HTTP status; NULL when no 
 COMMENT ON COLUMN integration.attempt.error IS 'Details of the failure in words.';
 COMMENT ON COLUMN integration.attempt.request_url IS 'The address with its placeholders filled in.';
 COMMENT ON COLUMN integration.attempt.remote_address IS 'The address that was connected to.';
-COMMENT ON COLUMN integration.attempt.response_headers IS 'Headers of the answer, names in lower case.';
+COMMENT ON COLUMN integration.attempt.response_headers IS 'Headers of the answer, names in lower case, without those of the connection (RFC 9110 §7.6.1).';
 COMMENT ON COLUMN integration.attempt.response_body IS 'The answer''s first 64 KiB.';
 COMMENT ON COLUMN integration.attempt.trace_id IS 'W3C trace id, 32 hex digits.';
 COMMENT ON COLUMN integration.attempt.span_id IS 'W3C span id of this attempt, 16 hex digits.';
@@ -68,11 +68,9 @@ CREATE TABLE integration.sync_status (
     error text,
     remote_id text,
     failures integer NOT NULL DEFAULT 0,
-    PRIMARY KEY (endpoint_id, object_type, object_id)
+    -- In this order it also serves "where is PO-1001?", which names no endpoint.
+    PRIMARY KEY (object_id, object_type, endpoint_id)
 ) WITH (fillfactor = 80);
-
--- Serves "where is PO-1001?" without naming an endpoint.
-CREATE INDEX sync_status_object ON integration.sync_status (object_id, object_type);
 
 COMMENT ON TABLE integration.sync_status IS 'How each business object stands at each endpoint; use the view integration.object_status.';
 COMMENT ON COLUMN integration.sync_status.endpoint_id IS 'endpoint.id.';

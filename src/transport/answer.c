@@ -32,6 +32,7 @@ static int	final_status(CURL *easy, CURLcode code);
 static void fill_phases(Answer *answer, CURL *easy, const Capture *capture);
 static void split_connect(Answer *answer, CURL *easy, int total_ms);
 static char *clean_copy(const char *bytes, size_t length, size_t limit_bytes);
+static bool belongs_to_connection(const Line *line);
 static int	split_lines(const char *lines, size_t length, Line *found);
 static bool read_line(const char *bytes, size_t length, Line *line);
 static void append_member(Text *json, Line *lines, int count, int which);
@@ -161,6 +162,19 @@ clean_copy(const char *bytes, size_t length, size_t limit_bytes)
 	return text_take(&text);
 }
 
+/* RFC 9110 §7.6.1: they say how this connection is used, nothing of the answer. */
+static bool
+belongs_to_connection(const Line *line)
+{
+	static const char *const names[] = {"Connection", "Keep-Alive", "Transfer-Encoding"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (line->name_bytes == strlen(names[i]) &&
+			strncasecmp(line->name, names[i], line->name_bytes) == 0)
+			return true;
+	return false;
+}
+
 static int
 split_lines(const char *lines, size_t length, Line *found)
 {
@@ -171,7 +185,8 @@ split_lines(const char *lines, size_t length, Line *found)
 		const char *end = memchr(lines, '\n', length);
 		size_t		line_bytes = end ? (size_t) (end - lines) + 1 : length;
 
-		if (read_line(lines, line_bytes, &found[count]))
+		if (read_line(lines, line_bytes, &found[count]) &&
+			!belongs_to_connection(&found[count]))
 			count++;
 		lines += line_bytes;
 		length -= line_bytes;

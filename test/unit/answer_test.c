@@ -25,6 +25,8 @@ static const struct
 	{"no colon here\r\nX: 1\r\n", "{\"x\":\"1\"}"},
 	{": no name\r\n", NULL},
 	{"X: a:b\r\n", "{\"x\":\"a:b\"}"},
+	{"connection: close\r\nX: 1\r\nTransfer-Encoding: chunked\r\n", "{\"x\":\"1\"}"},
+	{"Connection-Id: 7\r\n", "{\"connection-id\":\"7\"}"},
 };
 
 int
