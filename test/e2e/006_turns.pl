@@ -1,4 +1,4 @@
-# Whose turn it is: under an ordering key, among priorities, beside an endpoint that hangs.
+# Whose turn it is: under an ordering key, among priorities.
 
 use strict;
 use warnings;
@@ -98,23 +98,6 @@ for my $end ('cancelled', 'expired')
 	is($receiver->count('/ok/copied')->{keys}, 4, 'under keys that the receiver has not seen');
 	is(value($node, q{SELECT count(*) FROM integration.sync s JOIN integration.outbox o ON o.id = s.id
 	                   WHERE s.endpoint = 'copied' AND o.replay_of IS NOT NULL}), 2, 'marked as replay');
-}
-
-# An endpoint that hangs costs the others nothing.
-{
-	add_endpoint($node, name => 'hangs', url => $receiver->url('/stall-before/hangs'), timeout => '5 min');
-	add_endpoint($node, name => 'quick', url => $receiver->url('/ok/quick'));
-	add_syncs($node, 'hangs', 500);
-	wait_until($node, q{SELECT count(*) >= 4 FROM integration.sync
-	                     WHERE endpoint = 'hangs' AND in_flight_since IS NOT NULL}, 'requests hang');
-	add_syncs($node, 'quick', 100);
-	wait_until($node, q{SELECT count(*) = 100 FROM integration.sync
-	                     WHERE endpoint = 'quick' AND state = 'delivered'}, 'others are delivered beside them',
-		deadline_s => 10);
-	cmp_ok($receiver->count('/stall-before/hangs')->{requests}, '<=', 8, 'no more hang than may at once');
-	is(value($node, q{SELECT blocked_by FROM integration.sync
-	                   WHERE endpoint = 'hangs' AND in_flight_since IS NULL ORDER BY id DESC LIMIT 1}),
-		'window', 'the view says what the rest waits for');
 }
 
 done_testing();
