@@ -54,16 +54,19 @@ COMMENT ON FUNCTION integration_worker.raise_incidents(integration_worker.verdic
 CREATE FUNCTION integration_worker.alarming(
         verdicts integration_worker.verdict[], standings integration_worker.standing[])
     RETURNS SETOF integration_worker.verdict
-    LANGUAGE sql STABLE ROWS 10
+    LANGUAGE plpgsql STABLE ROWS 10
     SET search_path = pg_catalog, pg_temp
 AS $$
+BEGIN
+    RETURN QUERY
     SELECT v.*
       FROM unnest(verdicts) v
       LEFT JOIN unnest(standings) s ON s.endpoint_id = v.endpoint_id
      WHERE NOT v.ping AND NOT v.delivered AND v.state <> 'unsettled'
        AND ((v.state = 'failed' AND v.kept_state IS NULL)
             OR v.effect = 'trip'
-            OR (s.changed AND s.state <> 'closed' AND v.n = s.last_count))
+            OR (s.changed AND s.state <> 'closed' AND v.n = s.last_count));
+END
 $$;
 COMMENT ON FUNCTION integration_worker.alarming(integration_worker.verdict[], integration_worker.standing[]) IS
     'The results that a person should know of: a failed sync, a stopped endpoint, an opened breaker.';
