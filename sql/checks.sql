@@ -88,14 +88,14 @@ BEGIN
          'Connecting is a part of the attempt: write a connect_timeout no longer than timeout.'),
         ('max_concurrency', NEW.max_concurrency NOT BETWEEN 1 AND 1000,
          NEW.max_concurrency::text, 'Write 1 to 1000; to send nothing for a while call integration.pause().'),
-        ('rate_limit', NOT (NEW.rate_limit > 0 AND NEW.rate_limit <= 1000000),
-         NEW.rate_limit::text, 'Write requests a second, such as 10 or 0.5; NULL for no limit.'),
+        ('rate_limit', NEW.rate_limit NOT BETWEEN 0.00001 AND 1000000,
+         NEW.rate_limit::text, 'Write requests a second, such as 10 or 0.5, from 0.00001 (about one a day) to 1000000; NULL for no limit.'),
         ('rate_burst', NEW.rate_burst NOT BETWEEN 1 AND 1000000,
          NEW.rate_burst::text, 'Write 1 or more; NULL for one second''s worth of rate_limit.'),
         ('max_payload_bytes', NEW.max_payload_bytes NOT BETWEEN 1 AND 104857600,
          NEW.max_payload_bytes::text, 'Write 1 to 104857600 (100 MiB).'),
-        ('dedup_window', NEW.dedup_window <= '0',
-         NEW.dedup_window::text, 'Write a time above zero, such as ''24 h''.')
+        ('dedup_window', NEW.dedup_window <= '0' OR NEW.dedup_window > '3660 days',
+         NEW.dedup_window::text, 'Write a time above zero, at most 3660 days, such as ''24 h''.')
       ) AS r (col, is_broken, given, hint)
      WHERE r.is_broken
      LIMIT 1;
@@ -169,12 +169,12 @@ BEGIN
             DETAIL = format('It is %s.', NEW.severity),
             HINT = 'Write 1 (worst), 2, 3 or 4.';
     END IF;
-    IF NEW.sla <= '0' THEN
+    IF NEW.sla <= '0' OR NEW.sla > '3660 days' THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'sla',
             MESSAGE = format('sla of connector "%s" can''t be used', NEW.name),
             DETAIL = format('It is %s.', NEW.sla),
-            HINT = 'Write a time above zero, such as ''15 min''; NULL for no promise.';
+            HINT = 'Write a time above zero, at most 3660 days, such as ''15 min''; NULL for no promise.';
     END IF;
     RETURN NEW;
 END
@@ -240,6 +240,7 @@ AS $$
         WHEN broken.wait_no IS NOT NULL THEN format('Wait %s is %s.', broken.wait_no, broken.what)
         WHEN NOT integration_worker.is_exact(deadline) THEN format('The deadline is %s.', deadline)
         WHEN deadline <= '0' THEN format('The deadline is %s, which is no time.', deadline)
+        WHEN deadline > '3660 days' THEN format('The deadline is %s, longer than 3660 days.', deadline)
         WHEN deadline < schedule[array_lower(schedule, 1)] THEN
             format('The deadline of %s is over before the first wait of %s.',
                    deadline, schedule[array_lower(schedule, 1)])
@@ -272,7 +273,7 @@ BEGIN
             MESSAGE = format('the schedule of retry policy "%s" is impossible', NEW.name),
             DETAIL = coalesce(problem, 'It is NULL.'),
             HINT = 'Write the waits before attempt 2, 3, …, such as ARRAY[''5 s'', ''1 min'', ''10 min'', ''1 h'']::interval[], '
-                   'each above zero and at most 30 days, with a deadline of NULL or longer than the first; '
+                   'each above zero and at most 30 days, with a deadline of NULL or longer than the first and at most 3660 days; '
                    '''{}'' means one attempt.';
     END IF;
     IF (NEW.jitter BETWEEN 0 AND 1) IS NOT TRUE THEN
