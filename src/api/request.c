@@ -68,6 +68,9 @@ integration_header_problem(PG_FUNCTION_ARGS)
 
 	if (!JB_ROOT_IS_OBJECT(headers))
 		PG_RETURN_TEXT_P(cstring_to_text("Headers are a JSON object of names and values."));
+	if (JB_ROOT_COUNT(headers) > HEADER_MOST)
+		PG_RETURN_TEXT_P(cstring_to_text(psprintf("There are %u headers; %d are allowed.",
+												  (unsigned) JB_ROOT_COUNT(headers), HEADER_MOST)));
 	iterator = JsonbIteratorInit(&headers->root);
 	while ((token = JsonbIteratorNext(&iterator, &key, true)) != WJB_DONE)
 	{

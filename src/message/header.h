@@ -11,6 +11,8 @@
 
 #include <stdbool.h>
 
+#define HEADER_MOST 100			/* in one object: each is compared with each */
+
 /* A zeroed list is an empty one. */
 typedef struct HeaderList
 {

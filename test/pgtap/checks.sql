@@ -31,6 +31,7 @@ INSERT INTO broken_setting VALUES
     ('max_payload_bytes', '104857601', $$^23514 max_payload_bytes of$$),
     ('dedup_window', $$'0'$$, $$^23514 dedup_window of .* Write a time above zero, at most 3660 days, such as '24 h'\.$$),
     ('dedup_window', $$'3661 days'$$, $$^23514 dedup_window of .* It is 3661 days\.$$),
+    ('headers', $$(SELECT jsonb_object_agg('X-' || n, '') FROM generate_series(1, 101) AS n)$$, $$^23514 headers of .* There are 101 headers; 100 are allowed\.$$),
     ('headers', $$'["X-A"]'$$, $$^23514 headers of .* Write a JSON object of names and values$$),
     ('headers', $$'{"X-A": "a\r\nX-B: b"}'$$, $$^23514 headers of$$),
     ('payload_check', $$'$.id'$$, $$^23514 payload_check of .* is a value, not something that is true or false\. \| Write a jsonpath predicate, such as \$\.id > 0$$),
