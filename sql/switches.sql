@@ -18,6 +18,13 @@ BEGIN
             HINT = CASE scope WHEN 'all' THEN 'Write NULL for the name.'
                               ELSE format('Write the %s''s name after the scope.', scope) END;
     END IF;
+    IF octet_length(name) > 1000 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'program_limit_exceeded',
+            MESSAGE = format('the name of the %s is too long', scope),
+            DETAIL = format('It has %s bytes; 1000 are allowed.', octet_length(name)),
+            HINT = format('Write the %s''s name as it stands in its syncs.', scope);
+    END IF;
     IF scope = 'endpoint' THEN
         PERFORM integration_worker.require_endpoint(name);
     END IF;
