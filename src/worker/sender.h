@@ -89,6 +89,8 @@ typedef struct Lease
 	TimestampTz expires_at;
 	bool		is_unjudged;	/* counted in endpoint->unjudged */
 	TimestampTz started_at;
+	int			at_once;		/* requests of its endpoint in flight when it
+								 * was answered, itself included */
 	size_t		bytes;			/* counted in sender->held_bytes */
 	Request		request;
 	Answer	   *answer;			/* NULL: never left, reason says why not */

@@ -310,6 +310,7 @@ sending_collect(Sender *sender)
 	{
 		Lease	   *lease = answer->owner;
 
+		lease->at_once = lease->endpoint->in_flight;
 		leave_in_flight(sender, lease);
 		lease->answer = answer;
 		sender_await_settle(sender, lease);

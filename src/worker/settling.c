@@ -196,7 +196,7 @@ apply_signal(Sender *sender, const Lease *lease, const char *signal)
 	Endpoint   *endpoint = lease->endpoint;
 
 	if (strcmp(signal, "good") == 0)
-		window_grow(&endpoint->window, endpoint->in_flight + 1);
+		window_grow(&endpoint->window, lease->at_once);
 	else if (strcmp(signal, "decrease") == 0)
 		window_shrink(&endpoint->window, lease->started_at, sender->now);
 }

@@ -47,6 +47,15 @@ my $node = integration_node('main', conf => "integration.max_connections = 16\n"
 		'>', 4 * TIMEOUT_S, 'though the last one waited longer than four time-outs');
 }
 
+# Answers that come together leave nobody in flight, yet the window was full.
+{
+	add_endpoint($node, name => 'together', url => $receiver->url('/slow/together?seconds=1'));
+	add_syncs($node, 'together', 60);
+	wait_until($node, q{SELECT in_flight = 8 FROM integration.endpoint_status WHERE name = 'together'},
+		'the window of a slow endpoint grows to what is allowed', deadline_s => 10);
+	value($node, q{SELECT integration.pause('endpoint', 'together', 'enough')});
+}
+
 # Twenty behind five thousand that hang.
 {
 	add_endpoint($node, name => 'hangs', url => $receiver->url('/stall-before/hangs'), timeout => '5 min');
