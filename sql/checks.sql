@@ -192,7 +192,9 @@ BEGIN
     IF TG_OP = 'UPDATE' AND NEW.url = OLD.url AND NEW.allow_http = OLD.allow_http THEN
         RETURN NEW;
     END IF;
+    -- RFC 9110 §4.1: what every recipient should support.
     problem := CASE WHEN coalesce(btrim(NEW.url), '') = '' THEN 'It is empty.'
+                    WHEN octet_length(NEW.url) > 8000 THEN format('It has %s bytes; 8000 are allowed.', octet_length(NEW.url))
                     ELSE integration_worker.url_problem(NEW.url, NEW.allow_http) END;
     IF problem IS NOT NULL THEN
         RAISE EXCEPTION USING

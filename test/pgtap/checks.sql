@@ -61,6 +61,8 @@ INSERT INTO refused VALUES
      $$It begins or ends with a blank\.$$),
     ('no url', $$INSERT INTO integration.endpoint (name, url) VALUES ('x', ' ')$$,
      $$^23514 url of endpoint "x" can't be called \| It is empty\. \| Write an address such as 'https://api\.example\.com/orders/\{object_id\}'\.$$),
+    ('a url too long', $$INSERT INTO integration.endpoint (name, url) VALUES ('x', 'https://x.example.com/' || repeat('x', 7979))$$,
+     $$^23514 url of endpoint "x" can't be called \| It has 8001 bytes; 8000 are allowed\.$$),
     ('NULL as url', $$INSERT INTO integration.endpoint (name, url) VALUES ('x', NULL)$$, $$^23514 url of endpoint "x"$$),
     ('another scheme', $$INSERT INTO integration.endpoint (name, url) VALUES ('x', 'ftp://example.com/')$$,
      $$^23514 url of endpoint "x" can't be called \| .+ \| Write an address such as 'https://$$),

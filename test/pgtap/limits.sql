@@ -2,7 +2,7 @@
 BEGIN;
 \ir ../lib/refusal.sql
 \ir ../lib/settle.sql
-SELECT plan(23);
+SELECT plan(24);
 
 INSERT INTO integration.connector (name, sla) VALUES ('erp', '3660 days');
 INSERT INTO integration.retry_policy (name, schedule, deadline) VALUES ('long', array_fill('30 days'::interval, ARRAY[100]), '3660 days');
@@ -66,6 +66,8 @@ SELECT is(pg_temp.refusal(format($$INSERT INTO integration.endpoint (name, url) 
           'accepted', 'a name of a hundred characters is taken');
 SELECT is(pg_temp.refusal(format($$INSERT INTO integration.outbox (endpoint, payload) VALUES (%L, '{}')$$, repeat('ü', 100))),
           'accepted', 'and found');
+SELECT is(pg_temp.refusal($$INSERT INTO integration.endpoint (name, url) VALUES ('far', 'https://x.example.com/' || repeat('x', 7978))$$),
+          'accepted', 'so is a url of 8000 bytes');
 SELECT is(pg_temp.refusal(format($$SELECT integration.pause('customer', %L, 'why')$$, pg_temp.text_of(1000))), 'accepted', 'so is the longest customer');
 
 SELECT * FROM finish();
