@@ -91,7 +91,7 @@ BEGIN
         ('rate_limit', NEW.rate_limit NOT BETWEEN 0.00001 AND 1000000,
          NEW.rate_limit::text, 'Write requests a second, such as 10 or 0.5, from 0.00001 (about one a day) to 1000000; NULL for no limit.'),
         ('rate_burst', NEW.rate_burst NOT BETWEEN 1 AND 1000000,
-         NEW.rate_burst::text, 'Write 1 or more; NULL for one second''s worth of rate_limit.'),
+         NEW.rate_burst::text, 'Write 1 to 1000000; NULL for one second''s worth of rate_limit.'),
         ('max_payload_bytes', NEW.max_payload_bytes NOT BETWEEN 1 AND 104857600,
          NEW.max_payload_bytes::text, 'Write 1 to 104857600 (100 MiB).'),
         ('dedup_window', NEW.dedup_window <= '0' OR NEW.dedup_window > '3660 days',
