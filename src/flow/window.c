@@ -5,9 +5,13 @@
  */
 #include "flow/window.h"
 
+#include <math.h>
+
 #define START_SIZE 4.0
 #define RESTART_SIZE 2.0
 #define SHRINK_FACTOR 0.7
+#define BRAKE_FACTOR 0.9
+#define BRAKE_LEAST 4.0			/* latency alone never shrinks it further */
 
 static double
 clamp(double size, int largest)
@@ -35,14 +39,29 @@ window_resize(Window *window, int largest)
 	window->size = clamp(window->size, largest);
 }
 
-void
-window_grow(Window *window, int in_flight)
+static void
+grow(Window *window, int in_flight)
 {
 	/* a window that isn't used says nothing about what the endpoint can take */
 	if (in_flight * 2 < (int) window->size)
 		return;
 	window->size = clamp(window->size + (window->is_slow_start ? 1.0 : 1.0 / window->size),
 						 window->largest);
+}
+
+void
+window_answer(Window *window, const WindowAnswer *answer)
+{
+	bool		has_slowed = answer->latency_ms >= 0 &&
+		brake_take(&window->brake, answer->latency_ms, answer->started_at_us, answer->now_us);
+
+	if (has_slowed && window->size > BRAKE_LEAST)
+	{
+		window->is_slow_start = false;
+		window->size = fmax(window->size * BRAKE_FACTOR, BRAKE_LEAST);
+	}
+	if (!window->brake.is_slow)
+		grow(window, answer->in_flight);
 }
 
 void

@@ -195,8 +195,15 @@ apply_signal(Sender *sender, const Lease *lease, const char *signal)
 {
 	Endpoint   *endpoint = lease->endpoint;
 
+	WindowAnswer answer = {
+		.in_flight = lease->at_once,
+		.latency_ms = lease->answer == NULL ? -1 : lease->answer->first_byte_ms,
+		.started_at_us = lease->started_at,
+		.now_us = sender->now,
+	};
+
 	if (strcmp(signal, "good") == 0)
-		window_grow(&endpoint->window, lease->at_once);
+		window_answer(&endpoint->window, &answer);
 	else if (strcmp(signal, "decrease") == 0)
 		window_shrink(&endpoint->window, lease->started_at, sender->now);
 }
