@@ -9,7 +9,6 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "message/retry_after.h"
 
@@ -32,9 +31,6 @@ static int	full_year(int two_digits, int64_t now_s);
 static bool parts_are_valid(const DateParts *parts);
 static int64_t unix_seconds(const DateParts *parts);
 static int64_t days_from_civil(int year, int month, int day);
-static bool list_has_empty_quota(const char *value);
-static const char *skip_quoted(const char *value);
-static bool number_is_zero(const char *value);
 
 int
 retry_after_seconds(const char *retry_after, const char *date, int64_t now_s)
@@ -69,23 +65,6 @@ retry_after_read_date(const char *text, int64_t now_s, int64_t *unix_s)
 		return false;
 	*unix_s = unix_seconds(&parts);
 	return true;
-}
-
-bool
-retry_after_is_exhausted(const char *name, const char *value)
-{
-	const char *remaining;
-
-	value += strspn(value, " \t");
-	if (strcasecmp(name, "X-RateLimit-Remaining") == 0 ||
-		strcasecmp(name, "RateLimit-Remaining") == 0)
-		return number_is_zero(value);
-	if (strcasecmp(name, "RateLimit") != 0)
-		return false;
-	if (*value == '"')
-		return list_has_empty_quota(value);
-	remaining = strstr(value, "remaining=");
-	return remaining && number_is_zero(remaining + strlen("remaining="));
 }
 
 static bool
@@ -193,45 +172,4 @@ days_from_civil(int year, int month, int day)
 	int64_t		day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
 
 	return era * 146097 + day_of_era - 719468;
-}
-
-/* draft-ietf-httpapi-ratelimit-headers-10: "name";r=0;t=12, "other";r=5 */
-static bool
-list_has_empty_quota(const char *value)
-{
-	while (*value)
-	{
-		if (*value == '"')
-		{
-			value = skip_quoted(value);
-			continue;
-		}
-		if (*value == ';')
-		{
-			value += 1 + strspn(value + 1, " ");
-			if (strncmp(value, "r=", 2) == 0 && number_is_zero(value + 2))
-				return true;
-			continue;
-		}
-		value++;
-	}
-	return false;
-}
-
-static const char *
-skip_quoted(const char *value)
-{
-	for (value++; *value && *value != '"'; value++)
-		if (*value == '\\' && value[1])
-			value++;
-	return *value ? value + 1 : value;
-}
-
-static bool
-number_is_zero(const char *value)
-{
-	size_t		digits = strspn(value, DIGITS);
-
-	return digits > 0 && strspn(value, "0") == digits &&
-		(value[digits] == '\0' || strchr(" \t,;\r\n", value[digits]) != NULL);
 }

@@ -21,11 +21,4 @@ extern int	retry_after_seconds(const char *retry_after, const char *date, int64_
 /* Read an HTTP date in any of its three forms (RFC 9110 §5.6.7).  Does not throw. */
 extern bool retry_after_read_date(const char *text, int64_t now_s, int64_t *unix_s);
 
-/*
- * Whether a rate limit header says that nothing is left: RateLimit in its list
- * and dictionary forms, RateLimit-Remaining, X-RateLimit-Remaining.  The name may
- * be in any case; malformed values say nothing.  Does not throw.
- */
-extern bool retry_after_is_exhausted(const char *name, const char *value);
-
 #endif							/* INTEGRATION_RETRY_AFTER_H */

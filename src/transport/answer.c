@@ -30,6 +30,7 @@ typedef struct Line
 
 static int	final_status(CURL *easy, CURLcode code);
 static void fill_phases(Answer *answer, CURL *easy, const Capture *capture);
+static void read_waits(Answer *answer, const Capture *capture);
 static void split_connect(Answer *answer, CURL *easy, int total_ms);
 static char *clean_copy(const char *bytes, size_t length, size_t limit_bytes);
 static bool belongs_to_connection(const Line *line);
@@ -51,6 +52,10 @@ answer_create(void)
 	node->answer.tls_ms = -1;
 	node->answer.first_byte_ms = -1;
 	node->answer.retry_after_s = -1;
+	node->answer.rate_limit = (RateLimit)
+	{
+		.quota = -1,.remaining = -1,.reset_s = -1
+	};
 	return node;
 }
 
@@ -88,9 +93,7 @@ answer_fill(Answer *answer, CURL *easy, CURLcode code, const Capture *capture)
 		answer->body = clean_copy(capture->body, capture->body_kept_bytes,
 								  CAPTURE_BODY_KEPT_BYTES);
 	answer->body_bytes = answer->body ? strlen(answer->body) : 0;
-	if (capture->has_retry_after)
-		answer->retry_after_s = retry_after_seconds(capture->retry_after, capture->date,
-													(int64_t) time(NULL));
+	read_waits(answer, capture);
 	curl_easy_getinfo(easy, CURLINFO_REDIRECT_URL, &redirect_url);
 	if (redirect_url)
 		answer->redirect_url = clean_copy(redirect_url, strlen(redirect_url), SIZE_MAX);
@@ -151,6 +154,22 @@ split_connect(Answer *answer, CURL *easy, int total_ms)
 	if (answer->tls_ms > total_ms)
 		answer->tls_ms = total_ms;
 	answer->connect_ms = total_ms - answer->tls_ms;
+}
+
+static void
+read_waits(Answer *answer, const Capture *capture)
+{
+	int64_t		now_s = (int64_t) time(NULL);
+	int64_t		date_s;
+
+	if (capture->has_retry_after)
+		answer->retry_after_s = retry_after_seconds(capture->retry_after, capture->date, now_s);
+	if (answer->retry_after_s >= 0 || !capture->rate_limit.has_any)
+		return;
+	/* the answer's own clock cancels the error of ours */
+	if (!retry_after_read_date(capture->date, now_s, &date_s))
+		date_s = now_s;
+	answer->rate_limit = rate_limit_read(&capture->rate_limit, date_s);
 }
 
 static char *

@@ -15,7 +15,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "message/retry_after.h"
 #include "transport/capture.h"
 #include "transport/stopwatch.h"
 
@@ -285,7 +284,10 @@ begin_header_block(Capture *capture)
 {
 	capture->headers_kept_bytes = 0;
 	capture->has_retry_after = false;
-	capture->is_exhausted = false;
+	capture->rate_limit = (RateLimitFields)
+	{
+		0
+	};
 	capture->date[0] = '\0';
 }
 
@@ -304,7 +306,7 @@ read_field(Capture *capture, const char *line, size_t length)
 	const char *colon = memchr(line, ':', length);
 	size_t		name_bytes = colon ? (size_t) (colon - line) : 0;
 	char		name[FIELD_NAME_BYTES];
-	char		value[CAPTURE_FIELD_BYTES];
+	char		value[RATE_LIMIT_LIST_BYTES];
 
 	if (!colon || name_bytes >= sizeof(name))
 		return;
@@ -315,12 +317,12 @@ read_field(Capture *capture, const char *line, size_t length)
 	if (strcasecmp(name, "Retry-After") == 0 && !capture->has_retry_after)
 	{
 		capture->has_retry_after = true;
-		memcpy(capture->retry_after, value, sizeof(value));
+		copy_trimmed(capture->retry_after, sizeof(capture->retry_after), value, strlen(value));
 	}
 	else if (strcasecmp(name, "Date") == 0)
-		memcpy(capture->date, value, sizeof(value));
-	else if (retry_after_is_exhausted(name, value))
-		capture->is_exhausted = true;
+		copy_trimmed(capture->date, sizeof(capture->date), value, strlen(value));
+	else
+		rate_limit_note(&capture->rate_limit, name, value);
 }
 
 static void

@@ -17,6 +17,7 @@
 #include <curl/curl.h>
 
 #include "base/network.h"
+#include "message/rate_limit.h"
 #include "transport/guard.h"
 
 #define CAPTURE_BODY_READ_BYTES (1024 * 1024)
@@ -55,9 +56,9 @@ typedef struct Capture
 	char	   *headers;		/* whole lines of the last header block */
 
 	bool		has_retry_after;
-	bool		is_exhausted;	/* a rate limit header says nothing is left */
 	char		retry_after[CAPTURE_FIELD_BYTES];
 	char		date[CAPTURE_FIELD_BYTES];
+	RateLimitFields rate_limit;
 } Capture;
 
 /* Allocate the buffers; false when memory is out.  Does not throw. */

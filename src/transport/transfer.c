@@ -359,7 +359,7 @@ collect_facts(const Transfer *transfer, CURLcode code)
 		.answer_was_cut = capture->answer_was_cut,
 		.headers_were_cut = capture->headers_were_cut,
 		.has_retry_after = capture->has_retry_after,
-		.is_exhausted = capture->is_exhausted,
+		.is_exhausted = transfer->node->answer.rate_limit.is_exhausted,
 		.lacks_resources = lacks_resources(transfer)
 	};
 

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/network.h"
+#include "message/rate_limit.h"
 #include "message/request.h"
 
 #define TRANSPORT_REASON_BYTES 48
@@ -60,6 +61,8 @@ typedef struct Answer
 	int			first_byte_ms;	/* from the request to the first byte of its
 								 * answer */
 	int			retry_after_s;	/* -1: none; capped at 24 h */
+	RateLimit	rate_limit;		/* says nothing beside a Retry-After, which
+								 * counts alone */
 	char		remote_address[64]; /* numeric, "" when none */
 	char	   *headers;		/* JSON object, names in lower case; NULL when
 								 * none */

@@ -71,37 +71,6 @@ static const struct
 	{"Fri, 01 Jan 2100 00:00:00 GMT", 4102444800},
 };
 
-static const struct
-{
-	const char *name;
-	const char *value;
-	bool		is_exhausted;
-}			limits[] =
-
-{
-	{"RateLimit", "\"burst\";r=0;t=12, \"daily\";r=400;t=30000", true},
-	{"RateLimit", "\"burst\";r=10;t=12, \"daily\";r=0;t=30000", true},
-	{"RateLimit", "\"default\";r=50;t=30", false},
-	{"RateLimit", "\"default\";r=0", true},
-	{"RateLimit", "\"default\"; r=0", true},
-	{"RateLimit", "\";r=0\";r=5", false},
-	{"RateLimit", "\"a\\\";r=0\";r=5", false},
-	{"RateLimit", "\"open;r=0", false},
-	{"RateLimit", "default;r=0", false},
-	{"RateLimit", "\"default\";pr=0;r=1", false},
-	{"RateLimit", "limit=100, remaining=0, reset=5", true},
-	{"RateLimit", "limit=100, remaining=10, reset=5", false},
-	{"ratelimit-remaining", "0", true},
-	{"RateLimit-Remaining", "5", false},
-	{"X-RateLimit-Remaining", "0", true},
-	{"X-RATELIMIT-REMAINING", " 0", true},
-	{"X-RateLimit-Remaining", "00", true},
-	{"X-RateLimit-Remaining", "0.5", false},
-	{"X-RateLimit-Remaining", "", false},
-	{"X-RateLimit-Limit", "0", false},
-	{"RateLimit-Policy", "\"burst\";r=0", false},
-};
-
 int
 main(void)
 {
@@ -115,8 +84,5 @@ main(void)
 		tap_ok(retry_after_read_date(dates[i].text, NOW, &seconds), dates[i].text);
 		tap_number(seconds, dates[i].seconds, "is that second");
 	}
-	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
-		tap_number(retry_after_is_exhausted(limits[i].name, limits[i].value),
-				   limits[i].is_exhausted, limits[i].value);
 	return tap_done();
 }
