@@ -24,7 +24,7 @@ publish_endpoints(Sender *sender, LiveWorker *live)
 	dlist_foreach(iter, &sender->busy)
 	{
 		Endpoint   *endpoint = dlist_container(Endpoint, busy_node, iter.cur);
-		TimestampTz free_at = bucket_free_at_us(&endpoint->bucket, sender->now);
+		TimestampTz free_at = choosing_rate_free_at(endpoint, sender->now);
 
 		if (count == SHARED_LIVE_ENDPOINTS)
 			break;

@@ -58,6 +58,7 @@ sender_create(DatabaseSlot *slot, int max_connections)
 									 sizeof(int32), sizeof(Endpoint));
 	sender->leases = create_table(sender, "integration leases", sizeof(int64), sizeof(LeaseEntry));
 	dlist_init(&sender->busy);
+	sending_init(sender);
 	dlist_init(&sender->in_flight);
 	dlist_init(&sender->answered);
 	dlist_init(&sender->stuck);
@@ -79,9 +80,11 @@ init_endpoint(Sender *sender, Endpoint *endpoint, int32 id)
 	memset(endpoint, 0, sizeof(*endpoint));
 	endpoint->id = id;
 	endpoint->counter.endpoint_id = id;
+	endpoint->is_silent = true;
 	for (int p = 0; p < PRIORITY_COUNT; p++)
 	{
-		dlist_init(&endpoint->ready[p]);
+		dlist_init(&endpoint->ready[p][LEASE_FIRST]);
+		dlist_init(&endpoint->ready[p][LEASE_RETRY]);
 		endpoint->cursors[p] = (Cursor)
 		{
 			.after_due = DT_NOBEGIN,
@@ -112,6 +115,7 @@ sender_owns(const Sender *sender, int32 endpoint_id)
 void
 sender_mark_busy(Sender *sender, Endpoint *endpoint)
 {
+	sending_reconsider(sender, endpoint);
 	if (endpoint->is_busy)
 		return;
 	endpoint->is_busy = true;
@@ -185,6 +189,8 @@ sender_add_lease(Sender *sender, Endpoint *endpoint, const TakenRow *row)
 	lease->endpoint = endpoint;
 	lease->change_xid = row->change_xid;
 	lease->priority = row->priority;
+	lease->kind = row->attempts == 0 ? LEASE_FIRST : LEASE_RETRY;
+	lease->due_at = row->due_at;
 	lease->expires_at = row->expires_at;
 	lease->object_type = copy_text(sender, row->object_type);
 	lease->object_id = copy_text(sender, row->object_id);
@@ -194,7 +200,7 @@ sender_add_lease(Sender *sender, Endpoint *endpoint, const TakenRow *row)
 	entry->lease = lease;
 	lease->bytes = sizeof(Lease) + lease->request.body_bytes + 1024;
 	sender->held_bytes += lease->bytes;
-	dlist_push_tail(&endpoint->ready[row->priority], &lease->node);
+	dlist_push_tail(&endpoint->ready[row->priority][lease->kind], &lease->node);
 	endpoint->ready_count++;
 	sender->ready_count++;
 	sender_mark_busy(sender, endpoint);
@@ -212,7 +218,10 @@ sender_free_lease(Sender *sender, Lease *lease)
 	else if (lease->state == LEASE_ANSWERED)
 		sender->answered_count--;
 	if (lease->is_unjudged)
+	{
 		lease->endpoint->unjudged--;
+		sending_offer(sender, lease->endpoint);
+	}
 	sender->held_bytes -= lease->bytes;
 	request_free(&lease->request);
 	if (lease->answer != NULL)

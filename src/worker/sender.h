@@ -18,9 +18,12 @@
 #include "postgres.h"
 
 #include "lib/ilist.h"
+#include "lib/pairingheap.h"
 #include "utils/hsearch.h"
 
 #include "flow/bucket.h"
+#include "flow/pace.h"
+#include "flow/turns.h"
 #include "flow/window.h"
 #include "message/request.h"
 #include "store/statements.h"
@@ -44,6 +47,23 @@ typedef struct Cursor
 	int			taken;			/* rows that the present take gave */
 } Cursor;
 
+typedef enum LeaseKind
+{
+	LEASE_FIRST,				/* never tried */
+	LEASE_RETRY
+} LeaseKind;
+
+#define LEASE_KINDS 2
+
+/* What keeps an endpoint from sending is waited for in one place. */
+typedef enum EndpointStand
+{
+	STAND_ASIDE,				/* nothing to send, or its window is full */
+	STAND_IN_TURN,				/* in sender->turns */
+	STAND_TIMED,				/* in sender->timed: until again_at */
+	STAND_SHORT					/* in sender->short_of_connections */
+} EndpointStand;
+
 typedef struct Endpoint
 {
 	int32		id;				/* hash key */
@@ -55,6 +75,14 @@ typedef struct Endpoint
 	TransferOptions options;
 	Window		window;
 	Bucket		bucket;
+	Pace		pace;
+	EndpointStand stand;
+	Turn		turn_node;
+	pairingheap_node timed_node;
+	dlist_node	short_node;
+	TimestampTz again_at;
+	bool		is_claimant;	/* counted in sender->claimant_count */
+	bool		is_silent;		/* no answer last time, or one is overdue */
 	Counter		counter;
 	int64		counted_in;		/* the batch that has the counter already */
 	bool		is_probing;		/* breaker not closed: one request at a time */
@@ -62,9 +90,10 @@ typedef struct Endpoint
 								 * another one */
 	TimestampTz not_before;		/* 0: now */
 	Cursor		cursors[PRIORITY_COUNT];
-	dlist_head	ready[PRIORITY_COUNT];
+	dlist_head	ready[PRIORITY_COUNT][LEASE_KINDS];
 	int			ready_count;
 	int			in_flight;
+	int			retries_in_flight;
 	int			unjudged;		/* bad answers that settle() has not seen:
 								 * they keep their slots */
 	unsigned	turn;			/* walks through the priorities' weights */
@@ -86,6 +115,8 @@ typedef struct Lease
 								 * sender->answered */
 	FullTransactionId change_xid;
 	int16		priority;
+	LeaseKind	kind;
+	TimestampTz due_at;
 	TimestampTz expires_at;
 	bool		is_unjudged;	/* counted in endpoint->unjudged */
 	TimestampTz started_at;
@@ -118,7 +149,14 @@ typedef struct Sender
 	dlist_head	busy;			/* endpoints with something to read or send,
 								 * or in flight */
 	HTAB	   *leases;			/* by outbox id */
-	dlist_head	in_flight;
+	Turns		turns;			/* endpoints that may be able to send */
+	pairingheap timed;			/* endpoints that wait for a time, the next
+								 * one first */
+	dlist_head	short_of_connections;
+	int			claimant_count; /* endpoints that have or want connections */
+	int			silent_in_flight_count;
+	TimestampTz checked_at;		/* when overdue answers were last looked for */
+	dlist_head	in_flight;		/* in the order they were started */
 	dlist_head	answered;
 	dlist_head	stuck;			/* answered, but somebody holds their rows */
 	int			ready_count;
@@ -161,6 +199,8 @@ extern Endpoint *sender_endpoint(Sender *sender, int32 id);
 
 /* Whether the endpoint is in one of this worker's shards. */
 extern bool sender_owns(const Sender *sender, int32 endpoint_id);
+
+/* Something about it has changed: it is read and served again. */
 extern void sender_mark_busy(Sender *sender, Endpoint *endpoint);
 extern Lease *sender_lease(Sender *sender, int64 outbox_id);
 
@@ -196,11 +236,32 @@ extern void reading_turn(Sender *sender);
 /* When reading has something to do next. */
 extern TimestampTz reading_deadline(Sender *sender);
 
+/* ---- choosing.c: which sync of an endpoint may leave next */
+typedef struct Choice
+{
+	Lease	   *lease;			/* NULL: none */
+	bool		is_short;		/* it would have to wait for connections */
+	TimestampTz again_at;		/* it would have to wait until then; DT_NOEND:
+								 * for something to happen */
+} Choice;
+
+extern Choice choosing_next(const Sender *sender, Endpoint *endpoint);
+
+/* When agreed rate and announced limit let something leave: now or later. */
+extern TimestampTz choosing_rate_free_at(const Endpoint *endpoint, TimestampTz now);
+
 /* ---- sending.c: whose turn it is */
+extern void sending_init(Sender *sender);
 extern void sending_turn(Sender *sender);
 
+/* It has got something to send, or room; nothing happens where a time keeps it waiting. */
+extern void sending_offer(Sender *sender, Endpoint *endpoint);
+
+/* What kept it waiting may have changed. */
+extern void sending_reconsider(Sender *sender, Endpoint *endpoint);
+
 /* When a token or an opening lets something leave that is ready now. */
-extern TimestampTz sending_deadline(Sender *sender);
+extern TimestampTz sending_deadline(const Sender *sender);
 
 /* Take answers over from the transport. */
 extern void sending_collect(Sender *sender);

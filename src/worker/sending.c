@@ -2,10 +2,11 @@
  * sending.c
  *		Whose turn it is to send.
  *
- * Round robin over the endpoints that have something ready, one request each:
- * an endpoint that is slow or dead fills its own window and costs the others
- * nothing.  Within an endpoint the priorities share by weight, so that none
- * starves.
+ * Endpoints that may be able to send take turns (flow/turns.h).  One that turns
+ * out not to be able stands aside until what it waits for has come: an answer,
+ * rows, a time, a connection.  So an endpoint that is slow or dead fills its own
+ * window and costs the others nothing, and a turn costs the same beside ten
+ * thousand that wait.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -13,13 +14,13 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "flow/shares.h"
 #include "store/session.h"
 #include "worker/sender.h"
 
-#define PING_PRIORITY_ROOM 1	/* pings beyond the window */
-
-/* Of ten turns six are for high, three for normal, one for low; an empty one falls to the next. */
-static const int16 turns[] = {1, 1, 2, 1, 1, 2, 1, 1, 2, 3};
+#define CHECK_EVERY_US 50000
+#define SHORT_AT_ONCE 2			/* let in again for each connection that is
+								 * free again */
 
 /* Syncs of endpoints that are not idempotent, waiting for their durable marks. */
 typedef struct MarkStep
@@ -31,75 +32,170 @@ typedef struct MarkStep
 	int64	   *marked;
 } MarkStep;
 
-static Lease *
-first_ready(Endpoint *endpoint, int16 priority)
-{
-	if (dlist_is_empty(&endpoint->ready[priority]))
-		return NULL;
-	return dlist_container(Lease, node, dlist_head_node(&endpoint->ready[priority]));
-}
-
-static Lease *
-next_ready(Endpoint *endpoint)
-{
-	Lease	   *lease = first_ready(endpoint, turns[endpoint->turn++ % lengthof(turns)]);
-
-	for (int16 p = 1; lease == NULL && p < PRIORITY_COUNT; p++)
-		lease = first_ready(endpoint, p);
-	return lease;
-}
-
-/* Each probe is a different sync where there is one: it may be the sync that is at fault. */
-static Lease *
-next_probe(Endpoint *endpoint)
-{
-	Lease	   *same = NULL;
-
-	for (int p = 1; p < PRIORITY_COUNT; p++)
-	{
-		dlist_iter	iter;
-
-		dlist_foreach(iter, &endpoint->ready[p])
-		{
-			Lease	   *lease = dlist_container(Lease, node, iter.cur);
-
-			if (lease->outbox_id != endpoint->last_retried)
-				return lease;
-			same = lease;
-		}
-	}
-	return same;
-}
-
+/* The earliest is the root. */
 static int
-room_of(const Endpoint *endpoint)
+compare_again_at(const pairingheap_node *a, const pairingheap_node *b, void *arg)
 {
-	int			occupied = endpoint->in_flight + endpoint->unjudged;
+	TimestampTz one = pairingheap_const_container(Endpoint, timed_node, a)->again_at;
+	TimestampTz other = pairingheap_const_container(Endpoint, timed_node, b)->again_at;
 
-	if (endpoint->is_probing)
-		return occupied == 0 ? 1 : 0;
-	return window_room(&endpoint->window, occupied);
+	return one < other ? 1 : one > other ? -1 : 0;
 }
 
-/* The lease that may leave for this endpoint now, or NULL. */
-static Lease *
-choose(Sender *sender, Endpoint *endpoint)
+void
+sending_init(Sender *sender)
 {
-	Lease	   *ping = first_ready(endpoint, PRIORITY_PING);
-
-	if (endpoint->ready_count == 0)
-		return NULL;
-	if (ping != NULL && endpoint->is_listed && endpoint->row.paused_until <= sender->now &&
-		endpoint->in_flight < endpoint->window.largest + PING_PRIORITY_ROOM)
-		return ping;
-	if (sender_closed_until(sender, endpoint) != 0 || room_of(endpoint) == 0)
-		return NULL;
-	if (ping != NULL && endpoint->ready_count == 1)
-		return NULL;
-	if (!bucket_take(&endpoint->bucket, sender->now))
-		return NULL;
-	return endpoint->is_probing ? next_probe(endpoint) : next_ready(endpoint);
+	turns_init(&sender->turns);
+	sender->timed.ph_compare = compare_again_at;
+	dlist_init(&sender->short_of_connections);
 }
+
+/* ---- where endpoints stand */
+
+static void
+count_claimant(Sender *sender, Endpoint *endpoint)
+{
+	bool		is_claimant = endpoint->in_flight > 0 ||
+		endpoint->stand == STAND_IN_TURN || endpoint->stand == STAND_SHORT;
+
+	if (is_claimant == endpoint->is_claimant)
+		return;
+	endpoint->is_claimant = is_claimant;
+	sender->claimant_count += is_claimant ? 1 : -1;
+}
+
+static void
+leave_stand(Sender *sender, Endpoint *endpoint)
+{
+	switch (endpoint->stand)
+	{
+		case STAND_ASIDE:
+			return;
+		case STAND_IN_TURN:
+			turns_remove(&endpoint->turn_node);
+			break;
+		case STAND_TIMED:
+			pairingheap_remove(&sender->timed, &endpoint->timed_node);
+			break;
+		case STAND_SHORT:
+			dlist_delete(&endpoint->short_node);
+			break;
+	}
+	endpoint->stand = STAND_ASIDE;
+}
+
+static void
+take_stand(Sender *sender, Endpoint *endpoint, EndpointStand stand)
+{
+	leave_stand(sender, endpoint);
+	endpoint->stand = stand;
+	if (stand == STAND_IN_TURN)
+		turns_add(&sender->turns, &endpoint->turn_node);
+	else if (stand == STAND_TIMED)
+		pairingheap_add(&sender->timed, &endpoint->timed_node);
+	else if (stand == STAND_SHORT)
+		dlist_push_tail(&sender->short_of_connections, &endpoint->short_node);
+	count_claimant(sender, endpoint);
+}
+
+void
+sending_offer(Sender *sender, Endpoint *endpoint)
+{
+	if (endpoint->stand == STAND_ASIDE && endpoint->ready_count > 0)
+		take_stand(sender, endpoint, STAND_IN_TURN);
+}
+
+void
+sending_reconsider(Sender *sender, Endpoint *endpoint)
+{
+	if (endpoint->stand != STAND_IN_TURN && endpoint->ready_count > 0)
+		take_stand(sender, endpoint, STAND_IN_TURN);
+}
+
+static void
+step_aside(Sender *sender, Endpoint *endpoint, const Choice *choice)
+{
+	endpoint->again_at = choice->again_at;
+	if (choice->is_short)
+		take_stand(sender, endpoint, STAND_SHORT);
+	else
+		take_stand(sender, endpoint, choice->again_at == DT_NOEND ? STAND_ASIDE : STAND_TIMED);
+}
+
+static void
+wake_timed(Sender *sender)
+{
+	while (!pairingheap_is_empty(&sender->timed))
+	{
+		Endpoint   *endpoint = pairingheap_container(Endpoint, timed_node,
+													 pairingheap_first(&sender->timed));
+
+		if (endpoint->again_at > sender->now)
+			return;
+		take_stand(sender, endpoint, STAND_IN_TURN);
+	}
+}
+
+/* Up to so many of those that lack connections try again. */
+static void
+wake_short(Sender *sender, int most)
+{
+	for (int i = 0; i < most && !dlist_is_empty(&sender->short_of_connections); i++)
+	{
+		dlist_node *head = dlist_head_node(&sender->short_of_connections);
+
+		take_stand(sender, dlist_container(Endpoint, short_node, head), STAND_IN_TURN);
+	}
+}
+
+/* ---- who uses the connections */
+
+static void
+count_in_flight(Sender *sender, Lease *lease, int change)
+{
+	Endpoint   *endpoint = lease->endpoint;
+
+	sender->in_flight_count += change;
+	endpoint->in_flight += change;
+	if (lease->kind == LEASE_RETRY)
+		endpoint->retries_in_flight += change;
+	if (endpoint->is_silent)
+		sender->silent_in_flight_count += change;
+	count_claimant(sender, endpoint);
+}
+
+static void
+set_silent(Sender *sender, Endpoint *endpoint, bool is_silent)
+{
+	if (endpoint->is_silent == is_silent)
+		return;
+	endpoint->is_silent = is_silent;
+	sender->silent_in_flight_count += is_silent ? endpoint->in_flight : -endpoint->in_flight;
+}
+
+/* Now and then: who owes an answer; those that lack connections all get a try. */
+static void
+check_connections(Sender *sender)
+{
+	dlist_iter	iter;
+
+	if (sender->checked_at + CHECK_EVERY_US > sender->now)
+		return;
+	sender->checked_at = sender->now;
+	dlist_foreach(iter, &sender->in_flight)
+	{
+		Lease	   *lease = dlist_container(Lease, node, iter.cur);
+		double		usual_ms = lease->endpoint->window.brake.baseline_ms;
+
+		if (!shares_is_overdue(0, sender->now - lease->started_at))
+			break;
+		if (shares_is_overdue(usual_ms, sender->now - lease->started_at))
+			set_silent(sender, lease->endpoint, true);
+	}
+	wake_short(sender, INT_MAX);
+}
+
+/* ---- what a lease goes through */
 
 static void
 leave_ready(Sender *sender, Lease *lease)
@@ -123,8 +219,9 @@ occupy(Sender *sender, Lease *lease)
 {
 	leave_ready(sender, lease);
 	lease->state = LEASE_IN_FLIGHT;
-	lease->endpoint->in_flight++;
-	sender->in_flight_count++;
+	lease->started_at = sender->now;
+	count_in_flight(sender, lease, 1);
+	lease->endpoint->turn++;
 	dlist_push_tail(&sender->in_flight, &lease->node);
 }
 
@@ -132,8 +229,9 @@ static void
 leave_in_flight(Sender *sender, Lease *lease)
 {
 	dlist_delete(&lease->node);
-	lease->endpoint->in_flight--;
-	sender->in_flight_count--;
+	count_in_flight(sender, lease, -1);
+	sending_offer(sender, lease->endpoint);
+	wake_short(sender, SHORT_AT_ONCE);
 }
 
 static void
@@ -152,8 +250,7 @@ static void
 withdraw(Sender *sender, Lease *lease)
 {
 	/* freeing takes it off its list */
-	lease->endpoint->in_flight--;
-	sender->in_flight_count--;
+	count_in_flight(sender, lease, -1);
 	sender_free_lease(sender, lease);
 }
 
@@ -212,32 +309,33 @@ start_marked(MarkStep *step)
 	}
 }
 
-/* Send one for the endpoint if it may; whether it did. */
-static bool
-serve(Sender *sender, Endpoint *endpoint, MarkStep *step)
+/* What was chosen leaves, or is found not to. */
+static void
+serve(Sender *sender, Lease *lease, MarkStep *step)
 {
-	Lease	   *lease = choose(sender, endpoint);
-
-	if (lease == NULL)
-		return false;
 	if (lease->expires_at <= sender->now)
 	{
 		sender->expire_at = sender->now;
 		sender_free_lease(sender, lease);
-		return true;
+		return;
 	}
 	if (lease->reason[0] != '\0')
 	{
 		leave_ready(sender, lease);
 		answer_at_once(sender, lease);
-		return true;
+		return;
 	}
+	if (lease->priority != PRIORITY_PING)
+	{
+		(void) bucket_take(&lease->endpoint->bucket, sender->now);
+		pace_start(&lease->endpoint->pace, sender->now);
+	}
+	turns_charge(&sender->turns, &lease->endpoint->turn_node, lease->request.body_bytes);
 	occupy(sender, lease);
-	if (endpoint->row.idempotent)
+	if (lease->endpoint->row.idempotent)
 		start(sender, lease);
 	else
 		step->leases[step->count++] = lease;
-	return true;
 }
 
 void
@@ -248,56 +346,53 @@ sending_turn(Sender *sender)
 		.sender = sender,
 		.leases = palloc(sizeof(Lease *) * sender->max_connections),
 	};
-	bool		progress = true;
+	Turn	   *turn;
 
-	while (progress && sender->in_flight_count < sender->max_connections)
+	wake_timed(sender);
+	check_connections(sender);
+	while (sender->in_flight_count < sender->max_connections &&
+		   (turn = turns_next(&sender->turns)) != NULL)
 	{
-		int			endpoints = 0;
-		dlist_mutable_iter iter;
+		Endpoint   *endpoint = (Endpoint *) ((char *) turn - offsetof(Endpoint, turn_node));
+		Choice		choice = choosing_next(sender, endpoint);
 
-		progress = false;
-		dlist_foreach_modify(iter, &sender->busy)
-		{
-			Endpoint   *endpoint = dlist_container(Endpoint, busy_node, iter.cur);
-
-			if (sender->in_flight_count >= sender->max_connections)
-				break;
-			if (!serve(sender, endpoint, &step))
-				continue;
-			/* where connections are short, the others are next */
-			dlist_delete(&endpoint->busy_node);
-			dlist_push_tail(&sender->busy, &endpoint->busy_node);
-			progress = true;
-			endpoints++;
-		}
-		if (endpoints == 0)
-			break;
+		if (choice.lease == NULL)
+			step_aside(sender, endpoint, &choice);
+		else
+			serve(sender, choice.lease, &step);
 	}
 	start_marked(&step);
 	MemoryContextSwitchTo(caller);
 }
 
 TimestampTz
-sending_deadline(Sender *sender)
+sending_deadline(const Sender *sender)
 {
 	TimestampTz deadline = DT_NOEND;
-	dlist_iter	iter;
 
 	if (sender->in_flight_count >= sender->max_connections)
 		return DT_NOEND;
-	dlist_foreach(iter, &sender->busy)
+	if (!dlist_is_empty((dlist_head *) &sender->short_of_connections))
+		deadline = sender->checked_at + CHECK_EVERY_US;
+	if (!pairingheap_is_empty(&sender->timed))
 	{
-		Endpoint   *endpoint = dlist_container(Endpoint, busy_node, iter.cur);
-		TimestampTz closed_until;
+		pairingheap_node *first = pairingheap_first((pairingheap *) &sender->timed);
 
-		if (endpoint->ready_count == 0 || room_of(endpoint) == 0)
-			continue;
-		closed_until = sender_closed_until(sender, endpoint);
-		if (closed_until == 0)
-			closed_until = bucket_free_at_us(&endpoint->bucket, sender->now);
-		deadline = Min(deadline, closed_until);
+		deadline = Min(deadline, pairingheap_container(Endpoint, timed_node, first)->again_at);
 	}
 	return deadline;
+}
+
+/* What an answer says of how its endpoint may be called. */
+static void
+learn(Sender *sender, Endpoint *endpoint, const Answer *answer)
+{
+	set_silent(sender, endpoint, answer->http_status == 0);
+	if (answer->rate_limit.remaining < 0)
+		return;
+	pace_learn(&endpoint->pace, &answer->rate_limit, endpoint->in_flight, sender->now);
+	if (endpoint->stand == STAND_TIMED)
+		sending_reconsider(sender, endpoint);
 }
 
 /* IN_FLIGHT to ANSWERED. */
@@ -312,6 +407,7 @@ sending_collect(Sender *sender)
 
 		lease->at_once = lease->endpoint->in_flight;
 		leave_in_flight(sender, lease);
+		learn(sender, lease->endpoint, answer);
 		lease->answer = answer;
 		sender_await_settle(sender, lease);
 	}
