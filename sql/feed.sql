@@ -5,7 +5,8 @@ CREATE FUNCTION integration_worker.endpoints()
                    connect_timeout_ms integer, timeout_ms integer, max_concurrency integer,
                    rate_limit double precision, rate_burst integer, max_payload_bytes integer,
                    idempotent boolean, allow_http boolean, problem text,
-                   paused_until timestamptz, not_before timestamptz, state text, failures integer, tripped_by bigint)
+                   paused_until timestamptz, not_before timestamptz, state text, failures integer, tripped_by bigint,
+                   since timestamptz)
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -16,7 +17,7 @@ AS $$
            CASE WHEN c.credential IS NOT NULL OR c.signing IS NOT NULL THEN 'secret_missing' END,
            p.until,
            greatest(CASE WHEN h.state <> 'closed' THEN h.open_until END, h.retry_after_until),
-           coalesce(h.state, 'closed'), coalesce(h.failures, 0), h.tripped_by
+           coalesce(h.state, 'closed'), coalesce(h.failures, 0), h.tripped_by, h.since
       FROM integration.endpoint_config c
       LEFT JOIN integration.endpoint_health h ON h.endpoint_id = c.id
       LEFT JOIN LATERAL (

@@ -134,7 +134,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration.resume(text, text, text) IS
-    'Ends a pause; of an endpoint also a stop, an open breaker or a Retry-After. False: nothing was held.';
+    'Ends a pause; of an endpoint also a stop, an open breaker, a Retry-After or an announced rate limit. False: nothing was held.';
 
 CREATE FUNCTION integration_worker.close_breaker(endpoint text) RETURNS integration.endpoint_health
     LANGUAGE plpgsql
@@ -147,7 +147,9 @@ BEGIN
       FROM integration.endpoint_health h
       JOIN integration.endpoint e ON e.id = h.endpoint_id
      WHERE e.name = close_breaker.endpoint
-       AND (h.state <> 'closed' OR h.retry_after_until > clock_timestamp())
+       AND (h.state <> 'closed' OR h.retry_after_until > clock_timestamp()
+            OR EXISTS (SELECT FROM integration_worker.live_endpoints() l
+                        WHERE l.endpoint_id = h.endpoint_id AND l.rate_free_at > clock_timestamp()))
        FOR UPDATE OF h;
     UPDATE integration.endpoint_health h
        SET state = 'closed', since = clock_timestamp(), open_until = NULL, openings = 0, failures = 0,

@@ -179,6 +179,26 @@ $$;
 COMMENT ON FUNCTION integration_worker.why_ordered(integration_worker.waiting) IS
     'One sentence about a sync that waits for an earlier one of its ordering key.';
 
+-- An agreed rate lets the next one go within a token's time; what is later, the other side has announced.
+CREATE FUNCTION integration_worker.why_rated(sync integration_worker.waiting, rate_free_at timestamptz) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    agreed double precision := (SELECT c.rate_limit FROM integration.endpoint_config c WHERE c.id = sync.endpoint_id);
+BEGIN
+    IF rate_free_at <= statement_timestamp() + interval '1 s' / agreed THEN
+        RETURN format('Sync %s waits because endpoint "%s" gets %s requests a second at most; the next may leave at %s.',
+                      sync.id, sync.endpoint, agreed, integration_worker.time_words(rate_free_at));
+    END IF;
+    RETURN format('Sync %s waits because endpoint "%s" said how much is left of its rate limit: the next may leave at %s. '
+                  'If that is not true any more, SELECT integration.resume(''endpoint'', %L) sends it at once.',
+                  sync.id, sync.endpoint, integration_worker.time_words(rate_free_at), sync.endpoint);
+END
+$$;
+COMMENT ON FUNCTION integration_worker.why_rated(integration_worker.waiting, timestamptz) IS
+    'One sentence about a sync that an agreed or announced rate limit holds back.';
+
 -- What only shared memory knows comes as arguments, so that a test can say it.
 CREATE FUNCTION integration_worker.why_waiting(
         id bigint, started_at timestamptz, rate_free_at timestamptz, in_flight integer, "window" integer,
@@ -207,10 +227,7 @@ BEGIN
         WHEN 'schedule' THEN RETURN integration_worker.why_scheduled(sync);
         WHEN 'ordering_key' THEN RETURN integration_worker.why_ordered(sync);
         WHEN 'rate' THEN
-            RETURN format('Sync %s waits because endpoint "%s" gets %s requests a second at most; the next may leave at %s.',
-                          id, sync.endpoint,
-                          (SELECT c.rate_limit FROM integration.endpoint_config c WHERE c.id = sync.endpoint_id),
-                          integration_worker.time_words(rate_free_at));
+            RETURN integration_worker.why_rated(sync, rate_free_at);
         WHEN 'window' THEN
             RETURN format('Sync %s waits because endpoint "%s" has %s requests under way and gets no more than %s '
                           'at once just now; it goes when one of them ends.', id, sync.endpoint, in_flight, "window");

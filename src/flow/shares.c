@@ -16,7 +16,7 @@ at_least_one(int count)
 }
 
 bool
-shares_allow(const Shares *shares, int held, bool is_silent)
+shares_allow(const Shares *shares, int held, Trust trust)
 {
 	int			free = shares->connections - shares->used;
 	int			others = at_least_one(shares->claimants) - 1;
@@ -24,7 +24,10 @@ shares_allow(const Shares *shares, int held, bool is_silent)
 
 	if (free <= 0)
 		return false;
-	if (is_silent && shares->used_by_silent >= at_least_one(shares->connections / 2))
+	if (trust == TRUST_SILENT && shares->used_by_doubtful >= at_least_one(shares->connections / 2))
+		return false;
+	if (trust == TRUST_UNKNOWN &&
+		shares->used_by_doubtful >= at_least_one(shares->connections * 3 / 4))
 		return false;
 	if (held < at_least_one(shares->connections / (others + 1)))
 		return true;

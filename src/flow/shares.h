@@ -4,8 +4,9 @@
  *
  * Each endpoint that has or wants some may have its fair share; more only
  * while enough stay free for the others.  An endpoint that is silent (gave no
- * answer last time, or is overdue) holds a connection for a whole time-out:
- * all silent ones together get half of the connections.
+ * answer last time, or is overdue) holds a connection for a whole time-out, one
+ * that was never called may do so: together they get half of the connections,
+ * which for those never called is three quarters.
  *-------------------------------------------------------------------------
  */
 #ifndef INTEGRATION_SHARES_H
@@ -14,17 +15,26 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* What is known of an endpoint. */
+typedef enum Trust
+{
+	TRUST_UNKNOWN,				/* never called */
+	TRUST_ANSWERS,
+	TRUST_SILENT				/* did not answer last time, or is overdue */
+} Trust;
+
 /* How the worker's connections are used. */
 typedef struct Shares
 {
 	int			connections;	/* all there are */
 	int			used;
-	int			used_by_silent;
+	int			used_by_doubtful;	/* by endpoints that are not known to
+									 * answer */
 	int			claimants;		/* endpoints that have or want some */
 } Shares;
 
 /* Whether an endpoint that holds so many may start one more.  Does not throw. */
-extern bool shares_allow(const Shares *shares, int held, bool is_silent);
+extern bool shares_allow(const Shares *shares, int held, Trust trust);
 
 /*
  * Whether an answer is overdue that the endpoint (usual_ms: its baseline, 0

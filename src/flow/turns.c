@@ -31,6 +31,12 @@ turns_init(Turns *turns)
 }
 
 bool
+turns_is_empty(const Turns *turns)
+{
+	return turns->ends.next == &turns->ends;
+}
+
+bool
 turns_has(const Turn *turn)
 {
 	return turn->previous != NULL;
@@ -59,7 +65,7 @@ turns_next(Turns *turns)
 {
 	Turn	   *first = turns->ends.next;
 
-	if (first == &turns->ends)
+	if (turns_is_empty(turns))
 		return NULL;
 	while (first->credit_bytes <= 0)
 	{

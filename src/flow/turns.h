@@ -38,6 +38,9 @@ typedef struct Turns
 extern void turns_init(Turns *turns);
 
 /* Does not throw. */
+extern bool turns_is_empty(const Turns *turns);
+
+/* Does not throw. */
 extern bool turns_has(const Turn *turn);
 
 /* At the end; nothing happens where it stands in the ring already.  Does not throw. */

@@ -83,6 +83,7 @@ statements_endpoints(MemoryContext memory, int *count)
 				.state = column_text(i, 18, memory),
 				.failures = column_int32(i, 19, 0),
 				.tripped_by = column_int64(i, 20, 0),
+				.since = column_time(i, 21, 0),
 		};
 	}
 	*count = (int) rows;

@@ -41,6 +41,7 @@ typedef struct EndpointRow
 	char	   *state;			/* of endpoint_health */
 	int32		failures;
 	int64		tripped_by;		/* the sync that stopped it, 0: none */
+	TimestampTz since;			/* of that state; 0: never called */
 } EndpointRow;
 
 typedef struct FeedRow

@@ -11,8 +11,6 @@
 
 #include "utils/timestamp.h"
 
-#include "flow/shares.h"
-#include "flow/turns.h"
 #include "worker/sender.h"
 
 #define PING_PRIORITY_ROOM 1	/* pings beyond the window */
@@ -100,11 +98,11 @@ has_connection(const Sender *sender, const Endpoint *endpoint)
 	Shares		shares = {
 		.connections = sender->max_connections,
 		.used = sender->in_flight_count,
-		.used_by_silent = sender->silent_in_flight_count,
+		.used_by_doubtful = sender->doubtful_in_flight_count,
 		.claimants = sender->claimant_count,
 	};
 
-	return shares_allow(&shares, endpoint->in_flight, endpoint->is_silent);
+	return shares_allow(&shares, endpoint->in_flight, endpoint->trust);
 }
 
 /* Pings wait for nothing but a pause. */

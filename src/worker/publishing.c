@@ -71,12 +71,20 @@ describe(const Sender *sender, char *activity, size_t activity_bytes)
 				 sender->in_flight_count, sender->ready_count, sender->answered_count);
 }
 
+TimestampTz
+publishing_deadline(const Sender *sender)
+{
+	TimestampTz next = TimestampTzPlusMilliseconds(sender->published_at, PUBLISH_EVERY_MS);
+
+	return next > sender->now ? next : DT_NOEND;
+}
+
 void
 publishing_turn(Sender *sender, bool is_idle)
 {
 	LiveWorker *live = &sender->slot->live;
 
-	if (!is_idle && sender->published_at + PUBLISH_EVERY_MS * INT64CONST(1000) > sender->now)
+	if (publishing_deadline(sender) != DT_NOEND)
 		return;
 	sender->published_at = sender->now;
 	LWLockAcquire(shared_state()->lock, LW_EXCLUSIVE);

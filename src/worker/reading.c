@@ -47,6 +47,9 @@ apply_endpoint(Sender *sender, const EndpointRow *row)
 	endpoint->is_probing = strcmp(row->state, "closed") != 0;
 	if (row->tripped_by != 0)
 		endpoint->last_retried = row->tripped_by;
+	/* somebody resumed it */
+	if (row->since > endpoint->paced_at)
+		pace_forget(&endpoint->pace);
 	/* it may have been closed when it was left out of the busy ones */
 	sender_mark_busy(sender, endpoint);
 	if (is_new)
@@ -55,6 +58,8 @@ apply_endpoint(Sender *sender, const EndpointRow *row)
 		endpoint->bucket = bucket_make(row->rate_limit, row->rate_burst, sender->now);
 		endpoint->counter.failures = row->failures;
 		endpoint->counter.minute_at = sender->now;
+		if (row->since != 0)
+			endpoint->trust = row->failures == 0 ? TRUST_ANSWERS : TRUST_SILENT;
 		return;
 	}
 	window_resize(&endpoint->window, row->max_concurrency);

@@ -80,7 +80,6 @@ init_endpoint(Sender *sender, Endpoint *endpoint, int32 id)
 	memset(endpoint, 0, sizeof(*endpoint));
 	endpoint->id = id;
 	endpoint->counter.endpoint_id = id;
-	endpoint->is_silent = true;
 	for (int p = 0; p < PRIORITY_COUNT; p++)
 	{
 		dlist_init(&endpoint->ready[p][LEASE_FIRST]);

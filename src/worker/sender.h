@@ -23,6 +23,7 @@
 
 #include "flow/bucket.h"
 #include "flow/pace.h"
+#include "flow/shares.h"
 #include "flow/turns.h"
 #include "flow/window.h"
 #include "message/request.h"
@@ -76,13 +77,14 @@ typedef struct Endpoint
 	Window		window;
 	Bucket		bucket;
 	Pace		pace;
+	TimestampTz paced_at;		/* when it was last told what is left */
 	EndpointStand stand;
 	Turn		turn_node;
 	pairingheap_node timed_node;
 	dlist_node	short_node;
 	TimestampTz again_at;
 	bool		is_claimant;	/* counted in sender->claimant_count */
-	bool		is_silent;		/* no answer last time, or one is overdue */
+	Trust		trust;
 	Counter		counter;
 	int64		counted_in;		/* the batch that has the counter already */
 	bool		is_probing;		/* breaker not closed: one request at a time */
@@ -154,7 +156,8 @@ typedef struct Sender
 								 * one first */
 	dlist_head	short_of_connections;
 	int			claimant_count; /* endpoints that have or want connections */
-	int			silent_in_flight_count;
+	int			doubtful_in_flight_count;	/* of endpoints not known to
+											 * answer */
 	TimestampTz checked_at;		/* when overdue answers were last looked for */
 	dlist_head	in_flight;		/* in the order they were started */
 	dlist_head	answered;
@@ -272,5 +275,8 @@ extern TimestampTz settling_deadline(const Sender *sender);
 
 /* ---- publishing.c: figures into shared memory */
 extern void publishing_turn(Sender *sender, bool is_idle);
+
+/* When figures that came too soon after the last ones are due; DT_NOEND: none. */
+extern TimestampTz publishing_deadline(const Sender *sender);
 
 #endif							/* INTEGRATION_SENDER_H */

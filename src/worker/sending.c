@@ -14,7 +14,6 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "flow/shares.h"
 #include "store/session.h"
 #include "worker/sender.h"
 
@@ -159,18 +158,19 @@ count_in_flight(Sender *sender, Lease *lease, int change)
 	endpoint->in_flight += change;
 	if (lease->kind == LEASE_RETRY)
 		endpoint->retries_in_flight += change;
-	if (endpoint->is_silent)
-		sender->silent_in_flight_count += change;
+	if (endpoint->trust != TRUST_ANSWERS)
+		sender->doubtful_in_flight_count += change;
 	count_claimant(sender, endpoint);
 }
 
 static void
-set_silent(Sender *sender, Endpoint *endpoint, bool is_silent)
+set_trust(Sender *sender, Endpoint *endpoint, Trust trust)
 {
-	if (endpoint->is_silent == is_silent)
-		return;
-	endpoint->is_silent = is_silent;
-	sender->silent_in_flight_count += is_silent ? endpoint->in_flight : -endpoint->in_flight;
+	if (endpoint->trust != TRUST_ANSWERS)
+		sender->doubtful_in_flight_count -= endpoint->in_flight;
+	endpoint->trust = trust;
+	if (trust != TRUST_ANSWERS)
+		sender->doubtful_in_flight_count += endpoint->in_flight;
 }
 
 /* Now and then: who owes an answer; those that lack connections all get a try. */
@@ -190,7 +190,7 @@ check_connections(Sender *sender)
 		if (!shares_is_overdue(0, sender->now - lease->started_at))
 			break;
 		if (shares_is_overdue(usual_ms, sender->now - lease->started_at))
-			set_silent(sender, lease->endpoint, true);
+			set_trust(sender, lease->endpoint, TRUST_SILENT);
 	}
 	wake_short(sender, INT_MAX);
 }
@@ -372,6 +372,8 @@ sending_deadline(const Sender *sender)
 
 	if (sender->in_flight_count >= sender->max_connections)
 		return DT_NOEND;
+	if (!turns_is_empty(&sender->turns))
+		return sender->now;
 	if (!dlist_is_empty((dlist_head *) &sender->short_of_connections))
 		deadline = sender->checked_at + CHECK_EVERY_US;
 	if (!pairingheap_is_empty(&sender->timed))
@@ -387,9 +389,10 @@ sending_deadline(const Sender *sender)
 static void
 learn(Sender *sender, Endpoint *endpoint, const Answer *answer)
 {
-	set_silent(sender, endpoint, answer->http_status == 0);
+	set_trust(sender, endpoint, answer->http_status == 0 ? TRUST_SILENT : TRUST_ANSWERS);
 	if (answer->rate_limit.remaining < 0)
 		return;
+	endpoint->paced_at = sender->now;
 	pace_learn(&endpoint->pace, &answer->rate_limit, endpoint->in_flight, sender->now);
 	if (endpoint->stand == STAND_TIMED)
 		sending_reconsider(sender, endpoint);

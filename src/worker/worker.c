@@ -205,7 +205,8 @@ sleep_ms(Sender *sender)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz deadline = Min(Min(reading_deadline(sender), sending_deadline(sender)),
-							   Min(settling_deadline(sender), sender->maintain_at));
+							   Min(settling_deadline(sender),
+								   Min(sender->maintain_at, publishing_deadline(sender))));
 	long		ms = deadline <= now ? 0 : (long) Min((deadline - now + 999) / 1000, 60000);
 	int			transport_ms = transport_timeout_ms(sender->transport);
 

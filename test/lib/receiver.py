@@ -193,9 +193,9 @@ async def unknown(call):
 
 
 async def status(call):
-    """/status/N?retry_after=S&remaining=R&location=L&body=B&type=T"""
+    """/status/N?retry_after=S&remaining=R&limit=F&policy=F&location=L&body=B&type=T"""
     names = {"retry_after": "Retry-After", "remaining": "X-RateLimit-Remaining",
-             "location": "Location"}
+             "limit": "RateLimit", "policy": "RateLimit-Policy", "location": "Location"}
     headers = [(names[key], value) for key, value in call.query.items() if key in names]
     body = call.query.get("body", "").encode()
     kind = call.query.get("type", "application/json")
