@@ -334,9 +334,10 @@ possible(const ModelReceiver *receiver)
 {
 	double		per_s = receiver->capacity * (double) US_PER_S / WORK_US;
 	double		reduced_s = receiver->reduced_to_s - receiver->reduced_from_s;
-	double		up_s = END_S - (receiver->outage_to_s - receiver->outage_from_s) - reduced_s;
+	double		reduced_share = (double) receiver->reduced_capacity / receiver->capacity;
+	double		outage_s = receiver->outage_to_s - receiver->outage_from_s;
 
-	return (int) (up_s * per_s + reduced_s * per_s * receiver->reduced_capacity / receiver->capacity);
+	return (int) ((END_S - outage_s - reduced_s * (1 - reduced_share)) * per_s);
 }
 
 static double

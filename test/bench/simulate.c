@@ -81,7 +81,7 @@ main(void)
 	ModelReceiver failing = {.capacity = 20,.queue = 20,.outage_from_s = 30,.outage_to_s = 60};
 
 	queueing.queue = INT_MAX;
-	print_crowd("Capacity 20, from 40 s to 80 s only 5; 20 more wait, the rest is refused", &refusing);
+	print_crowd("Capacity 20, 5 from 40 s to 80 s; 20 more wait, the rest is refused", &refusing);
 	print_crowd("The same, but all that come wait: latency is the only sign", &queueing);
 	print_outage(&failing);
 	return 0;
