@@ -166,12 +166,26 @@ settle_step(void *arg)
 }
 
 static void
+grow_window(const Sender *sender, const Lease *lease)
+{
+	Endpoint   *endpoint = lease->endpoint;
+	WindowAnswer answer = {
+		.in_flight = lease->at_once,
+		.latency_ms = lease->answer == NULL ? -1 : lease->answer->first_byte_ms,
+		.started_at_us = lease->started_at,
+		.now_us = sender->now,
+	};
+
+	window_answer(&endpoint->window, &answer);
+}
+
+static void
 apply_delivery(Sender *sender, int64 outbox_id)
 {
 	Lease	   *lease = sender_lease(sender, outbox_id);
 
 	sender->delivered++;
-	window_grow(&lease->endpoint->window, lease->endpoint->in_flight + 1);
+	grow_window(sender, lease);
 	sender_mark_busy(sender, lease->endpoint);
 	sender_free_lease(sender, lease);
 }
@@ -193,19 +207,10 @@ apply_endpoint_verdict(Sender *sender, const Verdict *verdict)
 static void
 apply_signal(Sender *sender, const Lease *lease, const char *signal)
 {
-	Endpoint   *endpoint = lease->endpoint;
-
-	WindowAnswer answer = {
-		.in_flight = lease->at_once,
-		.latency_ms = lease->answer == NULL ? -1 : lease->answer->first_byte_ms,
-		.started_at_us = lease->started_at,
-		.now_us = sender->now,
-	};
-
 	if (strcmp(signal, "good") == 0)
-		window_answer(&endpoint->window, &answer);
+		grow_window(sender, lease);
 	else if (strcmp(signal, "decrease") == 0)
-		window_shrink(&endpoint->window, lease->started_at, sender->now);
+		window_shrink(&lease->endpoint->window, lease->started_at, sender->now);
 }
 
 /* Its row is held by somebody: the result is put aside and brought again a little later. */

@@ -222,6 +222,13 @@ close_breaker(Model *model)
 	window_restart(&model->window);
 }
 
+static bool
+has_failed_enough(const Model *model)
+{
+	return model->failures >= 10 ||
+		(model->minute_attempts >= 10 && model->minute_failures * 2 >= model->minute_attempts);
+}
+
 static void
 judge(Model *model, bool is_good, int64_t started_at_us)
 {
@@ -233,9 +240,7 @@ judge(Model *model, bool is_good, int64_t started_at_us)
 	count_attempt(model, is_good);
 	if (model->is_open && is_good)
 		close_breaker(model);
-	else if (model->is_open ||
-			 (!is_good && (model->failures >= 10 || (model->minute_attempts >= 10 &&
-													 model->minute_failures * 2 >= model->minute_attempts))))
+	else if (model->is_open || (!is_good && has_failed_enough(model)))
 		open_breaker(model);
 }
 
