@@ -77,7 +77,7 @@ chance(Model *model)
 	model->random ^= model->random >> 12;
 	model->random ^= model->random << 25;
 	model->random ^= model->random >> 27;
-	return ((double) ((model->random * UINT64_C(2685821657736338717)) >> 11) + 1) / 9007199254740992.0;
+	return ldexp((double) ((model->random * UINT64_C(2685821657736338717)) >> 11) + 1, -53);
 }
 
 static bool
