@@ -176,7 +176,9 @@ COMMENT ON FUNCTION integration_worker.mark(bigint[], xid8[]) IS
     'Marks syncs of endpoints that are not idempotent as about to leave; only the ids it returns may be sent.';
 
 -- Closes what expired, by the index queue_expires; what was claimed is left to settle().
-CREATE FUNCTION integration_worker.expire() RETURNS timestamptz
+-- The time returned is that of anybody's next, which is the index's first: to ask for a shard's would
+-- walk over the others'.
+CREATE FUNCTION integration_worker.expire(shards integer DEFAULT 65535) RETURNS timestamptz
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -190,6 +192,7 @@ BEGIN
          WHERE q.expires_at <= at
            AND q.state <> 'failed'
            AND q.claimed_at IS NULL
+           AND (shards >> (q.endpoint_id % 16)) % 2 = 1
          ORDER BY q.expires_at
          LIMIT 1000
            FOR UPDATE SKIP LOCKED
@@ -227,8 +230,8 @@ BEGIN
              WHERE q.expires_at IS NOT NULL AND q.state <> 'failed' AND q.claimed_at IS NULL);
 END
 $$;
-COMMENT ON FUNCTION integration_worker.expire() IS
-    'Closes syncs whose expires_at has passed; returns when it is to be called next.';
+COMMENT ON FUNCTION integration_worker.expire(integer) IS
+    'Closes syncs of these shards (bit by bit) whose expires_at has passed; returns when it is to be called next.';
 
 -- Ranges of ids are made ahead of the sequence, outside CREATE EXTENSION, so that retention may drop them.
 -- The first one waits until the outbox is in use: a restore sets the sequence after it has attached the ranges

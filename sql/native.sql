@@ -48,7 +48,7 @@ CREATE FUNCTION integration_worker.live_endpoints(
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'integration_live_endpoints';
 COMMENT ON FUNCTION integration_worker.live_endpoints() IS
-    'What the worker of this database does at each endpoint right now, from shared memory.';
+    'What the workers of this database do at each endpoint right now, from shared memory.';
 
 CREATE FUNCTION integration_worker.live_syncs(OUT outbox_id bigint, OUT started_at timestamptz)
     RETURNS SETOF record
@@ -59,12 +59,12 @@ COMMENT ON FUNCTION integration_worker.live_syncs() IS
     'The syncs that are being sent right now, from shared memory.';
 
 CREATE FUNCTION integration_worker.live_workers(
-        OUT pid integer, OUT activity text, OUT started_at timestamptz, OUT last_turn_at timestamptz,
+        OUT pid integer, OUT shards integer[], OUT activity text, OUT started_at timestamptz, OUT last_turn_at timestamptz,
         OUT endpoints integer, OUT in_flight integer, OUT waiting integer, OUT unsettled integer,
         OUT delivered bigint, OUT failed bigint, OUT memory_bytes bigint)
     RETURNS SETOF record
-    LANGUAGE c STRICT VOLATILE ROWS 1
+    LANGUAGE c STRICT VOLATILE ROWS 3
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'integration_live_workers';
 COMMENT ON FUNCTION integration_worker.live_workers() IS
-    'What the worker of this database is doing, from shared memory.';
+    'What each worker of this database is doing, from shared memory.';

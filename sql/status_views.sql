@@ -128,12 +128,14 @@ COMMENT ON COLUMN integration.endpoint_status.owner IS 'The team that looks afte
 COMMENT ON COLUMN integration.endpoint_status.url IS 'Where requests go.';
 
 CREATE VIEW integration.worker_status AS
-SELECT w.pid, w.activity, w.started_at, w.last_turn_at, w.endpoints, w.in_flight, w.waiting, w.unsettled,
+SELECT w.pid, w.shards, w.activity, w.started_at, w.last_turn_at, w.endpoints, w.in_flight, w.waiting, w.unsettled,
        w.delivered, w.failed, w.memory_bytes
   FROM integration_worker.live_workers() w;
 COMMENT ON VIEW integration.worker_status IS
-    'What the worker of this database is doing right now; no row: there is none.';
+    'What each worker of this database is doing right now; no row: there is none.';
 COMMENT ON COLUMN integration.worker_status.pid IS 'Its process, as in pg_stat_activity.';
+COMMENT ON COLUMN integration.worker_status.shards IS
+    'Which of the 16 shards it has: it serves the endpoints whose id modulo 16 is among them.';
 COMMENT ON COLUMN integration.worker_status.activity IS 'What it does just now.';
 COMMENT ON COLUMN integration.worker_status.started_at IS 'When it was started.';
 COMMENT ON COLUMN integration.worker_status.last_turn_at IS 'When its loop last came round.';

@@ -1,12 +1,14 @@
 /*-------------------------------------------------------------------------
  * live.c
- *		What the worker does right now, from shared memory into rows.
+ *		What the workers do right now, from shared memory into rows.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -17,37 +19,39 @@ SQL_FUNCTION(integration_live_endpoints);
 SQL_FUNCTION(integration_live_syncs);
 SQL_FUNCTION(integration_live_workers);
 
-/* A copy of this database's figures, to make rows without the lock; false: no worker runs. */
+/*
+ * A copy of the figures of this database's next worker, *number on, to make
+ * rows without the lock; false: there is none.
+ */
 static bool
-copy_live(LiveWorker *live, int *pid)
+copy_live(LiveWorker *live, int *number)
 {
 	SharedState *shared = shared_state();
 	DatabaseSlot *slot;
+	bool		found = false;
 
 	if (shared == NULL)
 		return false;
 	LWLockAcquire(shared->lock, LW_SHARED);
 	slot = shared_find(MyDatabaseId);
-	*pid = slot == NULL ? 0 : slot->pid;
-	if (*pid != 0)
-		memcpy(live, &slot->live, sizeof(*live));
+	while (slot != NULL && !found && *number < SHARED_WORKERS)
+	{
+		WorkerSlot *worker = &slot->workers[(*number)++];
+
+		found = worker->pid != 0;
+		if (found)
+			memcpy(live, shared_live(worker), sizeof(*live));
+	}
 	LWLockRelease(shared->lock);
-	return *pid != 0;
+	return found;
 }
 
-Datum
-integration_live_endpoints(PG_FUNCTION_ARGS)
+static void
+put_endpoints(const LiveWorker *live, Tuplestorestate *rows, TupleDesc columns)
 {
-	TupleDesc	columns;
-	Tuplestorestate *rows = compat_begin_set(fcinfo, &columns);
-	LiveWorker *live = palloc(sizeof(LiveWorker));
-	int			pid;
-
-	if (!copy_live(live, &pid))
-		PG_RETURN_NULL();
 	for (int i = 0; i < live->live_endpoint_count; i++)
 	{
-		LiveEndpoint *endpoint = &live->live_endpoints[i];
+		const LiveEndpoint *endpoint = &live->live_endpoints[i];
 		Datum		values[] = {
 			Int32GetDatum(endpoint->endpoint_id),
 			Int32GetDatum(endpoint->window),
@@ -59,19 +63,24 @@ integration_live_endpoints(PG_FUNCTION_ARGS)
 
 		tuplestore_putvalues(rows, columns, values, nulls);
 	}
-	PG_RETURN_NULL();
 }
 
 Datum
-integration_live_syncs(PG_FUNCTION_ARGS)
+integration_live_endpoints(PG_FUNCTION_ARGS)
 {
 	TupleDesc	columns;
 	Tuplestorestate *rows = compat_begin_set(fcinfo, &columns);
 	LiveWorker *live = palloc(sizeof(LiveWorker));
-	int			pid;
+	int			number = 0;
 
-	if (!copy_live(live, &pid))
-		PG_RETURN_NULL();
+	while (copy_live(live, &number))
+		put_endpoints(live, rows, columns);
+	PG_RETURN_NULL();
+}
+
+static void
+put_syncs(const LiveWorker *live, Tuplestorestate *rows, TupleDesc columns)
+{
 	for (int i = 0; i < live->live_sync_count; i++)
 	{
 		Datum		values[] = {
@@ -82,7 +91,35 @@ integration_live_syncs(PG_FUNCTION_ARGS)
 
 		tuplestore_putvalues(rows, columns, values, nulls);
 	}
+}
+
+Datum
+integration_live_syncs(PG_FUNCTION_ARGS)
+{
+	TupleDesc	columns;
+	Tuplestorestate *rows = compat_begin_set(fcinfo, &columns);
+	LiveWorker *live = palloc(sizeof(LiveWorker));
+	int			number = 0;
+
+	while (copy_live(live, &number))
+		put_syncs(live, rows, columns);
 	PG_RETURN_NULL();
+}
+
+/* The bits of a mask as an array of their numbers. */
+static Datum
+shards_array(uint32 shards)
+{
+	Datum		numbers[SHARE_SHARDS];
+	int			count = 0;
+
+	for (int shard = 0; shard < SHARE_SHARDS; shard++)
+	{
+		if (shards & (1U << shard))
+			numbers[count++] = Int32GetDatum(shard);
+	}
+	return PointerGetDatum(construct_array(numbers, count, INT4OID, sizeof(int32), true,
+										   TYPALIGN_INT));
 }
 
 Datum
@@ -91,12 +128,13 @@ integration_live_workers(PG_FUNCTION_ARGS)
 	TupleDesc	columns;
 	Tuplestorestate *rows = compat_begin_set(fcinfo, &columns);
 	LiveWorker *live = palloc(sizeof(LiveWorker));
-	int			pid;
+	int			number = 0;
 
-	if (copy_live(live, &pid))
+	while (copy_live(live, &number))
 	{
 		Datum		values[] = {
-			Int32GetDatum(pid),
+			Int32GetDatum(live->pid),
+			shards_array(live->shards),
 			CStringGetTextDatum(live->activity),
 			TimestampTzGetDatum(live->started_at),
 			TimestampTzGetDatum(live->last_turn_at),
@@ -108,7 +146,7 @@ integration_live_workers(PG_FUNCTION_ARGS)
 			Int64GetDatum(live->failed),
 			Int64GetDatum(live->memory_bytes),
 		};
-		bool		nulls[11] = {false};
+		bool		nulls[lengthof(values)] = {false};
 
 		tuplestore_putvalues(rows, columns, values, nulls);
 	}

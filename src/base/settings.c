@@ -14,6 +14,7 @@
 
 static int	max_databases = 32;
 static int	max_connections = 128;
+static int	workers = 1;
 static int	worker_memory_kb = 256 * 1024;
 static bool synchronous_settle = false;
 static char *ca_file = NULL;
@@ -47,6 +48,11 @@ define_server_settings(void)
 							"A server whose limit of open files is low grants less; the worker then says so in the log.",
 							&max_connections, 128, 1, 1024,
 							PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("integration.workers",
+							"How many workers share out the endpoints of a database.",
+							"Each takes one of max_worker_processes.",
+							&workers, 1, 1, SETTINGS_MOST_WORKERS,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("integration.worker_memory",
 							"How much memory a worker may hold in syncs, whatever the backlog.",
 							NULL, &worker_memory_kb, 256 * 1024, 16 * 1024, MAX_KILOBYTES,
@@ -102,6 +108,12 @@ int
 settings_max_connections(void)
 {
 	return max_connections;
+}
+
+int
+settings_workers(void)
+{
+	return workers;
 }
 
 size_t

@@ -8,6 +8,8 @@
 
 #include "base/network.h"
 
+#define SETTINGS_MOST_WORKERS 16
+
 /* Define all settings; called once from _PG_init(). */
 extern void settings_define(void);
 
@@ -16,6 +18,9 @@ extern int	settings_max_databases(void);
 
 /* Requests in flight in one worker, at most. */
 extern int	settings_max_connections(void);
+
+/* Workers of one database. */
+extern int	settings_workers(void);
 
 /* Memory for syncs in one worker, in bytes. */
 extern size_t settings_worker_memory_bytes(void);

@@ -37,16 +37,39 @@ statements_extension(void)
 }
 
 /*
- * An advisory lock of a class that no SQL function can name, so that nobody
- * keeps the worker out by taking it.
+ * Advisory locks of a class that no SQL function can name, so that nobody
+ * keeps the workers out by taking them.
  */
-bool
-statements_take_lock(void)
+static LOCKTAG
+tag_of(int shard)
 {
 	LOCKTAG		tag;
 
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 0, LOCK_CLASS);
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, (uint32) shard, LOCK_CLASS);
+	return tag;
+}
+
+bool
+statements_take_lock(int shard)
+{
+	LOCKTAG		tag = tag_of(shard);
+
 	return LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+void
+statements_leave_lock(int shard)
+{
+	LOCKTAG		tag = tag_of(shard);
+
+	(void) LockRelease(&tag, ExclusiveLock, true);
+}
+
+void
+statements_flush(void)
+{
+	if (XactLastCommitEnd != InvalidXLogRecPtr)
+		XLogFlush(XactLastCommitEnd);
 }
 
 EndpointRow *
@@ -281,26 +304,36 @@ statements_mark(MemoryContext memory, const int64 *ids,
 }
 
 int64
-statements_recover(TimestampTz marked_before)
+statements_recover(const TimestampTz *marked_before, int shard_count)
 {
-	static const Oid types[] = {TIMESTAMPTZOID};
+	static const Oid types[] = {TIMESTAMPTZARRAYOID};
 	static Statement statement = {
 		.text = "SELECT count(*) FROM integration_worker.recover($1)",
 		.arg_count = 1,
 		.arg_types = types,
 	};
-	Datum		values[] = {TimestampTzGetDatum(marked_before)};
+	Datum	   *times = palloc(sizeof(Datum) * shard_count);
+	Datum		values[1];
 
+	for (int i = 0; i < shard_count; i++)
+		times[i] = TimestampTzGetDatum(marked_before[i]);
+	values[0] = parameters_array(TIMESTAMPTZOID, times, NULL, shard_count);
 	session_execute(&statement, values, NULL);
 	return column_int64(0, 1, 0);
 }
 
 TimestampTz
-statements_expire(void)
+statements_expire(uint32 shards)
 {
-	static Statement statement = {.text = "SELECT integration_worker.expire()"};
+	static const Oid types[] = {INT4OID};
+	static Statement statement = {
+		.text = "SELECT integration_worker.expire($1)",
+		.arg_count = 1,
+		.arg_types = types,
+	};
+	Datum		values[] = {Int32GetDatum((int32) shards)};
 
-	session_execute(&statement, NULL, NULL);
+	session_execute(&statement, values, NULL);
 	return column_time(0, 1, 0);
 }
 

@@ -168,8 +168,18 @@ typedef struct Settlement
 /* The extension's id, InvalidOid: it is not there. */
 extern Oid	statements_extension(void);
 
-/* Try to become this database's only sender; the lock lasts as long as the session. */
-extern bool statements_take_lock(void);
+/*
+ * Try to become the only sender to a shard's endpoints; the lock lasts as long
+ * as the session, or until it is left.
+ */
+extern bool statements_take_lock(int shard);
+extern void statements_leave_lock(int shard);
+
+/*
+ * Make durable what this session has committed: what another worker sends
+ * because of a result must not outlive the result.
+ */
+extern void statements_flush(void);
 
 extern EndpointRow *statements_endpoints(MemoryContext memory, int *count);
 
@@ -202,11 +212,14 @@ extern int	statements_deliver(const Settlement *settlement, int *places);
 /* Record the facts by all the rules.  Fills in the verdicts, in memory. */
 extern void statements_settle(MemoryContext memory, Settlement *settlement);
 
-/* Settle what a worker that died had marked, before this one began; how many rows that touched. */
-extern int64 statements_recover(TimestampTz marked_before);
+/*
+ * Settle what a worker that died had marked before the time given for the
+ * shard; DT_NOBEGIN passes over a shard.  Returns how many rows that touched.
+ */
+extern int64 statements_recover(const TimestampTz *marked_before, int shard_count);
 
-/* When to call next; 0: nothing expires. */
-extern TimestampTz statements_expire(void);
+/* Closes what expired of these shards; when to call next; 0: nothing expires. */
+extern TimestampTz statements_expire(uint32 shards);
 
 /* Make ranges of outbox and attempt ahead of the sequence. */
 extern void statements_make_partitions(void);

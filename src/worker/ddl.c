@@ -4,7 +4,7 @@
  *
  * DROP DATABASE, ALTER DATABASE … RENAME or SET TABLESPACE, and CREATE
  * DATABASE … TEMPLATE refuse to run while anybody is connected; DROP EXTENSION
- * locks every table of ours.  The worker leaves before and comes back after,
+ * locks every table of ours.  The workers leave before and come back after,
  * whatever became of the statement.
  *-------------------------------------------------------------------------
  */
@@ -85,7 +85,7 @@ database_to_empty(Node *statement)
 	}
 }
 
-/* The worker leaves only for who may do it; everybody else gets the server's own error. */
+/* The workers leave only for who may do it; everybody else gets the server's own error. */
 static bool
 may_run(Node *statement, Oid database)
 {
@@ -104,13 +104,13 @@ may_run(Node *statement, Oid database)
 	return creates;
 }
 
-/* Keep the worker out; returns its process id, 0: none runs. */
+/* Keep the workers out, with change 1; returns how many are still there. */
 static int
 hold(Oid database, int change)
 {
 	SharedState *shared = shared_state();
 	DatabaseSlot *slot;
-	int			pid = 0;
+	int			attached = 0;
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	slot = shared_find(database);
@@ -118,21 +118,37 @@ hold(Oid database, int change)
 	{
 		/* the slot held before may have been given up, and this be another */
 		slot->holds = Max(slot->holds + change, 0);
-		pid = slot->pid;
+		for (int i = 0; i < SHARED_WORKERS; i++)
+			attached += slot->workers[i].pid != 0 ? 1 : 0;
 	}
 	LWLockRelease(shared->lock);
-	return pid;
+	return attached;
+}
+
+static void
+ask_to_leave(Oid database)
+{
+	SharedState *shared = shared_state();
+	DatabaseSlot *slot;
+
+	LWLockAcquire(shared->lock, LW_SHARED);
+	slot = shared_find(database);
+	for (int i = 0; slot != NULL && i < SHARED_WORKERS; i++)
+	{
+		if (slot->workers[i].pid != 0)
+			kill(slot->workers[i].pid, SIGTERM);
+	}
+	LWLockRelease(shared->lock);
 }
 
 static void
 wait_until_left(Oid database)
 {
 	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LEAVE_WITHIN_MS);
-	int			pid = hold(database, 1);
 
-	if (pid != 0)
-		kill(pid, SIGTERM);
-	while (pid != 0 && hold(database, 0) == pid && GetCurrentTimestamp() < end)
+	if (hold(database, 1) > 0)
+		ask_to_leave(database);
+	while (hold(database, 0) > 0 && GetCurrentTimestamp() < end)
 	{
 		CHECK_FOR_INTERRUPTS();
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
@@ -186,9 +202,9 @@ pass_on(const Utility *u)
 		 u->receiver, u->completion);
 }
 
-/* A session that is terminated lets the worker back too: PG_TRY would not see its end. */
+/* A session that is terminated lets the workers back too: PG_TRY would not see its end. */
 static void
-run_without_worker(const Utility *utility, Oid database)
+run_without_workers(const Utility *utility, Oid database)
 {
 	PG_ENSURE_ERROR_CLEANUP(let_back, ObjectIdGetDatum(database));
 	{
@@ -214,7 +230,7 @@ watch_utility(PlannedStmt *planned, const char *query, bool read_only_tree,
 	if (OidIsValid(database) && shared_find(database) != NULL &&
 		may_run(planned->utilityStmt, database))
 	{
-		run_without_worker(&utility, database);
+		run_without_workers(&utility, database);
 		return;
 	}
 	if (!drops_extension(planned->utilityStmt))
@@ -224,11 +240,11 @@ watch_utility(PlannedStmt *planned, const char *query, bool read_only_tree,
 	}
 
 	/*
-	 * it takes lock after lock, the worker too: one at a time, or they may
+	 * it takes lock after lock, the workers too: one at a time, or they may
 	 * wait for each other
 	 */
 	if (superuser() && shared_find(MyDatabaseId) != NULL)
-		run_without_worker(&utility, MyDatabaseId);
+		run_without_workers(&utility, MyDatabaseId);
 	else
 		pass_on(&utility);
 	wake_at_commit(WAKE_DROP);

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  * launcher.c
- *		The process that keeps one worker for each database.
+ *		The process that keeps the workers of each database.
  *
  * At server start it has a worker look into each database; one that finds no
- * extension there goes again and frees its slot.  From then on it acts on
- * requests in shared memory: CREATE EXTENSION wants a worker, and a worker that
- * ends leaves its slot as WANTED or free.  On a standby the postmaster starts
- * the launcher at promotion.
+ * extension there goes again and frees its slot, one that does is joined by as
+ * many as integration.workers says.  From then on it acts on requests in shared
+ * memory: CREATE EXTENSION wants a worker, and a worker that ends frees its
+ * place.  On a standby the postmaster starts the launcher at promotion.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -29,6 +29,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "base/settings.h"
 #include "worker/launcher.h"
 #include "worker/shared.h"
 
@@ -38,13 +39,14 @@
 								 * here */
 #define RETRY_AFTER_MS 5000
 
-/* What the launcher alone knows of a slot. */
+/* What the launcher alone knows of a worker's place. */
 typedef struct Child
 {
 	BackgroundWorkerHandle *handle;
 	TimestampTz start_at;		/* not before */
 	TimestampTz started_at;
 	int			ends_at_once;	/* in a row */
+	bool		was_refused;	/* no background worker was free for it */
 } Child;
 
 static Child *children;
@@ -117,8 +119,8 @@ name_database(Oid database, char buffer[NAMEDATALEN])
 }
 
 /*
- * STARTING to WANTED: nobody is told of the end of a worker that an earlier
- * launcher registered.  One that attaches late finds the slot not STARTING, or
+ * STARTING to FREE: nobody is told of the end of a worker that an earlier
+ * launcher registered.  One that attaches late finds its place not STARTING, or
  * takes it in place of the one registered next.
  */
 static void
@@ -127,12 +129,27 @@ forget_starts(void)
 	SharedState *shared = shared_state();
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < shared->slot_count; i++)
+	for (int i = 0; i < shared->slot_count * SHARED_WORKERS; i++)
 	{
-		if (shared->slots[i].state == SLOT_STARTING)
-			shared->slots[i].state = SLOT_WANTED;
+		WorkerSlot *worker = &shared->slots[i / SHARED_WORKERS].workers[i % SHARED_WORKERS];
+
+		if (worker->state == WORKER_STARTING)
+			worker->state = WORKER_FREE;
 	}
 	LWLockRelease(shared->lock);
+}
+
+/* How many workers there should be; those that run hear of a change. */
+static void
+set_goal(void)
+{
+	SharedState *shared = shared_state();
+	uint32		goal = (uint32) settings_workers();
+
+	if (pg_atomic_exchange_u32(&shared->goal, goal) == goal)
+		return;
+	for (int i = 0; i < shared->slot_count; i++)
+		shared_announce_share(&shared->slots[i]);
 }
 
 /* Give slots to databases that were not looked into yet, as far as there are any. */
@@ -155,8 +172,20 @@ probe_databases(void)
 	LWLockRelease(shared->lock);
 }
 
+/* Whether the slot should have a worker of that number. */
 static bool
-register_worker(Oid database, Child *child)
+wants(const DatabaseSlot *slot, int number)
+{
+	if (slot->database == InvalidOid || slot->holds > 0)
+		return false;
+	if (slot->state == SLOT_WANTED)
+		return number == 0;
+	return slot->state == SLOT_SERVED &&
+		number < (int) pg_atomic_read_u32(&shared_state()->goal);
+}
+
+static bool
+register_worker(int place, Child *child)
 {
 	BackgroundWorker worker = {
 		.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION,
@@ -166,42 +195,65 @@ register_worker(Oid database, Child *child)
 		.bgw_type = "integration worker",
 		.bgw_library_name = "integration",
 		.bgw_function_name = "integration_worker_main",
-		.bgw_main_arg = ObjectIdGetDatum(database),
+		.bgw_main_arg = Int32GetDatum(place),
 		.bgw_notify_pid = MyProcPid,
 	};
 
 	return RegisterDynamicBackgroundWorker(&worker, &child->handle);
 }
 
-/* WANTED to STARTING; a database that is gone frees its slot. */
+/* Once for each worker that is missing, not at each try. */
 static void
-start_worker(DatabaseSlot *slot, Child *child)
+report_refusal(DatabaseSlot *slot, Child *child, const char *name)
 {
-	SharedState *shared = shared_state();
-	Oid			database = slot->database;
-	char		name[NAMEDATALEN];
-	bool		exists = name_database(database, name);
+	int			running;
 
-	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	if (!exists)
-		shared_release(slot);
-	else if (slot->state == SLOT_WANTED && slot->holds == 0)
-		slot->state = SLOT_STARTING;
-	else
-		exists = false;
-	LWLockRelease(shared->lock);
-	child->started_at = GetCurrentTimestamp();
-	if (!exists || register_worker(database, child))
+	if (child->was_refused)
 		return;
-
-	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	slot->state = SLOT_WANTED;
-	LWLockRelease(shared->lock);
-	child->start_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), RETRY_AFTER_MS);
+	child->was_refused = true;
+	LWLockAcquire(shared_state()->lock, LW_SHARED);
+	running = shared_count_workers(slot);
+	LWLockRelease(shared_state()->lock);
 	ereport(WARNING,
 			errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 			errmsg("no background worker is free for the integration of database \"%s\"", name),
-			errhint("Increase max_worker_processes in postgresql.conf and restart the server."));
+			running == 0 ? 0 :
+			errdetail_plural("%d worker shares out all its endpoints meanwhile.",
+							 "%d workers share out all its endpoints meanwhile.",
+							 running, running),
+			errhint("Increase max_worker_processes in postgresql.conf and restart the server, or lower integration.workers."));
+}
+
+/* FREE to STARTING; a database that is gone frees its slot. */
+static void
+start_worker(DatabaseSlot *slot, int number, Child *child)
+{
+	SharedState *shared = shared_state();
+	WorkerSlot *worker = &slot->workers[number];
+	char		name[NAMEDATALEN];
+	bool		exists = name_database(slot->database, name);
+	bool		starts;
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	if (!exists && shared_count_workers(slot) == 0)
+		shared_release(slot);
+	starts = exists && wants(slot, number) && worker->state == WORKER_FREE;
+	if (starts)
+		worker->state = WORKER_STARTING;
+	LWLockRelease(shared->lock);
+	child->started_at = GetCurrentTimestamp();
+	if (!starts)
+		return;
+	if (register_worker((int) (slot - shared->slots) * SHARED_WORKERS + number, child))
+	{
+		child->was_refused = false;
+		return;
+	}
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	worker->state = WORKER_FREE;
+	LWLockRelease(shared->lock);
+	child->start_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), RETRY_AFTER_MS);
+	report_refusal(slot, child, name);
 }
 
 /* Soon, but ever later for one that ends as soon as it begins: each time is a line in the log. */
@@ -219,9 +271,9 @@ plan_restart(Child *child, TimestampTz now)
 	child->start_at = TimestampTzPlusMilliseconds(now, Min(wait_ms, RESTART_AFTER_MOST_MS));
 }
 
-/* STARTING to WANTED: a worker that ended before it attached; the others see to it themselves. */
+/* STARTING to FREE: a worker that ended before it attached; the others see to it themselves. */
 static void
-notice_end(DatabaseSlot *slot, Child *child)
+notice_end(DatabaseSlot *slot, int number, Child *child)
 {
 	SharedState *shared = shared_state();
 	pid_t		pid;
@@ -232,9 +284,9 @@ notice_end(DatabaseSlot *slot, Child *child)
 	pfree(child->handle);
 	child->handle = NULL;
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	if (slot->state == SLOT_STARTING)
-		slot->state = SLOT_WANTED;
-	is_missed = slot->state == SLOT_WANTED && slot->holds == 0;
+	if (slot->workers[number].state == WORKER_STARTING)
+		slot->workers[number].state = WORKER_FREE;
+	is_missed = wants(slot, number);
 	LWLockRelease(shared->lock);
 	if (is_missed)
 		plan_restart(child, GetCurrentTimestamp());
@@ -242,30 +294,36 @@ notice_end(DatabaseSlot *slot, Child *child)
 		memset(child, 0, sizeof(*child));
 }
 
-/* Serve each slot once; returns milliseconds until there is more to do, -1: nothing is planned. */
+/* Returns milliseconds until there is more to do for this worker, -1: nothing is planned. */
+static long
+serve_worker(DatabaseSlot *slot, int number, Child *child)
+{
+	long		wait_ms;
+
+	if (child->handle != NULL)
+		notice_end(slot, number, child);
+	if (!wants(slot, number) || slot->workers[number].state != WORKER_FREE ||
+		child->handle != NULL)
+		return -1;
+	wait_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), child->start_at);
+	if (wait_ms > 0)
+		return wait_ms;
+	start_worker(slot, number, child);
+	return wants(slot, number) && child->handle == NULL ? RETRY_AFTER_MS : -1;
+}
+
+/* Serve each worker's place once; returns milliseconds until there is more to do, or -1. */
 static long
 serve_slots(void)
 {
 	SharedState *shared = shared_state();
 	long		timeout_ms = -1;
 
-	for (int i = 0; i < shared->slot_count; i++)
+	for (int i = 0; i < shared->slot_count * SHARED_WORKERS; i++)
 	{
-		DatabaseSlot *slot = &shared->slots[i];
-		Child	   *child = &children[i];
-		long		wait_ms;
+		long		wait_ms = serve_worker(&shared->slots[i / SHARED_WORKERS],
+										   i % SHARED_WORKERS, &children[i]);
 
-		if (child->handle != NULL)
-			notice_end(slot, child);
-		if (slot->database == InvalidOid || slot->state != SLOT_WANTED ||
-			slot->holds > 0 || child->handle != NULL)
-			continue;
-		wait_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), child->start_at);
-		if (wait_ms <= 0)
-		{
-			start_worker(slot, child);
-			wait_ms = slot->state == SLOT_WANTED ? RETRY_AFTER_MS : -1;
-		}
 		if (wait_ms > 0 && (timeout_ms < 0 || wait_ms < timeout_ms))
 			timeout_ms = wait_ms;
 	}
@@ -284,11 +342,13 @@ integration_launcher_main(Datum arg)
 
 	on_shmem_exit(leave_launcher, (Datum) 0);
 	pg_atomic_write_u32(&shared->launcher_proc_number, (uint32) compat_my_proc_number());
-	children = MemoryContextAllocZero(TopMemoryContext, sizeof(Child) * shared->slot_count);
+	children = MemoryContextAllocZero(TopMemoryContext,
+									  sizeof(Child) * shared->slot_count * SHARED_WORKERS);
 	MemoryContextSwitchTo(TopMemoryContext);
 	databases_to_probe = list_databases();
 	forget_starts();
-	pgstat_report_activity(STATE_IDLE, "keeps one integration worker for each database");
+	set_goal();
+	pgstat_report_activity(STATE_IDLE, "keeps the integration workers of each database");
 
 	while (!ShutdownRequestPending)
 	{
@@ -300,6 +360,7 @@ integration_launcher_main(Datum arg)
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
+			set_goal();
 		}
 		probe_databases();
 		timeout_ms = serve_slots();

@@ -80,15 +80,15 @@ publishing_deadline(const Sender *sender)
 }
 
 void
-publishing_turn(Sender *sender, bool is_idle)
+publishing_now(Sender *sender)
 {
-	LiveWorker *live = &sender->slot->live;
+	LiveWorker *live;
 
-	if (publishing_deadline(sender) != DT_NOEND)
-		return;
 	sender->published_at = sender->now;
 	LWLockAcquire(shared_state()->lock, LW_EXCLUSIVE);
+	live = shared_live(&sender->slot->workers[sender->number]);
 	describe(sender, live->activity, sizeof(live->activity));
+	live->shards = sender->locked;
 	live->started_at = sender->started_at;
 	live->last_turn_at = sender->now;
 	live->endpoints = (int32) hash_get_num_entries(sender->endpoints);
@@ -103,6 +103,27 @@ publishing_turn(Sender *sender, bool is_idle)
 	LWLockRelease(shared_state()->lock);
 	pgstat_report_activity(sender->in_flight_count > 0 ? STATE_RUNNING : STATE_IDLE,
 						   live->activity);
+}
+
+void
+publishing_turn(Sender *sender, bool is_idle)
+{
+	if (publishing_deadline(sender) != DT_NOEND)
+		return;
+	publishing_now(sender);
 	if (is_idle)
 		session_report();
+}
+
+void
+publishing_end(Sender *sender)
+{
+	LiveWorker *live;
+
+	LWLockAcquire(shared_state()->lock, LW_EXCLUSIVE);
+	live = shared_live(&sender->slot->workers[sender->number]);
+	live->shards = 0;
+	live->live_endpoint_count = 0;
+	live->live_sync_count = 0;
+	LWLockRelease(shared_state()->lock);
 }

@@ -29,9 +29,13 @@
 static void
 apply_endpoint(Sender *sender, const EndpointRow *row)
 {
-	Endpoint   *endpoint = sender_endpoint(sender, row->id);
-	bool		is_new = endpoint->row.name == NULL;
+	Endpoint   *endpoint;
+	bool		is_new;
 
+	if (!sender_owns(sender, row->id))
+		return;
+	endpoint = sender_endpoint(sender, row->id);
+	is_new = endpoint->row.name == NULL;
 	endpoint->row = *row;
 	endpoint->is_listed = true;
 	endpoint->format = request_format_of(row->format);
@@ -124,9 +128,13 @@ affordable_rows(const Sender *sender, const Endpoint *endpoint, size_t planned_b
 static void
 apply_feed_row(Sender *sender, const FeedRow *row)
 {
-	Endpoint   *endpoint = sender_endpoint(sender, row->endpoint_id);
-	Cursor	   *cursor = &endpoint->cursors[row->priority];
+	Endpoint   *endpoint;
+	Cursor	   *cursor;
 
+	if (!sender_owns(sender, row->endpoint_id))
+		return;
+	endpoint = sender_endpoint(sender, row->endpoint_id);
+	cursor = &endpoint->cursors[row->priority];
 	if (!endpoint->is_listed)
 		sender->must_load = true;
 	sender->expire_at = Min(sender->expire_at, row->expires_at);
@@ -238,9 +246,14 @@ list_cursors(Sender *sender, TakeCursor *cursors)
 static void
 apply_taken_row(Sender *sender, const TakenRow *row)
 {
-	Endpoint   *endpoint = sender_endpoint(sender, row->endpoint_id);
-	Cursor	   *cursor = &endpoint->cursors[row->priority];
+	Endpoint   *endpoint;
+	Cursor	   *cursor;
 
+	/* read by its id, its shard was given up meanwhile */
+	if (!sender_owns(sender, row->endpoint_id))
+		return;
+	endpoint = sender_endpoint(sender, row->endpoint_id);
+	cursor = &endpoint->cursors[row->priority];
 	if (row->outbox_id == 0)
 	{
 		cursor->next_due_at = row->due_at;
@@ -312,7 +325,7 @@ read_step(void *arg)
 		load_registry(sender);
 	if (sender->expire_at <= sender->now)
 	{
-		TimestampTz next = statements_expire();
+		TimestampTz next = statements_expire(sender->shards);
 
 		sender->expire_at = next == 0 ? DT_NOEND : Max(next, sender->now + USECS_PER_SEC);
 	}

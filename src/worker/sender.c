@@ -40,20 +40,20 @@ typedef struct LeaseEntry
 } LeaseEntry;
 
 Sender *
-sender_create(DatabaseSlot *slot, int max_connections)
+sender_create(DatabaseSlot *slot, int number, int max_connections)
 {
 	MemoryContext memory = AllocSetContextCreate(TopMemoryContext, "integration sender",
 												 ALLOCSET_DEFAULT_SIZES);
 	Sender	   *sender = MemoryContextAllocZero(memory, sizeof(Sender));
 
 	sender->slot = slot;
+	sender->number = number;
 	sender->memory = memory;
 	sender->registry_memory = AllocSetContextCreate(memory, "integration registry",
 													ALLOCSET_DEFAULT_SIZES);
 	sender->scratch = AllocSetContextCreate(memory, "integration scratch",
 											ALLOCSET_DEFAULT_SIZES);
 	sender->max_connections = max_connections;
-	sender->shards = SENDER_ALL_SHARDS;
 	sender->endpoints = create_table(sender, "integration endpoints",
 									 sizeof(int32), sizeof(Endpoint));
 	sender->leases = create_table(sender, "integration leases", sizeof(int64), sizeof(LeaseEntry));
@@ -105,10 +105,16 @@ sender_endpoint(Sender *sender, int32 id)
 	return endpoint;
 }
 
+uint32
+sender_shard(int32 endpoint_id)
+{
+	return 1U << ((uint32) endpoint_id % SENDER_SHARDS);
+}
+
 bool
 sender_owns(const Sender *sender, int32 endpoint_id)
 {
-	return (sender->shards & (1U << ((uint32) endpoint_id % SENDER_SHARDS))) != 0;
+	return (sender->shards & sender_shard(endpoint_id)) != 0;
 }
 
 void
@@ -268,6 +274,45 @@ sender_drop_ready(Sender *sender)
 		/* removing the entry just returned is what dynahash allows */
 		if (entry->lease->state == LEASE_READY)
 			sender_free_lease(sender, entry->lease);
+	}
+}
+
+void
+sender_close_shards(Sender *sender, uint32 shards)
+{
+	HASH_SEQ_STATUS scan;
+	Endpoint   *endpoint;
+	LeaseEntry *entry;
+
+	hash_seq_init(&scan, sender->endpoints);
+	while ((endpoint = hash_seq_search(&scan)) != NULL)
+	{
+		if (shards & sender_shard(endpoint->id))
+			endpoint->is_listed = false;
+	}
+	hash_seq_init(&scan, sender->leases);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+	{
+		if (entry->lease->state == LEASE_READY &&
+			(shards & sender_shard(entry->lease->endpoint->id)))
+			sender_free_lease(sender, entry->lease);
+	}
+}
+
+void
+sender_forget_shards(Sender *sender, uint32 shards)
+{
+	HASH_SEQ_STATUS scan;
+	Endpoint   *endpoint;
+
+	hash_seq_init(&scan, sender->endpoints);
+	while ((endpoint = hash_seq_search(&scan)) != NULL)
+	{
+		if ((shards & sender_shard(endpoint->id)) == 0)
+			continue;
+		if (endpoint->is_busy)
+			dlist_delete(&endpoint->busy_node);
+		hash_search(sender->endpoints, &endpoint->id, HASH_REMOVE, NULL);
 	}
 }
 

@@ -23,6 +23,7 @@
 
 #include "flow/bucket.h"
 #include "flow/pace.h"
+#include "flow/share.h"
 #include "flow/shares.h"
 #include "flow/turns.h"
 #include "flow/window.h"
@@ -33,9 +34,8 @@
 
 #define SENDER_BATCH 200		/* results in one settle, rows in one take */
 #define SENDER_IDS 1000			/* rows read by their ids, waiting */
-#define SENDER_SHARDS 16		/* parts of the endpoints that workers share
-								 * out */
-#define SENDER_ALL_SHARDS ((1U << SENDER_SHARDS) - 1)
+#define SENDER_SHARDS SHARE_SHARDS	/* parts of the endpoints that workers
+									 * share out */
 
 /* Where reading of one endpoint and priority stands. */
 typedef struct Cursor
@@ -121,6 +121,7 @@ typedef struct Lease
 	TimestampTz due_at;
 	TimestampTz expires_at;
 	bool		is_unjudged;	/* counted in endpoint->unjudged */
+	bool		is_stuck;		/* its row was held by somebody at a settle */
 	TimestampTz started_at;
 	int			at_once;		/* requests of its endpoint in flight when it
 								 * was answered, itself included */
@@ -139,12 +140,20 @@ typedef struct Lease
 typedef struct Sender
 {
 	DatabaseSlot *slot;
+	int			number;			/* among the database's workers, from 0 */
 	MemoryContext memory;
 	MemoryContext registry_memory;
 	MemoryContext scratch;
 	Transport  *transport;
 	int			max_connections;
-	uint32		shards;			/* bit by bit: those that are this worker's */
+	uint32		shards;			/* bit by bit: those that may be sent to */
+	uint32		locked;			/* those that are locked: also what is about
+								 * to be given up */
+	uint32		share;			/* those that it should have */
+	uint32		share_seen;		/* of shared memory's share_changes */
+	TimestampTz locked_at[SENDER_SHARDS];
+	TimestampTz lock_at;		/* when missing locks are tried again; 0: it
+								 * has not looked yet */
 	TimestampTz now;			/* of this turn */
 
 	HTAB	   *endpoints;		/* by id */
@@ -197,8 +206,11 @@ typedef struct Sender
 } Sender;
 
 /* ---- sender.c: endpoints and leases */
-extern Sender *sender_create(DatabaseSlot *slot, int max_connections);
+extern Sender *sender_create(DatabaseSlot *slot, int number, int max_connections);
 extern Endpoint *sender_endpoint(Sender *sender, int32 id);
+
+/* The endpoint's shard, as a mask. */
+extern uint32 sender_shard(int32 endpoint_id);
 
 /* Whether the endpoint is in one of this worker's shards. */
 extern bool sender_owns(const Sender *sender, int32 endpoint_id);
@@ -217,6 +229,12 @@ extern void sender_await_settle(Sender *sender, Lease *lease);
 /* Forget what was read and not sent yet, so that it is read again. */
 extern void sender_drop_ready(Sender *sender);
 
+/* Read nothing more and start nothing more for the endpoints of these shards. */
+extern void sender_close_shards(Sender *sender, uint32 shards);
+
+/* Forget their endpoints, of which nothing may be in flight or unsettled. */
+extern void sender_forget_shards(Sender *sender, uint32 shards);
+
 /* Have all endpoints read from the beginning. */
 extern void sender_rewind(Sender *sender);
 
@@ -232,6 +250,18 @@ extern void sender_expect(Sender *sender, Endpoint *endpoint, int16 priority,
  * DT_NOEND not before somebody acts.
  */
 extern TimestampTz sender_closed_until(const Sender *sender, const Endpoint *endpoint);
+
+/* ---- shards.c: which endpoints are this worker's */
+extern void shards_turn(Sender *sender);
+
+/* When a shard can be given up or tried again. */
+extern TimestampTz shards_deadline(Sender *sender);
+
+/* Whether this worker is one too many and has nothing left. */
+extern bool shards_are_left(const Sender *sender);
+
+/* Settle marks that were passed over when the shards were taken.  May throw. */
+extern void shards_recover(Sender *sender);
 
 /* ---- reading.c: registry, feed, take */
 extern void reading_turn(Sender *sender);
@@ -275,6 +305,10 @@ extern TimestampTz settling_deadline(const Sender *sender);
 
 /* ---- publishing.c: figures into shared memory */
 extern void publishing_turn(Sender *sender, bool is_idle);
+extern void publishing_now(Sender *sender);
+
+/* Show nothing more. */
+extern void publishing_end(Sender *sender);
 
 /* When figures that came too soon after the last ones are due; DT_NOEND: none. */
 extern TimestampTz publishing_deadline(const Sender *sender);

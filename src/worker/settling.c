@@ -219,6 +219,7 @@ put_aside(Sender *sender, Lease *lease)
 {
 	dlist_delete(&lease->node);
 	dlist_push_tail(&sender->stuck, &lease->node);
+	lease->is_stuck = true;
 	sender->answered_count--;
 	sender->stuck_until = TimestampTzPlusMilliseconds(sender->now, STUCK_AGAIN_MS);
 }

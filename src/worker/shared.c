@@ -14,7 +14,10 @@
 #include "base/settings.h"
 #include "worker/shared.h"
 
+StaticAssertDecl(SETTINGS_MOST_WORKERS <= SHARED_WORKERS, "each worker has a place");
+
 static SharedState *state = NULL;
+static LiveWorker *lives = NULL;	/* too big to keep one for each place */
 static shmem_startup_hook_type previous_startup_hook = NULL;
 
 static Size
@@ -24,10 +27,23 @@ shared_bytes(void)
 					mul_size(settings_max_databases(), sizeof(DatabaseSlot)));
 }
 
+/* No more workers can be attached at the same time than the server has places for. */
+static int
+live_count(void)
+{
+	return max_worker_processes;
+}
+
+static Size
+live_bytes(void)
+{
+	return mul_size(live_count(), sizeof(LiveWorker));
+}
+
 static void
 request_memory(void)
 {
-	RequestAddinShmemSpace(shared_bytes());
+	RequestAddinShmemSpace(add_size(shared_bytes(), live_bytes()));
 	RequestNamedLWLockTranche("integration", 1);
 }
 
@@ -35,10 +51,24 @@ static void
 init_slot(DatabaseSlot *slot)
 {
 	memset(slot, 0, sizeof(*slot));
-	pg_atomic_init_u32(&slot->proc_number, SHARED_NO_PROCESS);
+	for (int i = 0; i < SHARED_WORKERS; i++)
+		pg_atomic_init_u32(&slot->workers[i].proc_number, SHARED_NO_PROCESS);
+	pg_atomic_init_u32(&slot->drops, 0);
 	pg_atomic_init_u32(&slot->rows_changes, 0);
 	pg_atomic_init_u32(&slot->people_changes, 0);
 	pg_atomic_init_u32(&slot->registry_changes, 0);
+}
+
+static void
+init_state(void)
+{
+	state->lock = &GetNamedLWLockTranche("integration")->lock;
+	state->slot_count = settings_max_databases();
+	pg_atomic_init_u32(&state->launcher_proc_number, SHARED_NO_PROCESS);
+	pg_atomic_init_u32(&state->goal, (uint32) settings_workers());
+	pg_atomic_init_u32(&state->share_changes, 0);
+	for (int i = 0; i < state->slot_count; i++)
+		init_slot(&state->slots[i]);
 }
 
 static void
@@ -51,13 +81,10 @@ attach_memory(void)
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	state = ShmemInitStruct("integration", shared_bytes(), &found);
 	if (!found)
-	{
-		state->lock = &GetNamedLWLockTranche("integration")->lock;
-		state->slot_count = settings_max_databases();
-		pg_atomic_init_u32(&state->launcher_proc_number, SHARED_NO_PROCESS);
-		for (int i = 0; i < state->slot_count; i++)
-			init_slot(&state->slots[i]);
-	}
+		init_state();
+	lives = ShmemInitStruct("integration figures", live_bytes(), &found);
+	if (!found)
+		memset(lives, 0, live_bytes());
 	LWLockRelease(AddinShmemInitLock);
 }
 
@@ -108,10 +135,79 @@ shared_release(DatabaseSlot *slot)
 }
 
 void
+shared_attach(WorkerSlot *worker)
+{
+	int			live = 0;
+
+	while (live < live_count() && lives[live].pid != 0)
+		live++;
+	if (live == live_count())
+		elog(ERROR, "more integration workers than max_worker_processes");
+	memset(&lives[live], 0, sizeof(lives[live]));
+	lives[live].pid = MyProcPid;
+	worker->state = WORKER_ATTACHED;
+	worker->pid = MyProcPid;
+	worker->live = live;
+	pg_atomic_write_u32(&worker->proc_number, (uint32) compat_my_proc_number());
+}
+
+void
+shared_detach(WorkerSlot *worker)
+{
+	pg_atomic_write_u32(&worker->proc_number, SHARED_NO_PROCESS);
+	lives[worker->live].pid = 0;
+	worker->pid = 0;
+	worker->state = WORKER_FREE;
+}
+
+LiveWorker *
+shared_live(const WorkerSlot *worker)
+{
+	return &lives[worker->live];
+}
+
+int
+shared_count_workers(const DatabaseSlot *slot)
+{
+	int			count = 0;
+
+	for (int i = 0; i < SHARED_WORKERS; i++)
+		count += slot->workers[i].state != WORKER_FREE ? 1 : 0;
+	return count;
+}
+
+uint32
+shared_serving(const DatabaseSlot *slot)
+{
+	uint32		serving = 0;
+
+	for (int i = 0; i < SHARED_WORKERS; i++)
+	{
+		if (slot->workers[i].state == WORKER_SERVING)
+			serving |= 1U << i;
+	}
+	return serving;
+}
+
+void
 shared_wake(pg_atomic_uint32 *proc_number)
 {
 	uint32		number = pg_atomic_read_u32(proc_number);
 
 	if (number != SHARED_NO_PROCESS)
 		SetLatch(compat_proc_latch((int) number));
+}
+
+void
+shared_wake_workers(DatabaseSlot *slot)
+{
+	for (int i = 0; i < SHARED_WORKERS; i++)
+		shared_wake(&slot->workers[i].proc_number);
+}
+
+void
+shared_announce_share(DatabaseSlot *slot)
+{
+	pg_atomic_fetch_add_u32(&state->share_changes, 1);
+	shared_wake_workers(slot);
 }

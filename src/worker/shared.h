@@ -2,14 +2,18 @@
  * shared.h
  *		What launcher, workers and backends know of each other.
  *
- * One slot for each database that has (or may have) the extension.  Shared
- * memory holds plain values only: a latch is found through the number of its
- * process, never through a pointer.
+ * One slot for each database that has (or may have) the extension, in it a place
+ * for each of its workers.  Shared memory holds plain values only: a latch is
+ * found through the number of its process, never through a pointer.
  *
- *		ABSENT --wanted--> WANTED --start--> STARTING --attach--> RUNNING
- *		   ^                  ^                   |                  |
- *		   |                  +----crash----------+------------------+
- *		   +-------------------leave-------------+------------------+
+ *		ABSENT --wanted--> WANTED --a worker finds the extension--> SERVED
+ *		   ^                  ^                                        |
+ *		   |                  +--------- the last worker ends ---------+
+ *		   +------------ a worker finds no extension -----------------+
+ *
+ *		FREE --start--> STARTING --attach--> ATTACHED --ready--> SERVING
+ *		  ^                 |                    |                  |
+ *		  +-----------------+--------end---------+------------------+
  *-------------------------------------------------------------------------
  */
 #ifndef INTEGRATION_SHARED_H
@@ -21,17 +25,27 @@
 #include "port/atomics.h"
 #include "storage/lwlock.h"
 
+#include "flow/share.h"
+
 #define SHARED_LIVE_ENDPOINTS 1024
 #define SHARED_LIVE_SYNCS 1024
 #define SHARED_NO_PROCESS UINT32_MAX
+#define SHARED_WORKERS SHARE_SHARDS /* of one database, at most */
 
 typedef enum SlotState
 {
 	SLOT_ABSENT,				/* free, or the database has no extension */
-	SLOT_WANTED,				/* the launcher should start a worker */
-	SLOT_STARTING,				/* registered with the postmaster */
-	SLOT_RUNNING				/* attached and at work */
+	SLOT_WANTED,				/* a worker should look whether it has */
+	SLOT_SERVED					/* it has: as many workers as are set */
 } SlotState;
+
+typedef enum WorkerState
+{
+	WORKER_FREE,
+	WORKER_STARTING,			/* registered with the postmaster */
+	WORKER_ATTACHED,			/* not ready to send, or about to leave */
+	WORKER_SERVING				/* shards are shared out to it */
+} WorkerState;
 
 /* What a worker does at one endpoint right now. */
 typedef struct LiveEndpoint
@@ -53,6 +67,8 @@ typedef struct LiveSync
 /* A worker's figures, as it last published them. */
 typedef struct LiveWorker
 {
+	int			pid;			/* 0: nobody's */
+	uint32		shards;			/* those that it has, bit by bit */
 	char		activity[64];
 	TimestampTz started_at;
 	TimestampTz last_turn_at;
@@ -69,27 +85,37 @@ typedef struct LiveWorker
 	LiveSync	live_syncs[SHARED_LIVE_SYNCS];
 } LiveWorker;
 
+/* The place of one worker; its number is its index. */
+typedef struct WorkerSlot
+{
+	WorkerState state;
+	int			pid;			/* 0: not attached */
+	int			live;			/* index for shared_live(), while attached */
+	pg_atomic_uint32 proc_number;	/* or SHARED_NO_PROCESS */
+} WorkerSlot;
+
 typedef struct DatabaseSlot
 {
 	Oid			database;		/* InvalidOid: free */
 	SlotState	state;
 	int			holds;			/* statements under way that need the database
 								 * empty */
-	int			pid;			/* of the worker; 0: none */
-	bool		check_extension;	/* DROP EXTENSION was run */
-	pg_atomic_uint32 proc_number;	/* of the worker, or SHARED_NO_PROCESS */
+	WorkerSlot	workers[SHARED_WORKERS];
+	pg_atomic_uint32 drops;		/* commits that may have dropped the extension */
 	pg_atomic_uint32 rows_changes;	/* commits that enqueued */
 	pg_atomic_uint32 people_changes;	/* commits by which people changed the
 										 * queue */
 	pg_atomic_uint32 registry_changes;	/* commits that changed endpoints,
 										 * pauses or health */
-	LiveWorker	live;
 } DatabaseSlot;
 
 typedef struct SharedState
 {
 	LWLock	   *lock;			/* guards everything but the atomics */
 	pg_atomic_uint32 launcher_proc_number;
+	pg_atomic_uint32 goal;		/* workers that each database should have */
+	pg_atomic_uint32 share_changes; /* workers that came, went, or gave a
+									 * shard up; changes of goal */
 	int			slot_count;
 	DatabaseSlot slots[FLEXIBLE_ARRAY_MEMBER];
 } SharedState;
@@ -109,7 +135,28 @@ extern DatabaseSlot *shared_claim(Oid database);
 /* Give a slot back.  Caller holds the lock. */
 extern void shared_release(DatabaseSlot *slot);
 
+/* Take the place that was made for a worker of this process.  Caller holds the lock; may throw. */
+extern void shared_attach(WorkerSlot *worker);
+
+/* Give the place back.  Caller holds the lock. */
+extern void shared_detach(WorkerSlot *worker);
+
+/* The figures of an attached worker.  Caller holds the lock. */
+extern LiveWorker *shared_live(const WorkerSlot *worker);
+
+/* Places that are not free.  Caller holds the lock. */
+extern int	shared_count_workers(const DatabaseSlot *slot);
+
+/* The workers at work, bit by bit.  Caller holds the lock. */
+extern uint32 shared_serving(const DatabaseSlot *slot);
+
 /* Set the latch of the process whose number stands there, if any.  Does not throw. */
 extern void shared_wake(pg_atomic_uint32 *proc_number);
+
+/* Set the latches of all workers of the database.  Does not throw. */
+extern void shared_wake_workers(DatabaseSlot *slot);
+
+/* Have all workers of the database look again which shards are theirs.  Does not throw. */
+extern void shared_announce_share(DatabaseSlot *slot);
 
 #endif							/* INTEGRATION_SHARED_H */

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  * wake.c
- *		From a commit to the worker's latch.
+ *		From a commit to the workers' latches.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -41,7 +41,7 @@ want_worker(void)
 }
 
 static void
-wake_worker(unsigned reasons)
+wake_workers(unsigned reasons)
 {
 	DatabaseSlot *slot = shared_find(MyDatabaseId);
 
@@ -54,8 +54,8 @@ wake_worker(unsigned reasons)
 	if (reasons & WAKE_REGISTRY)
 		pg_atomic_fetch_add_u32(&slot->registry_changes, 1);
 	if (reasons & WAKE_DROP)
-		slot->check_extension = true;
-	shared_wake(&slot->proc_number);
+		pg_atomic_fetch_add_u32(&slot->drops, 1);
+	shared_wake_workers(slot);
 }
 
 static void
@@ -70,7 +70,7 @@ serve_marks(XactEvent event, void *arg)
 		marked = 0;
 		if (reasons & WAKE_LAUNCHER)
 			want_worker();
-		wake_worker(reasons);
+		wake_workers(reasons);
 	}
 	else if (event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
 		marked = 0;

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  * worker.c
- *		The process that sends one database's syncs.
+ *		The process that sends the syncs of one database, or its shards of them.
  *
  * A turn of the loop reads what is new and due, starts what may leave, takes
  * answers over, settles them, and sleeps until the earliest deadline.  It
@@ -34,81 +34,104 @@
 #define SPARE_DESCRIPTORS 8
 #define MAINTAIN_EVERY_MS 60000
 
-static bool extension_exists = false;
+static Oid	extension = InvalidOid; /* as last looked */
 static Oid	extension_at_start = InvalidOid;
-static bool has_lock = false;
 static char database_name[NAMEDATALEN];
-static uint32 registry_changes_at_start = 0;
+static uint32 registry_changes_at_look = 0;
+static uint32 drops_seen = 0;
 
-/* RUNNING to WANTED after a crash or a stop, to ABSENT where there is nothing to do. */
+static bool
+extension_exists(void)
+{
+	return OidIsValid(extension) && extension == extension_at_start;
+}
+
+/* Whether a worker is still to be here, or to look again; caller holds the lock. */
+static bool
+is_still_wanted(DatabaseSlot *slot, int code)
+{
+	return OidIsValid(extension) || code != 0 || slot->holds > 0 ||
+		pg_atomic_read_u32(&slot->registry_changes) != registry_changes_at_look;
+}
+
+/* The place becomes free; the database WANTED or ABSENT if this was its last worker. */
 static void
-leave_slot(int code, Datum arg)
+leave_place(int code, Datum arg)
 {
 	SharedState *shared = shared_state();
-	DatabaseSlot *slot = (DatabaseSlot *) DatumGetPointer(arg);
+	int			place = DatumGetInt32(arg);
+	DatabaseSlot *slot = &shared->slots[place / SHARED_WORKERS];
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	pg_atomic_write_u32(&slot->proc_number, SHARED_NO_PROCESS);
-	slot->pid = 0;
-	if (extension_exists || code != 0 || slot->holds > 0 ||
-		pg_atomic_read_u32(&slot->registry_changes) != registry_changes_at_start)
+	shared_detach(&slot->workers[place % SHARED_WORKERS]);
+	if (!is_still_wanted(slot, code))
+		slot->state = SLOT_ABSENT;
+	else if (slot->state == SLOT_ABSENT || shared_count_workers(slot) == 0)
 		slot->state = SLOT_WANTED;
-	else
+	shared_announce_share(slot);
+	if (slot->state == SLOT_ABSENT && shared_count_workers(slot) == 0)
 		shared_release(slot);
 	LWLockRelease(shared->lock);
 	shared_wake(&shared->launcher_proc_number);
 }
 
-/* STARTING to RUNNING, or back to WANTED where a statement needs the database empty. */
-static DatabaseSlot *
-attach_slot(Oid database)
+/* STARTING to ATTACHED, or back to FREE where a statement needs the database empty. */
+static Oid
+attach_place(int place)
 {
 	SharedState *shared = shared_state();
-	DatabaseSlot *slot;
+	DatabaseSlot *slot = &shared->slots[place / SHARED_WORKERS];
+	WorkerSlot *worker = &slot->workers[place % SHARED_WORKERS];
+	Oid			database = InvalidOid;
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	slot = shared_find(database);
-	if (slot != NULL && slot->state == SLOT_STARTING && slot->holds > 0)
-		slot->state = SLOT_WANTED;
-	if (slot != NULL && slot->state == SLOT_STARTING)
+	if (worker->state == WORKER_STARTING && slot->holds > 0)
+		worker->state = WORKER_FREE;
+	if (worker->state == WORKER_STARTING)
 	{
-		slot->state = SLOT_RUNNING;
-		slot->pid = MyProcPid;
-		memset(&slot->live, 0, sizeof(slot->live));
-		registry_changes_at_start = pg_atomic_read_u32(&slot->registry_changes);
-		pg_atomic_write_u32(&slot->proc_number, (uint32) compat_my_proc_number());
+		shared_attach(worker);
+		database = slot->database;
 	}
-	else
-		slot = NULL;
 	LWLockRelease(shared->lock);
-	if (slot == NULL)
+	if (!OidIsValid(database))
 		proc_exit(0);
-	on_shmem_exit(leave_slot, PointerGetDatum(slot));
-	return slot;
+	on_shmem_exit(leave_place, Int32GetDatum(place));
+	return database;
+}
+
+/* Shards are shared out to it from now on; the launcher starts the others. */
+static void
+begin_serving(DatabaseSlot *slot, WorkerSlot *worker)
+{
+	SharedState *shared = shared_state();
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	worker->state = WORKER_SERVING;
+	slot->state = SLOT_SERVED;
+	LWLockRelease(shared->lock);
+	shared_announce_share(slot);
+	shared_wake(&shared->launcher_proc_number);
 }
 
 /* An extension that was made anew is another one: what is in memory is about the old one's rows. */
 static void
 look_step(void *arg)
 {
-	Oid			extension = statements_extension();
+	DatabaseSlot *slot = arg;
 
 	strlcpy(database_name, get_database_name(MyDatabaseId), NAMEDATALEN);
+	/* before the look: what is announced during it counts for the next */
+	registry_changes_at_look = pg_atomic_read_u32(&slot->registry_changes);
+	drops_seen = pg_atomic_read_u32(&slot->drops);
+	extension = statements_extension();
 	if (!OidIsValid(extension_at_start))
 		extension_at_start = extension;
-	extension_exists = OidIsValid(extension) && extension == extension_at_start;
-	if (extension_exists && !has_lock)
-		has_lock = statements_take_lock();
 }
 
 static void
 recover_step(void *arg)
 {
-	Sender	   *sender = arg;
-
-	/* what was given a new time is found again from the beginning */
-	if (statements_recover(sender->started_at) > 0)
-		sender->must_rewind = true;
+	shards_recover(arg);
 }
 
 static void
@@ -117,14 +140,19 @@ partitions_step(void *arg)
 	statements_make_partitions();
 }
 
-/* In transactions of its own: what can't be done now waits a minute, and nothing else does. */
+/*
+ * In transactions of its own: what can't be done now waits a minute, and nothing
+ * else does.  What is for all endpoints is done by the worker that has the first
+ * shard.
+ */
 static void
 maintain(Sender *sender)
 {
 	if (sender->maintain_at > sender->now)
 		return;
 	sender->maintain_at = TimestampTzPlusMilliseconds(sender->now, MAINTAIN_EVERY_MS);
-	(void) session_run(partitions_step, NULL);
+	if (sender_owns(sender, 0))
+		(void) session_run(partitions_step, NULL);
 	(void) session_run(recover_step, sender);
 }
 
@@ -170,12 +198,14 @@ open_transport(int max_connections)
 	return transport;
 }
 
+/* Before the server lets its locks go: whoever takes its shards must not meet its requests. */
 static void
-close_transport(int code, Datum arg)
+close_sender(int code, Datum arg)
 {
 	Sender	   *sender = (Sender *) DatumGetPointer(arg);
 
 	transport_destroy(sender->transport);
+	publishing_end(sender);
 }
 
 static void
@@ -207,9 +237,11 @@ sleep_ms(Sender *sender)
 	TimestampTz deadline = Min(Min(reading_deadline(sender), sending_deadline(sender)),
 							   Min(settling_deadline(sender),
 								   Min(sender->maintain_at, publishing_deadline(sender))));
-	long		ms = deadline <= now ? 0 : (long) Min((deadline - now + 999) / 1000, 60000);
 	int			transport_ms = transport_timeout_ms(sender->transport);
+	long		ms;
 
+	deadline = Min(deadline, shards_deadline(sender));
+	ms = deadline <= now ? 0 : (long) Min((deadline - now + 999) / 1000, 60000);
 	if (sender->id_count > 0 && sender->sql_again_at <= now)
 		return 0;
 	if (transport_ms >= 0)
@@ -221,6 +253,7 @@ static void
 turn(Sender *sender)
 {
 	sender->now = GetCurrentTimestamp();
+	shards_turn(sender);
 	reading_turn(sender);
 	sending_turn(sender);
 	transport_advance(sender->transport);
@@ -239,6 +272,12 @@ wait_for_work(Sender *sender, WaitEventSet *events, long ms)
 	if (ms > 0)
 		(void) WaitEventSetWait(events, ms, &event, 1, compat_wait_event());
 	ResetLatch(MyLatch);
+}
+
+static void
+flush_step(void *arg)
+{
+	statements_flush();
 }
 
 /* Answers that are on their way are still taken; what hangs is left to the next worker. */
@@ -267,6 +306,7 @@ drain(Sender *sender, WaitEventSet *events)
 		if (sender->answered_count == before)
 			break;
 	} while (sender->answered_count > 0);
+	(void) session_run(flush_step, NULL);
 }
 
 static WaitEventSet *
@@ -285,17 +325,14 @@ create_events(const Sender *sender)
 static bool
 may_be_dropped(Sender *sender)
 {
-	bool		was_announced = sender->slot->check_extension;
-
-	/* before the look: one that is announced during it counts for the next */
-	sender->slot->check_extension = false;
-	return was_announced || sender->sql_again_at > sender->now;
+	return pg_atomic_read_u32(&sender->slot->drops) != drops_seen ||
+		sender->sql_again_at > sender->now;
 }
 
 static void
 run(Sender *sender, WaitEventSet *events)
 {
-	while (!ShutdownRequestPending)
+	while (!ShutdownRequestPending && !shards_are_left(sender))
 	{
 		/* between turns there is no statement that could be cancelled */
 		QueryCancelPending = false;
@@ -304,7 +341,7 @@ run(Sender *sender, WaitEventSet *events)
 			reload_settings(sender);
 		turn(sender);
 
-		if (may_be_dropped(sender) && session_run(look_step, NULL) && !extension_exists)
+		if (may_be_dropped(sender) && session_run(look_step, sender->slot) && !extension_exists())
 			proc_exit(0);
 		wait_for_work(sender, events, sleep_ms(sender));
 	}
@@ -312,7 +349,7 @@ run(Sender *sender, WaitEventSet *events)
 }
 
 static void
-start_up(Oid database)
+start_up(Oid database, DatabaseSlot *slot)
 {
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
@@ -322,37 +359,29 @@ start_up(Oid database)
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 	session_pin_settings();
 	pgstat_report_activity(STATE_RUNNING, "starting");
-	if (!session_run(look_step, NULL))
+	if (!session_run(look_step, slot))
 		proc_exit(1);
-	if (!extension_exists)
+	if (!extension_exists())
 		proc_exit(0);
-	if (!has_lock)
-	{
-		ereport(LOG,
-				errmsg("integration worker waits for another one to leave database \"%s\"",
-					   database_name));
-		proc_exit(1);
-	}
 }
 
 void
 integration_worker_main(Datum arg)
 {
-	Oid			database = DatumGetObjectId(arg);
-	DatabaseSlot *slot = attach_slot(database);
+	int			place = DatumGetInt32(arg);
+	DatabaseSlot *slot = &shared_state()->slots[place / SHARED_WORKERS];
+	int			number = place % SHARED_WORKERS;
 	Sender	   *sender;
 
-	start_up(database);
-	sender = sender_create(slot, reserve_descriptors());
+	start_up(attach_place(place), slot);
+	sender = sender_create(slot, number, reserve_descriptors());
 	sender->transport = open_transport(sender->max_connections);
-	before_shmem_exit(close_transport, PointerGetDatum(sender));
-	/* nothing may be sent before it is known what a worker before had sent */
-	if (!session_run(recover_step, sender))
-		proc_exit(1);
+	before_shmem_exit(close_sender, PointerGetDatum(sender));
 	ereport(LOG,
 			errmsg("integration worker of database \"%s\" started with %d connections",
 				   database_name, sender->max_connections),
 			errdetail_internal("%s", transport_description()));
+	begin_serving(slot, &slot->workers[number]);
 	run(sender, create_events(sender));
 	proc_exit(0);
 }

@@ -150,12 +150,12 @@ SELECT is((SELECT count(*) FROM pg_temp.bring_all(ARRAY[:done]::bigint[], '{http
 -- What a worker left behind
 SELECT pg_temp.enqueue('once', 'L-1') AS unknown, pg_temp.enqueue('a', 'L-2') AS harmless \gset
 UPDATE integration.queue SET claimed_at = now() - interval '1 min' WHERE outbox_id IN (:unknown, :harmless);
-SELECT is((SELECT string_agg(r.state, ',' ORDER BY r.outbox_id) FROM integration_worker.recover() r WHERE r.outbox_id IS NOT NULL),
+SELECT is((SELECT string_agg(r.state, ',' ORDER BY r.outbox_id) FROM integration_worker.recover(array_fill(clock_timestamp(), ARRAY[16])) r WHERE r.outbox_id IS NOT NULL),
           'failed,retrying', 'recover: unknown outcome fails where it may not be repeated');
 SELECT is((SELECT ROW (a.reason, a.started_at - now())::text FROM integration.attempt a WHERE a.outbox_id = :unknown),
           '(worker_crash,-00:01:00)', 'recover: the attempt began when it was marked');
 SELECT is((SELECT count(*) FROM integration.queue q WHERE q.claimed_at IS NOT NULL), 0::bigint, 'recover: the marks are gone');
-SELECT is((SELECT count(*) FROM integration_worker.recover()), 0::bigint, 'recover: nothing more to do');
+SELECT is((SELECT count(*) FROM integration_worker.recover(array_fill(clock_timestamp(), ARRAY[16]))), 0::bigint, 'recover: nothing more to do');
 UPDATE integration.queue SET claimed_at = now(), state = 'pending' WHERE outbox_id = :unknown;
 SELECT is(pg_temp.bring(:unknown, 'curl:7:refused'), 'retrying', 'a marked one that never left');
 SELECT is((pg_temp.queued(:unknown)).claimed_at, NULL, 'loses its mark');
