@@ -202,15 +202,18 @@ register_worker(int place, Child *child)
 	return RegisterDynamicBackgroundWorker(&worker, &child->handle);
 }
 
-/* Once for each worker that is missing, not at each try. */
+/* Once for each database that lacks some, not for each worker, at each try. */
 static void
-report_refusal(DatabaseSlot *slot, Child *child, const char *name)
+report_refusal(DatabaseSlot *slot, const char *name)
 {
+	const Child *of_slot = &children[(slot - shared_state()->slots) * SHARED_WORKERS];
 	int			running;
 
-	if (child->was_refused)
-		return;
-	child->was_refused = true;
+	for (int i = 0; i < SHARED_WORKERS; i++)
+	{
+		if (of_slot[i].was_refused)
+			return;
+	}
 	LWLockAcquire(shared_state()->lock, LW_SHARED);
 	running = shared_count_workers(slot);
 	LWLockRelease(shared_state()->lock);
@@ -218,10 +221,21 @@ report_refusal(DatabaseSlot *slot, Child *child, const char *name)
 			errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 			errmsg("no background worker is free for the integration of database \"%s\"", name),
 			running == 0 ? 0 :
-			errdetail_plural("%d worker shares out all its endpoints meanwhile.",
-							 "%d workers share out all its endpoints meanwhile.",
+			errdetail_plural("%d worker has all its endpoints meanwhile.",
+							 "%d workers share out its endpoints meanwhile.",
 							 running, running),
 			errhint("Increase max_worker_processes in postgresql.conf and restart the server, or lower integration.workers."));
+}
+
+/* A background worker has ended: one that was refused may find its place free. */
+static void
+try_refused_again(void)
+{
+	for (int i = 0; i < shared_state()->slot_count * SHARED_WORKERS; i++)
+	{
+		if (children[i].was_refused)
+			children[i].start_at = 0;
+	}
 }
 
 /* FREE to STARTING; a database that is gone frees its slot. */
@@ -253,7 +267,8 @@ start_worker(DatabaseSlot *slot, int number, Child *child)
 	worker->state = WORKER_FREE;
 	LWLockRelease(shared->lock);
 	child->start_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), RETRY_AFTER_MS);
-	report_refusal(slot, child, name);
+	report_refusal(slot, name);
+	child->was_refused = true;
 }
 
 /* Soon, but ever later for one that ends as soon as it begins: each time is a line in the log. */
@@ -283,6 +298,7 @@ notice_end(DatabaseSlot *slot, int number, Child *child)
 		return;
 	pfree(child->handle);
 	child->handle = NULL;
+	try_refused_again();
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	if (slot->workers[number].state == WORKER_STARTING)
 		slot->workers[number].state = WORKER_FREE;
@@ -294,17 +310,35 @@ notice_end(DatabaseSlot *slot, int number, Child *child)
 		memset(child, 0, sizeof(*child));
 }
 
+/* Whether some database has not even one worker: what is free is for that one. */
+static bool
+lacks_all_somewhere(void)
+{
+	SharedState *shared = shared_state();
+
+	for (int i = 0; i < shared->slot_count; i++)
+	{
+		if (wants(&shared->slots[i], 0) && shared_count_workers(&shared->slots[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Returns milliseconds until there is more to do for this worker, -1: nothing is planned. */
 static long
 serve_worker(DatabaseSlot *slot, int number, Child *child)
 {
 	long		wait_ms;
 
-	if (child->handle != NULL)
-		notice_end(slot, number, child);
-	if (!wants(slot, number) || slot->workers[number].state != WORKER_FREE ||
-		child->handle != NULL)
+	if (!wants(slot, number))
+	{
+		child->was_refused = false;
 		return -1;
+	}
+	if (slot->workers[number].state != WORKER_FREE || child->handle != NULL)
+		return -1;
+	if (shared_count_workers(slot) > 0 && lacks_all_somewhere())
+		return RESTART_AFTER_MS;
 	wait_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), child->start_at);
 	if (wait_ms > 0)
 		return wait_ms;
@@ -317,9 +351,16 @@ static long
 serve_slots(void)
 {
 	SharedState *shared = shared_state();
+	int			places = shared->slot_count * SHARED_WORKERS;
 	long		timeout_ms = -1;
 
-	for (int i = 0; i < shared->slot_count * SHARED_WORKERS; i++)
+	/* all ends first: what they leave free may be for any place */
+	for (int i = 0; i < places; i++)
+	{
+		if (children[i].handle != NULL)
+			notice_end(&shared->slots[i / SHARED_WORKERS], i % SHARED_WORKERS, &children[i]);
+	}
+	for (int i = 0; i < places; i++)
 	{
 		long		wait_ms = serve_worker(&shared->slots[i / SHARED_WORKERS],
 										   i % SHARED_WORKERS, &children[i]);
