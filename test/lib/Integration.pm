@@ -25,7 +25,7 @@ use Receiver;
 our @EXPORT = qw(
   integration_node add_extension add_retry_policy add_endpoint add_sync add_syncs
   state_is queue_is_empty wait_until wait_for rows row value quoted make_certificates
-  run_scenarios worker_pid worker_runs setting_is
+  run_scenarios worker_pid worker_runs setting_is set_workers shards_are_shared_by
 );
 
 use constant DEADLINE_S => 60;
@@ -153,6 +153,22 @@ sub worker_pid
 	return value($node,
 		"SELECT pid FROM pg_stat_activity
 		  WHERE backend_type = 'integration worker' AND datname = '$database'");
+}
+
+sub set_workers
+{
+	my ($node, $count) = @_;
+	value($node, "ALTER SYSTEM SET integration.workers = $count");
+	$node->reload;
+	return;
+}
+
+# Each shard has one worker, and so many workers have some.
+sub shards_are_shared_by
+{
+	my ($count) = @_;
+	return "SELECT array_agg(s ORDER BY s) = ARRAY(SELECT generate_series(0, 15)) AND count(DISTINCT pid) = $count
+	          FROM integration.worker_status, unnest(shards) AS s";
 }
 
 sub setting_is
