@@ -378,6 +378,8 @@ integration_launcher_main(Datum arg)
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	/* a SIGHUP before the line above was ignored */
+	ConfigReloadPending = true;
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 
@@ -388,7 +390,6 @@ integration_launcher_main(Datum arg)
 	MemoryContextSwitchTo(TopMemoryContext);
 	databases_to_probe = list_databases();
 	forget_starts();
-	set_goal();
 	pgstat_report_activity(STATE_IDLE, "keeps the integration workers of each database");
 
 	while (!ShutdownRequestPending)
