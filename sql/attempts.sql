@@ -30,6 +30,8 @@ COMMENT ON TABLE integration.attempt_default IS 'Attempts of syncs whose id is i
 
 -- Serves endpoint_status: the last hour of each endpoint.
 CREATE INDEX attempt_default_recent ON integration.attempt_default (endpoint_id, started_at);
+-- Serves retention: the few syncs of a range that are kept longer.
+CREATE INDEX attempt_default_failed ON integration.attempt_default (outbox_id) WHERE outcome = 'failed';
 
 COMMENT ON TABLE integration.attempt IS 'One try at a sync, immutable: what was sent, what came back, what it means.';
 COMMENT ON COLUMN integration.attempt.outbox_id IS 'The sync.';

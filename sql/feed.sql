@@ -232,39 +232,3 @@ END
 $$;
 COMMENT ON FUNCTION integration_worker.expire(integer) IS
     'Closes syncs of these shards (bit by bit) whose expires_at has passed; returns when it is to be called next.';
-
--- Ranges of ids are made ahead of the sequence, outside CREATE EXTENSION, so that retention may drop them.
--- The first one waits until the outbox is in use: a restore sets the sequence after it has attached the ranges
--- of the dump, and must not find others in their place.
-CREATE FUNCTION integration_worker.make_partitions(
-        range_size bigint DEFAULT 1000000, margin bigint DEFAULT 10000, first_at bigint DEFAULT 1000)
-    RETURNS bigint
-    LANGUAGE plpgsql VOLATILE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    last_id bigint := coalesce(pg_sequence_last_value(pg_get_serial_sequence('integration.outbox', 'id')::regclass), 0);
-    top bigint;
-    parent text;
-BEGIN
-    SELECT max(substring(c.relname FROM '^outbox_(\d+)$')::bigint) + range_size INTO top
-      FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-     WHERE i.inhparent = 'integration.outbox'::regclass;
-    IF top > last_id + range_size / 2 THEN
-        RETURN top - range_size / 2;
-    END IF;
-    IF top IS NULL AND last_id < first_at THEN
-        RETURN first_at;
-    END IF;
-    top := greatest(top, last_id + margin);
-    FOREACH parent IN ARRAY ARRAY['outbox', 'attempt'] LOOP
-        EXECUTE format('CREATE TABLE integration.%I (LIKE integration.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE INCLUDING INDEXES)',
-                       parent || '_' || top, parent || '_default');
-        EXECUTE format('ALTER TABLE integration.%I ATTACH PARTITION integration.%I FOR VALUES FROM (%s) TO (%s)',
-                       parent, parent || '_' || top, top, top + range_size);
-    END LOOP;
-    RETURN top + range_size / 2;
-END
-$$;
-COMMENT ON FUNCTION integration_worker.make_partitions(bigint, bigint, bigint) IS
-    'Makes the next range of outbox and attempt when the present one is half full; returns the id at which it is to be called next.';

@@ -127,3 +127,5 @@ COMMENT ON COLUMN integration.closing.superseded_by IS 'The sync that took its p
 
 -- Serves integration.sync by state: proves at once that no closing is failed or pending.
 CREATE INDEX closing_state ON integration.closing (state, closed_at);
+-- Serves retention: what somebody gave up or was too late, among the many that gave way to a newer sync.
+CREATE INDEX closing_given_up ON integration.closing (outbox_id) WHERE state <> 'superseded';

@@ -8,6 +8,7 @@
 #include <limits.h>
 
 #include "utils/guc.h"
+#include "utils/timestamp.h"
 
 #include "base/compat.h"
 #include "base/settings.h"
@@ -17,6 +18,8 @@ static int	max_connections = 128;
 static int	workers = 1;
 static int	worker_memory_kb = 256 * 1024;
 static bool synchronous_settle = false;
+static int	keep_delivered_s = 7 * SECS_PER_DAY;
+static int	keep_failed_s = 90 * SECS_PER_DAY;
 static char *ca_file = NULL;
 static char *allowed_networks = NULL;
 static char *traceparent = NULL;
@@ -73,6 +76,22 @@ define_server_settings(void)
 							   PGC_SIGHUP, GUC_LIST_INPUT, check_allowed_networks, NULL, NULL);
 }
 
+/* Read by SQL: integration_worker.keep_limit(). */
+static void
+define_retention_settings(void)
+{
+	DefineCustomIntVariable("integration.keep_delivered",
+							"How long a sync that was simply delivered is kept.",
+							"-1: for ever; then no sync leaves.",
+							&keep_delivered_s, 7 * SECS_PER_DAY, -1, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable("integration.keep_failed",
+							"How long a sync that failed at least once, or that people touched, is kept when it is over.",
+							"Also holds for incidents and actions. -1: for ever.",
+							&keep_failed_s, 90 * SECS_PER_DAY, -1, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+}
+
 static void
 define_session_settings(void)
 {
@@ -94,6 +113,7 @@ void
 settings_define(void)
 {
 	define_server_settings();
+	define_retention_settings();
 	define_session_settings();
 	compat_reserve_prefix("integration");
 }

@@ -344,3 +344,19 @@ statements_make_partitions(void)
 
 	session_execute(&statement, NULL, NULL);
 }
+
+TimestampTz
+statements_retain(MemoryContext memory, char **progress)
+{
+	static const Oid types[] = {TEXTOID};
+	static Statement statement = {
+		.text = "SELECT r.next::text, r.next_at FROM integration_worker.retain($1::jsonb) r",
+		.arg_count = 1,
+		.arg_types = types,
+	};
+	Datum		values[] = {CStringGetTextDatum(*progress == NULL ? "{}" : *progress)};
+
+	session_execute(&statement, values, NULL);
+	*progress = column_text(0, 1, memory);
+	return column_time(0, 2, 0);
+}

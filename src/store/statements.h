@@ -224,4 +224,11 @@ extern TimestampTz statements_expire(uint32 shards);
 /* Make ranges of outbox and attempt ahead of the sequence. */
 extern void statements_make_partitions(void);
 
+/*
+ * One step of removing what is old.  *progress says where to go on, NULL: from
+ * the beginning; it is replaced by what the next step is to be told (text in
+ * memory).  Returns when that is due.
+ */
+extern TimestampTz statements_retain(MemoryContext memory, char **progress);
+
 #endif							/* INTEGRATION_STATEMENTS_H */

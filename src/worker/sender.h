@@ -198,6 +198,8 @@ typedef struct Sender
 	TimestampTz stuck_until;	/* when stuck results are brought again;
 								 * DT_NOEND: there are none */
 	TimestampTz maintain_at;	/* partitions are looked after next */
+	TimestampTz retain_at;		/* next step of removing what is old */
+	char	   *retained;		/* how far it came; NULL: begins */
 	TimestampTz sql_again_at;	/* after an error no statement is run before */
 	int64		delivered;
 	int64		failed;

@@ -140,6 +140,36 @@ partitions_step(void *arg)
 	statements_make_partitions();
 }
 
+static void
+retain_step(void *arg)
+{
+	Sender	   *sender = arg;
+	char	   *before = sender->retained;
+
+	sender->retain_at = statements_retain(sender->memory, &sender->retained);
+	if (before != NULL)
+		pfree(before);
+}
+
+/* The first of several workers removes what is old, for all of them. */
+static bool
+may_retain(const Sender *sender)
+{
+	return sender_owns(sender, 0);
+}
+
+/* A step that fails begins anew a minute later. */
+static void
+retain(Sender *sender)
+{
+	if (sender->retain_at > sender->now || !may_retain(sender))
+		return;
+	if (session_run(retain_step, sender))
+		return;
+	sender->retain_at = TimestampTzPlusMilliseconds(sender->now, MAINTAIN_EVERY_MS);
+	sender->retained = NULL;
+}
+
 /*
  * In transactions of its own: what can't be done now waits a minute, and nothing
  * else does.  What is for all endpoints is done by the worker that has the first
@@ -227,6 +257,7 @@ reload_settings(Sender *sender)
 	networks = settings_allowed_networks();
 	transport_set_allowed_networks(sender->transport, &networks);
 	sender->must_load = true;
+	sender->retain_at = sender->now;
 }
 
 /* Milliseconds to sleep; 0: there is something to do. */
@@ -234,9 +265,11 @@ static long
 sleep_ms(Sender *sender)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz upkeep_at = may_retain(sender) ?
+		Min(sender->maintain_at, sender->retain_at) : sender->maintain_at;
 	TimestampTz deadline = Min(Min(reading_deadline(sender), sending_deadline(sender)),
 							   Min(settling_deadline(sender),
-								   Min(sender->maintain_at, publishing_deadline(sender))));
+								   Min(upkeep_at, publishing_deadline(sender))));
 	int			transport_ms = transport_timeout_ms(sender->transport);
 	long		ms;
 
@@ -260,6 +293,7 @@ turn(Sender *sender)
 	sending_collect(sender);
 	settling_turn(sender, sender->in_flight_count == 0);
 	maintain(sender);
+	retain(sender);
 	MemoryContextReset(sender->scratch);
 }
 

@@ -1,0 +1,86 @@
+-- Ranges of ids, each a partition of outbox beside one of attempt.
+
+-- A range that retention has thinned out carries _kept in its name.
+CREATE FUNCTION integration_worker.ranges(
+        OUT low bigint, OUT high bigint, OUT is_kept boolean, OUT outbox text, OUT attempt text)
+    RETURNS SETOF record
+    LANGUAGE sql STABLE ROWS 40
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT b.bound[1]::bigint, b.bound[2]::bigint, c.relname LIKE '%\_kept', c.relname, a.relname
+      FROM pg_inherits i
+      JOIN pg_class c ON c.oid = i.inhrelid
+     CROSS JOIN LATERAL regexp_match(pg_get_expr(c.relpartbound, c.oid),
+                                     '^FOR VALUES FROM \(''(\d+)''\) TO \(''(\d+)''\)$') AS b (bound)
+      JOIN pg_class a ON a.relnamespace = c.relnamespace AND a.relname = 'attempt_' || substr(c.relname, 8)
+     WHERE i.inhparent = 'integration.outbox'::regclass
+       AND b.bound IS NOT NULL
+     ORDER BY 1
+$$;
+COMMENT ON FUNCTION integration_worker.ranges() IS
+    'The ranges of ids in order, from low to below high, with the partitions of outbox and attempt that hold them.';
+
+CREATE FUNCTION integration_worker.last_id() RETURNS bigint
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(pg_sequence_last_value(pg_get_serial_sequence('integration.outbox', 'id')::regclass), 0)
+$$;
+COMMENT ON FUNCTION integration_worker.last_id() IS
+    'The last id that the outbox has given away.';
+
+-- Made outside CREATE EXTENSION, so that retention may drop them.
+CREATE FUNCTION integration_worker.create_range(kind text, name text, low bigint, high bigint) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- The constraint spares ATTACH reading the rows.
+    EXECUTE format('CREATE TABLE integration.%I (LIKE integration.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS '
+                   'INCLUDING STORAGE INCLUDING INDEXES, CHECK (%I >= %s AND %3$I < %5$s))',
+                   name, kind || '_default', CASE kind WHEN 'outbox' THEN 'id' ELSE 'outbox_id' END, low, high);
+END
+$$;
+COMMENT ON FUNCTION integration_worker.create_range(text, text, bigint, bigint) IS
+    'Makes a table for a range of outbox or attempt, like the default partition.';
+
+CREATE FUNCTION integration_worker.attach_range(parent text, name text, low bigint, high bigint) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    EXECUTE format('ALTER TABLE %s ATTACH PARTITION integration.%I FOR VALUES FROM (%s) TO (%s)', parent, name, low, high);
+END
+$$;
+COMMENT ON FUNCTION integration_worker.attach_range(text, text, bigint, bigint) IS
+    'Makes such a table a partition.';
+
+-- The first one waits until the outbox is in use: a restore sets the sequence after it has attached the ranges
+-- of the dump, and must not find others in their place.
+CREATE FUNCTION integration_worker.make_partitions(
+        range_size bigint DEFAULT 1000000, margin bigint DEFAULT 10000, first_at bigint DEFAULT 1000)
+    RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    last_id bigint := integration_worker.last_id();
+    top bigint := (SELECT max(r.high) FROM integration_worker.ranges() r);
+    kind text;
+BEGIN
+    IF top > last_id + range_size / 2 THEN
+        RETURN top - range_size / 2;
+    END IF;
+    IF top IS NULL AND last_id < first_at THEN
+        RETURN first_at;
+    END IF;
+    top := greatest(top, last_id + margin);
+    FOREACH kind IN ARRAY ARRAY['outbox', 'attempt'] LOOP
+        PERFORM integration_worker.create_range(kind, kind || '_' || top, top, top + range_size);
+        PERFORM integration_worker.attach_range('integration.' || kind, kind || '_' || top, top, top + range_size);
+    END LOOP;
+    RETURN top + range_size / 2;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.make_partitions(bigint, bigint, bigint) IS
+    'Makes the next range of outbox and attempt when the present one is half full; returns the id at which it is to be called next.';

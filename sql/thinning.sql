@@ -1,0 +1,366 @@
+-- Whole ranges leave; what must stay of them is set aside first.
+--
+-- What must stay is copied to a staged table in small steps, beside the sender.  Then one short transaction
+-- drops the range and puts the copy in its place; a copy of few goes to the default partition.  Should the locks
+-- not be had at once, the copy waits and is brought up to date before the next try.
+
+-- Staged tables are partitions of these two until then: DROP EXTENSION takes them along.
+CREATE TABLE integration_worker.outbox_staged (LIKE integration.outbox) PARTITION BY RANGE (id);
+COMMENT ON TABLE integration_worker.outbox_staged IS 'Copies of syncs that stay when their range leaves.';
+CREATE TABLE integration_worker.attempt_staged (LIKE integration.attempt) PARTITION BY RANGE (outbox_id);
+COMMENT ON TABLE integration_worker.attempt_staged IS 'Copies of their attempts.';
+
+CREATE FUNCTION integration_worker.copy_name(staged jsonb, kind text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat_ws('_', kind, staged ->> 'low', CASE WHEN (staged ->> 'is_kept')::boolean THEN 'rest' ELSE 'kept' END)
+$$;
+COMMENT ON FUNCTION integration_worker.copy_name(jsonb, text) IS
+    'The name of the copy of a range, which becomes the name of the range: outbox_11000_kept.';
+
+-- A copy of so few goes to the default partition.
+CREATE FUNCTION integration_worker.few() RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT 200
+$$;
+COMMENT ON FUNCTION integration_worker.few() IS
+    'How many syncs the default partition takes over from a range at most.';
+
+-- Attempts of a range that began lately, one look-up an endpoint in the index for endpoint_status.
+CREATE FUNCTION integration_worker.recent_attempts(attempt text, since timestamptz, most integer, only_first boolean)
+    RETURNS SETOF bigint
+    LANGUAGE plpgsql STABLE ROWS 10
+    SET search_path = pg_catalog, pg_temp
+    SET enable_hashjoin = off
+    SET enable_mergejoin = off
+    SET enable_seqscan = off
+AS $$
+BEGIN
+    RETURN QUERY EXECUTE format(
+        'SELECT r.outbox_id
+           FROM integration.endpoint e
+          CROSS JOIN LATERAL (
+                SELECT a.outbox_id
+                  FROM integration.%I a
+                 WHERE a.endpoint_id = e.id
+                   AND a.started_at >= $1
+                   AND (NOT $3 OR a.attempt_no = 1 AND a.outcome = ''delivered'')
+                 LIMIT $2) r
+          LIMIT $2', attempt) USING since, most, only_first;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.recent_attempts(text, timestamptz, integer, boolean) IS
+    'Syncs of a range with attempts since then; only_first: those that were delivered by the first.';
+
+-- A default partition that has caught much makes ATTACH slow, which reads it whole.
+CREATE FUNCTION integration_worker.is_due(
+        low bigint, delivered_before timestamptz, failed_before timestamptz, most_default_bytes bigint DEFAULT 64 << 20)
+    RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    range record;
+    newest timestamptz;
+    unfinished integer;
+BEGIN
+    SELECT r.* INTO range FROM integration_worker.ranges() r WHERE r.low = is_due.low;
+    EXECUTE format('SELECT o.created_at FROM integration.%I o ORDER BY o.id DESC LIMIT 1', range.outbox) INTO newest;
+    IF newest >= delivered_before OR (range.is_kept AND newest >= failed_before) THEN
+        RETURN false;
+    END IF;
+    SELECT count(*) INTO unfinished
+      FROM (SELECT
+              FROM integration.queue q
+             WHERE q.outbox_id >= range.low AND q.outbox_id < range.high
+             LIMIT 501) q;
+    IF unfinished > 500 OR (range.is_kept AND unfinished > integration_worker.few()) THEN
+        RETURN false;
+    END IF;
+    IF NOT range.is_kept AND pg_relation_size('integration.outbox_default') + pg_relation_size('integration.attempt_default') > most_default_bytes
+       AND (SELECT count(*) FROM integration_worker.marked_syncs(range.low - 1, range.high, integration_worker.few() + 1))
+           > integration_worker.few() THEN
+        RETURN false;
+    END IF;
+    RETURN range.is_kept
+        OR NOT EXISTS (SELECT FROM integration_worker.recent_attempts(range.attempt, delivered_before, 1, true));
+END
+$$;
+COMMENT ON FUNCTION integration_worker.is_due(bigint, timestamptz, timestamptz, bigint) IS
+    'Is a range so old, and so little of it unfinished, that it may leave but for what must stay?';
+
+CREATE FUNCTION integration_worker.drop_staged() RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    leftovers text := (SELECT string_agg(i.inhrelid::regclass::text, ', ')
+                         FROM pg_inherits i
+                        WHERE i.inhparent IN ('integration_worker.outbox_staged'::regclass,
+                                              'integration_worker.attempt_staged'::regclass));
+BEGIN
+    IF leftovers IS NOT NULL THEN
+        EXECUTE 'DROP TABLE ' || leftovers;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.drop_staged() IS
+    'Gives up a copy, such as one of a worker that ended.';
+
+CREATE FUNCTION integration_worker.stage(
+        after_low bigint, delivered_before timestamptz, failed_before timestamptz)
+    RETURNS jsonb
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    range record;
+    kind text;
+    copy text;
+BEGIN
+    SELECT r.* INTO range
+      FROM integration_worker.ranges() r
+     WHERE r.low > after_low
+       AND r.high <= integration_worker.last_id()
+       AND integration_worker.is_due(r.low, delivered_before, failed_before)
+     ORDER BY r.low
+     LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    PERFORM integration_worker.drop_staged();
+    FOREACH kind IN ARRAY ARRAY['outbox', 'attempt'] LOOP
+        copy := integration_worker.copy_name(to_jsonb(range), kind);
+        PERFORM integration_worker.create_range(kind, copy, range.low, range.high);
+        PERFORM integration_worker.attach_range(format('integration_worker.%s_staged', kind), copy, range.low, range.high);
+    END LOOP;
+    RETURN to_jsonb(range) || jsonb_build_object(
+        'after', range.low - 1, 'is_copied', false,
+        -- Requests that were under way then began later than this.
+        'since', greatest(least(delivered_before, clock_timestamp()), clock_timestamp() - interval '1 day'));
+END
+$$;
+COMMENT ON FUNCTION integration_worker.stage(bigint, timestamptz, timestamptz) IS
+    'Begins to copy what must stay of the next range that is due; returns which, NULL: none is.';
+
+CREATE FUNCTION integration_worker.copy_to_stage(staged jsonb, ids bigint[]) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    EXECUTE format('INSERT INTO integration.%I SELECT o.* FROM integration.%I o WHERE o.id = ANY ($1)',
+                   integration_worker.copy_name(staged, 'outbox'), staged ->> 'outbox') USING ids;
+    EXECUTE format('INSERT INTO integration.%I SELECT a.* FROM integration.%I a WHERE a.outbox_id = ANY ($1)',
+                   integration_worker.copy_name(staged, 'attempt'), staged ->> 'attempt') USING ids;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.copy_to_stage(jsonb, bigint[]) IS
+    'Copies syncs of a range with their attempts.';
+
+CREATE FUNCTION integration_worker.fill_stage(
+        staged jsonb, delivered_before timestamptz, failed_before timestamptz, most integer DEFAULT 100)
+    RETURNS jsonb
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    ids bigint[] := ARRAY(SELECT integration_worker.marked_syncs((staged ->> 'after')::bigint, (staged ->> 'high')::bigint, most));
+BEGIN
+    PERFORM integration_worker.copy_to_stage(
+        staged, ARRAY(SELECT integration_worker.must_stay(ids, delivered_before, failed_before)));
+    RETURN staged || jsonb_build_object('after', coalesce(ids[cardinality(ids)], (staged ->> 'after')::bigint),
+                                        'is_copied', cardinality(ids) < most);
+END
+$$;
+COMMENT ON FUNCTION integration_worker.fill_stage(jsonb, timestamptz, timestamptz, integer) IS
+    'Copies the next syncs that must stay; returns how far it came.';
+
+-- What was sent meanwhile, or brought back, is copied again; false: there is too much of it.
+CREATE FUNCTION integration_worker.refresh_stage(staged jsonb, most integer DEFAULT 1000) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    ids bigint[] := ARRAY(
+        SELECT q.outbox_id
+          FROM integration.queue q
+         WHERE q.outbox_id >= (staged ->> 'low')::bigint AND q.outbox_id < (staged ->> 'high')::bigint
+         LIMIT most
+    ) || ARRAY(SELECT integration_worker.recent_attempts(staged ->> 'attempt', (staged ->> 'since')::timestamptz, most, false));
+BEGIN
+    IF cardinality(ids) >= most THEN
+        RETURN false;
+    END IF;
+    DELETE FROM integration_worker.attempt_staged a WHERE a.outbox_id = ANY (ids);
+    DELETE FROM integration_worker.outbox_staged o WHERE o.id = ANY (ids);
+    PERFORM integration_worker.copy_to_stage(staged, ids);
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.refresh_stage(jsonb, integer) IS
+    'Brings a copy up to date.';
+
+CREATE FUNCTION integration_worker.place_staged(staged jsonb, is_few boolean) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    kind text;
+    copy text;
+BEGIN
+    FOREACH kind IN ARRAY ARRAY['outbox', 'attempt'] LOOP
+        copy := integration_worker.copy_name(staged, kind);
+        IF is_few THEN
+            EXECUTE format('INSERT INTO integration.%I SELECT s.* FROM integration.%I s', kind || '_default', copy);
+            EXECUTE format('DROP TABLE integration.%I', copy);
+        ELSE
+            PERFORM integration_worker.attach_range('integration.' || kind, copy,
+                                                    (staged ->> 'low')::bigint, (staged ->> 'high')::bigint);
+        END IF;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.place_staged(jsonb, boolean) IS
+    'Puts a copy in the place of its range, which is gone.';
+
+-- Last of all the lock that the application's inserts need: they wait for nothing but it.
+CREATE FUNCTION integration_worker.lock_range(staged jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    is_missed boolean;
+BEGIN
+    EXECUTE format('LOCK TABLE ONLY integration.%I, ONLY integration.%I, ONLY integration.attempt_default, '
+                   'ONLY integration.outbox_default, ONLY integration.attempt, ONLY integration.outbox '
+                   'IN ACCESS EXCLUSIVE MODE', staged ->> 'attempt', staged ->> 'outbox');
+    EXECUTE format('SELECT EXISTS (SELECT
+                                     FROM integration.queue q
+                                    WHERE q.outbox_id >= $1 AND q.outbox_id < $2
+                                      AND NOT EXISTS (SELECT FROM integration.%I o WHERE o.id = q.outbox_id))',
+                   integration_worker.copy_name(staged, 'outbox'))
+       INTO is_missed USING (staged ->> 'low')::bigint, (staged ->> 'high')::bigint;
+    IF is_missed THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'lock_not_available',
+            MESSAGE = format('a sync of range %s was brought back just now', staged ->> 'low');
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.lock_range(jsonb) IS
+    'Locks everything that dropping a range needs; raises an error if that has to wait, or an unfinished sync is not in the copy.';
+
+CREATE FUNCTION integration_worker.swap_range(staged jsonb) RETURNS text
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '20ms'
+AS $$
+DECLARE
+    is_few boolean;
+    kind text;
+BEGIN
+    -- From here on nothing is added to the range.
+    EXECUTE format('LOCK TABLE ONLY integration.%I, ONLY integration.%I IN SHARE MODE',
+                   staged ->> 'attempt', staged ->> 'outbox');
+    IF NOT integration_worker.refresh_stage(staged) THEN
+        RETURN 'lively';
+    END IF;
+    is_few := NOT EXISTS (SELECT FROM integration_worker.outbox_staged OFFSET integration_worker.few());
+    IF NOT is_few AND (staged ->> 'is_kept')::boolean THEN
+        RETURN 'lively';
+    END IF;
+    FOREACH kind IN ARRAY ARRAY['outbox', 'attempt'] LOOP
+        EXECUTE format('ALTER TABLE integration_worker.%I DETACH PARTITION integration.%I',
+                       kind || '_staged', integration_worker.copy_name(staged, kind));
+    END LOOP;
+    PERFORM integration_worker.lock_range(staged);
+    EXECUTE format('DROP TABLE integration.%I, integration.%I', staged ->> 'attempt', staged ->> 'outbox');
+    PERFORM integration_worker.place_staged(staged, is_few);
+    RETURN 'gone';
+EXCEPTION WHEN lock_not_available THEN
+    RETURN 'locked';
+END
+$$;
+COMMENT ON FUNCTION integration_worker.swap_range(jsonb) IS
+    'Drops a range and puts its copy in its place: gone, locked (somebody uses it), lively (too much of it changes).';
+
+CREATE FUNCTION integration_worker.thin(
+        so_far jsonb, delivered_before timestamptz, failed_before timestamptz)
+    RETURNS jsonb
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    staged jsonb := so_far -> 'staged';
+BEGIN
+    IF staged IS NULL THEN
+        staged := integration_worker.stage(coalesce((so_far ->> 'after')::bigint, 0), delivered_before, failed_before);
+        RETURN CASE WHEN staged IS NULL THEN '{"part": "syncs"}'
+                    ELSE jsonb_build_object('part', 'ranges', 'staged', staged) END;
+    ELSIF NOT (staged ->> 'is_copied')::boolean THEN
+        RETURN jsonb_set(so_far, '{staged}', integration_worker.fill_stage(staged, delivered_before, failed_before));
+    END IF;
+    CASE integration_worker.swap_range(staged)
+        WHEN 'locked' THEN
+            -- Kept for the next round.
+            RETURN so_far || '{"part": "syncs", "after": 0}';
+        WHEN 'lively' THEN
+            PERFORM integration_worker.drop_staged();
+        ELSE
+            NULL;
+    END CASE;
+    RETURN jsonb_build_object('part', 'ranges', 'after', staged -> 'low');
+END
+$$;
+COMMENT ON FUNCTION integration_worker.thin(jsonb, timestamptz, timestamptz) IS
+    'One step with the ranges: begin to copy what must stay, copy more of it, or drop the range; returns what is next.';
+
+-- Everything it remembers is in what it returns; a worker that begins anew loses a copy, nothing else.
+CREATE FUNCTION integration_worker.retain(
+        so_far jsonb DEFAULT '{}',
+        delivered_before timestamptz DEFAULT integration_worker.keep_limit('integration.keep_delivered'),
+        failed_before timestamptz DEFAULT integration_worker.keep_limit('integration.keep_failed'),
+        OUT next jsonb, OUT next_at timestamptz)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    -- By index and in its order, whatever the statistics say: a step reads as much as it removes.
+    SET enable_seqscan = off
+    SET enable_bitmapscan = off
+    SET enable_hashjoin = off
+    SET enable_mergejoin = off
+    SET enable_hashagg = off
+    SET plan_cache_mode = force_generic_plan
+    SET jit = off
+AS $$
+DECLARE
+    began timestamptz := clock_timestamp();
+    part text := coalesce(so_far ->> 'part', 'ranges');
+    parts text[] := '{ranges,syncs,closings,actions,incidents,ranges}';
+    after_id bigint := coalesce((so_far ->> 'after')::bigint, 0);
+BEGIN
+    -- A lost record is removed once more.
+    PERFORM set_config('synchronous_commit', 'off', true);
+    CASE part
+        WHEN 'ranges' THEN next := integration_worker.thin(so_far, delivered_before, failed_before);
+        WHEN 'syncs' THEN after_id := integration_worker.sweep_syncs(after_id, delivered_before, failed_before);
+        WHEN 'closings' THEN after_id := integration_worker.sweep_closings(after_id);
+        WHEN 'actions' THEN after_id := integration_worker.sweep_actions(after_id, failed_before);
+        WHEN 'incidents' THEN after_id := integration_worker.sweep_incidents(after_id, failed_before);
+    END CASE;
+    IF part <> 'ranges' THEN
+        next := so_far || jsonb_build_object(
+            'part', CASE WHEN after_id IS NULL THEN parts[array_position(parts, part) + 1] ELSE part END,
+            'after', coalesce(after_id, 0));
+    END IF;
+    next_at := clock_timestamp() + CASE
+        WHEN part = 'incidents' AND after_id IS NULL
+            THEN greatest((began - greatest(delivered_before, failed_before, began - interval '100 min')) / 100, '1 s')
+        -- So nine tenths of the worker's time are left for sending.
+        ELSE 9 * (clock_timestamp() - began) END;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.retain(jsonb, timestamptz, timestamptz) IS
+    'One small step of removing what is old; returns what the next one is to be told, and when it is due.';
