@@ -118,10 +118,11 @@ BEGIN
             reopen.id, 'retried',
             CASE WHEN FOUND THEN 'expired' ELSE integration_worker.state_of(reopen.id) END);
     END IF;
-    INSERT INTO integration.queue (outbox_id, endpoint_id, due_at, attempts, priority, expires_at, ordering_key,
-                                   object_type, object_id, change_xid)
+    INSERT INTO integration.queue (outbox_id, endpoint_id, due_at, attempts, payload_bytes, priority, expires_at,
+                                   ordering_key, object_type, object_id, change_xid)
     SELECT original.id, c.id, now(),
            (SELECT coalesce(max(a.attempt_no), 0) FROM integration.attempt a WHERE a.outbox_id = original.id),
+           octet_length(original.payload::text),
            CASE WHEN original.operation = 'ping' THEN 0
                 WHEN original.priority = 'high' THEN 1 WHEN original.priority = 'low' THEN 3 ELSE 2 END,
            original.expires_at, original.ordering_key,

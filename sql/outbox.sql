@@ -65,6 +65,7 @@ CREATE TABLE integration.queue (
     due_at timestamptz NOT NULL,
     attempts integer NOT NULL DEFAULT 0,
     charged integer NOT NULL DEFAULT 0,
+    payload_bytes integer NOT NULL,
     priority smallint NOT NULL DEFAULT 2,
     expires_at timestamptz,
     ordering_key text,
@@ -100,6 +101,7 @@ COMMENT ON COLUMN integration.queue.state IS 'pending (not tried yet, or due), r
 COMMENT ON COLUMN integration.queue.due_at IS 'Not sent before.';
 COMMENT ON COLUMN integration.queue.attempts IS 'Attempts made so far.';
 COMMENT ON COLUMN integration.queue.charged IS 'How many of them count towards giving up.';
+COMMENT ON COLUMN integration.queue.payload_bytes IS 'Bytes of the payload as sent.';
 COMMENT ON COLUMN integration.queue.priority IS '1 high, 2 normal, 3 low; 0 a ping.';
 COMMENT ON COLUMN integration.queue.expires_at IS 'outbox.expires_at.';
 COMMENT ON COLUMN integration.queue.ordering_key IS 'outbox.ordering_key.';

@@ -19,9 +19,9 @@
 SQL_FUNCTION(integration_enqueue);
 
 static const char enqueue_text[] =
-"INSERT INTO integration.queue (outbox_id, endpoint_id, due_at, priority, expires_at,"
+"INSERT INTO integration.queue (outbox_id, endpoint_id, due_at, payload_bytes, priority, expires_at,"
 " ordering_key, object_type, object_id, change_xid)"
-" SELECT n.id, e.id, greatest(n.send_after, now()),"
+" SELECT n.id, e.id, greatest(n.send_after, now()), octet_length(n.payload::text),"
 " CASE WHEN n.operation = 'ping' THEN 0 WHEN n.priority = 'high' THEN 1"
 " WHEN n.priority = 'normal' THEN 2 ELSE 3 END,"
 " n.expires_at, n.ordering_key,"
