@@ -2,69 +2,246 @@
  * enqueue.c
  *		The trigger that turns inserted outbox rows into queue rows.
  *
- * One insert for each statement of the application, and a mark that wakes the
- * worker at commit.  Rows that it leaves out are refused in the words of
- * integration_worker.refusal().
+ * What an application pays for: a plain row is checked and queued without a
+ * statement of SQL, whose start alone would cost more than its own insert.
+ * SQL comes in where it is rare: for a refusal.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/xact.h"
+#include "catalog/pg_type.h"
 #include "commands/trigger.h"
-#include "executor/spi.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
+#include "api/request.h"
 #include "base/compat.h"
+#include "store/layout.h"
+#include "store/queue.h"
+#include "store/session.h"
+#include "store/target.h"
 #include "worker/wake.h"
+
+/* What an index entry has room for, with much to spare. */
+#define MAX_KEY_BYTES 1000
+
+#define PING_PRIORITY 0
 
 SQL_FUNCTION(integration_enqueue);
 
-static const char enqueue_text[] =
-"INSERT INTO integration.queue (outbox_id, endpoint_id, due_at, payload_bytes, priority, expires_at,"
-" ordering_key, object_type, object_id, change_xid)"
-" SELECT n.id, e.id, greatest(n.send_after, now()), octet_length(n.payload::text),"
-" CASE WHEN n.operation = 'ping' THEN 0 WHEN n.priority = 'high' THEN 1"
-" WHEN n.priority = 'normal' THEN 2 ELSE 3 END,"
-" n.expires_at, n.ordering_key,"
-" CASE WHEN coalesce(e.\"coalesce\", c.\"coalesce\") THEN coalesce(n.object_type, '') END,"
-" CASE WHEN coalesce(e.\"coalesce\", c.\"coalesce\") THEN n.object_id END,"
-" pg_current_xact_id()"
-" FROM new_rows n"
-" JOIN integration.endpoint e ON e.name = n.endpoint"
-" LEFT JOIN integration.connector c ON c.name = e.connector"
-" WHERE n.id <= (SELECT pg_sequence_last_value(pg_get_serial_sequence('integration.outbox', 'id')::regclass))"
-" AND n.priority IN ('high', 'normal', 'low')"
-" AND octet_length(n.payload::text) <= coalesce(e.max_payload_bytes, c.max_payload_bytes, 1048576)"
-" AND (n.headers IS NULL OR integration_worker.header_problem(n.headers) IS NULL)"
-" AND (n.operation = 'ping' OR coalesce(e.payload_check, c.payload_check) IS NULL"
-" OR (n.payload @@ coalesce(e.payload_check, c.payload_check)) IS TRUE)"
-" AND (n.send_after IS NULL OR isfinite(n.send_after))"
-" AND (n.expires_at IS NULL OR n.expires_at > greatest(n.send_after, now()))";
+enum
+{
+	COLUMN_ID,
+	COLUMN_ENDPOINT,
+	COLUMN_OBJECT_TYPE,
+	COLUMN_OBJECT_ID,
+	COLUMN_OPERATION,
+	COLUMN_PAYLOAD,
+	COLUMN_HEADERS,
+	COLUMN_ORDERING_KEY,
+	COLUMN_DEDUP_KEY,
+	COLUMN_PRIORITY,
+	COLUMN_SEND_AFTER,
+	COLUMN_EXPIRES_AT,
+	COLUMN_COUNT
+};
+
+static const char *const column_names[] = {
+	[COLUMN_ID] = "id",
+	[COLUMN_ENDPOINT] = "endpoint",
+	[COLUMN_OBJECT_TYPE] = "object_type",
+	[COLUMN_OBJECT_ID] = "object_id",
+	[COLUMN_OPERATION] = "operation",
+	[COLUMN_PAYLOAD] = "payload",
+	[COLUMN_HEADERS] = "headers",
+	[COLUMN_ORDERING_KEY] = "ordering_key",
+	[COLUMN_DEDUP_KEY] = "dedup_key",
+	[COLUMN_PRIORITY] = "priority",
+	[COLUMN_SEND_AFTER] = "send_after",
+	[COLUMN_EXPIRES_AT] = "expires_at",
+};
 
 static const char refusal_text[] =
 "SELECT r.code, r.message, r.detail, r.hint"
 " FROM new_rows n, integration_worker.refusal(n.id, n.endpoint, n.payload, n.headers, n.priority,"
-" n.send_after, n.expires_at) r"
-" WHERE NOT EXISTS (SELECT FROM integration.queue q WHERE q.outbox_id = n.id)"
-" ORDER BY n.id LIMIT 1";
+" n.send_after, n.expires_at, n.ordering_key, n.dedup_key) r"
+" WHERE n.id = $1";
 
-static uint64
-execute(SPIPlanPtr *plan, const char *statement)
+/* One statement of the application on its way through the door. */
+typedef struct Passage
 {
-	int			code;
+	TriggerData *trigger;
+	Oid			schema;
+	MemoryContext caller;
+	TimestampTz now;
+	int64		last_id;		/* of the outbox's sequence */
+	QueueWriter *writer;
+	const Target *target;		/* of the present row, NULL: there is none */
+	StringInfoData text;		/* of a payload */
+} Passage;
 
-	if (*plan == NULL)
+/* A row of the outbox. */
+typedef struct Row
+{
+	NullableDatum columns[COLUMN_COUNT];
+	int64		id;
+	int			payload_bytes;
+	TimestampTz due_at;
+	int			priority;		/* -1: not known */
+	bool		is_ping;
+} Row;
+
+static Layout layout;
+
+static bool
+text_is(Datum value, const char *word)
+{
+	const text *given = DatumGetTextPP(value);
+	size_t		length = strlen(word);
+
+	return VARSIZE_ANY_EXHDR(given) == length && memcmp(VARDATA_ANY(given), word, length) == 0;
+}
+
+static int
+priority_of(const Row *row)
+{
+	Datum		priority = row->columns[COLUMN_PRIORITY].value;
+
+	if (!text_is(priority, "normal") && !text_is(priority, "high") && !text_is(priority, "low"))
+		return -1;
+	if (row->is_ping)
+		return PING_PRIORITY;
+	return text_is(priority, "normal") ? 2 : text_is(priority, "high") ? 1 : 3;
+}
+
+static void
+read_row(Passage *passage, TupleTableSlot *slot, Row *row)
+{
+	Jsonb	   *payload;
+	NullableDatum send_after;
+
+	slot_getallattrs(slot);
+	for (int i = 0; i < COLUMN_COUNT; i++)
 	{
-		SPIPlanPtr	made = SPI_prepare(statement, 0, NULL);
+		int			at = layout.numbers[i] - 1;
 
-		if (made == NULL || SPI_keepplan(made) != 0)
-			elog(ERROR, "could not prepare the enqueue statement: %s",
-				 SPI_result_code_string(SPI_result));
-		*plan = made;
+		row->columns[i].value = slot->tts_values[at];
+		row->columns[i].isnull = slot->tts_isnull[at];
 	}
-	code = SPI_execute_plan(*plan, NULL, NULL, false, 0);
-	if (code < 0)
-		elog(ERROR, "could not run the enqueue statement: %s", SPI_result_code_string(code));
-	return SPI_processed;
+	row->id = DatumGetInt64(row->columns[COLUMN_ID].value);
+	row->is_ping = text_is(row->columns[COLUMN_OPERATION].value, "ping");
+	row->priority = priority_of(row);
+	payload = DatumGetJsonbP(row->columns[COLUMN_PAYLOAD].value);
+	row->columns[COLUMN_PAYLOAD].value = JsonbPGetDatum(payload);
+	resetStringInfo(&passage->text);
+	(void) JsonbToCString(&passage->text, &payload->root, VARSIZE(payload));
+	row->payload_bytes = passage->text.len;
+	send_after = row->columns[COLUMN_SEND_AFTER];
+	row->due_at = passage->now;
+	if (!send_after.isnull)
+		row->due_at = Max(row->due_at, DatumGetTimestampTz(send_after.value));
+}
+
+/* As the operator @@ does: what is neither true nor false is not true. */
+static bool
+fulfils(Datum payload, JsonPath *check)
+{
+	LOCAL_FCINFO(call, 2);
+	FmgrInfo	function;
+	Datum		answer;
+
+	fmgr_info(F_JSONB_PATH_MATCH_OPR, &function);
+	InitFunctionCallInfoData(*call, &function, 2, InvalidOid, NULL, NULL);
+	call->args[0] = (NullableDatum)
+	{
+		.value = payload
+	};
+	call->args[1] = (NullableDatum)
+	{
+		.value = PointerGetDatum(check)
+	};
+	answer = FunctionCallInvoke(call);
+	return !call->isnull && DatumGetBool(answer);
+}
+
+static bool
+fits_index(NullableDatum key)
+{
+	return key.isnull || VARSIZE_ANY_EXHDR(DatumGetTextPP(key.value)) <= MAX_KEY_BYTES;
+}
+
+/* Every no has its words in integration_worker.refusal(). */
+static bool
+may_pass(Passage *passage, const Row *row)
+{
+	const NullableDatum *columns = row->columns;
+	const Target *target = target_find(passage->schema, columns[COLUMN_ENDPOINT].value);
+
+	passage->target = target;
+	if (target == NULL ||
+		row->id > passage->last_id ||
+		row->priority < 0 ||
+		row->payload_bytes > target->max_payload_bytes ||
+		!fits_index(columns[COLUMN_ORDERING_KEY]) || !fits_index(columns[COLUMN_DEDUP_KEY]))
+		return false;
+	if (!columns[COLUMN_HEADERS].isnull &&
+		request_header_problem(DatumGetJsonbP(columns[COLUMN_HEADERS].value)) != NULL)
+		return false;
+	if (!row->is_ping && target->payload_check != NULL &&
+		!fulfils(columns[COLUMN_PAYLOAD].value, target->payload_check))
+		return false;
+	if (!columns[COLUMN_SEND_AFTER].isnull &&
+		TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(columns[COLUMN_SEND_AFTER].value)))
+		return false;
+	return columns[COLUMN_EXPIRES_AT].isnull ||
+		DatumGetTimestampTz(columns[COLUMN_EXPIRES_AT].value) > row->due_at;
+}
+
+static void
+put_into_queue(Passage *passage, const Row *row)
+{
+	QueueRow	queued = {
+		.outbox_id = row->id,
+		.endpoint_id = passage->target->id,
+		.due_at = row->due_at,
+		.payload_bytes = row->payload_bytes,
+		.priority = row->priority,
+		.expires_at = row->columns[COLUMN_EXPIRES_AT],
+		.ordering_key = row->columns[COLUMN_ORDERING_KEY],
+		.object_type = {.isnull = true},
+		.object_id = {.isnull = true},
+	};
+
+	if (passage->target->coalesces)
+	{
+		queued.object_type = row->columns[COLUMN_OBJECT_TYPE];
+		if (queued.object_type.isnull)
+			queued.object_type = (NullableDatum)
+		{
+			.value = PointerGetDatum(cstring_to_text(""))
+		};
+		queued.object_id = row->columns[COLUMN_OBJECT_ID];
+	}
+	queue_insert(passage->writer, &queued);
+}
+
+static SessionCaller
+enter_sql(Passage *passage)
+{
+	SessionCaller caller = session_become(passage->trigger->tg_relation->rd_rel->relowner);
+
+	if (SPI_register_trigger_data(passage->trigger) != SPI_OK_TD_REGISTER)
+		elog(ERROR, "could not register the inserted rows");
+	return caller;
 }
 
 static char *
@@ -77,50 +254,106 @@ result_text(MemoryContext memory, int column)
 
 /* Leaves SPI first: the application should see its own statement, none of ours. */
 static void
-refuse(MemoryContext memory)
+refuse(Passage *passage, int64 id)
 {
-	static SPIPlanPtr plan = NULL;
-	char	   *code;
-	char	   *message;
-	char	   *detail;
-	char	   *hint;
+	static const Oid types[] = {INT8OID};
+	static Statement statement = {.text = refusal_text,.arg_count = 1,.arg_types = types};
+	Datum		values[] = {Int64GetDatum(id)};
+	SessionCaller caller = enter_sql(passage);
+	char	   *parts[4];
 
-	if (execute(&plan, refusal_text) == 0)
-		elog(ERROR, "the queue did not take a row that nothing speaks against");
-	code = result_text(memory, 1);
-	message = result_text(memory, 2);
-	detail = result_text(memory, 3);
-	hint = result_text(memory, 4);
-	SPI_finish();
+	if (session_execute(&statement, values, NULL) == 0)
+		elog(ERROR, "sync " INT64_FORMAT " is refused and can't be found", id);
+	for (int i = 0; i < lengthof(parts); i++)
+		parts[i] = result_text(passage->caller, i + 1);
+	session_return(caller);
 	ereport(ERROR,
-			errcode(MAKE_SQLSTATE(code[0], code[1], code[2], code[3], code[4])),
-			errmsg_internal("%s", message),
-			detail == NULL ? 0 : errdetail_internal("%s", detail),
-			errhint("%s", hint));
+			errcode(MAKE_SQLSTATE(parts[0][0], parts[0][1], parts[0][2], parts[0][3], parts[0][4])),
+			errmsg_internal("%s", parts[1]),
+			parts[2] == NULL ? 0 : errdetail_internal("%s", parts[2]),
+			errhint("%s", parts[3]));
+}
+
+/* Of the outbox's identity; as the owner, since the application needs no right to the sequence. */
+static int64
+last_id(Oid outbox, Oid schema, Oid owner)
+{
+	LOCAL_FCINFO(call, 1);
+	Oid			role;
+	int			security;
+	Datum		last;
+
+	GetUserIdAndSecContext(&role, &security);
+	SetUserIdAndSecContext(owner, security | SECURITY_LOCAL_USERID_CHANGE);
+	InitFunctionCallInfoData(*call, NULL, 1, InvalidOid, NULL, NULL);
+	call->args[0] = (NullableDatum)
+	{
+		.value = ObjectIdGetDatum(get_relname_relid("outbox_id_seq", schema))
+	};
+	last = pg_sequence_last_value(call);
+	SetUserIdAndSecContext(role, security);
+	return call->isnull ? 0 : DatumGetInt64(last);
+}
+
+/* Not in the memory of a row: one that was read from disk belongs to the slot. */
+static bool
+next_row(Tuplestorestate *rows, int place, TupleTableSlot *slot)
+{
+	tuplestore_select_read_pointer(rows, place);
+	return tuplestore_gettupleslot(rows, true, false, slot);
+}
+
+static void
+walk(Passage *passage)
+{
+	Tuplestorestate *rows = passage->trigger->tg_newtable;
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(passage->trigger->tg_relation),
+													&TTSOpsMinimalTuple);
+	MemoryContext row_memory = AllocSetContextCreate(passage->caller, "integration row",
+													 ALLOCSET_DEFAULT_SIZES);
+	int			place = tuplestore_alloc_read_pointer(rows, EXEC_FLAG_REWIND);
+	Row			row;
+
+	tuplestore_select_read_pointer(rows, place);
+	tuplestore_rescan(rows);
+	while (next_row(rows, place, slot))
+	{
+		CHECK_FOR_INTERRUPTS();
+		MemoryContextSwitchTo(row_memory);
+		read_row(passage, slot, &row);
+		if (!may_pass(passage, &row))
+			refuse(passage, row.id);
+		put_into_queue(passage, &row);
+		MemoryContextSwitchTo(passage->caller);
+		MemoryContextReset(row_memory);
+	}
+	MemoryContextDelete(row_memory);
+	ExecDropSingleTupleTableSlot(slot);
 }
 
 Datum
 integration_enqueue(PG_FUNCTION_ARGS)
 {
-	static SPIPlanPtr enqueue_plan = NULL;
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
-	MemoryContext caller = CurrentMemoryContext;
-	int64		inserted;
+	Passage		passage = {.trigger = trigger,.caller = CurrentMemoryContext};
+	Relation	outbox;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || trigger->tg_newtable == NULL)
 		ereport(ERROR,
 				errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				errmsg("integration_worker.enqueue() is a trigger of integration.outbox"));
-	inserted = tuplestore_tuple_count(trigger->tg_newtable);
-	if (inserted == 0)
+	if (tuplestore_tuple_count(trigger->tg_newtable) == 0)
 		return PointerGetDatum(NULL);
 
-	SPI_connect();
-	if (SPI_register_trigger_data(trigger) != SPI_OK_TD_REGISTER)
-		elog(ERROR, "could not register the inserted rows");
-	if (execute(&enqueue_plan, enqueue_text) != (uint64) inserted)
-		refuse(caller);
-	SPI_finish();
+	outbox = trigger->tg_relation;
+	layout_resolve(&layout, outbox, column_names, COLUMN_COUNT);
+	passage.schema = RelationGetNamespace(outbox);
+	passage.now = GetCurrentTransactionStartTimestamp();
+	passage.last_id = last_id(RelationGetRelid(outbox), passage.schema, outbox->rd_rel->relowner);
+	initStringInfo(&passage.text);
+	passage.writer = queue_open(passage.schema);
+	walk(&passage);
+	queue_close(passage.writer);
 	wake_at_commit(WAKE_ROWS);
 	return PointerGetDatum(NULL);
 }

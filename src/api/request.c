@@ -12,6 +12,7 @@
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
+#include "api/request.h"
 #include "base/clock.h"
 #include "base/compat.h"
 #include "base/settings.h"
@@ -57,20 +58,19 @@ member_problem(const JsonbValue *key, const JsonbValue *value)
 	return problem == NULL ? NULL : about_header(name, problem);
 }
 
-Datum
-integration_header_problem(PG_FUNCTION_ARGS)
+text *
+request_header_problem(Jsonb *headers)
 {
-	Jsonb	   *headers = PG_GETARG_JSONB_P(0);
 	JsonbIterator *iterator;
 	JsonbIteratorToken token;
 	JsonbValue	key;
 	JsonbValue	value;
 
 	if (!JB_ROOT_IS_OBJECT(headers))
-		PG_RETURN_TEXT_P(cstring_to_text("Headers are a JSON object of names and values."));
+		return cstring_to_text("Headers are a JSON object of names and values.");
 	if (JB_ROOT_COUNT(headers) > HEADER_MOST)
-		PG_RETURN_TEXT_P(cstring_to_text(psprintf("There are %u headers; %d are allowed.",
-												  (unsigned) JB_ROOT_COUNT(headers), HEADER_MOST)));
+		return cstring_to_text(psprintf("There are %u headers; %d are allowed.",
+										(unsigned) JB_ROOT_COUNT(headers), HEADER_MOST));
 	iterator = JsonbIteratorInit(&headers->root);
 	while ((token = JsonbIteratorNext(&iterator, &key, true)) != WJB_DONE)
 	{
@@ -81,9 +81,19 @@ integration_header_problem(PG_FUNCTION_ARGS)
 		(void) JsonbIteratorNext(&iterator, &value, true);
 		problem = member_problem(&key, &value);
 		if (problem != NULL)
-			PG_RETURN_TEXT_P(problem);
+			return problem;
 	}
-	PG_RETURN_NULL();
+	return NULL;
+}
+
+Datum
+integration_header_problem(PG_FUNCTION_ARGS)
+{
+	text	   *problem = request_header_problem(PG_GETARG_JSONB_P(0));
+
+	if (problem == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(problem);
 }
 
 static char *

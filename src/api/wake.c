@@ -6,6 +6,7 @@
 #include "postgres.h"
 
 #include "commands/trigger.h"
+#include "utils/inval.h"
 
 #include "base/compat.h"
 #include "worker/shared.h"
@@ -42,6 +43,8 @@ integration_wake(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				errmsg("integration_worker.wake() is a trigger function"));
+	/* what sessions remember of it (store/target.h) is of no use any more */
+	CacheInvalidateRelcache(((TriggerData *) fcinfo->context)->tg_relation);
 	wake_at_commit(WAKE_REGISTRY);
 	return PointerGetDatum(NULL);
 }

@@ -7,6 +7,7 @@
 
 #include "access/transam.h"
 #include "catalog/pg_database.h"
+#include "executor/executor.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -138,4 +139,14 @@ compat_begin_set(FunctionCallInfo fcinfo, TupleDesc *columns)
 	result->setResult = rows;
 	result->setDesc = *columns;
 	return rows;
+}
+
+void
+compat_insert_index_tuples(ResultRelInfo *result, TupleTableSlot *slot, EState *estate)
+{
+#if PG_VERSION_NUM >= 160000
+	(void) ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL, false);
+#else
+	(void) ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL);
+#endif
 }

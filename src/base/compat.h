@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "nodes/execnodes.h"
 #include "storage/latch.h"
 #include "utils/tuplestore.h"
 #if PG_VERSION_NUM >= 180000
@@ -59,5 +60,8 @@ extern bool compat_owns_database(Oid role, Oid database);
 
 /* A tuplestore that becomes the result of the set-returning function. */
 extern Tuplestorestate *compat_begin_set(FunctionCallInfo fcinfo, TupleDesc *columns);
+
+/* Index entries of a tuple that was just inserted. */
+extern void compat_insert_index_tuples(ResultRelInfo *result, TupleTableSlot *slot, EState *estate);
 
 #endif							/* INTEGRATION_COMPAT_H */

@@ -120,6 +120,38 @@ session_execute(Statement *statement, Datum *values, const char *nulls)
 	return SPI_processed;
 }
 
+SessionCaller
+session_become(Oid owner)
+{
+	static const char *const settings[][2] = {
+		{"search_path", "pg_catalog, pg_temp"},
+
+		/*
+		 * a plan made while a table was small would read all of it once it is
+		 * not
+		 */
+		{"enable_seqscan", "off"},
+		{"jit", "off"},
+	};
+	SessionCaller caller = {.nesting = NewGUCNestLevel()};
+
+	for (int i = 0; i < lengthof(settings); i++)
+		(void) set_config_option(settings[i][0], settings[i][1], PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+	GetUserIdAndSecContext(&caller.role, &caller.security);
+	SetUserIdAndSecContext(owner, caller.security | SECURITY_LOCAL_USERID_CHANGE);
+	SPI_connect();
+	return caller;
+}
+
+void
+session_return(SessionCaller caller)
+{
+	SPI_finish();
+	AtEOXact_GUC(false, caller.nesting);
+	SetUserIdAndSecContext(caller.role, caller.security);
+}
+
 void
 session_report(void)
 {

@@ -39,6 +39,24 @@ extern bool session_run(SessionStep step, void *arg);
 /* Run a statement within a step; rows are in SPI_tuptable.  May throw. */
 extern uint64 session_execute(Statement *statement, Datum *values, const char *nulls);
 
+/* What a session was before it became an owner. */
+typedef struct SessionCaller
+{
+	Oid			role;
+	int			security;
+	int			nesting;
+} SessionCaller;
+
+/*
+ * For statements of ours within an application's statement: they run with this
+ * owner's rights, under names and plans that no setting of the application
+ * changes.  Connects SPI.  An error undoes it with its transaction.  May throw.
+ */
+extern SessionCaller session_become(Oid owner);
+
+/* Back to what the session was; ends SPI. */
+extern void session_return(SessionCaller caller);
+
 /* Tell the statistics system about what was done, at once. */
 extern void session_report(void);
 

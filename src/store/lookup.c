@@ -1,0 +1,34 @@
+/*-------------------------------------------------------------------------
+ * lookup.c
+ *		One row of a table of ours by its primary key, without a statement of SQL.
+ *-------------------------------------------------------------------------
+ */
+#include "store/lookup.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/stratnum.h"
+#include "catalog/pg_type.h"
+#include "utils/fmgroids.h"
+#include "utils/relcache.h"
+#include "utils/snapmgr.h"
+
+HeapTuple
+lookup_row(Relation table, AttrNumber column, Datum key)
+{
+	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(table), column - 1);
+	RegProcedure equal = attribute->atttypid == TEXTOID ? F_TEXTEQ : F_INT8EQ;
+	ScanKeyData condition;
+	SysScanDesc scan;
+	HeapTuple	row;
+
+	ScanKeyEntryInitialize(&condition, 0, column, BTEqualStrategyNumber, InvalidOid,
+						   attribute->attcollation, equal, key);
+	scan = systable_beginscan(table, RelationGetPrimaryKeyIndex(table), true,
+							  GetActiveSnapshot(), 1, &condition);
+	row = systable_getnext(scan);
+	if (HeapTupleIsValid(row))
+		row = heap_copytuple(row);
+	systable_endscan(scan);
+	return row;
+}

@@ -1,0 +1,21 @@
+/*-------------------------------------------------------------------------
+ * lookup.h
+ *		One row of a table of ours by its primary key, without a statement of SQL.
+ *-------------------------------------------------------------------------
+ */
+#ifndef INTEGRATION_LOOKUP_H
+#define INTEGRATION_LOOKUP_H
+
+#include "postgres.h"
+
+#include "access/htup.h"
+#include "utils/rel.h"
+
+/*
+ * The row that the active snapshot shows under this key, a palloc'd copy, or
+ * NULL.  The primary key is the named column alone, of type text or bigint.
+ * May throw.
+ */
+extern HeapTuple lookup_row(Relation table, AttrNumber column, Datum key);
+
+#endif							/* INTEGRATION_LOOKUP_H */

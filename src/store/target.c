@@ -1,0 +1,246 @@
+/*-------------------------------------------------------------------------
+ * target.c
+ *		What the door must know of an endpoint.
+ *-------------------------------------------------------------------------
+ */
+#include "store/target.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "common/hashfn.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "store/layout.h"
+#include "store/lookup.h"
+
+#define DEFAULT_MAX_PAYLOAD_BYTES 1048576
+
+/* What endpoint and connector share comes first: all before the id. */
+enum
+{
+	COLUMN_NAME,
+	COLUMN_MAX_PAYLOAD_BYTES,
+	COLUMN_PAYLOAD_CHECK,
+	COLUMN_COALESCE,
+	COLUMN_ID,
+	COLUMN_CONNECTOR
+};
+
+static const char *const column_names[] = {
+	[COLUMN_NAME] = "name",
+	[COLUMN_MAX_PAYLOAD_BYTES] = "max_payload_bytes",
+	[COLUMN_PAYLOAD_CHECK] = "payload_check",
+	[COLUMN_COALESCE] = "coalesce",
+	[COLUMN_ID] = "id",
+	[COLUMN_CONNECTOR] = "connector",
+};
+
+/* How many endpoints a session remembers; a power of two. */
+#define REMEMBERED 1024
+
+typedef struct Memory
+{
+	text	   *name;			/* NULL: the place is free */
+	Target		target;
+} Memory;
+
+static MemoryContext memory = NULL;
+static Memory memories[REMEMBERED];
+static uint64 memory_changes = 0;	/* that had happened when it was last
+									 * emptied */
+static uint64 changes = 0;
+static Layout endpoint_layout;
+static Layout connector_layout;
+
+/* A row of the registry, taken apart. */
+typedef struct Entry
+{
+	const AttrNumber *numbers;
+	Datum	   *values;
+	bool	   *nulls;
+	bool		is_ours;		/* written by this transaction */
+} Entry;
+
+static NullableDatum
+entry_value(const Entry *entry, int column)
+{
+	int			at = entry->numbers[column] - 1;
+
+	return (NullableDatum)
+	{
+		.value = entry->values[at],.isnull = entry->nulls[at]
+	};
+}
+
+static bool
+read_entry(Oid schema, const char *table_name, Layout *layout, Datum name, Entry *entry)
+{
+	Relation	table = table_open(get_relname_relid(table_name, schema), AccessShareLock);
+	int			columns = strcmp(table_name, "endpoint") == 0 ? COLUMN_CONNECTOR + 1 : COLUMN_ID;
+	int			width = RelationGetNumberOfAttributes(table);
+	HeapTuple	tuple;
+
+	layout_resolve(layout, table, column_names, columns);
+	tuple = lookup_row(table, layout->numbers[COLUMN_NAME], name);
+	if (HeapTupleIsValid(tuple))
+	{
+		entry->numbers = layout->numbers;
+		entry->values = palloc(width * sizeof(Datum));
+		entry->nulls = palloc(width * sizeof(bool));
+		entry->is_ours =
+			TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
+		heap_deform_tuple(tuple, RelationGetDescr(table), entry->values, entry->nulls);
+	}
+	table_close(table, AccessShareLock);
+	return HeapTupleIsValid(tuple);
+}
+
+/* What this row sets wins over what is there. */
+static void
+apply(const Entry *entry, Target *target)
+{
+	NullableDatum most = entry_value(entry, COLUMN_MAX_PAYLOAD_BYTES);
+	NullableDatum check = entry_value(entry, COLUMN_PAYLOAD_CHECK);
+	NullableDatum coalesces = entry_value(entry, COLUMN_COALESCE);
+
+	if (!most.isnull)
+		target->max_payload_bytes = DatumGetInt32(most.value);
+	if (!check.isnull)
+		target->payload_check = DatumGetJsonPathPCopy(check.value);
+	if (!coalesces.isnull)
+		target->coalesces = DatumGetBool(coalesces.value);
+}
+
+static bool
+read_target(Oid schema, Datum name, Target *target, bool *is_ours)
+{
+	Entry		endpoint;
+	Entry		connector = {.is_ours = false};
+	NullableDatum product;
+
+	if (!read_entry(schema, "endpoint", &endpoint_layout, name, &endpoint))
+		return false;
+	*target = (Target)
+	{
+		.id = DatumGetInt32(entry_value(&endpoint, COLUMN_ID).value),
+			.max_payload_bytes = DEFAULT_MAX_PAYLOAD_BYTES,
+	};
+	product = entry_value(&endpoint, COLUMN_CONNECTOR);
+	if (!product.isnull &&
+		read_entry(schema, "connector", &connector_layout, product.value, &connector))
+		apply(&connector, target);
+	apply(&endpoint, target);
+	*is_ours = endpoint.is_ours || connector.is_ours;
+	return true;
+}
+
+/* Only counts: a target may be in use just now. */
+static void
+note_change(Datum arg, Oid relation)
+{
+	if (!OidIsValid(relation) || relation == endpoint_layout.relation ||
+		relation == connector_layout.relation)
+		changes++;
+}
+
+/* Learns of changes that others committed, then forgets what they may have touched. */
+static void
+forget_changed(void)
+{
+	if (memory == NULL)
+	{
+		memory = AllocSetContextCreate(TopMemoryContext, "integration endpoints",
+									   ALLOCSET_DEFAULT_SIZES);
+		CacheRegisterRelcacheCallback(note_change, (Datum) 0);
+	}
+	AcceptInvalidationMessages();
+	if (memory_changes == changes)
+		return;
+	MemoryContextReset(memory);
+	memset(memories, 0, sizeof(memories));
+	memory_changes = changes;
+}
+
+static Memory *
+place_of(const text *name)
+{
+	uint32		hash = hash_bytes((const unsigned char *) VARDATA_ANY(name),
+								  VARSIZE_ANY_EXHDR(name));
+
+	return &memories[hash & (REMEMBERED - 1)];
+}
+
+static bool
+is_about(const Memory *place, const text *name)
+{
+	size_t		length = VARSIZE_ANY_EXHDR(name);
+
+	return place->name != NULL && VARSIZE_ANY_EXHDR(place->name) == length &&
+		memcmp(VARDATA_ANY(place->name), VARDATA_ANY(name), length) == 0;
+}
+
+static void
+remember(Memory *place, const text *name, const Target *target)
+{
+	MemoryContext caller = MemoryContextSwitchTo(memory);
+
+	if (place->name != NULL)
+		pfree(place->name);
+	if (place->name != NULL && place->target.payload_check != NULL)
+		pfree(place->target.payload_check);
+	place->name = NULL;
+	place->target = *target;
+	if (target->payload_check != NULL)
+		place->target.payload_check =
+			DatumGetJsonPathPCopy(PointerGetDatum(target->payload_check));
+	place->name = cstring_to_text_with_len(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
+	MemoryContextSwitchTo(caller);
+}
+
+/* What an older snapshot shows would be remembered after the transaction that has it. */
+static bool
+read_latest(Oid schema, Datum name, Target *target, bool *is_ours)
+{
+	bool		is_found;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	is_found = read_target(schema, name, target, is_ours);
+	PopActiveSnapshot();
+	return is_found;
+}
+
+/*
+ * A place is used this once and emptied by the next call if this transaction
+ * may take back what it holds, or if a change was learned of too late for the
+ * snapshot.
+ */
+const Target *
+target_find(Oid schema, Datum name)
+{
+	const text *given = DatumGetTextPP(name);
+	Memory	   *place;
+	Target		target;
+	bool		is_ours;
+
+	forget_changed();
+	place = place_of(given);
+	if (is_about(place, given))
+		return &place->target;
+
+	if (!read_latest(schema, name, &target, &is_ours))
+	{
+		/* the same statement may have inserted it */
+		CommandCounterIncrement();
+		if (!read_latest(schema, name, &target, &is_ours))
+			return NULL;
+	}
+	remember(place, given, &target);
+	if (is_ours)
+		changes++;
+	return &place->target;
+}
