@@ -19,6 +19,8 @@ SELECT pg_extension_config_dump('integration.outbox_id_seq', '');
 SELECT pg_extension_config_dump('integration.attempt_default', '');
 SELECT pg_extension_config_dump('integration.queue', '');
 SELECT pg_extension_config_dump('integration.closing', '');
+-- An application that asks once more after the restore is still answered by the first sync.
+SELECT pg_extension_config_dump('integration.dedup', '');
 SELECT pg_extension_config_dump('integration.sync_status', '');
 SELECT pg_extension_config_dump('integration.endpoint_health', '');
 SELECT pg_extension_config_dump('integration.incident', '');

@@ -63,13 +63,65 @@ $$;
 COMMENT ON FUNCTION integration_worker.refusal(bigint, text, jsonb, jsonb, text, timestamptz, timestamptz, text, text) IS
     'The parts of the error for an outbox row that the queue did not take: SQLSTATE, message, detail, hint.';
 
+-- What replaced a sync stands for it.  One that was given up stands for nothing, nor does one whose time is over;
+-- a failed one does, since somebody may retry it.  Volatile, so that whoever had to wait for a key sees what became of it.
+CREATE FUNCTION integration_worker.in_force(id bigint) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    sync bigint := in_force.id;
+    ended integration.closing;
+BEGIN
+    LOOP
+        SELECT c.* INTO ended FROM integration.closing c WHERE c.outbox_id = sync;
+        EXIT WHEN NOT FOUND;
+        IF ended.superseded_by IS NULL THEN
+            RETURN NULL;
+        END IF;
+        sync := ended.superseded_by;
+    END LOOP;
+    IF EXISTS (SELECT FROM integration.queue q WHERE q.outbox_id = sync AND q.expires_at <= clock_timestamp()) THEN
+        RETURN NULL;
+    END IF;
+    RETURN sync;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.in_force(bigint) IS
+    'The sync that this one or what took its place brings to the endpoint; NULL: none does, it was cancelled or has expired.';
+
+-- Nobody waits for whoever holds a key, and no call takes long: the worker calls again while there is more.
+-- The hour leaves a statement that runs while a window ends the rows that it has already compared with.
+CREATE FUNCTION integration_worker.forget_duplicates(most integer DEFAULT 1000) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    forgotten integer;
+BEGIN
+    DELETE FROM integration.dedup d
+     USING (SELECT k.endpoint_id, k.dedup_key
+              FROM integration.dedup k
+             WHERE k.expires_at < now() - interval '1 h'
+             ORDER BY k.expires_at
+             LIMIT most
+               FOR UPDATE SKIP LOCKED) old
+     WHERE d.endpoint_id = old.endpoint_id
+       AND d.dedup_key = old.dedup_key;
+    GET DIAGNOSTICS forgotten = ROW_COUNT;
+    RETURN forgotten = most;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.forget_duplicates(integer) IS
+    'Removes some of the keys whose window ended, the oldest first, by the index dedup_expires; returns whether there may be more.';
+
 -- In C: the rows of the statement become queue rows, and the commit wakes the worker.  It takes the owner's rights
 -- and a path of its own where it runs SQL; taken for each call, they would cost an insert 4 µs.
 CREATE FUNCTION integration_worker.enqueue() RETURNS trigger
     LANGUAGE c
     AS 'MODULE_PATHNAME', 'integration_enqueue';
 COMMENT ON FUNCTION integration_worker.enqueue() IS
-    'Writes the queue rows of the inserted outbox rows, or refuses them with a hint.';
+    'Writes the queue rows of the inserted outbox rows, closes duplicates, or refuses them with a hint.';
 
 CREATE TRIGGER enqueue AFTER INSERT ON integration.outbox
     REFERENCING NEW TABLE AS new_rows

@@ -45,7 +45,7 @@ COMMENT ON COLUMN integration.outbox.payload IS 'The body of the request, sent a
 COMMENT ON COLUMN integration.outbox.headers IS 'JSON object of headers for this sync; wins over the endpoint''s.';
 COMMENT ON COLUMN integration.outbox.customer IS 'Whose object it is; NULL: the endpoint''s customer.';
 COMMENT ON COLUMN integration.outbox.ordering_key IS 'Syncs of one endpoint and key go one at a time in the order of their ids.';
-COMMENT ON COLUMN integration.outbox.dedup_key IS 'A later sync of the same endpoint and key within dedup_window is closed as a duplicate.';
+COMMENT ON COLUMN integration.outbox.dedup_key IS 'A later sync of the same endpoint and key within dedup_window is closed as a duplicate and not sent.';
 COMMENT ON COLUMN integration.outbox.priority IS 'high, normal or low.';
 COMMENT ON COLUMN integration.outbox.impact IS 'What is at stake, in a unit of your own.';
 COMMENT ON COLUMN integration.outbox.send_after IS 'Not sent before; NULL: at once.';
@@ -131,3 +131,20 @@ COMMENT ON COLUMN integration.closing.superseded_by IS 'The sync that took its p
 CREATE INDEX closing_state ON integration.closing (state, closed_at);
 -- Serves retention: what somebody gave up or was too late, among the many that gave way to a newer sync.
 CREATE INDEX closing_given_up ON integration.closing (outbox_id) WHERE state <> 'superseded';
+
+CREATE TABLE integration.dedup (
+    endpoint_id integer NOT NULL,
+    dedup_key text COLLATE "C" NOT NULL,
+    outbox_id bigint NOT NULL,
+    expires_at timestamptz NOT NULL,
+    PRIMARY KEY (endpoint_id, dedup_key)
+);
+COMMENT ON TABLE integration.dedup IS
+    'Which sync a dedup_key stands for at each endpoint: one row for each key within its window. Written by the extension.';
+COMMENT ON COLUMN integration.dedup.endpoint_id IS 'endpoint.id.';
+COMMENT ON COLUMN integration.dedup.dedup_key IS 'outbox.dedup_key.';
+COMMENT ON COLUMN integration.dedup.outbox_id IS 'The first sync with this key: later ones are its duplicates.';
+COMMENT ON COLUMN integration.dedup.expires_at IS 'From here on the next sync with this key is a first one again.';
+
+-- Serves forget_duplicates(): the oldest keys.
+CREATE INDEX dedup_expires ON integration.dedup (expires_at);

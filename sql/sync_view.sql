@@ -125,7 +125,13 @@ SELECT u.*
   FROM integration_worker.unfinished u
 UNION ALL
 SELECT f.id, c.state, f.endpoint, f.connector, f.customer, f.object_type, f.object_id, f.operation,
-       coalesce(f.attempt_no, 0), f.reason, f.error_class, f.http_status, f.error, f.remedy, f.responsible, f.owner,
+       coalesce(f.attempt_no, 0), f.reason, f.error_class, f.http_status, f.error,
+       CASE WHEN c.state = 'superseded' AND c.reason = 'duplicate' THEN
+            (SELECT format('It is a duplicate of sync %s, which is failed: retry or amend that one.', q.outbox_id)
+               FROM integration.queue q
+              WHERE q.outbox_id = c.superseded_by AND q.state = 'failed')
+            ELSE f.remedy END,
+       f.responsible, f.owner,
        NULL, NULL, NULL,
        f.last_attempt_at, f.created_at, c.closed_at, c.closed_at - f.created_at, f.due_by, false,
        f.severity, f.impact, f.priority, f.ordering_key, f.expires_at,
@@ -175,7 +181,7 @@ BEGIN
             ('error_class', 'What that means: see integration.error_class.'),
             ('http_status', 'HTTP status of the last attempt; NULL when no answer arrived.'),
             ('error', 'Details of the last failure in words.'),
-            ('remedy', 'What to do about it; NULL unless the last attempt failed.'),
+            ('remedy', 'What to do about it; NULL unless the last attempt failed, or a duplicate''s first sync did.'),
             ('responsible', 'Who can do it: customer, support, engineering, operations or remote_vendor.'),
             ('owner', 'The team that looks after the endpoint.'),
             ('next_attempt_at', 'Not sent before, by its own schedule and by what the endpoint waits for; NULL when finished, failed or in flight.'),

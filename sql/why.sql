@@ -61,7 +61,9 @@ BEGIN
     at := integration_worker.time_words(ended.closed_at);
     instead := format('sync %s, which is %s', ended.superseded_by, integration_worker.state_of(ended.superseded_by));
     IF ended.state = 'superseded' AND ended.reason = 'duplicate' THEN
-        RETURN format('Sync %s was not sent: it is a duplicate of %s.', sync.id, instead);
+        RETURN format('Sync %s was not sent: it is a duplicate of %s%s.', sync.id, instead,
+                      CASE WHEN integration_worker.state_of(ended.superseded_by) IN ('failed', 'cancelled', 'expired') THEN
+                           format(' and still stands for it (SELECT integration.why(%s))', ended.superseded_by) END);
     ELSIF ended.state = 'superseded' THEN
         RETURN format('Sync %s was superseded at %s (%s) by %s.', sync.id, at, ended.reason, instead);
     ELSIF ended.state = 'expired' THEN

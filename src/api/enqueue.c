@@ -4,7 +4,7 @@
  *
  * What an application pays for: a plain row is checked and queued without a
  * statement of SQL, whose start alone would cost more than its own insert.
- * SQL comes in where it is rare: for a refusal.
+ * SQL comes in where it is rare: for rows with a dedup_key, for a refusal.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -20,12 +20,14 @@
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
 #include "api/request.h"
 #include "base/compat.h"
 #include "store/layout.h"
+#include "store/lookup.h"
 #include "store/queue.h"
 #include "store/session.h"
 #include "store/target.h"
@@ -70,6 +72,36 @@ static const char *const column_names[] = {
 	[COLUMN_EXPIRES_AT] = "expires_at",
 };
 
+/*
+ * The first row of a key is the one to send, in key order, so that two
+ * sessions with the same keys wait for each other and never in a circle.  A key
+ * whose sync is in force is not even locked; one that is held by an open
+ * transaction is waited for, and what became of its sync is looked at then.
+ */
+static const char claim_text[] =
+"INSERT INTO integration.dedup AS d (endpoint_id, dedup_key, outbox_id, expires_at)"
+" SELECT DISTINCT ON (e.id, n.dedup_key COLLATE \"C\") e.id, n.dedup_key, n.id,"
+" clock_timestamp() + coalesce(e.dedup_window, c.dedup_window, '24 h')"
+" FROM new_rows n"
+" JOIN integration.endpoint e ON e.name = n.endpoint"
+" LEFT JOIN integration.connector c ON c.name = e.connector"
+" WHERE n.dedup_key IS NOT NULL"
+" AND NOT EXISTS (SELECT FROM integration.dedup k"
+" WHERE k.endpoint_id = e.id AND k.dedup_key = n.dedup_key COLLATE \"C\""
+" AND k.expires_at > clock_timestamp() AND integration_worker.in_force(k.outbox_id) IS NOT NULL)"
+" ORDER BY e.id, n.dedup_key COLLATE \"C\", n.id"
+" ON CONFLICT (endpoint_id, dedup_key) DO UPDATE"
+" SET outbox_id = excluded.outbox_id, expires_at = excluded.expires_at"
+" WHERE d.expires_at <= clock_timestamp() OR integration_worker.in_force(d.outbox_id) IS NULL";
+
+static const char close_text[] =
+"INSERT INTO integration.closing (outbox_id, state, reason, superseded_by)"
+" SELECT n.id, 'superseded', 'duplicate', coalesce(integration_worker.in_force(d.outbox_id), d.outbox_id)"
+" FROM new_rows n"
+" JOIN integration.endpoint e ON e.name = n.endpoint"
+" JOIN integration.dedup d ON d.endpoint_id = e.id AND d.dedup_key = n.dedup_key COLLATE \"C\""
+" WHERE d.outbox_id <> n.id";
+
 static const char refusal_text[] =
 "SELECT r.code, r.message, r.detail, r.hint"
 " FROM new_rows n, integration_worker.refusal(n.id, n.endpoint, n.payload, n.headers, n.priority,"
@@ -87,6 +119,7 @@ typedef struct Passage
 	QueueWriter *writer;
 	const Target *target;		/* of the present row, NULL: there is none */
 	StringInfoData text;		/* of a payload */
+	bool		is_deduplicated;
 } Passage;
 
 /* A row of the outbox. */
@@ -244,6 +277,38 @@ enter_sql(Passage *passage)
 	return caller;
 }
 
+/* All rows of the statement at once, so that its keys are claimed in order. */
+static void
+deduplicate(Passage *passage)
+{
+	static Statement claim = {.text = claim_text};
+	static Statement close = {.text = close_text};
+	SessionCaller caller = enter_sql(passage);
+
+	session_execute(&claim, NULL, NULL);
+	session_execute(&close, NULL, NULL);
+	session_return(caller);
+	passage->is_deduplicated = true;
+}
+
+static bool
+is_duplicate(Passage *passage, const Row *row)
+{
+	bool		is_closed;
+
+	if (row->columns[COLUMN_DEDUP_KEY].isnull)
+		return false;
+	if (!passage->is_deduplicated)
+	{
+		deduplicate(passage);
+		CommandCounterIncrement();
+	}
+	PushActiveSnapshot(GetTransactionSnapshot());
+	is_closed = lookup_is_closed(passage->schema, row->id);
+	PopActiveSnapshot();
+	return is_closed;
+}
+
 static char *
 result_text(MemoryContext memory, int column)
 {
@@ -323,7 +388,8 @@ walk(Passage *passage)
 		read_row(passage, slot, &row);
 		if (!may_pass(passage, &row))
 			refuse(passage, row.id);
-		put_into_queue(passage, &row);
+		if (!is_duplicate(passage, &row))
+			put_into_queue(passage, &row);
 		MemoryContextSwitchTo(passage->caller);
 		MemoryContextReset(row_memory);
 	}

@@ -8,10 +8,14 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/stratnum.h"
+#include "access/table.h"
 #include "catalog/pg_type.h"
 #include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 #include "utils/relcache.h"
 #include "utils/snapmgr.h"
+
+#include "store/layout.h"
 
 HeapTuple
 lookup_row(Relation table, AttrNumber column, Datum key)
@@ -31,4 +35,18 @@ lookup_row(Relation table, AttrNumber column, Datum key)
 		row = heap_copytuple(row);
 	systable_endscan(scan);
 	return row;
+}
+
+bool
+lookup_is_closed(Oid schema, int64 outbox_id)
+{
+	static const char *const names[] = {"outbox_id"};
+	static Layout layout;
+	Relation	table = table_open(get_relname_relid("closing", schema), AccessShareLock);
+	HeapTuple	row;
+
+	layout_resolve(&layout, table, names, lengthof(names));
+	row = lookup_row(table, layout.numbers[0], Int64GetDatum(outbox_id));
+	table_close(table, AccessShareLock);
+	return HeapTupleIsValid(row);
 }

@@ -18,4 +18,7 @@
  */
 extern HeapTuple lookup_row(Relation table, AttrNumber column, Datum key);
 
+/* Whether a row of closing ends this sync, under the active snapshot.  May throw. */
+extern bool lookup_is_closed(Oid schema, int64 outbox_id);
+
 #endif							/* INTEGRATION_LOOKUP_H */

@@ -337,6 +337,15 @@ statements_expire(uint32 shards)
 	return column_time(0, 1, 0);
 }
 
+bool
+statements_forget_duplicates(void)
+{
+	static Statement statement = {.text = "SELECT integration_worker.forget_duplicates()"};
+
+	session_execute(&statement, NULL, NULL);
+	return column_bool(0, 1);
+}
+
 void
 statements_make_partitions(void)
 {

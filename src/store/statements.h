@@ -221,6 +221,9 @@ extern int64 statements_recover(const TimestampTz *marked_before, int shard_coun
 /* Closes what expired of these shards; when to call next; 0: nothing expires. */
 extern TimestampTz statements_expire(uint32 shards);
 
+/* Remove some dedup_keys whose window is over; whether there are more. */
+extern bool statements_forget_duplicates(void);
+
 /* Make ranges of outbox and attempt ahead of the sequence. */
 extern void statements_make_partitions(void);
 

@@ -200,6 +200,7 @@ typedef struct Sender
 	TimestampTz maintain_at;	/* partitions are looked after next */
 	TimestampTz retain_at;		/* next step of removing what is old */
 	char	   *retained;		/* how far it came; NULL: begins */
+	TimestampTz forget_at;		/* old dedup_keys are removed next */
 	TimestampTz sql_again_at;	/* after an error no statement is run before */
 	int64		delivered;
 	int64		failed;

@@ -33,6 +33,7 @@
 								 * way */
 #define SPARE_DESCRIPTORS 8
 #define MAINTAIN_EVERY_MS 60000
+#define FORGET_AGAIN_MS 100
 
 static Oid	extension = InvalidOid; /* as last looked */
 static Oid	extension_at_start = InvalidOid;
@@ -170,6 +171,25 @@ retain(Sender *sender)
 	sender->retained = NULL;
 }
 
+/* In small steps, so that no other work waits for long. */
+static void
+forget_step(void *arg)
+{
+	Sender	   *sender = arg;
+
+	if (statements_forget_duplicates())
+		sender->forget_at = TimestampTzPlusMilliseconds(sender->now, FORGET_AGAIN_MS);
+}
+
+static void
+forget(Sender *sender)
+{
+	if (sender->forget_at > sender->now)
+		return;
+	sender->forget_at = TimestampTzPlusMilliseconds(sender->now, MAINTAIN_EVERY_MS);
+	(void) session_run(forget_step, sender);
+}
+
 /*
  * In transactions of its own: what can't be done now waits a minute, and nothing
  * else does.  What is for all endpoints is done by the worker that has the first
@@ -269,7 +289,8 @@ sleep_ms(Sender *sender)
 		Min(sender->maintain_at, sender->retain_at) : sender->maintain_at;
 	TimestampTz deadline = Min(Min(reading_deadline(sender), sending_deadline(sender)),
 							   Min(settling_deadline(sender),
-								   Min(upkeep_at, publishing_deadline(sender))));
+								   Min(Min(upkeep_at, sender->forget_at),
+									   publishing_deadline(sender))));
 	int			transport_ms = transport_timeout_ms(sender->transport);
 	long		ms;
 
@@ -294,6 +315,7 @@ turn(Sender *sender)
 	settling_turn(sender, sender->in_flight_count == 0);
 	maintain(sender);
 	retain(sender);
+	forget(sender);
 	MemoryContextReset(sender->scratch);
 }
 
