@@ -306,6 +306,10 @@ extern void sending_collect(Sender *sender);
 extern void settling_turn(Sender *sender, bool is_idle);
 extern TimestampTz settling_deadline(const Sender *sender);
 
+/* ---- upkeep.c: partitions, marks left behind, what is old */
+extern void upkeep_turn(Sender *sender);
+extern TimestampTz upkeep_deadline(const Sender *sender);
+
 /* ---- publishing.c: figures into shared memory */
 extern void publishing_turn(Sender *sender, bool is_idle);
 extern void publishing_now(Sender *sender);

@@ -32,8 +32,6 @@
 #define DRAIN_MS 500			/* at shutdown, for answers that are on their
 								 * way */
 #define SPARE_DESCRIPTORS 8
-#define MAINTAIN_EVERY_MS 60000
-#define FORGET_AGAIN_MS 100
 
 static Oid	extension = InvalidOid; /* as last looked */
 static Oid	extension_at_start = InvalidOid;
@@ -129,83 +127,6 @@ look_step(void *arg)
 		extension_at_start = extension;
 }
 
-static void
-recover_step(void *arg)
-{
-	shards_recover(arg);
-}
-
-static void
-partitions_step(void *arg)
-{
-	statements_make_partitions();
-}
-
-static void
-retain_step(void *arg)
-{
-	Sender	   *sender = arg;
-	char	   *before = sender->retained;
-
-	sender->retain_at = statements_retain(sender->memory, &sender->retained);
-	if (before != NULL)
-		pfree(before);
-}
-
-/* The first of several workers removes what is old, for all of them. */
-static bool
-may_retain(const Sender *sender)
-{
-	return sender_owns(sender, 0);
-}
-
-/* A step that fails begins anew a minute later. */
-static void
-retain(Sender *sender)
-{
-	if (sender->retain_at > sender->now || !may_retain(sender))
-		return;
-	if (session_run(retain_step, sender))
-		return;
-	sender->retain_at = TimestampTzPlusMilliseconds(sender->now, MAINTAIN_EVERY_MS);
-	sender->retained = NULL;
-}
-
-/* In small steps, so that no other work waits for long. */
-static void
-forget_step(void *arg)
-{
-	Sender	   *sender = arg;
-
-	if (statements_forget_duplicates())
-		sender->forget_at = TimestampTzPlusMilliseconds(sender->now, FORGET_AGAIN_MS);
-}
-
-static void
-forget(Sender *sender)
-{
-	if (sender->forget_at > sender->now)
-		return;
-	sender->forget_at = TimestampTzPlusMilliseconds(sender->now, MAINTAIN_EVERY_MS);
-	(void) session_run(forget_step, sender);
-}
-
-/*
- * In transactions of its own: what can't be done now waits a minute, and nothing
- * else does.  What is for all endpoints is done by the worker that has the first
- * shard.
- */
-static void
-maintain(Sender *sender)
-{
-	if (sender->maintain_at > sender->now)
-		return;
-	sender->maintain_at = TimestampTzPlusMilliseconds(sender->now, MAINTAIN_EVERY_MS);
-	if (sender_owns(sender, 0))
-		(void) session_run(partitions_step, NULL);
-	(void) session_run(recover_step, sender);
-}
-
 /*
  * libcurl opens descriptors behind the server's back: reserve them all at
  * once, since single ones can't be counted (libcurl 7.88.1 closes some without
@@ -285,16 +206,12 @@ static long
 sleep_ms(Sender *sender)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz upkeep_at = may_retain(sender) ?
-		Min(sender->maintain_at, sender->retain_at) : sender->maintain_at;
 	TimestampTz deadline = Min(Min(reading_deadline(sender), sending_deadline(sender)),
-							   Min(settling_deadline(sender),
-								   Min(Min(upkeep_at, sender->forget_at),
-									   publishing_deadline(sender))));
+							   Min(settling_deadline(sender), upkeep_deadline(sender)));
 	int			transport_ms = transport_timeout_ms(sender->transport);
 	long		ms;
 
-	deadline = Min(deadline, shards_deadline(sender));
+	deadline = Min(deadline, Min(shards_deadline(sender), publishing_deadline(sender)));
 	ms = deadline <= now ? 0 : (long) Min((deadline - now + 999) / 1000, 60000);
 	if (sender->id_count > 0 && sender->sql_again_at <= now)
 		return 0;
@@ -313,9 +230,7 @@ turn(Sender *sender)
 	transport_advance(sender->transport);
 	sending_collect(sender);
 	settling_turn(sender, sender->in_flight_count == 0);
-	maintain(sender);
-	retain(sender);
-	forget(sender);
+	upkeep_turn(sender);
 	MemoryContextReset(sender->scratch);
 }
 

@@ -1,0 +1,106 @@
+/*-------------------------------------------------------------------------
+ * upkeep.c
+ *		What a worker does beside sending, a small step at a time.
+ *
+ * Each step is a transaction of its own: what can't be done now waits a minute,
+ * and nothing else does.  What is for all endpoints is done by the worker that
+ * has the first shard.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/timestamp.h"
+
+#include "store/session.h"
+#include "worker/sender.h"
+
+#define EVERY_MS 60000
+#define FORGET_AGAIN_MS 100
+
+static bool
+serves_all(const Sender *sender)
+{
+	return sender_owns(sender, 0);
+}
+
+static void
+recover_step(void *arg)
+{
+	shards_recover(arg);
+}
+
+static void
+partitions_step(void *arg)
+{
+	statements_make_partitions();
+}
+
+static void
+maintain(Sender *sender)
+{
+	if (sender->maintain_at > sender->now)
+		return;
+	sender->maintain_at = TimestampTzPlusMilliseconds(sender->now, EVERY_MS);
+	if (serves_all(sender))
+		(void) session_run(partitions_step, NULL);
+	(void) session_run(recover_step, sender);
+}
+
+static void
+retain_step(void *arg)
+{
+	Sender	   *sender = arg;
+	char	   *before = sender->retained;
+
+	sender->retain_at = statements_retain(sender->memory, &sender->retained);
+	if (before != NULL)
+		pfree(before);
+}
+
+/* A step that fails begins anew a minute later. */
+static void
+retain(Sender *sender)
+{
+	if (sender->retain_at > sender->now)
+		return;
+	if (session_run(retain_step, sender))
+		return;
+	sender->retain_at = TimestampTzPlusMilliseconds(sender->now, EVERY_MS);
+	sender->retained = NULL;
+}
+
+static void
+forget_step(void *arg)
+{
+	Sender	   *sender = arg;
+
+	if (statements_forget_duplicates())
+		sender->forget_at = TimestampTzPlusMilliseconds(sender->now, FORGET_AGAIN_MS);
+}
+
+static void
+forget(Sender *sender)
+{
+	if (sender->forget_at > sender->now)
+		return;
+	sender->forget_at = TimestampTzPlusMilliseconds(sender->now, EVERY_MS);
+	(void) session_run(forget_step, sender);
+}
+
+void
+upkeep_turn(Sender *sender)
+{
+	maintain(sender);
+	if (!serves_all(sender))
+		return;
+	retain(sender);
+	forget(sender);
+}
+
+TimestampTz
+upkeep_deadline(const Sender *sender)
+{
+	if (!serves_all(sender))
+		return sender->maintain_at;
+	return Min(sender->maintain_at, Min(sender->retain_at, sender->forget_at));
+}
