@@ -34,8 +34,8 @@ extern void answer_fill(Answer *answer, CURL *easy, CURLcode code,
 
 /*
  * The kept header lines as a JSON object: names in lower case, repeated ones
- * joined by comma, those of the connection left out.  NULL when there are none or memory is out; the caller frees
- * it.  Does not throw.
+ * joined by comma, those of the connection left out.  NULL when there are none
+ * or memory is out; the caller frees it.  Does not throw.
  */
 extern char *answer_headers_json(const char *lines, size_t length);
 

@@ -22,8 +22,8 @@
 #include "utils/hsearch.h"
 
 #include "flow/bucket.h"
+#include "flow/ownership.h"
 #include "flow/pace.h"
-#include "flow/share.h"
 #include "flow/shares.h"
 #include "flow/turns.h"
 #include "flow/window.h"

@@ -15,7 +15,7 @@
 
 #include "utils/timestamp.h"
 
-#include "flow/share.h"
+#include "flow/ownership.h"
 #include "store/session.h"
 #include "worker/sender.h"
 
@@ -40,7 +40,7 @@ notice_changes(Sender *sender)
 		return;
 	sender->share_seen = changes;
 	LWLockAcquire(shared->lock, LW_SHARED);
-	sender->share = share_of(sender->number, (int) pg_atomic_read_u32(&shared->goal),
+	sender->share = ownership_of(sender->number, (int) pg_atomic_read_u32(&shared->goal),
 							 shared_serving(sender->slot));
 	LWLockRelease(shared->lock);
 	sender->lock_at = sender->now;

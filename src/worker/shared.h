@@ -25,7 +25,7 @@
 #include "port/atomics.h"
 #include "storage/lwlock.h"
 
-#include "flow/share.h"
+#include "flow/ownership.h"
 
 #define SHARED_LIVE_ENDPOINTS 1024
 #define SHARED_LIVE_SYNCS 1024

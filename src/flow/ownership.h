@@ -1,5 +1,5 @@
 /*-------------------------------------------------------------------------
- * share.h
+ * ownership.h
  *		Which shards belong to which of several workers.
  *
  * Each worker computes the same from the same facts, so nobody hands shards
@@ -7,8 +7,8 @@
  * others; when it is back, only these come back.
  *-------------------------------------------------------------------------
  */
-#ifndef INTEGRATION_SHARE_H
-#define INTEGRATION_SHARE_H
+#ifndef INTEGRATION_OWNERSHIP_H
+#define INTEGRATION_OWNERSHIP_H
 
 #include <stdint.h>
 
@@ -20,6 +20,6 @@
  * (goal, at least 1), as a mask; live is the mask of the workers that are at
  * work.  None for a worker that is not live or should not be.  Does not throw.
  */
-extern uint32_t share_of(int number, int goal, uint32_t live);
+extern uint32_t ownership_of(int number, int goal, uint32_t live);
 
-#endif							/* INTEGRATION_SHARE_H */
+#endif							/* INTEGRATION_OWNERSHIP_H */

@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
- * share_test.c
+ * ownership_test.c
  *		Which shards belong to which of several workers.
  *-------------------------------------------------------------------------
  */
-#include "flow/share.h"
+#include "flow/ownership.h"
 #include "tap.h"
 
 #define ALL ((UINT32_C(1) << SHARE_SHARDS) - 1)
@@ -34,7 +34,7 @@ test_disjoint(void)
 
 			for (int number = 0; number < SHARE_SHARDS; number++)
 			{
-				uint32_t	share = share_of(number, goal, live);
+				uint32_t	share = ownership_of(number, goal, live);
 
 				overlaps += (taken & share) != 0;
 				idle_shares += share != 0 && (live & (1U << number)) == 0;
@@ -57,14 +57,14 @@ test_even(void)
 	{
 		for (int number = 0; number < goal; number++)
 		{
-			int			size = count(share_of(number, goal, ALL));
+			int			size = count(ownership_of(number, goal, ALL));
 
 			uneven += size != SHARE_SHARDS / goal && size != SHARE_SHARDS / goal + 1;
 		}
 	}
 	tap_number(uneven, 0, "all have the same number, or one more");
-	tap_number(share_of(0, 1, 1), ALL, "a single worker has them all");
-	tap_number(share_of(3, 3, ALL), 0, "one beyond the goal has none");
+	tap_number(ownership_of(0, 1, 1), ALL, "a single worker has them all");
+	tap_number(ownership_of(3, 3, ALL), 0, "one beyond the goal has none");
 }
 
 /* One of them goes: what the others have stays theirs, what it had is spread. */
@@ -79,12 +79,12 @@ test_one_goes(void)
 		for (int gone = 0; gone < goal; gone++)
 		{
 			uint32_t	left = ALL & ~(1U << gone);
-			int			orphans = count(share_of(gone, goal, ALL));
+			int			orphans = count(ownership_of(gone, goal, ALL));
 
 			for (int number = 0; number < goal; number++)
 			{
-				uint32_t	before = share_of(number, goal, ALL);
-				uint32_t	after = share_of(number, goal, left);
+				uint32_t	before = ownership_of(number, goal, ALL);
+				uint32_t	after = ownership_of(number, goal, left);
 
 				if (number == gone)
 					continue;

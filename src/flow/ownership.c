@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
- * share.c
+ * ownership.c
  *		Which shards belong to which of several workers.
  *-------------------------------------------------------------------------
  */
-#include "flow/share.h"
+#include "flow/ownership.h"
 
 #include <stdbool.h>
 
@@ -35,7 +35,7 @@ count_live(uint32_t live)
 }
 
 uint32_t
-share_of(int number, int goal, uint32_t live)
+ownership_of(int number, int goal, uint32_t live)
 {
 	uint32_t	wanted = live & ((UINT32_C(1) << goal) - 1);
 	uint32_t	share = 0;
