@@ -78,7 +78,7 @@ CREATE FUNCTION integration_worker.take(
     RETURNS TABLE (outbox_id bigint, endpoint_id integer, priority smallint, due_at timestamptz, change_xid xid8,
                    attempts integer, expires_at timestamptz, by_id boolean, held boolean,
                    message_id text, object_type text, object_id text, operation text, remote_id text,
-                   payload text, headers text, created_at timestamptz, traceparent text)
+                   payload text, headers text, created_at timestamptz, traceparent text, ordering_hash bigint)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
     SET enable_hashjoin = off
@@ -112,11 +112,6 @@ BEGIN
            o.id IS NULL
            OR d.claimed_at IS NOT NULL
            OR coalesce(d.expires_at <= statement_timestamp(), false)
-           OR (d.ordering_key IS NOT NULL
-               AND EXISTS (SELECT FROM integration.queue p
-                            WHERE p.endpoint_id = d.endpoint_id
-                              AND p.ordering_key = d.ordering_key
-                              AND coalesce(p.place, p.outbox_id) < coalesce(d.place, d.outbox_id)))
            OR coalesce(o.customer = ANY (ARRAY(
                   SELECT p.name
                     FROM integration.pause p
@@ -124,16 +119,25 @@ BEGIN
                      AND (p.until IS NULL OR p.until > statement_timestamp()))), false),
            (SELECT i.name FROM integration.installation i) || '-' || d.outbox_id,
            o.object_type, o.object_id, o.operation, s.remote_id,
-           o.payload::text, o.headers::text, o.created_at, o.traceparent
+           o.payload::text, o.headers::text, o.created_at, o.traceparent,
+           hashtextextended(d.ordering_key, d.endpoint_id)
       FROM due d
-      LEFT JOIN integration.outbox o ON o.id = d.outbox_id
+     CROSS JOIN LATERAL (
+           SELECT d.ordering_key IS NOT NULL
+                  AND EXISTS (SELECT FROM integration.queue p
+                               WHERE p.endpoint_id = d.endpoint_id
+                                 AND p.ordering_key = d.ordering_key
+                                 AND coalesce(p.place, p.outbox_id) < coalesce(d.place, d.outbox_id)) AS behind
+           OFFSET 0) w
+      -- Of a sync that must wait nothing more is read.
+      LEFT JOIN integration.outbox o ON o.id = CASE WHEN NOT w.behind THEN d.outbox_id END
       LEFT JOIN integration.sync_status s
         ON s.endpoint_id = d.endpoint_id
        AND s.object_type = coalesce(o.object_type, '')
        AND s.object_id = o.object_id
     UNION ALL
     SELECT NULL, c.endpoint_id, c.priority, n.due_at, NULL, NULL, NULL, false, false,
-           NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+           NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
       FROM unnest(endpoint_ids, priorities, after_due, after_id) AS c (endpoint_id, priority, after_due, after_id)
      CROSS JOIN LATERAL (
            SELECT q.due_at

@@ -6,6 +6,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "utils/guc.h"
@@ -150,6 +151,13 @@ session_return(SessionCaller caller)
 	SPI_finish();
 	AtEOXact_GUC(false, caller.nesting);
 	SetUserIdAndSecContext(caller.role, caller.security);
+}
+
+void
+session_flush(void)
+{
+	if (XactLastCommitEnd != InvalidXLogRecPtr)
+		XLogFlush(XactLastCommitEnd);
 }
 
 void

@@ -57,6 +57,9 @@ extern SessionCaller session_become(Oid owner);
 /* Back to what the session was; ends SPI. */
 extern void session_return(SessionCaller caller);
 
+/* Make what the last step committed durable, however it was committed. */
+extern void session_flush(void);
+
 /* Tell the statistics system about what was done, at once. */
 extern void session_report(void);
 

@@ -188,6 +188,13 @@ flush_commits(const TakenRow *rows, int count)
 		XLogFlush(newest);
 }
 
+/* A hash as a key: odd, since 0 means none. */
+static int64
+read_key(uint64 i, int column)
+{
+	return column_is_null(i, column) ? 0 : column_int64(i, column, 0) | 1;
+}
+
 static TakenRow
 read_taken(uint64 i, MemoryContext memory)
 {
@@ -217,6 +224,7 @@ read_taken(uint64 i, MemoryContext memory)
 	row.headers = column_text(i, 16, memory);
 	row.created_at = column_time(i, 17, 0);
 	row.traceparent = column_text(i, 18, memory);
+	row.keys[KEY_ORDERING] = read_key(i, 19);
 	return row;
 }
 

@@ -79,6 +79,14 @@ typedef struct TakeRequest
 	const int64 *ids;
 } TakeRequest;
 
+/* What syncs may go one at a time by; each is a hash that is not 0. */
+enum
+{
+	KEY_ORDERING,
+	KEY_OBJECT,
+	KEY_COUNT
+};
+
 typedef struct TakenRow
 {
 	int64		outbox_id;		/* 0: only says when the cursor's next row is
@@ -93,6 +101,7 @@ typedef struct TakenRow
 								 * cursor */
 	bool		held;			/* may not go now: expired, customer paused,
 								 * ordering key */
+	int64		keys[KEY_COUNT];	/* 0: none */
 	char	   *message_id;
 	char	   *object_type;
 	char	   *object_id;

@@ -57,6 +57,7 @@ sender_create(DatabaseSlot *slot, int number, int max_connections)
 	sender->endpoints = create_table(sender, "integration endpoints",
 									 sizeof(int32), sizeof(Endpoint));
 	sender->leases = create_table(sender, "integration leases", sizeof(int64), sizeof(LeaseEntry));
+	keys_create(sender);
 	dlist_init(&sender->busy);
 	sending_init(sender);
 	dlist_init(&sender->in_flight);
@@ -187,7 +188,7 @@ sender_add_lease(Sender *sender, Endpoint *endpoint, const TakenRow *row)
 	LeaseEntry *entry;
 	Lease	   *lease;
 
-	if (sender_lease(sender, row->outbox_id) != NULL)
+	if (sender_lease(sender, row->outbox_id) != NULL || !keys_are_free(sender, row))
 		return;
 	lease = MemoryContextAllocZero(sender->memory, sizeof(Lease));
 	lease->outbox_id = row->outbox_id;
@@ -199,7 +200,9 @@ sender_add_lease(Sender *sender, Endpoint *endpoint, const TakenRow *row)
 	lease->expires_at = row->expires_at;
 	lease->object_type = copy_text(sender, row->object_type);
 	lease->object_id = copy_text(sender, row->object_id);
+	memcpy(lease->keys, row->keys, sizeof(lease->keys));
 	build_request(endpoint, lease, row);
+	keys_hold(sender, lease);
 	/* nothing throws from here on: the table has no half-made leases */
 	entry = hash_search(sender->leases, &row->outbox_id, HASH_ENTER, NULL);
 	entry->lease = lease;
@@ -227,6 +230,7 @@ sender_free_lease(Sender *sender, Lease *lease)
 		lease->endpoint->unjudged--;
 		sending_offer(sender, lease->endpoint);
 	}
+	keys_release(sender, lease);
 	sender->held_bytes -= lease->bytes;
 	request_free(&lease->request);
 	if (lease->answer != NULL)
@@ -260,6 +264,15 @@ sender_await_settle(Sender *sender, Lease *lease)
 	dlist_push_tail(&sender->answered, &lease->node);
 	sender->answered_count++;
 	sender->settle_by = Min(sender->settle_by, sender->now + wait_us);
+}
+
+void
+sender_want(Sender *sender, int64 outbox_id)
+{
+	if (sender->id_count < SENDER_IDS)
+		sender->ids[sender->id_count++] = outbox_id;
+	else
+		sender->must_rewind = true;
 }
 
 void

@@ -122,6 +122,7 @@ typedef struct Lease
 	TimestampTz expires_at;
 	bool		is_unjudged;	/* counted in endpoint->unjudged */
 	bool		is_stuck;		/* its row was held by somebody at a settle */
+	int64		keys[KEY_COUNT];	/* 0: none; see keys.c */
 	TimestampTz started_at;
 	int			at_once;		/* requests of its endpoint in flight when it
 								 * was answered, itself included */
@@ -160,6 +161,7 @@ typedef struct Sender
 	dlist_head	busy;			/* endpoints with something to read or send,
 								 * or in flight */
 	HTAB	   *leases;			/* by outbox id */
+	HTAB	   *keys;			/* of the leases; see keys.c */
 	Turns		turns;			/* endpoints that may be able to send */
 	pairingheap timed;			/* endpoints that wait for a time, the next
 								 * one first */
@@ -187,6 +189,7 @@ typedef struct Sender
 								 * haste */
 	bool		must_feed;		/* commits were announced */
 	bool		must_rewind;	/* read from the beginning */
+	bool		must_flush;		/* something goes out because of a result */
 	bool		rewind_at_look; /* the same, at the next safety look */
 	TimestampTz look_at;		/* next safety look */
 	TimestampTz expire_at;		/* DT_NOEND: nothing expires */
@@ -229,6 +232,9 @@ extern void sender_free_lease(Sender *sender, Lease *lease);
 /* To ANSWERED, with lease->answer or, where nothing left, lease->reason set. */
 extern void sender_await_settle(Sender *sender, Lease *lease);
 
+/* Have the sync read by its id. */
+extern void sender_want(Sender *sender, int64 outbox_id);
+
 /* Forget what was read and not sent yet, so that it is read again. */
 extern void sender_drop_ready(Sender *sender);
 
@@ -265,6 +271,19 @@ extern bool shards_are_left(const Sender *sender);
 
 /* Settle marks that were passed over when the shards were taken.  May throw. */
 extern void shards_recover(Sender *sender);
+
+/* ---- keys.c: which ordering keys have a lease */
+extern void keys_create(Sender *sender);
+
+/*
+ * Whether no lease has a key of the row.  If one has, the row is read again
+ * when that lease ends, whatever comes of it.
+ */
+extern bool keys_are_free(Sender *sender, const TakenRow *row);
+
+/* Before anything else knows of the lease: this may throw. */
+extern void keys_hold(Sender *sender, Lease *lease);
+extern void keys_release(Sender *sender, const Lease *lease);
 
 /* ---- reading.c: registry, feed, take */
 extern void reading_turn(Sender *sender);

@@ -272,11 +272,11 @@ apply_sync_verdict(Sender *sender, const Verdict *verdict)
 		return;
 	}
 	/* the successor of an ordering key that may go now */
-	if (lease == NULL && sender->id_count < SENDER_IDS)
-		sender->ids[sender->id_count++] = verdict->outbox_id;
-	else if (lease == NULL)
-		sender->must_rewind = true;
-	if (lease == NULL && verdict->due_at > sender->now)
+	if (lease != NULL)
+		return;
+	sender->must_flush = true;
+	sender_want(sender, verdict->outbox_id);
+	if (verdict->due_at > sender->now)
 	{
 		for (priority = 0; priority < PRIORITY_COUNT; priority++)
 			sender_expect(sender, endpoint, priority, verdict->due_at, verdict->outbox_id);
@@ -301,6 +301,18 @@ apply(Sender *sender, const SettleStep *step)
 		else
 			apply_sync_verdict(sender, &step->batch.verdicts[i]);
 	}
+}
+
+/*
+ * Whatever leaves because a head has ended leaves only once that is durable:
+ * after a crash the head would be sent again behind its successor.
+ */
+static void
+flush_for_successors(Sender *sender)
+{
+	if (sender->must_flush)
+		session_flush();
+	sender->must_flush = false;
 }
 
 /*
@@ -336,6 +348,7 @@ settling_turn(Sender *sender, bool is_idle)
 	{
 		sender->settle_most = Min(sender->settle_most * 2, SENDER_BATCH);
 		apply(sender, &step);
+		flush_for_successors(sender);
 	}
 	else
 		narrow_down(sender, step.fact_count);

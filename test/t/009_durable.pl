@@ -84,4 +84,21 @@ sub enqueue_asynchronously
 	is($receiver->count('/ok/good')->{requests}, $before + 6, 'they are not sent again');
 }
 
+# What goes under an ordering key does so only once the end of the one before it is durable.
+{
+	value($node, 'ALTER SYSTEM SET integration.synchronous_settle = off');
+	crash();
+	add_endpoint($node, name => 'ordered', url => $receiver->url('/{operation}/ordered'), timeout => '5 min');
+	value($node, q{SELECT integration.pause('endpoint', 'ordered', 'until both are there')});
+	my ($head, $next) = map { add_sync($node, endpoint => 'ordered', operation => $_, ordering_key => 'k') } 'ok', 'stall-before';
+	# The server keeps the places of commits by groups of 32 transactions: these two are in another one.
+	value($node, 'DO $$ BEGIN FOR n IN 1 .. 64 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$');
+	value($node, q{SELECT integration.resume('endpoint', 'ordered')});
+	arrives('/stall-before/ordered', 1);
+	crash();
+	arrives('/stall-before/ordered', 2);
+	is($receiver->count('/ok/ordered')->{requests}, 1, 'the head is not sent again behind its successor');
+	is(value($node, state_is('delivered', $head)), 't', 'it is delivered');
+}
+
 done_testing();

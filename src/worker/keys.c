@@ -1,0 +1,112 @@
+/*-------------------------------------------------------------------------
+ * keys.c
+ *		Which ordering keys have a lease.
+ *
+ * Syncs of one key are at the receiver one at a time.  The queue alone can't
+ * tell: what a person closes is gone from it while its request is still under
+ * way.  So a key belongs to a lease from reading to settling, and what is read
+ * meanwhile waits here.  Two keys with the same hash take turns, no more.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "worker/sender.h"
+
+typedef struct KeyEntry
+{
+	int64		key;			/* hash key */
+	Lease	   *lease;			/* NULL: none yet */
+	int64		waiting;		/* outbox id to be read next; 0: none */
+} KeyEntry;
+
+void
+keys_create(Sender *sender)
+{
+	HASHCTL		control = {
+		.keysize = sizeof(int64),
+		.entrysize = sizeof(KeyEntry),
+		.hcxt = sender->memory,
+	};
+
+	sender->keys = hash_create("integration keys", 256, &control,
+							   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+/* NULL: no lease has it. */
+static KeyEntry *
+find_held(Sender *sender, int64 key)
+{
+	KeyEntry   *entry = key == 0 ? NULL : hash_search(sender->keys, &key, HASH_FIND, NULL);
+
+	return entry == NULL || entry->lease == NULL ? NULL : entry;
+}
+
+/*
+ * The queue names one head of a key at a time, so the one read last is the one
+ * to go next.  The one before it was closed, or comes again behind it.
+ */
+static void
+wait_for(Sender *sender, KeyEntry *entry, int64 outbox_id)
+{
+	if (entry->waiting != 0 && entry->waiting != outbox_id)
+		sender->rewind_at_look = true;
+	entry->waiting = outbox_id;
+}
+
+bool
+keys_are_free(Sender *sender, const TakenRow *row)
+{
+	bool		is_free = true;
+
+	for (int k = 0; k < KEY_COUNT; k++)
+	{
+		KeyEntry   *entry = find_held(sender, row->keys[k]);
+
+		if (entry == NULL)
+			continue;
+		wait_for(sender, entry, row->outbox_id);
+		is_free = false;
+	}
+	return is_free;
+}
+
+void
+keys_hold(Sender *sender, Lease *lease)
+{
+	KeyEntry   *entries[KEY_COUNT] = {NULL};
+
+	for (int k = 0; k < KEY_COUNT; k++)
+	{
+		if (lease->keys[k] == 0)
+			continue;
+		entries[k] = hash_search(sender->keys, &lease->keys[k], HASH_ENTER, NULL);
+		entries[k]->lease = NULL;
+		entries[k]->waiting = 0;
+	}
+	/* nothing throws from here on */
+	for (int k = 0; k < KEY_COUNT; k++)
+	{
+		if (entries[k] != NULL)
+			entries[k]->lease = lease;
+	}
+}
+
+void
+keys_release(Sender *sender, const Lease *lease)
+{
+	for (int k = 0; k < KEY_COUNT; k++)
+	{
+		KeyEntry   *entry = find_held(sender, lease->keys[k]);
+		int64		waiting;
+
+		if (entry == NULL || entry->lease != lease)
+			continue;
+		waiting = entry->waiting;
+		hash_search(sender->keys, &lease->keys[k], HASH_REMOVE, NULL);
+		if (waiting == 0)
+			continue;
+		sender_want(sender, waiting);
+		if (lease->state == LEASE_ANSWERED)
+			sender->must_flush = true;
+	}
+}
