@@ -57,6 +57,7 @@ SQL_PARTS += results      # what the worker reports: attempts, running counters
 SQL_PARTS += ranges       # ranges of ids: made ahead of the sequence, listed
 SQL_PARTS += retention    # what leaves, when; one step at a time
 SQL_PARTS += thinning     # whole ranges leave, what is to stay is set aside
+SQL_PARTS += keys         # which sync of an ordering key, of an object goes next
 SQL_PARTS += judge        # what an answer means: pure rules
 SQL_PARTS += decide       # what comes next for a sync that was not delivered
 SQL_PARTS += gather       # the facts of a batch of results

@@ -65,7 +65,8 @@ BEGIN
         ('amended', '{cancelled,expired,superseded}', 'Sync $2 took its place: amend that one.'),
         ('replayed', '{pending,retrying}', 'It is not delivered yet and will be sent: look at SELECT integration.why($1).'),
         ('replayed', '{failed,cancelled}', 'It was never delivered: SELECT integration.retry($1, ''why'').'),
-        ('replayed', '{expired,superseded}', 'It was never delivered: SELECT integration.amend($1, NULL, ''why'').')
+        ('replayed', '{superseded}', 'Sync $2 took its place: look at SELECT integration.why($2).'),
+        ('replayed', '{expired}', 'It was never delivered: SELECT integration.amend($1, NULL, ''why'').')
       ) AS h (verb, states, hint)
      WHERE h.verb = refuse_action.verb
        AND refuse_action.state = ANY (h.states);
@@ -131,6 +132,7 @@ BEGIN
            pg_current_xact_id()
       FROM integration.endpoint_config c
      WHERE c.name = original.endpoint;
+    PERFORM integration_worker.place_copies(ARRAY[reopen.id]);
 END
 $$;
 COMMENT ON FUNCTION integration_worker.reopen(bigint) IS 'Puts a cancelled sync back into the queue.';
@@ -347,7 +349,7 @@ BEGIN
     UPDATE integration.queue q
        SET place = coalesce(removed.place, amend.id)
      WHERE q.outbox_id = copy
-       AND q.ordering_key IS NOT NULL;
+       AND (q.ordering_key IS NOT NULL OR q.object_id IS NOT NULL);
     INSERT INTO integration.action (verb, outbox_id, reason, details)
     VALUES ('amend', amend.id, why,
             jsonb_build_object('state', coalesce(removed.state, ended.state), 'copy', copy));
@@ -361,6 +363,28 @@ END
 $$;
 COMMENT ON FUNCTION integration.amend(bigint, jsonb, text) IS
     'Enqueues a copy with a corrected payload (NULL: the same) in the place of a sync, which is closed as superseded. Returns the copy''s id.';
+
+-- What is sent again is as old as what it copies: where the endpoint coalesces, it must not take the place
+-- of a newer state.
+CREATE FUNCTION integration_worker.place_copies(copies bigint[]) RETURNS void
+    LANGUAGE sql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH RECURSIVE origin AS (
+        SELECT o.id AS copy, o.replay_of AS id FROM integration.outbox o WHERE o.id = ANY (copies)
+        UNION ALL
+        SELECT r.copy, o.replay_of
+          FROM origin r
+          JOIN integration.outbox o ON o.id = r.id
+         WHERE o.replay_of IS NOT NULL
+    )
+    UPDATE integration.queue q
+       SET place = (SELECT min(r.id) FROM origin r WHERE r.copy = q.outbox_id)
+     WHERE q.outbox_id = ANY (copies)
+       AND q.object_id IS NOT NULL
+$$;
+COMMENT ON FUNCTION integration_worker.place_copies(bigint[]) IS
+    'Gives copies of syncs the places of what they copy, where the endpoint coalesces.';
 
 CREATE FUNCTION integration.replay(id bigint, reason text DEFAULT NULL) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -376,6 +400,7 @@ BEGIN
     END IF;
     SELECT o.* INTO original FROM integration.outbox o WHERE o.id = replay.id;
     copy := integration_worker.copy_sync(original, NULL);
+    PERFORM integration_worker.place_copies(ARRAY[copy]);
     INSERT INTO integration.action (verb, outbox_id, reason, details)
     VALUES ('replay', replay.id, nullif(btrim(replay.reason), ''), jsonb_build_object('copy', copy));
     RETURN copy;
@@ -391,7 +416,7 @@ CREATE FUNCTION integration.replay(
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    copies bigint;
+    copies bigint[];
 BEGIN
     PERFORM integration_worker.require_endpoint(replay.endpoint);
     IF replay.since IS NULL THEN
@@ -428,8 +453,9 @@ BEGIN
                jsonb_build_object('copy', c.id)
           FROM copy c
     )
-    SELECT count(*) INTO copies FROM copy c;
-    RETURN copies;
+    SELECT coalesce(array_agg(c.id), '{}') INTO copies FROM copy c;
+    PERFORM integration_worker.place_copies(copies);
+    RETURN cardinality(copies);
 END
 $$;
 COMMENT ON FUNCTION integration.replay(text, timestamptz, timestamptz, text) IS

@@ -44,16 +44,17 @@ COMMENT ON FUNCTION integration_worker.next_resume() IS
 -- The snapshot and the read belong to one statement; a row of its own carries the snapshot to the next call.
 CREATE FUNCTION integration_worker.feed(previous pg_snapshot, most integer)
     RETURNS TABLE (snapshot pg_snapshot, outbox_id bigint, endpoint_id integer, priority smallint, due_at timestamptz,
-                   expires_at timestamptz)
+                   expires_at timestamptz, object_hash bigint)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    SELECT pg_current_snapshot(), NULL::bigint, NULL::integer, NULL::smallint, NULL::timestamptz, NULL::timestamptz
+    SELECT pg_current_snapshot(), NULL::bigint, NULL::integer, NULL::smallint, NULL::timestamptz, NULL::timestamptz, NULL::bigint
     UNION ALL
-    (SELECT NULL, q.outbox_id, q.endpoint_id, q.priority, q.due_at, q.expires_at
+    (SELECT NULL, q.outbox_id, q.endpoint_id, q.priority, q.due_at, q.expires_at,
+           hashtextextended(q.object_id, hashtextextended(q.object_type, q.endpoint_id))
        FROM integration.queue q
       WHERE q.change_xid >= pg_snapshot_xmax(previous)
         AND q.change_xid < pg_snapshot_xmax(pg_current_snapshot())
@@ -61,7 +62,8 @@ BEGIN
       ORDER BY q.change_xid, q.endpoint_id, q.outbox_id
       LIMIT most)
     UNION ALL
-    (SELECT NULL, q.outbox_id, q.endpoint_id, q.priority, q.due_at, q.expires_at
+    (SELECT NULL, q.outbox_id, q.endpoint_id, q.priority, q.due_at, q.expires_at,
+           hashtextextended(q.object_id, hashtextextended(q.object_type, q.endpoint_id))
        FROM integration.queue q
       WHERE q.change_xid = ANY (ARRAY(SELECT pg_snapshot_xip(previous)))
         AND q.state <> 'failed'
@@ -78,7 +80,8 @@ CREATE FUNCTION integration_worker.take(
     RETURNS TABLE (outbox_id bigint, endpoint_id integer, priority smallint, due_at timestamptz, change_xid xid8,
                    attempts integer, expires_at timestamptz, by_id boolean, held boolean,
                    message_id text, object_type text, object_id text, operation text, remote_id text,
-                   payload text, headers text, created_at timestamptz, traceparent text, ordering_hash bigint)
+                   payload text, headers text, created_at timestamptz, traceparent text,
+                   crowded boolean, ordering_hash bigint, object_hash bigint)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
     SET enable_hashjoin = off
@@ -92,7 +95,7 @@ BEGIN
         SELECT t.*, false AS by_id
           FROM unnest(endpoint_ids, priorities, after_due, after_id, limits) AS c (endpoint_id, priority, after_due, after_id, most)
          CROSS JOIN LATERAL (
-               SELECT q.outbox_id, q.endpoint_id, q.priority, q.due_at, q.change_xid, q.attempts, q.expires_at, q.ordering_key, q.place, q.claimed_at
+               SELECT q.outbox_id, q.endpoint_id, q.priority, q.due_at, q.change_xid, q.attempts, q.expires_at, q.ordering_key, q.place, q.object_type, q.object_id, q.claimed_at
                  FROM integration.queue q
                 WHERE q.endpoint_id = c.endpoint_id
                   AND q.priority = c.priority
@@ -102,7 +105,7 @@ BEGIN
                 ORDER BY q.due_at, q.outbox_id
                 LIMIT c.most) t
         UNION ALL
-        SELECT q.outbox_id, q.endpoint_id, q.priority, q.due_at, q.change_xid, q.attempts, q.expires_at, q.ordering_key, q.place, q.claimed_at, true
+        SELECT q.outbox_id, q.endpoint_id, q.priority, q.due_at, q.change_xid, q.attempts, q.expires_at, q.ordering_key, q.place, q.object_type, q.object_id, q.claimed_at, true
           FROM integration.queue q
          WHERE q.outbox_id = ANY (ids)
            AND q.state <> 'failed'
@@ -120,24 +123,40 @@ BEGIN
            (SELECT i.name FROM integration.installation i) || '-' || d.outbox_id,
            o.object_type, o.object_id, o.operation, s.remote_id,
            o.payload::text, o.headers::text, o.created_at, o.traceparent,
-           hashtextextended(d.ordering_key, d.endpoint_id)
+           w.crowded, hashtextextended(d.ordering_key, d.endpoint_id),
+           hashtextextended(d.object_id, hashtextextended(d.object_type, d.endpoint_id))
       FROM due d
      CROSS JOIN LATERAL (
            SELECT d.ordering_key IS NOT NULL
                   AND EXISTS (SELECT FROM integration.queue p
                                WHERE p.endpoint_id = d.endpoint_id
                                  AND p.ordering_key = d.ordering_key
-                                 AND coalesce(p.place, p.outbox_id) < coalesce(d.place, d.outbox_id)) AS behind
+                                 AND coalesce(p.place, p.outbox_id) < coalesce(d.place, d.outbox_id)) AS behind,
+                  -- What supersede() will do something about: an older sync of the object, or a newer one
+                  -- that newest() would name.
+                  d.object_id IS NOT NULL
+                  AND (EXISTS (SELECT FROM integration.queue p
+                                WHERE p.endpoint_id = d.endpoint_id
+                                  AND p.object_id = d.object_id
+                                  AND p.object_type = d.object_type
+                                  AND (coalesce(p.place, p.outbox_id), p.outbox_id) < (coalesce(d.place, d.outbox_id), d.outbox_id))
+                       OR EXISTS (SELECT FROM integration.queue p
+                                   WHERE p.endpoint_id = d.endpoint_id
+                                     AND p.object_id = d.object_id
+                                     AND p.object_type = d.object_type
+                                     AND (coalesce(p.place, p.outbox_id), p.outbox_id) > (coalesce(d.place, d.outbox_id), d.outbox_id)
+                                     AND (p.state = 'retrying' OR (p.state = 'pending' AND p.due_at <= statement_timestamp()))
+                                     AND (p.expires_at <= statement_timestamp()) IS NOT TRUE)) AS crowded
            OFFSET 0) w
       -- Of a sync that must wait nothing more is read.
-      LEFT JOIN integration.outbox o ON o.id = CASE WHEN NOT w.behind THEN d.outbox_id END
+      LEFT JOIN integration.outbox o ON o.id = CASE WHEN NOT w.behind AND NOT w.crowded THEN d.outbox_id END
       LEFT JOIN integration.sync_status s
         ON s.endpoint_id = d.endpoint_id
        AND s.object_type = coalesce(o.object_type, '')
        AND s.object_id = o.object_id
     UNION ALL
     SELECT NULL, c.endpoint_id, c.priority, n.due_at, NULL, NULL, NULL, false, false,
-           NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+           NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
       FROM unnest(endpoint_ids, priorities, after_due, after_id) AS c (endpoint_id, priority, after_due, after_id)
      CROSS JOIN LATERAL (
            SELECT q.due_at

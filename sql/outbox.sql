@@ -90,8 +90,9 @@ CREATE INDEX queue_expires ON integration.queue (expires_at) WHERE expires_at IS
 CREATE INDEX queue_failed ON integration.queue (endpoint_id, error_class, outbox_id) WHERE state = 'failed';
 -- Serves recover(): marks that a worker left behind.
 CREATE INDEX queue_claimed ON integration.queue (outbox_id) WHERE claimed_at IS NOT NULL;
--- Serves coalescing: the older rows of an object.
-CREATE INDEX queue_object ON integration.queue (endpoint_id, object_id, object_type) WHERE object_id IS NOT NULL;
+-- Serves take() and supersede(): the newer and the older syncs of an object.
+CREATE INDEX queue_object ON integration.queue (endpoint_id, object_id, object_type, coalesce(place, outbox_id), outbox_id)
+    WHERE object_id IS NOT NULL;
 
 COMMENT ON TABLE integration.queue IS
     'What is left to do: one row for each sync that is not finished. Written by the extension; use the view integration.sync.';
@@ -106,7 +107,7 @@ COMMENT ON COLUMN integration.queue.priority IS '1 high, 2 normal, 3 low; 0 a pi
 COMMENT ON COLUMN integration.queue.expires_at IS 'outbox.expires_at.';
 COMMENT ON COLUMN integration.queue.ordering_key IS 'outbox.ordering_key.';
 COMMENT ON COLUMN integration.queue.place IS
-    'Where it stands under its ordering key: the sync whose place amend() gave it; NULL: its own id.';
+    'Where it stands under its ordering key and among the states of its object: the sync whose place amend() or replay() gave it; NULL: its own id.';
 COMMENT ON COLUMN integration.queue.object_type IS 'outbox.object_type where the endpoint coalesces.';
 COMMENT ON COLUMN integration.queue.object_id IS 'outbox.object_id where the endpoint coalesces.';
 COMMENT ON COLUMN integration.queue.claimed_at IS 'When a request to an endpoint that is not idempotent was about to leave; NULL: none has.';

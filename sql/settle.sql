@@ -51,31 +51,6 @@ $$;
 COMMENT ON FUNCTION integration_worker.reschedule(integration_worker.verdict[]) IS
     'Writes what was decided for syncs that are not finished; a schedule that a person made was kept by decide().';
 
-CREATE FUNCTION integration_worker.successors(verdicts integration_worker.verdict[])
-    RETURNS TABLE (outbox_id bigint, endpoint_id integer, due_at timestamptz)
-    LANGUAGE plpgsql STABLE ROWS 10
-    SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_column
-BEGIN
-    RETURN QUERY
-    SELECT n.outbox_id, f.endpoint_id, n.due_at
-      FROM (SELECT DISTINCT v.endpoint_id, v.ordering_key
-              FROM unnest(verdicts) v
-             WHERE v.ordering_key IS NOT NULL
-               AND v.queued AND v.state IN ('delivered', 'cancelled', 'expired')) f
-     CROSS JOIN LATERAL (
-           SELECT q.outbox_id, q.due_at, q.state
-             FROM integration.queue q
-            WHERE q.endpoint_id = f.endpoint_id AND q.ordering_key = f.ordering_key
-            ORDER BY coalesce(q.place, q.outbox_id)
-            LIMIT 1) n
-     WHERE n.state <> 'failed';
-END
-$$;
-COMMENT ON FUNCTION integration_worker.successors(integration_worker.verdict[]) IS
-    'The next sync of each ordering key whose head a batch has ended.';
-
 -- People act on what failed and on incidents; the rest costs one more request with the same key if it is lost.
 CREATE FUNCTION integration_worker.choose_durability(matters boolean) RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -188,7 +163,11 @@ BEGIN
       FROM unnest(verdicts || suspects) v
     UNION ALL
     SELECT n.outbox_id, n.endpoint_id, 'pending', n.due_at, 'neutral', NULL, NULL, NULL, NULL
-      FROM integration_worker.successors(verdicts) n
+      FROM (SELECT array_agg(v.endpoint_id) AS endpoint_ids, array_agg(v.ordering_key) AS ordering_keys
+              FROM unnest(verdicts) v
+             WHERE v.ordering_key IS NOT NULL
+               AND v.queued AND v.state IN ('delivered', 'cancelled', 'expired')) f
+     CROSS JOIN LATERAL integration_worker.heads(f.endpoint_ids, f.ordering_keys) n
     UNION ALL
     SELECT NULL, s.endpoint_id, s.state,
            greatest(CASE WHEN s.state <> 'closed' THEN s.open_until END,

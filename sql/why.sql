@@ -64,6 +64,8 @@ BEGIN
         RETURN format('Sync %s was not sent: it is a duplicate of %s%s.', sync.id, instead,
                       CASE WHEN integration_worker.state_of(ended.superseded_by) IN ('failed', 'cancelled', 'expired') THEN
                            format(' and still stands for it (SELECT integration.why(%s))', ended.superseded_by) END);
+    ELSIF ended.state = 'superseded' AND ended.reason = 'coalesced' THEN
+        RETURN format('Sync %s was not sent after %s: a newer state of its object took its place, %s.', sync.id, at, instead);
     ELSIF ended.state = 'superseded' THEN
         RETURN format('Sync %s was superseded at %s (%s) by %s.', sync.id, at, ended.reason, instead);
     ELSIF ended.state = 'expired' THEN

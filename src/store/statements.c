@@ -125,12 +125,19 @@ statements_next_resume(void)
 	return column_time(0, 1, 0);
 }
 
+/* A hash as a key: odd, since 0 means none. */
+static int64
+read_key(uint64 i, int column)
+{
+	return column_is_null(i, column) ? 0 : column_int64(i, column, 0) | 1;
+}
+
 Feed
 statements_feed(MemoryContext memory, char **snapshot, int most)
 {
 	static const Oid types[] = {TEXTOID, INT4OID};
 	static Statement statement = {
-		.text = "SELECT snapshot, outbox_id, endpoint_id, priority, due_at, expires_at"
+		.text = "SELECT snapshot, outbox_id, endpoint_id, priority, due_at, expires_at, object_hash"
 		" FROM integration_worker.feed($1::pg_snapshot, $2)",
 		.arg_count = 2,
 		.arg_types = types,
@@ -159,6 +166,7 @@ statements_feed(MemoryContext memory, char **snapshot, int most)
 				.priority = DatumGetInt16(column_int32(i, 4, 0)),
 				.due_at = column_time(i, 5, 0),
 				.expires_at = column_time(i, 6, DT_NOEND),
+				.object_key = read_key(i, 7),
 		};
 	}
 	return feed;
@@ -188,13 +196,6 @@ flush_commits(const TakenRow *rows, int count)
 		XLogFlush(newest);
 }
 
-/* A hash as a key: odd, since 0 means none. */
-static int64
-read_key(uint64 i, int column)
-{
-	return column_is_null(i, column) ? 0 : column_int64(i, column, 0) | 1;
-}
-
 static TakenRow
 read_taken(uint64 i, MemoryContext memory)
 {
@@ -212,6 +213,9 @@ read_taken(uint64 i, MemoryContext memory)
 	row.expires_at = column_time(i, 7, DT_NOEND);
 	row.by_id = column_bool(i, 8);
 	row.held = column_bool(i, 9);
+	row.crowded = column_bool(i, 19);
+	row.keys[KEY_ORDERING] = read_key(i, 20);
+	row.keys[KEY_OBJECT] = read_key(i, 21);
 	if (row.held)
 		return row;
 	row.message_id = column_text(i, 10, memory);
@@ -224,7 +228,6 @@ read_taken(uint64 i, MemoryContext memory)
 	row.headers = column_text(i, 16, memory);
 	row.created_at = column_time(i, 17, 0);
 	row.traceparent = column_text(i, 18, memory);
-	row.keys[KEY_ORDERING] = read_key(i, 19);
 	return row;
 }
 
@@ -309,6 +312,56 @@ statements_mark(MemoryContext memory, const int64 *ids,
 		marked[i] = column_int64(i, 1, 0);
 	*count = (int) rows;
 	return marked;
+}
+
+static Datum
+id_array(const int64 *ids, int count)
+{
+	Datum	   *values = palloc(sizeof(Datum) * (count + 1));
+
+	for (int i = 0; i < count; i++)
+		values[i] = Int64GetDatum(ids[i]);
+	return parameters_array(INT8OID, values, NULL, count);
+}
+
+static Standing
+read_standing(uint64 i, int column)
+{
+	const char *word = column_output(i, column, CurrentMemoryContext);
+
+	if (strcmp(word, "next") == 0)
+		return STANDING_NEXT;
+	return strcmp(word, "again") == 0 ? STANDING_AGAIN : STANDING_HELD;
+}
+
+SupersedeRow *
+statements_supersede(MemoryContext memory, const SupersedeRequest *request, int *count)
+{
+	static const Oid types[] = {INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID};
+	static Statement statement = {
+		.text = "SELECT * FROM integration_worker.supersede($1, $2, $3)",
+		.arg_count = 3,
+		.arg_types = types,
+	};
+	Datum		values[] = {
+		id_array(request->ids, request->count),
+		id_array(request->object_keys, request->count),
+		id_array(request->busy, request->busy_count),
+	};
+	uint64		rows = session_execute(&statement, values, NULL);
+	SupersedeRow *result = MemoryContextAlloc(memory, sizeof(SupersedeRow) * (rows + 1));
+
+	for (uint64 i = 0; i < rows; i++)
+	{
+		result[i] = (SupersedeRow)
+		{
+			.outbox_id = column_int64(i, 1, 0),
+				.object_key = column_int64(i, 2, 0),
+				.standing = read_standing(i, 3),
+		};
+	}
+	*count = (int) rows;
+	return result;
 }
 
 int64

@@ -44,6 +44,15 @@ typedef struct EndpointRow
 	TimestampTz since;			/* of that state; 0: never called */
 } EndpointRow;
 
+/* What syncs go one at a time by, as hashes; 0: by none. */
+enum
+{
+	KEY_ORDERING,				/* of the endpoint and the ordering_key */
+	KEY_OBJECT,					/* of the endpoint and the object, where it
+								 * coalesces */
+	KEY_COUNT
+};
+
 typedef struct FeedRow
 {
 	int64		outbox_id;
@@ -51,6 +60,7 @@ typedef struct FeedRow
 	int16		priority;
 	TimestampTz due_at;
 	TimestampTz expires_at;		/* DT_NOEND: never */
+	int64		object_key;		/* KEY_OBJECT */
 } FeedRow;
 
 typedef struct Feed
@@ -79,14 +89,6 @@ typedef struct TakeRequest
 	const int64 *ids;
 } TakeRequest;
 
-/* What syncs may go one at a time by; each is a hash that is not 0. */
-enum
-{
-	KEY_ORDERING,
-	KEY_OBJECT,
-	KEY_COUNT
-};
-
 typedef struct TakenRow
 {
 	int64		outbox_id;		/* 0: only says when the cursor's next row is
@@ -101,7 +103,9 @@ typedef struct TakenRow
 								 * cursor */
 	bool		held;			/* may not go now: expired, customer paused,
 								 * ordering key */
-	int64		keys[KEY_COUNT];	/* 0: none */
+	bool		crowded;		/* held: other syncs of its object wait, see
+								 * supersede() */
+	int64		keys[KEY_COUNT];
 	char	   *message_id;
 	char	   *object_type;
 	char	   *object_id;
@@ -211,6 +215,35 @@ extern TakenRow *statements_take(MemoryContext memory, const TakeRequest *reques
 /* Returns the ids that were marked and may be sent. */
 extern int64 *statements_mark(MemoryContext memory, const int64 *ids,
 							  const FullTransactionId *change_xids, int *count);
+
+/* Syncs whose objects have others that wait, with their KEY_OBJECT. */
+typedef struct SupersedeRequest
+{
+	int			count;
+	const int64 *ids;
+	const int64 *object_keys;
+	int			busy_count;
+	const int64 *busy;			/* under way */
+} SupersedeRequest;
+
+typedef enum
+{
+	STANDING_NEXT,				/* it may be read */
+	STANDING_AGAIN,				/* call again: not all older ones are closed */
+	STANDING_HELD				/* an older one is under way, or somebody
+								 * holds its row */
+} Standing;
+
+typedef struct SupersedeRow
+{
+	int64		outbox_id;
+	int64		object_key;		/* 0: it is next under an ordering key */
+	Standing	standing;
+} SupersedeRow;
+
+/* Close what newer states of the objects have made pointless; returns the newest of each object. */
+extern SupersedeRow *statements_supersede(MemoryContext memory, const SupersedeRequest *request,
+										  int *count);
 
 /*
  * Record the plain deliveries among the facts; returns how many that were,

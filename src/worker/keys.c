@@ -1,10 +1,11 @@
 /*-------------------------------------------------------------------------
  * keys.c
- *		Which ordering keys have a lease.
+ *		Which ordering keys, which objects have a lease.
  *
- * Syncs of one key are at the receiver one at a time.  The queue alone can't
- * tell: what a person closes is gone from it while its request is still under
- * way.  So a key belongs to a lease from reading to settling, and what is read
+ * Syncs of one ordering key, and those of one object of an endpoint that
+ * coalesces, are at the receiver one at a time.  The queue alone can't tell:
+ * what a person closes is gone from it while its request is still under way.
+ * So a key belongs to a lease from reading to settling, and what is read
  * meanwhile waits here.  Two keys with the same hash take turns, no more.
  *-------------------------------------------------------------------------
  */
@@ -15,7 +16,7 @@
 typedef struct KeyEntry
 {
 	int64		key;			/* hash key */
-	Lease	   *lease;			/* NULL: none yet */
+	Lease	   *lease;			/* NULL: a turn is kept */
 	int64		waiting;		/* outbox id to be read next; 0: none */
 } KeyEntry;
 
@@ -41,12 +42,23 @@ find_held(Sender *sender, int64 key)
 	return entry == NULL || entry->lease == NULL ? NULL : entry;
 }
 
+bool
+keys_wait(Sender *sender, int64 key, int64 outbox_id)
+{
+	KeyEntry   *entry = find_held(sender, key);
+
+	if (entry == NULL)
+		return false;
+	entry->waiting = outbox_id;
+	return true;
+}
+
 /*
  * The queue names one head of a key at a time, so the one read last is the one
  * to go next.  The one before it was closed, or comes again behind it.
  */
 static void
-wait_for(Sender *sender, KeyEntry *entry, int64 outbox_id)
+wait_for_turn(Sender *sender, KeyEntry *entry, int64 outbox_id)
 {
 	if (entry->waiting != 0 && entry->waiting != outbox_id)
 		sender->rewind_at_look = true;
@@ -64,30 +76,61 @@ keys_are_free(Sender *sender, const TakenRow *row)
 
 		if (entry == NULL)
 			continue;
-		wait_for(sender, entry, row->outbox_id);
+		wait_for_turn(sender, entry, row->outbox_id);
 		is_free = false;
 	}
 	return is_free;
 }
 
-void
+bool
 keys_hold(Sender *sender, Lease *lease)
 {
 	KeyEntry   *entries[KEY_COUNT] = {NULL};
+	bool		has_turn = false;
 
 	for (int k = 0; k < KEY_COUNT; k++)
 	{
+		bool		is_kept = false;
+
 		if (lease->keys[k] == 0)
 			continue;
-		entries[k] = hash_search(sender->keys, &lease->keys[k], HASH_ENTER, NULL);
+		entries[k] = hash_search(sender->keys, &lease->keys[k], HASH_ENTER, &is_kept);
 		entries[k]->lease = NULL;
 		entries[k]->waiting = 0;
+		has_turn = has_turn || is_kept;
 	}
 	/* nothing throws from here on */
 	for (int k = 0; k < KEY_COUNT; k++)
 	{
 		if (entries[k] != NULL)
 			entries[k]->lease = lease;
+	}
+	return has_turn;
+}
+
+void
+keys_keep_turn(Sender *sender, int64 key)
+{
+	bool		found;
+	KeyEntry   *entry = hash_search(sender->keys, &key, HASH_ENTER, &found);
+
+	if (found)
+		return;
+	entry->lease = NULL;
+	entry->waiting = 0;
+}
+
+void
+keys_forget_turns(Sender *sender)
+{
+	HASH_SEQ_STATUS scan;
+	KeyEntry   *entry;
+
+	hash_seq_init(&scan, sender->keys);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+	{
+		if (entry->lease == NULL)
+			hash_search(sender->keys, &entry->key, HASH_REMOVE, NULL);
 	}
 }
 
@@ -108,5 +151,39 @@ keys_release(Sender *sender, const Lease *lease)
 		sender_want(sender, waiting);
 		if (lease->state == LEASE_ANSWERED)
 			sender->must_flush = true;
+	}
+}
+
+Lease *
+keys_lease(Sender *sender, int64 key)
+{
+	KeyEntry   *entry = find_held(sender, key);
+
+	return entry == NULL ? NULL : entry->lease;
+}
+
+void
+keys_outdate(Sender *sender, int64 object_key, int64 newer_id)
+{
+	KeyEntry   *entry = find_held(sender, object_key);
+
+	if (entry == NULL || entry->lease->outbox_id == newer_id)
+		return;
+	entry->lease->must_reread = entry->lease->state == LEASE_READY;
+	if (entry->waiting == 0)
+		entry->waiting = newer_id;
+}
+
+void
+keys_outdate_all(Sender *sender)
+{
+	HASH_SEQ_STATUS scan;
+	KeyEntry   *entry;
+
+	hash_seq_init(&scan, sender->keys);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+	{
+		if (entry->lease != NULL && entry->lease->keys[KEY_OBJECT] == entry->key)
+			entry->lease->must_reread = entry->lease->state == LEASE_READY;
 	}
 }

@@ -138,6 +138,7 @@ apply_feed_row(Sender *sender, const FeedRow *row)
 	if (!endpoint->is_listed)
 		sender->must_load = true;
 	sender->expire_at = Min(sender->expire_at, row->expires_at);
+	keys_outdate(sender, row->object_key, row->outbox_id);
 	if (sender_lies_ahead(cursor, row->due_at, row->outbox_id) ||
 		sender->id_count >= affordable_rows(sender, endpoint, 0) ||
 		sender_closed_until(sender, endpoint) != 0)
@@ -156,6 +157,7 @@ read_feed(Sender *sender)
 	{
 		sender->must_rewind = true;
 		sender->expire_at = sender->now;
+		keys_outdate_all(sender);
 	}
 	else
 	{
@@ -267,7 +269,9 @@ apply_taken_row(Sender *sender, const TakenRow *row)
 	}
 	if (row->expires_at <= sender->now)
 		sender->expire_at = sender->now;
-	if (!row->held)
+	if (row->crowded)
+		coalescing_note(sender, row);
+	else if (!row->held)
 		sender_add_lease(sender, endpoint, row);
 }
 

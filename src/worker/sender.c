@@ -19,6 +19,7 @@
  */
 #define SETTLE_WITHIN_US 10000
 #define SETTLE_SOON_US 3000
+#define FRESH_US 1000000		/* what keeps its turn is not read again */
 
 static HTAB *
 create_table(Sender *sender, const char *name, Size key_bytes, Size entry_bytes)
@@ -187,8 +188,15 @@ sender_add_lease(Sender *sender, Endpoint *endpoint, const TakenRow *row)
 {
 	LeaseEntry *entry;
 	Lease	   *lease;
+	bool		has_turn;
 
-	if (sender_lease(sender, row->outbox_id) != NULL || !keys_are_free(sender, row))
+	lease = sender_lease(sender, row->outbox_id);
+	if (lease != NULL)
+	{
+		lease->must_reread = false;
+		return;
+	}
+	if (!keys_are_free(sender, row))
 		return;
 	lease = MemoryContextAllocZero(sender->memory, sizeof(Lease));
 	lease->outbox_id = row->outbox_id;
@@ -202,13 +210,20 @@ sender_add_lease(Sender *sender, Endpoint *endpoint, const TakenRow *row)
 	lease->object_id = copy_text(sender, row->object_id);
 	memcpy(lease->keys, row->keys, sizeof(lease->keys));
 	build_request(endpoint, lease, row);
-	keys_hold(sender, lease);
+	has_turn = keys_hold(sender, lease);
 	/* nothing throws from here on: the table has no half-made leases */
 	entry = hash_search(sender->leases, &row->outbox_id, HASH_ENTER, NULL);
 	entry->lease = lease;
 	lease->bytes = sizeof(Lease) + lease->request.body_bytes + 1024;
 	sender->held_bytes += lease->bytes;
-	dlist_push_tail(&endpoint->ready[row->priority][lease->kind], &lease->node);
+	/* else an object that changes all the time would never be sent */
+	if (has_turn)
+	{
+		lease->fresh_until = sender->now + FRESH_US;
+		dlist_push_head(&endpoint->ready[row->priority][lease->kind], &lease->node);
+	}
+	else
+		dlist_push_tail(&endpoint->ready[row->priority][lease->kind], &lease->node);
 	endpoint->ready_count++;
 	sender->ready_count++;
 	sender_mark_busy(sender, endpoint);
@@ -254,7 +269,8 @@ void
 sender_await_settle(Sender *sender, Lease *lease)
 {
 	Endpoint   *endpoint = lease->endpoint;
-	bool		is_waited_for = is_bad(lease) || endpoint->is_probing;
+	bool		is_waited_for = is_bad(lease) || endpoint->is_probing ||
+		lease->keys[KEY_ORDERING] != 0 || lease->keys[KEY_OBJECT] != 0;
 	int64		wait_us = is_waited_for ? SETTLE_SOON_US : SETTLE_WITHIN_US;
 
 	lease->state = LEASE_ANSWERED;
@@ -275,6 +291,20 @@ sender_want(Sender *sender, int64 outbox_id)
 		sender->must_rewind = true;
 }
 
+bool
+sender_rereads(Sender *sender, Lease *lease)
+{
+	int64		outbox_id = lease->outbox_id;
+	int64		object_key = lease->keys[KEY_OBJECT];
+
+	if (!lease->must_reread || lease->fresh_until > sender->now)
+		return false;
+	sender_free_lease(sender, lease);
+	sender_want(sender, outbox_id);
+	keys_keep_turn(sender, object_key);
+	return true;
+}
+
 void
 sender_drop_ready(Sender *sender)
 {
@@ -288,6 +318,7 @@ sender_drop_ready(Sender *sender)
 		if (entry->lease->state == LEASE_READY)
 			sender_free_lease(sender, entry->lease);
 	}
+	keys_forget_turns(sender);
 }
 
 void
@@ -310,6 +341,9 @@ sender_close_shards(Sender *sender, uint32 shards)
 			(shards & sender_shard(entry->lease->endpoint->id)))
 			sender_free_lease(sender, entry->lease);
 	}
+	/* nobody may close what another worker sends; the others are found again */
+	sender->crowded_count = 0;
+	sender->rewind_at_look = true;
 }
 
 void

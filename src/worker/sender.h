@@ -122,7 +122,9 @@ typedef struct Lease
 	TimestampTz expires_at;
 	bool		is_unjudged;	/* counted in endpoint->unjudged */
 	bool		is_stuck;		/* its row was held by somebody at a settle */
-	int64		keys[KEY_COUNT];	/* 0: none; see keys.c */
+	bool		must_reread;	/* a newer sync of its object may be there */
+	TimestampTz fresh_until;	/* sent all the same until then */
+	int64		keys[KEY_COUNT];	/* see keys.c */
 	TimestampTz started_at;
 	int			at_once;		/* requests of its endpoint in flight when it
 								 * was answered, itself included */
@@ -184,6 +186,11 @@ typedef struct Sender
 									 * id */
 	int			id_count;
 
+	int64		crowded[SENDER_IDS];	/* read, but other syncs of their
+										 * objects wait */
+	int64		crowded_keys[SENDER_IDS];	/* KEY_OBJECT of each */
+	int			crowded_count;
+
 	bool		must_load;		/* the registry changed */
 	bool		must_refresh;	/* safety look: read the registry without
 								 * haste */
@@ -235,6 +242,12 @@ extern void sender_await_settle(Sender *sender, Lease *lease);
 /* Have the sync read by its id. */
 extern void sender_want(Sender *sender, int64 outbox_id);
 
+/*
+ * Whether the lease is to be read again before it leaves, since a newer sync
+ * of its object may be there.  It is then gone; what is read has its turn.
+ */
+extern bool sender_rereads(Sender *sender, Lease *lease);
+
 /* Forget what was read and not sent yet, so that it is read again. */
 extern void sender_drop_ready(Sender *sender);
 
@@ -272,7 +285,7 @@ extern bool shards_are_left(const Sender *sender);
 /* Settle marks that were passed over when the shards were taken.  May throw. */
 extern void shards_recover(Sender *sender);
 
-/* ---- keys.c: which ordering keys have a lease */
+/* ---- keys.c: which ordering keys, which objects have a lease */
 extern void keys_create(Sender *sender);
 
 /*
@@ -281,9 +294,36 @@ extern void keys_create(Sender *sender);
  */
 extern bool keys_are_free(Sender *sender, const TakenRow *row);
 
-/* Before anything else knows of the lease: this may throw. */
-extern void keys_hold(Sender *sender, Lease *lease);
+/*
+ * Before anything else knows of the lease: this may throw.  Returns whether the
+ * turn of one of its keys was kept.
+ */
+extern bool keys_hold(Sender *sender, Lease *lease);
+
+/* A key whose lease came to its turn: the next one is to be the first to go.  May throw. */
+extern void keys_keep_turn(Sender *sender, int64 key);
+
+/* Nobody has a turn that was kept. */
+extern void keys_forget_turns(Sender *sender);
 extern void keys_release(Sender *sender, const Lease *lease);
+
+/* The lease that has the key, or NULL. */
+extern Lease *keys_lease(Sender *sender, int64 key);
+
+/* Have a sync read when the lease that has the key ends; false: none has it. */
+extern bool keys_wait(Sender *sender, int64 key, int64 outbox_id);
+
+/* A newer sync of an object has turned up: an older one that is ready is outdated. */
+extern void keys_outdate(Sender *sender, int64 object_key, int64 newer_id);
+
+/* Any number of syncs turned up without being looked at. */
+extern void keys_outdate_all(Sender *sender);
+
+/* ---- coalescing.c: of an object the newest state */
+
+/* A row was read that is crowded. */
+extern void coalescing_note(Sender *sender, const TakenRow *row);
+extern void coalescing_turn(Sender *sender);
 
 /* ---- reading.c: registry, feed, take */
 extern void reading_turn(Sender *sender);

@@ -319,6 +319,8 @@ serve(Sender *sender, Lease *lease, MarkStep *step)
 		sender_free_lease(sender, lease);
 		return;
 	}
+	if (sender_rereads(sender, lease))
+		return;
 	if (lease->reason[0] != '\0')
 	{
 		leave_ready(sender, lease);

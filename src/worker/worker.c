@@ -213,7 +213,7 @@ sleep_ms(Sender *sender)
 
 	deadline = Min(deadline, Min(shards_deadline(sender), publishing_deadline(sender)));
 	ms = deadline <= now ? 0 : (long) Min((deadline - now + 999) / 1000, 60000);
-	if (sender->id_count > 0 && sender->sql_again_at <= now)
+	if (sender->id_count + sender->crowded_count > 0 && sender->sql_again_at <= now)
 		return 0;
 	if (transport_ms >= 0)
 		ms = Min(ms, transport_ms);
@@ -226,6 +226,7 @@ turn(Sender *sender)
 	sender->now = GetCurrentTimestamp();
 	shards_turn(sender);
 	reading_turn(sender);
+	coalescing_turn(sender);
 	sending_turn(sender);
 	transport_advance(sender->transport);
 	sending_collect(sender);

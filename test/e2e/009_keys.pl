@@ -1,4 +1,4 @@
-# One at a time: the syncs of an ordering key.
+# One at a time: the syncs of an ordering key, the states of an object.
 
 use strict;
 use warnings;
@@ -65,6 +65,92 @@ for my $way ('cancel', 'amend')
 	cmp_ok($at[-1] - $at[0], '<', 19 * (0.05 + 0.1), 'each leaves when the one before it is settled');
 	diag(sprintf('%.0f ms beside each round trip of 50 ms', 1000 * ($at[-1] - $at[0]) / 19 - 50));
 	value($node, q{SELECT integration.cancel(id) FROM integration.sync WHERE endpoint = 'busy'});
+}
+
+sub add_states
+{
+	my ($endpoint, $object, @numbers) = @_;
+	return value($node, sprintf(q{
+		INSERT INTO integration.outbox (endpoint, object_type, object_id, payload)
+		SELECT '%s', 'order', '%s', jsonb_build_object('n', n) FROM unnest('{%s}'::integer[]) AS n},
+		$endpoint, $object, join(',', @numbers)));
+}
+
+sub states_of
+{
+	my ($endpoint) = @_;
+	return { map { $_->{state} => $_->{count} } rows($node,
+		"SELECT state, count(*) FROM integration.sync WHERE endpoint = '$endpoint' GROUP BY state") };
+}
+
+# An outage: however often an object changes meanwhile, its newest state is what is sent.
+{
+	$receiver->switch('/ok/outage', '/status/503');
+	add_retry_policy($node, 'postgres', 'patient', '{' . join(',', ('0.2 s') x 100) . '}');
+	add_endpoint($node, name => 'outage', url => $receiver->url('/ok/outage'), coalesce => 'true', retry_policy => 'patient');
+	add_states('outage', 'PO-1', 1);
+	add_states('outage', "X-$_", 0) for 1 .. 12;
+	wait_until($node, q{SELECT state <> 'closed' FROM integration.endpoint_health h
+	                      JOIN integration.endpoint e ON e.id = h.endpoint_id WHERE e.name = 'outage'}, 'the breaker opens');
+	add_states('outage', 'PO-1', $_ * 100 + 1 .. $_ * 100 + 100) for 1 .. 5;
+	add_states('outage', 'PO-1', 601 .. 1001);
+	add_states('outage', 'PO-1', 2000);
+	my $failed = $receiver->count('/ok/outage')->{requests};
+	$receiver->switch('/ok/outage');
+	wait_until($node, q{SELECT NOT EXISTS (SELECT FROM integration.queue q JOIN integration.endpoint e ON e.id = q.endpoint_id
+	                                        WHERE e.name = 'outage')}, 'everything is finished after the outage');
+	my @arrived = @{ numbers_at('/ok/outage') };
+	is_deeply([ grep { $_ > 0 } @arrived[ $failed .. $#arrived ] ], [2000], 'of a thousand states the newest is sent, once');
+	is_deeply(states_of('outage'), { delivered => 13, superseded => 902 }, 'the others are superseded');
+	is(value($node, q{SELECT count(*) FROM integration.sync s
+	                   WHERE s.endpoint = 'outage' AND s.state = 'superseded'
+	                     AND s.superseded_by <= s.id}), 0, 'by newer ones');
+}
+
+# What is under way is not overtaken; what is between is not sent; the newest goes as soon as it ends.
+{
+	add_endpoint($node, name => 'state', url => $receiver->url('/slow/state?seconds=1'), coalesce => 'true');
+	add_states('state', 'PO-2', 1);
+	ok(wait_for(sub { $receiver->count('/slow/state')->{requests} > 0 }), 'the first state is under way');
+	add_states('state', 'PO-2', $_) for 2 .. 10;
+	wait_until($node, q{SELECT count(*) = 8 FROM integration.sync WHERE endpoint = 'state' AND state = 'superseded'},
+		'what comes meanwhile is superseded at once');
+	wait_until($node, q{SELECT count(*) = 2 FROM integration.sync WHERE endpoint = 'state' AND state = 'delivered'},
+		'the newest waits, then goes');
+	is_deeply(numbers_at('/slow/state'), [ 1, 10 ], 'nothing else');
+	cmp_ok(closest_s('/slow/state'), '>=', 1, 'one after the other');
+}
+
+# What waits for a slot or for a token is looked at again before it leaves.
+for my $limit ([ 'full', max_concurrency => 1 ], [ 'paced', rate_limit => 2, rate_burst => 1 ])
+{
+	my ($name, @columns) = @$limit;
+	add_endpoint($node, name => $name, url => $receiver->url("/slow/$name?seconds=0.5"), coalesce => 'true', @columns);
+	add_states($name, 'A', 1);
+	ok(wait_for(sub { $receiver->count("/slow/$name")->{requests} > 0 }), 'one is under way');
+	add_states($name, 'B', 1 .. 3);
+	add_states($name, 'C', 10);
+	wait_until($node, qq{SELECT count(*) = 2 FROM integration.sync WHERE endpoint = '$name' AND state = 'superseded'},
+		'the newest of the next object is ready');
+	add_states($name, 'B', 4);
+	wait_until($node, qq{SELECT count(*) = 3 FROM integration.sync WHERE endpoint = '$name' AND state = 'delivered'},
+		'all objects are in sync');
+	is_deeply([ sort { $a <=> $b } @{ numbers_at("/slow/$name") } ], [ 1, 4, 10 ], "with their newest states ($name)");
+}
+
+# A failed state is healed by a newer one.
+{
+	$receiver->switch('/ok/healed', '/status/422');
+	add_endpoint($node, name => 'healed', url => $receiver->url('/ok/healed'), coalesce => 'true');
+	my $bad = add_sync($node, endpoint => 'healed', object_type => 'order', object_id => 'PO-3');
+	wait_until($node, state_is('failed', $bad), 'a state is refused for good');
+	$receiver->switch('/ok/healed');
+	my $good = add_sync($node, endpoint => 'healed', object_type => 'order', object_id => 'PO-3');
+	wait_until($node, state_is('delivered', $good), 'the next one is delivered');
+	wait_until($node, state_is('superseded', $bad), 'and takes its place');
+	wait_until($node, q{SELECT count(*) = 0 FROM integration.incident WHERE endpoint = 'healed' AND resolved_at IS NULL},
+		'the incident is over');
+	is(value($node, q{SELECT state FROM integration.object_status WHERE object_id = 'PO-3'}), 'in_sync', 'the object is in sync');
 }
 
 done_testing();

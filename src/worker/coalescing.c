@@ -1,0 +1,114 @@
+/*-------------------------------------------------------------------------
+ * coalescing.c
+ *		Of each object of an endpoint that coalesces, the newest state alone is sent.
+ *
+ * Syncs that are read while others of their objects wait are gathered here and
+ * brought to supersede() together: it closes the older ones and names the
+ * newest, which is then read by its id.  While an older one is under way the
+ * newest waits for it, else the older state could arrive last.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "store/session.h"
+#include "worker/sender.h"
+
+typedef struct SupersedeStep
+{
+	Sender	   *sender;
+	SupersedeRequest request;
+	int			row_count;
+	SupersedeRow *rows;
+} SupersedeStep;
+
+void
+coalescing_note(Sender *sender, const TakenRow *row)
+{
+	int64		key = row->keys[KEY_OBJECT];
+
+	keys_outdate(sender, key, row->outbox_id);
+	if (sender->crowded_count == SENDER_IDS)
+	{
+		sender->rewind_at_look = true;
+		return;
+	}
+	sender->crowded[sender->crowded_count] = row->outbox_id;
+	sender->crowded_keys[sender->crowded_count++] = key;
+}
+
+/* What is ready may be closed: it is read again before it leaves. */
+static void
+gather(SupersedeStep *step)
+{
+	Sender	   *sender = step->sender;
+	int64	   *busy = palloc(sizeof(int64) * sender->crowded_count);
+	int			busy_count = 0;
+
+	for (int i = 0; i < sender->crowded_count; i++)
+	{
+		Lease	   *lease = keys_lease(sender, sender->crowded_keys[i]);
+
+		if (lease != NULL && lease->state != LEASE_READY)
+			busy[busy_count++] = lease->outbox_id;
+	}
+	step->request = (SupersedeRequest)
+	{
+		.count = sender->crowded_count,
+			.ids = sender->crowded,
+			.object_keys = sender->crowded_keys,
+			.busy_count = busy_count,
+			.busy = busy,
+	};
+}
+
+static void
+supersede_step(void *arg)
+{
+	SupersedeStep *step = arg;
+
+	step->rows = statements_supersede(step->sender->scratch, &step->request, &step->row_count);
+}
+
+/* Returns whether there is more to close. */
+static bool
+apply(Sender *sender, const SupersedeStep *step)
+{
+	bool		has_more = false;
+
+	for (int i = 0; i < step->row_count; i++)
+	{
+		const SupersedeRow *row = &step->rows[i];
+
+		if (row->standing == STANDING_AGAIN)
+			has_more = true;
+		else if (row->standing == STANDING_NEXT)
+			sender_want(sender, row->outbox_id);
+		/* an older one is under way, or somebody holds its row */
+		else if (!keys_wait(sender, row->object_key, row->outbox_id))
+			sender->rewind_at_look = true;
+	}
+	return has_more;
+}
+
+void
+coalescing_turn(Sender *sender)
+{
+	SupersedeStep step = {.sender = sender};
+	MemoryContext caller;
+
+	if (sender->crowded_count == 0 || sender->sql_again_at > sender->now)
+		return;
+	caller = MemoryContextSwitchTo(sender->scratch);
+	gather(&step);
+	if (!session_run(supersede_step, &step))
+	{
+		sender->crowded_count = 0;
+		sender->rewind_at_look = true;
+	}
+	else if (!apply(sender, &step))
+		sender->crowded_count = 0;
+	MemoryContextSwitchTo(caller);
+}
