@@ -65,13 +65,6 @@ statements_leave_lock(int shard)
 	(void) LockRelease(&tag, ExclusiveLock, true);
 }
 
-void
-statements_flush(void)
-{
-	if (XactLastCommitEnd != InvalidXLogRecPtr)
-		XLogFlush(XactLastCommitEnd);
-}
-
 EndpointRow *
 statements_endpoints(MemoryContext memory, int *count)
 {

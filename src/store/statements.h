@@ -188,12 +188,6 @@ extern Oid	statements_extension(void);
 extern bool statements_take_lock(int shard);
 extern void statements_leave_lock(int shard);
 
-/*
- * Make durable what this session has committed: what another worker sends
- * because of a result must not outlive the result.
- */
-extern void statements_flush(void);
-
 extern EndpointRow *statements_endpoints(MemoryContext memory, int *count);
 
 /* 0: no pause ends by itself. */

@@ -100,7 +100,8 @@ leave_step(void *arg)
 {
 	LockStep   *step = arg;
 
-	statements_flush();
+	/* what another worker sends because of a result must not outlive the result */
+	session_flush();
 	for (int shard = 0; shard < SENDER_SHARDS; shard++)
 	{
 		if (step->taken & (1U << shard))

@@ -246,12 +246,6 @@ wait_for_work(Sender *sender, WaitEventSet *events, long ms)
 	ResetLatch(MyLatch);
 }
 
-static void
-flush_step(void *arg)
-{
-	statements_flush();
-}
-
 /* Answers that are on their way are still taken; what hangs is left to the next worker. */
 static void
 drain(Sender *sender, WaitEventSet *events)
@@ -278,7 +272,7 @@ drain(Sender *sender, WaitEventSet *events)
 		if (sender->answered_count == before)
 			break;
 	} while (sender->answered_count > 0);
-	(void) session_run(flush_step, NULL);
+	session_flush();
 }
 
 static WaitEventSet *
