@@ -4,7 +4,6 @@
 -- application sees its own statement and none of this.  The fast path never comes here.
 CREATE FUNCTION integration_worker.refusal(
         id bigint, endpoint text, payload jsonb, headers jsonb, priority text, send_after timestamptz, expires_at timestamptz,
-        ordering_key text, dedup_key text,
         OUT code text, OUT message text, OUT detail text, OUT hint text)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -33,14 +32,6 @@ BEGIN
         message := format('payload of %s bytes is larger than endpoint "%s" allows', octet_length(refusal.payload::text), target.name);
         detail := format('max_payload_bytes is %s.', target.max_payload_bytes);
         hint := 'Send less, or raise max_payload_bytes of the endpoint or its connector.';
-    ELSIF octet_length(refusal.ordering_key) > 1000 OR octet_length(refusal.dedup_key) > 1000 THEN
-        code := '54000';
-        message := format('%s of a sync to endpoint "%s" is too long',
-                          CASE WHEN octet_length(refusal.ordering_key) > 1000 THEN 'ordering_key' ELSE 'dedup_key' END, target.name);
-        detail := format('It has %s bytes; 1000 are allowed.',
-                         octet_length(CASE WHEN octet_length(refusal.ordering_key) > 1000 THEN refusal.ordering_key
-                                           ELSE refusal.dedup_key END));
-        hint := 'Write a short word that tells one from another, such as an order number; of a long one take sha256().';
     ELSIF integration_worker.header_problem(refusal.headers) IS NOT NULL THEN
         code := '22023';
         message := format('headers of a sync to endpoint "%s" can''t be sent', target.name);
@@ -60,7 +51,7 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION integration_worker.refusal(bigint, text, jsonb, jsonb, text, timestamptz, timestamptz, text, text) IS
+COMMENT ON FUNCTION integration_worker.refusal(bigint, text, jsonb, jsonb, text, timestamptz, timestamptz) IS
     'The parts of the error for an outbox row that the queue did not take: SQLSTATE, message, detail, hint.';
 
 -- What replaced a sync stands for it.  One that was given up stands for nothing, nor does one whose time is over;

@@ -33,9 +33,6 @@
 #include "store/target.h"
 #include "worker/wake.h"
 
-/* What an index entry has room for, with much to spare. */
-#define MAX_KEY_BYTES 1000
-
 #define PING_PRIORITY 0
 
 SQL_FUNCTION(integration_enqueue);
@@ -105,7 +102,7 @@ static const char close_text[] =
 static const char refusal_text[] =
 "SELECT r.code, r.message, r.detail, r.hint"
 " FROM new_rows n, integration_worker.refusal(n.id, n.endpoint, n.payload, n.headers, n.priority,"
-" n.send_after, n.expires_at, n.ordering_key, n.dedup_key) r"
+" n.send_after, n.expires_at) r"
 " WHERE n.id = $1";
 
 /* One statement of the application on its way through the door. */
@@ -206,12 +203,6 @@ fulfils(Datum payload, JsonPath *check)
 	return !call->isnull && DatumGetBool(answer);
 }
 
-static bool
-fits_index(NullableDatum key)
-{
-	return key.isnull || VARSIZE_ANY_EXHDR(DatumGetTextPP(key.value)) <= MAX_KEY_BYTES;
-}
-
 /* Every no has its words in integration_worker.refusal(). */
 static bool
 may_pass(Passage *passage, const Row *row)
@@ -223,8 +214,7 @@ may_pass(Passage *passage, const Row *row)
 	if (target == NULL ||
 		row->id > passage->last_id ||
 		row->priority < 0 ||
-		row->payload_bytes > target->max_payload_bytes ||
-		!fits_index(columns[COLUMN_ORDERING_KEY]) || !fits_index(columns[COLUMN_DEDUP_KEY]))
+		row->payload_bytes > target->max_payload_bytes)
 		return false;
 	if (!columns[COLUMN_HEADERS].isnull &&
 		request_header_problem(DatumGetJsonbP(columns[COLUMN_HEADERS].value)) != NULL)

@@ -54,7 +54,7 @@ SELECT is(pg_temp.offer(jsonb_build_object('endpoint', 'bill', 'payload', jsonb_
           'Send less, or raise max_payload_bytes of the endpoint or its connector.', 'max_payload_bytes of the connector');
 SELECT is(pg_temp.offer(jsonb_build_object('ordering_key', repeat('x', 1001))),
           '54000 ordering_key of a sync to endpoint "shop" is too long | It has 1001 bytes; 1000 are allowed. | '
-          'Write a short word that tells one from another, such as an order number; of a long one take sha256().', 'a long ordering_key');
+          'Write a reference, and put long texts into the payload.', 'a long ordering_key');
 SELECT is(pg_temp.offer(jsonb_build_object('ordering_key', repeat('x', 1000))), 'accepted', 'the longest ordering_key');
 SELECT is(pg_temp.offer('{"send_after": "infinity"}') LIKE '23514 a sync to endpoint "shop" could never be sent | send_after is infinity%', true,
           'a send_after that never comes');
