@@ -342,8 +342,8 @@ sender_close_shards(Sender *sender, uint32 shards)
 			sender_free_lease(sender, entry->lease);
 	}
 	/* nobody may close what another worker sends; the others are found again */
+	sender->rewind_at_look = sender->rewind_at_look || sender->crowded_count > 0;
 	sender->crowded_count = 0;
-	sender->rewind_at_look = true;
 }
 
 void
