@@ -41,7 +41,7 @@ notice_changes(Sender *sender)
 	sender->share_seen = changes;
 	LWLockAcquire(shared->lock, LW_SHARED);
 	sender->share = ownership_of(sender->number, (int) pg_atomic_read_u32(&shared->goal),
-							 shared_serving(sender->slot));
+								 shared_serving(sender->slot));
 	LWLockRelease(shared->lock);
 	sender->lock_at = sender->now;
 }
@@ -100,7 +100,10 @@ leave_step(void *arg)
 {
 	LockStep   *step = arg;
 
-	/* what another worker sends because of a result must not outlive the result */
+	/*
+	 * what another worker sends because of a result must not outlive the
+	 * result
+	 */
 	session_flush();
 	for (int shard = 0; shard < SENDER_SHARDS; shard++)
 	{
