@@ -124,15 +124,25 @@ BEGIN
     IF plain.ids IS NULL THEN
         RETURN '{}';
     END IF;
-    WITH removed AS (
+    -- Row by row through the key and the place it gives: a join of the two could come to read the whole queue.
+    WITH found AS (
+        SELECT f.*, q.place
+          FROM unnest(results) WITH ORDINALITY AS f
+         CROSS JOIN LATERAL (
+               SELECT x.ctid AS place
+                 FROM integration.queue x
+                WHERE x.outbox_id = f.outbox_id
+               OFFSET 0) q
+         WHERE f.endpoint_id = ANY (plain.ids)
+           AND f.reason = ANY (good)
+    ), removed AS (
         DELETE FROM integration.queue q
-         USING unnest(results) WITH ORDINALITY AS f
-         WHERE q.outbox_id = f.outbox_id
-           AND q.change_xid = f.change_xid
+         USING found f
+         WHERE q.ctid = f.place
+           AND q.outbox_id + 0 = f.outbox_id
+           AND q.change_xid IS NOT DISTINCT FROM f.change_xid
            AND q.ordering_key IS NULL
            AND q.priority <> 0
-           AND f.endpoint_id = ANY (plain.ids)
-           AND f.reason = ANY (good)
         RETURNING f.*, q.attempts + 1 AS attempt_no
     ), recorded AS (
         INSERT INTO integration.attempt (

@@ -5,15 +5,23 @@
  */
 #include "postgres.h"
 
+#include "access/relation.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/namespace.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "storage/bufmgr.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/plancache.h"
+#include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #include "store/session.h"
+
+#define QUEUE_GROWTH 4			/* times as big as when plans were made */
 
 /*
  * ALTER ROLE and ALTER DATABASE … SET reach this session too.  Each of these
@@ -46,6 +54,7 @@ static const struct
 	{"max_parallel_workers_per_gather", "0"},
 	{"plan_cache_mode", "force_generic_plan"},
 	{"enable_seqscan", "off"},
+	{"enable_bitmapscan", "off"},
 	{"application_name", "integration worker"},
 };
 
@@ -57,6 +66,29 @@ session_pin_settings(void)
 						PGC_SUSET, PGC_S_OVERRIDE);
 }
 
+/*
+ * Plans are made once.  One that was made while the queue was small may walk
+ * all of it for each row, so they are made anew when it has grown much; one
+ * that was made for a big queue is good for a small one.
+ */
+static void
+forget_outgrown_plans(void)
+{
+	static BlockNumber planned_blocks = 0;
+	Oid			queue = get_relname_relid("queue", get_namespace_oid("integration", true));
+	Relation	relation = OidIsValid(queue) ? try_relation_open(queue, AccessShareLock) : NULL;
+	BlockNumber blocks;
+
+	if (relation == NULL)
+		return;
+	blocks = RelationGetNumberOfBlocks(relation);
+	relation_close(relation, AccessShareLock);
+	if (blocks > planned_blocks * QUEUE_GROWTH)
+		ResetPlanCache();
+	if (blocks > planned_blocks * QUEUE_GROWTH || blocks < planned_blocks / QUEUE_GROWTH)
+		planned_blocks = blocks;
+}
+
 static void
 begin(void)
 {
@@ -64,6 +96,7 @@ begin(void)
 	StartTransactionCommand();
 	SPI_connect();
 	PushActiveSnapshot(GetTransactionSnapshot());
+	forget_outgrown_plans();
 }
 
 static void
