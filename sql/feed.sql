@@ -30,147 +30,260 @@ $$;
 COMMENT ON FUNCTION integration_worker.endpoints() IS
     'The registry as the sender needs it: settings resolved, paused until when, not called before when.';
 
+-- What the commit of a prepared transaction changes is announced by nothing, so the worker looks now and then
+-- whether the registry is still the one it has read: cheap, where reading ten thousand endpoints is not.
 -- A customer's pause holds single rows of shared endpoints, so its end makes the worker read those again.
-CREATE FUNCTION integration_worker.next_resume() RETURNS timestamptz
+CREATE FUNCTION integration_worker.registry_state(
+        OUT version bigint, OUT holds bigint, OUT installation text, OUT resume_at timestamptz)
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT min(p.until) FROM integration.pause p WHERE p.until > now()
+    SELECT (SELECT bit_xor(hashtextextended(v.row_version, v.seed))
+              FROM (SELECT t.xmin::text || t.ctid::text AS row_version, 1 AS seed FROM integration.endpoint t
+                    UNION ALL SELECT t.xmin::text || t.ctid::text, 2 FROM integration.connector t
+                    UNION ALL SELECT t.xmin::text || t.ctid::text, 3 FROM integration.credential t
+                    UNION ALL SELECT t.xmin::text || t.ctid::text, 4 FROM integration.secret t
+                    UNION ALL SELECT t.xmin::text || t.ctid::text, 5 FROM integration.pause t
+                    UNION ALL SELECT t.name, 6 FROM integration.installation t
+                    UNION ALL SELECT h.endpoint_id || h.state || coalesce(h.open_until::text, ''), 7
+                      FROM integration.endpoint_health h WHERE h.state <> 'closed') v),
+           (SELECT bit_xor(hashtextextended(p.name, 0))
+              FROM integration.pause p
+             WHERE p.scope = 'customer' AND (p.until IS NULL OR p.until > now())),
+           (SELECT i.name FROM integration.installation i),
+           (SELECT min(p.until) FROM integration.pause p WHERE p.until > now())
 $$;
-COMMENT ON FUNCTION integration_worker.next_resume() IS
-    'When the next pause ends by itself; NULL: none does.';
+COMMENT ON FUNCTION integration_worker.registry_state() IS
+    'What changes with the registry: its version, the customers on hold (both as hashes), the name of the installation, when the next pause ends by itself.';
+
+-- Plans are made once, perhaps while the queue is empty and every way to read it looks as good as any other.  So
+-- what would walk all of it when it is full is switched off here; a condition written as coalesce(state, '') keeps
+-- the indexes away that are for rows that have not failed.
 
 -- What is visible now and was not visible under the previous snapshot (PgQ's way), by the index queue_change.
 -- The snapshot and the read belong to one statement; a row of its own carries the snapshot to the next call.
-CREATE FUNCTION integration_worker.feed(previous pg_snapshot, most integer)
+-- What still runs is left out: its rows are in the index already, a million perhaps, and none can be seen.
+CREATE FUNCTION integration_worker.feed(previous pg_snapshot, most integer, shards integer)
     RETURNS TABLE (snapshot pg_snapshot, outbox_id bigint, endpoint_id integer, priority smallint, due_at timestamptz,
-                   expires_at timestamptz, object_hash bigint)
+                   expires_at timestamptz, change_xid xid8, object_hash bigint)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_column
-BEGIN
-    RETURN QUERY
-    SELECT pg_current_snapshot(), NULL::bigint, NULL::integer, NULL::smallint, NULL::timestamptz, NULL::timestamptz, NULL::bigint
-    UNION ALL
-    (SELECT NULL, q.outbox_id, q.endpoint_id, q.priority, q.due_at, q.expires_at,
-           hashtextextended(q.object_id, hashtextextended(q.object_type, q.endpoint_id))
-       FROM integration.queue q
-      WHERE q.change_xid >= pg_snapshot_xmax(previous)
-        AND q.change_xid < pg_snapshot_xmax(pg_current_snapshot())
-        AND q.state <> 'failed'
-      ORDER BY q.change_xid, q.endpoint_id, q.outbox_id
-      LIMIT most)
-    UNION ALL
-    (SELECT NULL, q.outbox_id, q.endpoint_id, q.priority, q.due_at, q.expires_at,
-           hashtextextended(q.object_id, hashtextextended(q.object_type, q.endpoint_id))
-       FROM integration.queue q
-      WHERE q.change_xid = ANY (ARRAY(SELECT pg_snapshot_xip(previous)))
-        AND q.state <> 'failed'
-      LIMIT most);
-END
-$$;
-COMMENT ON FUNCTION integration_worker.feed(pg_snapshot, integer) IS
-    'Queue rows that became worth looking at since the previous snapshot, at most so many of each kind; the first row carries the snapshot for the next call.';
-
--- Due rows above each cursor in order, by the index queue_due, plus the named ones; a row without
--- outbox_id says when the cursor's next row will be due.
-CREATE FUNCTION integration_worker.take(
-        endpoint_ids integer[], priorities smallint[], after_due timestamptz[], after_id bigint[], limits integer[], ids bigint[])
-    RETURNS TABLE (outbox_id bigint, endpoint_id integer, priority smallint, due_at timestamptz, change_xid xid8,
-                   attempts integer, expires_at timestamptz, by_id boolean, held boolean,
-                   message_id text, object_type text, object_id text, operation text, remote_id text,
-                   payload text, headers text, created_at timestamptz, traceparent text,
-                   crowded boolean, ordering_hash bigint, object_hash bigint)
-    LANGUAGE plpgsql STABLE
-    SET search_path = pg_catalog, pg_temp
+    SET enable_bitmapscan = off
     SET enable_hashjoin = off
     SET enable_mergejoin = off
     SET enable_seqscan = off
+    SET enable_sort = off
 AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    WITH due AS MATERIALIZED (
-        SELECT t.*, false AS by_id
-          FROM unnest(endpoint_ids, priorities, after_due, after_id, limits) AS c (endpoint_id, priority, after_due, after_id, most)
-         CROSS JOIN LATERAL (
-               SELECT q.outbox_id, q.endpoint_id, q.priority, q.due_at, q.change_xid, q.attempts, q.expires_at, q.ordering_key, q.place, q.object_type, q.object_id, q.claimed_at
-                 FROM integration.queue q
-                WHERE q.endpoint_id = c.endpoint_id
-                  AND q.priority = c.priority
-                  AND q.state <> 'failed'
-                  AND (q.due_at, q.outbox_id) > (c.after_due, c.after_id)
-                  AND q.due_at <= statement_timestamp()
-                ORDER BY q.due_at, q.outbox_id
-                LIMIT c.most) t
-        UNION ALL
-        SELECT q.outbox_id, q.endpoint_id, q.priority, q.due_at, q.change_xid, q.attempts, q.expires_at, q.ordering_key, q.place, q.object_type, q.object_id, q.claimed_at, true
-          FROM integration.queue q
-         WHERE q.outbox_id = ANY (ids)
-           AND q.state <> 'failed'
-           AND q.due_at <= statement_timestamp()
-    )
-    SELECT d.outbox_id, d.endpoint_id, d.priority, d.due_at, d.change_xid, d.attempts, d.expires_at, d.by_id,
-           o.id IS NULL
-           OR d.claimed_at IS NOT NULL
-           OR coalesce(d.expires_at <= statement_timestamp(), false)
-           OR coalesce(o.customer = ANY (ARRAY(
-                  SELECT p.name
-                    FROM integration.pause p
-                   WHERE p.scope = 'customer'
-                     AND (p.until IS NULL OR p.until > statement_timestamp()))), false),
-           (SELECT i.name FROM integration.installation i) || '-' || d.outbox_id,
-           o.object_type, o.object_id, o.operation, s.remote_id,
-           o.payload::text, o.headers::text, o.created_at, o.traceparent,
-           w.crowded, hashtextextended(d.ordering_key, d.endpoint_id),
-           hashtextextended(d.object_id, hashtextextended(d.object_type, d.endpoint_id))
-      FROM due d
-     CROSS JOIN LATERAL (
-           SELECT d.ordering_key IS NOT NULL
-                  AND EXISTS (SELECT FROM integration.queue p
-                               WHERE p.endpoint_id = d.endpoint_id
-                                 AND p.ordering_key = d.ordering_key
-                                 AND coalesce(p.place, p.outbox_id) < coalesce(d.place, d.outbox_id)) AS behind,
-                  -- What supersede() will do something about: an older sync of the object, or a newer one
-                  -- that newest() would name.
-                  d.object_id IS NOT NULL
-                  AND (EXISTS (SELECT FROM integration.queue p
-                                WHERE p.endpoint_id = d.endpoint_id
-                                  AND p.object_id = d.object_id
-                                  AND p.object_type = d.object_type
-                                  AND (coalesce(p.place, p.outbox_id), p.outbox_id) < (coalesce(d.place, d.outbox_id), d.outbox_id))
-                       OR EXISTS (SELECT FROM integration.queue p
-                                   WHERE p.endpoint_id = d.endpoint_id
-                                     AND p.object_id = d.object_id
-                                     AND p.object_type = d.object_type
-                                     AND (coalesce(p.place, p.outbox_id), p.outbox_id) > (coalesce(d.place, d.outbox_id), d.outbox_id)
-                                     AND (p.state = 'retrying' OR (p.state = 'pending' AND p.due_at <= statement_timestamp()))
-                                     AND (p.expires_at <= statement_timestamp()) IS NOT TRUE)) AS crowded
-           OFFSET 0) w
-      -- Of a sync that must wait nothing more is read.
-      LEFT JOIN integration.outbox o ON o.id = CASE WHEN NOT w.behind AND NOT w.crowded THEN d.outbox_id END
-      LEFT JOIN integration.sync_status s
-        ON s.endpoint_id = d.endpoint_id
-       AND s.object_type = coalesce(o.object_type, '')
-       AND s.object_id = o.object_id
+    SELECT pg_current_snapshot(), NULL::bigint, NULL::integer, NULL::smallint, NULL::timestamptz, NULL::timestamptz, NULL::xid8,
+           NULL::bigint
     UNION ALL
-    SELECT NULL, c.endpoint_id, c.priority, n.due_at, NULL, NULL, NULL, false, false,
-           NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
-      FROM unnest(endpoint_ids, priorities, after_due, after_id) AS c (endpoint_id, priority, after_due, after_id)
-     CROSS JOIN LATERAL (
-           SELECT q.due_at
-             FROM integration.queue q
-            WHERE q.endpoint_id = c.endpoint_id
-              AND q.priority = c.priority
-              AND q.state <> 'failed'
-              AND q.due_at > greatest(statement_timestamp(), c.after_due)
-            ORDER BY q.due_at, q.outbox_id
-            LIMIT 1) n;
+    (SELECT NULL, q.outbox_id, q.endpoint_id, q.priority, q.due_at, q.expires_at, q.change_xid,
+            hashtextextended(q.object_id, hashtextextended(q.object_type, q.endpoint_id))
+       FROM integration.queue q
+      WHERE q.change_xid >= pg_snapshot_xmax(previous)
+        AND q.change_xid < pg_snapshot_xmax(pg_current_snapshot())
+        AND coalesce(q.state, '') <> 'failed'
+        AND shards & (1 << q.endpoint_id % 16) <> 0
+      ORDER BY q.change_xid, q.endpoint_id, q.due_at, q.outbox_id + 0
+      LIMIT most)
+    UNION ALL
+    (SELECT NULL, q.outbox_id, q.endpoint_id, q.priority, q.due_at, q.expires_at, q.change_xid,
+            hashtextextended(q.object_id, hashtextextended(q.object_type, q.endpoint_id))
+       FROM integration.queue q
+      WHERE q.change_xid = ANY (ARRAY(SELECT x.xid
+                                        FROM pg_snapshot_xip(previous) AS x (xid)
+                                       WHERE pg_visible_in_snapshot(x.xid, pg_current_snapshot())))
+        AND coalesce(q.state, '') <> 'failed'
+        AND shards & (1 << q.endpoint_id % 16) <> 0
+      LIMIT most);
 END
 $$;
-COMMENT ON FUNCTION integration_worker.take(integer[], smallint[], timestamptz[], bigint[], integer[], bigint[]) IS
-    'The next due rows of each endpoint and priority above its cursor, with what the request is made of; held ones are passed over for now.';
+COMMENT ON FUNCTION integration_worker.feed(pg_snapshot, integer, integer) IS
+    'Queue rows that became worth looking at since the previous snapshot, at most so many of each kind; the first row carries the snapshot for the next call.';
+
+-- The same where feed() found too much: the first rows of each transaction and endpoint, the rest of which is
+-- jumped over in the index queue_change.  A group without a row to send comes as one row without outbox_id.
+CREATE FUNCTION integration_worker.flood(
+        previous pg_snapshot, present pg_snapshot, after_xid xid8, after_endpoint integer,
+        groups integer, group_rows integer, shards integer)
+    RETURNS TABLE (outbox_id bigint, endpoint_id integer, priority smallint, due_at timestamptz,
+                   expires_at timestamptz, change_xid xid8, object_hash bigint)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    SET enable_bitmapscan = off
+    SET enable_hashjoin = off
+    SET enable_mergejoin = off
+    SET enable_seqscan = off
+    SET enable_sort = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    span record;
+    last record;
+BEGIN
+    FOR span IN
+        SELECT s.first_xid, s.end_xid
+          FROM (SELECT x.xid AS first_xid, (x.xid::text::numeric + 1)::text::xid8 AS end_xid
+                  FROM pg_snapshot_xip(previous) AS x (xid)
+                 WHERE pg_visible_in_snapshot(x.xid, present)
+                UNION ALL
+                SELECT pg_snapshot_xmax(previous), pg_snapshot_xmax(present)) s
+         WHERE s.end_xid > after_xid
+         ORDER BY s.first_xid
+    LOOP
+        FOR last IN
+            WITH RECURSIVE g AS (
+                (SELECT q.change_xid, q.endpoint_id
+                   FROM integration.queue q
+                  WHERE (q.change_xid, q.endpoint_id) > (after_xid, after_endpoint)
+                    AND q.change_xid >= span.first_xid
+                    AND q.change_xid < span.end_xid
+                  ORDER BY q.change_xid, q.endpoint_id
+                  LIMIT 1)
+                UNION ALL
+                SELECT n.change_xid, n.endpoint_id
+                  FROM g
+                 CROSS JOIN LATERAL (
+                       SELECT q.change_xid, q.endpoint_id
+                         FROM integration.queue q
+                        WHERE (q.change_xid, q.endpoint_id) > (g.change_xid, g.endpoint_id)
+                          AND q.change_xid < span.end_xid
+                        ORDER BY q.change_xid, q.endpoint_id
+                        LIMIT 1) n
+            )
+            SELECT f.change_xid, f.endpoint_id FROM g f LIMIT groups
+        LOOP
+            groups := groups - 1;
+            RETURN QUERY
+            SELECT t.outbox_id, last.endpoint_id, t.priority, t.due_at, t.expires_at, last.change_xid, t.object_hash
+              FROM (SELECT) AS one
+              LEFT JOIN LATERAL (
+                   SELECT q.outbox_id, q.priority, q.due_at, q.expires_at,
+                          hashtextextended(q.object_id, hashtextextended(q.object_type, q.endpoint_id)) AS object_hash
+                     FROM integration.queue q
+                    WHERE q.change_xid = last.change_xid
+                      AND q.endpoint_id = last.endpoint_id
+                      AND coalesce(q.state, '') <> 'failed'
+                      AND shards & (1 << q.endpoint_id % 16) <> 0
+                    ORDER BY q.change_xid, q.endpoint_id, q.due_at, q.outbox_id + 0
+                    LIMIT group_rows) t ON true;
+        END LOOP;
+        EXIT WHEN groups <= 0;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.flood(pg_snapshot, pg_snapshot, xid8, integer, integer, integer, integer) IS
+    'What lies between two snapshots, from a transaction and endpoint on: so many groups of one transaction and endpoint, so many rows of each.';
+
+-- Three kinds of sources, numbered as they come: due rows above a cursor in order, by the index queue_due; with
+-- a change_xid the rows of that transaction above a position, by queue_change; rows by their ids (source 0).
+-- A cursor that comes to its end says when its next row will be due (a row that is not due yet).
+CREATE FUNCTION integration_worker.take(
+        endpoint_ids integer[], priorities smallint[], change_xids xid8[], after_due timestamptz[], after_id bigint[],
+        limits integer[], ids bigint[])
+    RETURNS TABLE (source integer, outbox_id bigint, endpoint_id integer, priority smallint, due_at timestamptz, change_xid xid8,
+                   attempts integer, expires_at timestamptz, payload_bytes integer, held boolean,
+                   crowded boolean, ordering_hash bigint, object_hash bigint)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    SET enable_bitmapscan = off
+    SET enable_hashjoin = off
+    SET enable_mergejoin = off
+    SET enable_seqscan = off
+    SET enable_sort = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    at timestamptz := statement_timestamp();
+BEGIN
+    RETURN QUERY
+    SELECT d.source, d.outbox_id, d.endpoint_id, d.priority, d.due_at, d.change_xid, d.attempts, d.expires_at, d.payload_bytes,
+           d.claimed_at IS NOT NULL
+           OR coalesce(d.expires_at <= at, false)
+           OR (d.ordering_key IS NOT NULL
+               AND EXISTS (SELECT FROM integration.queue p
+                            WHERE p.endpoint_id = d.endpoint_id
+                              AND p.ordering_key = d.ordering_key
+                              AND coalesce(p.place, p.outbox_id) < coalesce(d.place, d.outbox_id))),
+           -- What supersede() will do something about: an older sync of the object, or a newer one
+           -- that newest() would name.
+           d.object_id IS NOT NULL
+           AND (EXISTS (SELECT FROM integration.queue p
+                         WHERE p.endpoint_id = d.endpoint_id
+                           AND p.object_id = d.object_id
+                           AND p.object_type = d.object_type
+                           AND (coalesce(p.place, p.outbox_id), p.outbox_id) < (coalesce(d.place, d.outbox_id), d.outbox_id))
+                OR EXISTS (SELECT FROM integration.queue p
+                            WHERE p.endpoint_id = d.endpoint_id
+                              AND p.object_id = d.object_id
+                              AND p.object_type = d.object_type
+                              AND (coalesce(p.place, p.outbox_id), p.outbox_id) > (coalesce(d.place, d.outbox_id), d.outbox_id)
+                              AND (p.state = 'retrying' OR (p.state = 'pending' AND p.due_at <= at))
+                              AND (p.expires_at <= at) IS NOT TRUE)),
+           hashtextextended(d.ordering_key, d.endpoint_id),
+           hashtextextended(d.object_id, hashtextextended(d.object_type, d.endpoint_id))
+      FROM (SELECT c.n::integer AS source, t.*
+              FROM unnest(endpoint_ids, priorities, change_xids, after_due, after_id, limits) WITH ORDINALITY
+                   AS c (endpoint_id, priority, change_xid, after_due, after_id, most, n)
+             CROSS JOIN LATERAL (
+                   (SELECT q.*
+                      FROM integration.queue q
+                     WHERE q.endpoint_id = c.endpoint_id
+                       AND q.priority = c.priority
+                       AND q.state <> 'failed'
+                       AND (q.due_at, q.outbox_id + 0) > (c.after_due, c.after_id)
+                       AND q.due_at <= at
+                     ORDER BY q.due_at, q.outbox_id + 0
+                     LIMIT c.most)
+                   UNION ALL
+                   (SELECT q.*
+                      FROM integration.queue q
+                     WHERE q.endpoint_id = c.endpoint_id
+                       AND q.priority = c.priority
+                       AND q.state <> 'failed'
+                       AND (q.due_at, q.outbox_id + 0) > (greatest(c.after_due, at),
+                                                      CASE WHEN c.after_due >= at THEN c.after_id ELSE 9223372036854775807 END)
+                     ORDER BY q.due_at, q.outbox_id + 0
+                     LIMIT 1)
+                   LIMIT c.most) t
+             WHERE c.change_xid IS NULL
+            UNION ALL
+            SELECT c.n::integer, t.*
+              FROM unnest(endpoint_ids, change_xids, after_due, after_id, limits) WITH ORDINALITY
+                   AS c (endpoint_id, change_xid, after_due, after_id, most, n)
+             CROSS JOIN LATERAL (
+                   SELECT q.*
+                     FROM integration.queue q
+                    WHERE q.change_xid = c.change_xid
+                      AND q.endpoint_id = c.endpoint_id
+                      AND coalesce(q.state, '') <> 'failed'
+                      AND (q.due_at, q.outbox_id + 0) > (c.after_due, c.after_id)
+                    ORDER BY q.change_xid, q.endpoint_id, q.due_at, q.outbox_id + 0
+                    LIMIT c.most) t
+             WHERE c.change_xid IS NOT NULL
+            UNION ALL
+            SELECT 0, q.*
+              FROM integration.queue q
+             WHERE q.outbox_id = ANY (ids)
+               AND coalesce(q.state, '') <> 'failed') d;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.take(integer[], smallint[], xid8[], timestamptz[], bigint[], integer[], bigint[]) IS
+    'The next queue rows of each source, in order; held ones (claimed, expired, behind another of their key) are passed over for now.';
+
+CREATE VIEW integration_worker.content AS
+SELECT o.id AS outbox_id, o.customer = ANY (p.names) IS TRUE AS held, o.object_type, o.object_id, o.operation,
+       CASE WHEN o.customer = ANY (p.names) IS NOT TRUE THEN o.payload::text END AS payload,
+       o.headers::text AS headers, o.created_at, o.traceparent
+  FROM integration.outbox o
+ CROSS JOIN LATERAL (SELECT ARRAY(SELECT x.name
+                                    FROM integration.pause x
+                                   WHERE x.scope = 'customer' AND (x.until IS NULL OR x.until > statement_timestamp())) AS names) p;
+COMMENT ON VIEW integration_worker.content IS
+    'What requests are made of; held: the customer is paused.';
 
 -- A durable mark before a request that must not be repeated leaves: after a crash it says "unknown outcome".
 CREATE FUNCTION integration_worker.mark(ids bigint[], change_xids xid8[]) RETURNS SETOF bigint
@@ -186,7 +299,10 @@ BEGIN
     WITH mine AS (
         SELECT q.outbox_id
           FROM unnest(ids, change_xids) AS m (outbox_id, change_xid)
-          JOIN integration.queue q ON q.outbox_id = m.outbox_id AND q.change_xid = m.change_xid AND q.state <> 'failed'
+          JOIN integration.queue q
+            ON q.outbox_id = m.outbox_id
+           AND q.change_xid IS NOT DISTINCT FROM m.change_xid
+           AND coalesce(q.state, '') <> 'failed'
            FOR UPDATE OF q SKIP LOCKED)
     UPDATE integration.queue q
        SET claimed_at = clock_timestamp()
@@ -198,26 +314,40 @@ $$;
 COMMENT ON FUNCTION integration_worker.mark(bigint[], xid8[]) IS
     'Marks syncs of endpoints that are not idempotent as about to leave; only the ids it returns may be sent.';
 
--- Closes what expired, by the index queue_expires; what was claimed is left to settle().
--- The time returned is that of anybody's next, which is the index's first: to ask for a shard's would
--- walk over the others'.
-CREATE FUNCTION integration_worker.expire(shards integer DEFAULT 65535) RETURNS timestamptz
+-- Closes what expired, by the index queue_expires; what was claimed is left to settle().  It reads forward only:
+-- entries of syncs that were delivered in time may stay in the index for long.  Rows that somebody holds are
+-- come back to.  The next time is that of anybody's next: to ask for a shard's would walk over the others'.
+CREATE FUNCTION integration_worker.expire(
+        shards integer DEFAULT 65535, done_before timestamptz DEFAULT '-infinity',
+        OUT done_until timestamptz, OUT next_at timestamptz)
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     -- A volatile function in the condition would keep it out of the index.
     at timestamptz := clock_timestamp();
+    found bigint[];
 BEGIN
+    -- Others may expire at the same time as the last one.
+    SELECT array_agg(e.outbox_id), max(e.expires_at) - interval '1 microsecond' INTO found, done_until
+      FROM (SELECT q.outbox_id, q.expires_at
+              FROM integration.queue q
+             WHERE q.expires_at > done_before
+               AND q.expires_at <= at
+               AND q.state <> 'failed'
+               AND q.claimed_at IS NULL
+               AND shards & (1 << q.endpoint_id % 16) <> 0
+             ORDER BY q.expires_at
+             LIMIT 1000) e;
+    IF coalesce(cardinality(found), 0) < 1000 THEN
+        done_until := at;
+    END IF;
     WITH gone AS (
         SELECT q.outbox_id
           FROM integration.queue q
-         WHERE q.expires_at <= at
-           AND q.state <> 'failed'
+         WHERE q.outbox_id = ANY (found)
+           AND coalesce(q.expires_at <= at AND q.state <> 'failed', false)
            AND q.claimed_at IS NULL
-           AND (shards >> (q.endpoint_id % 16)) % 2 = 1
-         ORDER BY q.expires_at
-         LIMIT 1000
            FOR UPDATE SKIP LOCKED
     ), deleted AS (
         DELETE FROM integration.queue q
@@ -248,10 +378,14 @@ BEGIN
        SET change_xid = pg_current_xact_id()
       FROM successor
      WHERE q.outbox_id = successor.outbox_id;
-    RETURN (SELECT min(q.expires_at)
-              FROM integration.queue q
-             WHERE q.expires_at IS NOT NULL AND q.state <> 'failed' AND q.claimed_at IS NULL);
+    SELECT min(q.expires_at) INTO next_at
+      FROM integration.queue q
+     WHERE q.outbox_id = ANY (found) AND coalesce(q.state, '') <> 'failed' AND q.claimed_at IS NULL;
+    done_until := least(done_until, next_at - interval '1 microsecond');
+    SELECT least(next_at, min(q.expires_at)) INTO next_at
+      FROM integration.queue q
+     WHERE q.expires_at > done_until AND q.state <> 'failed' AND q.claimed_at IS NULL;
 END
 $$;
-COMMENT ON FUNCTION integration_worker.expire(integer) IS
-    'Closes syncs of these shards (bit by bit) whose expires_at has passed; returns when it is to be called next.';
+COMMENT ON FUNCTION integration_worker.expire(integer, timestamptz) IS
+    'Closes syncs of these shards (bit by bit) whose expires_at has passed and is later than done_before; returns up to when that is done, when it is to be called next.';

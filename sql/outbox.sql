@@ -77,10 +77,13 @@ CREATE TABLE integration.queue (
     change_xid xid8 NOT NULL
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 
+-- The primary key alone serves look-ups by id: a plan made while the queue is empty would take any index that
+-- has outbox_id in it, and walk the whole of it when the queue is full.  So the others hold an expression.
 -- Serves take(): the next due rows of one endpoint and priority, forward only.
-CREATE INDEX queue_due ON integration.queue (endpoint_id, priority, due_at, outbox_id) WHERE state <> 'failed';
--- Serves feed(): what became worth looking at since the last snapshot, one endpoint's flood skipped.
-CREATE INDEX queue_change ON integration.queue (change_xid, endpoint_id, outbox_id);
+CREATE INDEX queue_due ON integration.queue (endpoint_id, priority, due_at, (outbox_id + 0)) WHERE state <> 'failed';
+-- Serves feed(), flood(), take(): what became worth looking at since the last snapshot, one endpoint's flood skipped.
+-- By due_at, so that one row tells whether the rest of a flood lies ahead of a cursor.
+CREATE INDEX queue_change ON integration.queue (change_xid, endpoint_id, due_at, (outbox_id + 0));
 -- Serves take() and settle(): the earlier unfinished sync, and the successor, of an ordering key.
 CREATE INDEX queue_ordering ON integration.queue (endpoint_id, ordering_key, coalesce(place, outbox_id))
     WHERE ordering_key IS NOT NULL;
@@ -89,7 +92,7 @@ CREATE INDEX queue_expires ON integration.queue (expires_at) WHERE expires_at IS
 -- Serves the view failed, retry_where() and the end of an incident.
 CREATE INDEX queue_failed ON integration.queue (endpoint_id, error_class, outbox_id) WHERE state = 'failed';
 -- Serves recover(): marks that a worker left behind.
-CREATE INDEX queue_claimed ON integration.queue (outbox_id) WHERE claimed_at IS NOT NULL;
+CREATE INDEX queue_claimed ON integration.queue (claimed_at) WHERE claimed_at IS NOT NULL;
 -- Serves take() and supersede(): the newer and the older syncs of an object.
 CREATE INDEX queue_object ON integration.queue (endpoint_id, object_id, object_type, coalesce(place, outbox_id), outbox_id)
     WHERE object_id IS NOT NULL;

@@ -101,6 +101,28 @@ column_text(uint64 row, int column, MemoryContext memory)
 	return utf8;
 }
 
+const char *
+column_bytes(uint64 row, int column, MemoryContext memory, size_t *bytes)
+{
+	bool		is_null;
+	Datum		value = column_datum(row, column, &is_null);
+	char	   *converted;
+	text	   *plain;
+
+	*bytes = 0;
+	if (is_null)
+		return NULL;
+	if (GetDatabaseEncoding() != PG_UTF8)
+	{
+		converted = column_text(row, column, memory);
+		*bytes = strlen(converted);
+		return converted;
+	}
+	plain = DatumGetTextPP(value);
+	*bytes = VARSIZE_ANY_EXHDR(plain);
+	return VARDATA_ANY(plain);
+}
+
 char *
 column_output(uint64 row, int column, MemoryContext memory)
 {

@@ -25,6 +25,9 @@ extern FullTransactionId column_xid8(uint64 row, int column);
 /* A copy in memory, or NULL. */
 extern char *column_text(uint64 row, int column, MemoryContext memory);
 
+/* The same without its zero byte and, where possible, without a copy: until SPI_finish(). */
+extern const char *column_bytes(uint64 row, int column, MemoryContext memory, size_t *bytes);
+
 /* The type's text form, a copy in memory, or NULL. */
 extern char *column_output(uint64 row, int column, MemoryContext memory);
 

@@ -106,16 +106,27 @@ statements_endpoints(MemoryContext memory, int *count)
 	return endpoints;
 }
 
-TimestampTz
-statements_next_resume(void)
+RegistryState
+statements_registry_state(void)
 {
 	static Statement statement = {
-		.text = "SELECT integration_worker.next_resume()",
+		.text = "SELECT * FROM integration_worker.registry_state()",
 		.read_only = true,
 	};
+	RegistryState state;
+	char	   *installation;
 
 	session_execute(&statement, NULL, NULL);
-	return column_time(0, 1, 0);
+	installation = column_text(0, 3, CurrentMemoryContext);
+	state = (RegistryState)
+	{
+		.version = column_int64(0, 1, 0),
+			.holds = column_int64(0, 2, 0),
+			.resume_at = column_time(0, 4, DT_NOEND),
+	};
+	strlcpy(state.installation, installation == NULL ? "" : installation,
+			sizeof(state.installation));
+	return state;
 }
 
 /* A hash as a key: odd, since 0 means none. */
@@ -125,20 +136,36 @@ read_key(uint64 i, int column)
 	return column_is_null(i, column) ? 0 : column_int64(i, column, 0) | 1;
 }
 
-Feed
-statements_feed(MemoryContext memory, char **snapshot, int most)
+static FeedRow
+read_feed_row(uint64 i, int first_column)
 {
-	static const Oid types[] = {TEXTOID, INT4OID};
+	return (FeedRow)
+	{
+		.outbox_id = column_int64(i, first_column, 0),
+			.endpoint_id = column_int32(i, first_column + 1, 0),
+			.priority = (int16) column_int32(i, first_column + 2, 0),
+			.due_at = column_time(i, first_column + 3, 0),
+			.expires_at = column_time(i, first_column + 4, DT_NOEND),
+			.change_xid = column_xid8(i, first_column + 5),
+			.object_key = read_key(i, first_column + 6),
+	};
+}
+
+Feed
+statements_feed(MemoryContext memory, char **snapshot, int most, uint32 shards)
+{
+	static const Oid types[] = {TEXTOID, INT4OID, INT4OID};
 	static Statement statement = {
-		.text = "SELECT snapshot, outbox_id, endpoint_id, priority, due_at, expires_at, object_hash"
-		" FROM integration_worker.feed($1::pg_snapshot, $2)",
-		.arg_count = 2,
+		.text = "SELECT snapshot, outbox_id, endpoint_id, priority, due_at, expires_at, change_xid,"
+		" object_hash"
+		" FROM integration_worker.feed($1::pg_snapshot, $2, $3)",
+		.arg_count = 3,
 		.arg_types = types,
 		.read_only = true,
 	};
 	bool		first = *snapshot == NULL;
 	Datum		values[] = {CStringGetTextDatum(first ? "1:1:" : *snapshot),
-	Int32GetDatum(first ? 0 : most)};
+	Int32GetDatum(first ? 0 : most), Int32GetDatum((int32) shards)};
 	uint64		rows = session_execute(&statement, values, NULL);
 	Feed		feed = {
 		.rows = MemoryContextAlloc(memory, sizeof(FeedRow) * (rows + 1)),
@@ -147,21 +174,45 @@ statements_feed(MemoryContext memory, char **snapshot, int most)
 
 	for (uint64 i = 0; i < rows; i++)
 	{
-		if (!column_is_null(i, 1))
-		{
+		if (column_is_null(i, 1))
+			feed.rows[feed.count++] = read_feed_row(i, 2);
+		else
 			*snapshot = column_output(i, 1, memory);
-			continue;
-		}
-		feed.rows[feed.count++] = (FeedRow)
-		{
-			.outbox_id = column_int64(i, 2, 0),
-				.endpoint_id = column_int32(i, 3, 0),
-				.priority = DatumGetInt16(column_int32(i, 4, 0)),
-				.due_at = column_time(i, 5, 0),
-				.expires_at = column_time(i, 6, DT_NOEND),
-				.object_key = read_key(i, 7),
-		};
 	}
+	return feed;
+}
+
+Feed
+statements_flood(MemoryContext memory, const FloodRequest *request)
+{
+	static const Oid types[] = {TEXTOID, TEXTOID, XID8OID, INT4OID, INT4OID, INT4OID, INT4OID};
+	static Statement statement = {
+		.text = "SELECT * FROM integration_worker.flood($1::pg_snapshot, $2::pg_snapshot,"
+		" $3, $4, $5, $6, $7)",
+		.arg_count = 7,
+		.arg_types = types,
+		.read_only = true,
+	};
+	Datum		values[] = {
+		CStringGetTextDatum(request->previous), CStringGetTextDatum(request->present),
+		FullTransactionIdGetDatum(request->after_xid), Int32GetDatum(request->after_endpoint),
+		Int32GetDatum(request->groups), Int32GetDatum(request->group_rows),
+		Int32GetDatum((int32) request->shards),
+	};
+	uint64		rows = session_execute(&statement, values, NULL);
+	Feed		feed = {.rows = MemoryContextAlloc(memory, sizeof(FeedRow) * (rows + 1))};
+	int			groups = 0;
+
+	for (uint64 i = 0; i < rows; i++)
+	{
+		FeedRow    *row = &feed.rows[feed.count++];
+
+		*row = read_feed_row(i, 1);
+		if (i == 0 || row->endpoint_id != row[-1].endpoint_id ||
+			!FullTransactionIdEquals(row->change_xid, row[-1].change_xid))
+			groups++;
+	}
+	feed.overflow = groups >= request->groups;
 	return feed;
 }
 
@@ -190,79 +241,88 @@ flush_commits(const TakenRow *rows, int count)
 }
 
 static TakenRow
-read_taken(uint64 i, MemoryContext memory)
+read_taken(uint64 i)
 {
-	TakenRow	row = {
-		.outbox_id = column_int64(i, 1, 0),
-		.endpoint_id = column_int32(i, 2, 0),
-		.priority = (int16) column_int32(i, 3, 0),
-		.due_at = column_time(i, 4, 0),
+	return (TakenRow)
+	{
+		.source = column_int32(i, 1, 0),
+			.outbox_id = column_int64(i, 2, 0),
+			.endpoint_id = column_int32(i, 3, 0),
+			.priority = (int16) column_int32(i, 4, 0),
+			.due_at = column_time(i, 5, 0),
+			.change_xid = column_xid8(i, 6),
+			.attempts = column_int32(i, 7, 0),
+			.expires_at = column_time(i, 8, DT_NOEND),
+			.payload_bytes = column_int32(i, 9, 0),
+			.held = column_bool(i, 10),
+			.crowded = column_bool(i, 11),
+			.keys[KEY_ORDERING] = read_key(i, 12),
+			.keys[KEY_OBJECT] = read_key(i, 13),
 	};
+}
 
-	if (row.outbox_id == 0)
-		return row;
-	row.change_xid = column_xid8(i, 5);
-	row.attempts = column_int32(i, 6, 0);
-	row.expires_at = column_time(i, 7, DT_NOEND);
-	row.by_id = column_bool(i, 8);
-	row.held = column_bool(i, 9);
-	row.crowded = column_bool(i, 19);
-	row.keys[KEY_ORDERING] = read_key(i, 20);
-	row.keys[KEY_OBJECT] = read_key(i, 21);
-	if (row.held)
-		return row;
-	row.message_id = column_text(i, 10, memory);
-	row.object_type = column_text(i, 11, memory);
-	row.object_id = column_text(i, 12, memory);
-	row.operation = column_text(i, 13, memory);
-	row.remote_id = column_text(i, 14, memory);
-	row.payload = column_text(i, 15, memory);
-	row.payload_bytes = row.payload == NULL ? 0 : strlen(row.payload);
-	row.headers = column_text(i, 16, memory);
-	row.created_at = column_time(i, 17, 0);
-	row.traceparent = column_text(i, 18, memory);
-	return row;
+static Datum
+id_array(const int64 *ids, int count)
+{
+	Datum	   *values = palloc(sizeof(Datum) * (count + 1));
+
+	for (int i = 0; i < count; i++)
+		values[i] = Int64GetDatum(ids[i]);
+	return parameters_array(INT8OID, values, NULL, count);
+}
+
+static Datum
+xid_array(const FullTransactionId *xids, int count)
+{
+	Datum	   *values = palloc(sizeof(Datum) * (count + 1));
+
+	for (int i = 0; i < count; i++)
+		values[i] = FullTransactionIdGetDatum(xids[i]);
+	return parameters_array(XID8OID, values, NULL, count);
 }
 
 static void
-take_arguments(Datum values[6], const TakeRequest *request)
+take_arguments(Datum values[7], const TakeRequest *request)
 {
-	int			count = request->cursor_count;
-	Datum	   *columns[5];
-	Datum	   *ids = palloc(sizeof(Datum) * (request->id_count + 1));
+	int			count = request->source_count;
+	bool	   *nulls = palloc0(sizeof(bool) * (count + 1));
+	Datum	   *columns[6];
 
 	for (int c = 0; c < lengthof(columns); c++)
 		columns[c] = palloc(sizeof(Datum) * (count + 1));
 	for (int i = 0; i < count; i++)
 	{
-		columns[0][i] = Int32GetDatum(request->cursors[i].endpoint_id);
-		columns[1][i] = Int16GetDatum(request->cursors[i].priority);
-		columns[2][i] = TimestampTzGetDatum(request->cursors[i].after_due);
-		columns[3][i] = Int64GetDatum(request->cursors[i].after_id);
-		columns[4][i] = Int32GetDatum(request->cursors[i].limit);
+		const TakeSource *source = &request->sources[i];
+
+		columns[0][i] = Int32GetDatum(source->endpoint_id);
+		columns[1][i] = Int16GetDatum(source->priority);
+		columns[2][i] = FullTransactionIdGetDatum(source->change_xid);
+		nulls[i] = !FullTransactionIdIsValid(source->change_xid);
+		columns[3][i] = TimestampTzGetDatum(source->after_due);
+		columns[4][i] = Int64GetDatum(source->after_id);
+		columns[5][i] = Int32GetDatum(source->limit);
 	}
-	for (int i = 0; i < request->id_count; i++)
-		ids[i] = Int64GetDatum(request->ids[i]);
 	values[0] = parameters_array(INT4OID, columns[0], NULL, count);
 	values[1] = parameters_array(INT2OID, columns[1], NULL, count);
-	values[2] = parameters_array(TIMESTAMPTZOID, columns[2], NULL, count);
-	values[3] = parameters_array(INT8OID, columns[3], NULL, count);
-	values[4] = parameters_array(INT4OID, columns[4], NULL, count);
-	values[5] = parameters_array(INT8OID, ids, NULL, request->id_count);
+	values[2] = parameters_array(XID8OID, columns[2], nulls, count);
+	values[3] = parameters_array(TIMESTAMPTZOID, columns[3], NULL, count);
+	values[4] = parameters_array(INT8OID, columns[4], NULL, count);
+	values[5] = parameters_array(INT4OID, columns[5], NULL, count);
+	values[6] = id_array(request->ids, request->id_count);
 }
 
 TakenRow *
 statements_take(MemoryContext memory, const TakeRequest *request, int *count)
 {
-	static const Oid types[] = {INT4ARRAYOID, INT2ARRAYOID, TIMESTAMPTZARRAYOID,
+	static const Oid types[] = {INT4ARRAYOID, INT2ARRAYOID, XID8ARRAYOID, TIMESTAMPTZARRAYOID,
 	INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID};
 	static Statement statement = {
-		.text = "SELECT * FROM integration_worker.take($1, $2, $3, $4, $5, $6)",
-		.arg_count = 6,
+		.text = "SELECT * FROM integration_worker.take($1, $2, $3, $4, $5, $6, $7)",
+		.arg_count = 7,
 		.arg_types = types,
 		.read_only = true,
 	};
-	Datum		values[6];
+	Datum		values[7];
 	uint64		rows;
 	TakenRow   *taken;
 
@@ -270,10 +330,128 @@ statements_take(MemoryContext memory, const TakeRequest *request, int *count)
 	rows = session_execute(&statement, values, NULL);
 	taken = MemoryContextAlloc(memory, sizeof(TakenRow) * (rows + 1));
 	for (uint64 i = 0; i < rows; i++)
-		taken[i] = read_taken(i, memory);
+		taken[i] = read_taken(i);
 	*count = (int) rows;
 	flush_commits(taken, *count);
 	return taken;
+}
+
+static int
+compare_contents(const void *a, const void *b)
+{
+	int64		left = ((const Content *) a)->outbox_id;
+	int64		right = ((const Content *) b)->outbox_id;
+
+	return left < right ? -1 : left > right;
+}
+
+/* Ids bound from both sides let all other partitions be left out before any is opened. */
+Content *
+statements_read(MemoryContext memory, const int64 *ids, int *count)
+{
+	static const Oid types[] = {INT8ARRAYOID, INT8OID, INT8OID};
+	static Statement statement = {
+		.text = "SELECT outbox_id, held, object_type, object_id, operation, payload, headers,"
+		" created_at, traceparent"
+		" FROM integration_worker.content"
+		" WHERE outbox_id = ANY ($1) AND outbox_id BETWEEN $2 AND $3",
+		.arg_count = 3,
+		.arg_types = types,
+		.read_only = true,
+	};
+	int64		smallest = PG_INT64_MAX;
+	int64		largest = 0;
+	Datum		values[3];
+	uint64		rows;
+	Content    *contents;
+
+	for (int i = 0; i < *count; i++)
+	{
+		smallest = Min(smallest, ids[i]);
+		largest = Max(largest, ids[i]);
+	}
+	values[0] = id_array(ids, *count);
+	values[1] = Int64GetDatum(smallest);
+	values[2] = Int64GetDatum(largest);
+	rows = session_execute(&statement, values, NULL);
+	contents = MemoryContextAllocZero(memory, sizeof(Content) * (rows + 1));
+	for (uint64 i = 0; i < rows; i++)
+	{
+		contents[i] = (Content)
+		{
+			.outbox_id = column_int64(i, 1, 0),
+				.held = column_bool(i, 2),
+				.object_type = column_text(i, 3, memory),
+				.object_id = column_text(i, 4, memory),
+				.operation = column_text(i, 5, memory),
+				.headers = column_text(i, 7, memory),
+				.created_at = column_time(i, 8, 0),
+				.traceparent = column_text(i, 9, memory),
+		};
+		contents[i].payload = column_bytes(i, 6, memory, &contents[i].payload_bytes);
+	}
+	/* several partitions come one after the other */
+	qsort(contents, rows, sizeof(Content), compare_contents);
+	*count = (int) rows;
+	return contents;
+}
+
+void
+statements_read_remote_ids(MemoryContext memory, int32 endpoint_id, Content **contents, int count)
+{
+	static const Oid types[] = {INT4OID, TEXTARRAYOID, TEXTARRAYOID};
+	static Statement statement = {
+		.text = "SELECT o.n::integer, s.remote_id"
+		" FROM unnest($2, $3) WITH ORDINALITY AS o (object_type, object_id, n)"
+		" CROSS JOIN LATERAL (SELECT x.remote_id FROM integration.sync_status x"
+		" WHERE x.endpoint_id = $1 AND x.object_type = o.object_type"
+		" AND x.object_id = o.object_id OFFSET 0) s",
+		.arg_count = 3,
+		.arg_types = types,
+		.read_only = true,
+	};
+	Datum	   *object_types = palloc(sizeof(Datum) * (count + 1));
+	Datum	   *object_ids = palloc(sizeof(Datum) * (count + 1));
+	Datum		values[3] = {Int32GetDatum(endpoint_id)};
+	uint64		rows;
+
+	for (int i = 0; i < count; i++)
+	{
+		const Content *content = contents[i];
+
+		object_types[i] = parameters_text(content->object_type ? content->object_type : "");
+		object_ids[i] = parameters_text(content->object_id ? content->object_id : "");
+	}
+	values[1] = parameters_array(TEXTOID, object_types, NULL, count);
+	values[2] = parameters_array(TEXTOID, object_ids, NULL, count);
+	rows = session_execute(&statement, values, NULL);
+	for (uint64 i = 0; i < rows; i++)
+		contents[column_int32(i, 1, 1) - 1]->remote_id = column_text(i, 2, memory);
+}
+
+/* A scalar subquery and coalesce(): a join or a partial index could come to read all of it. */
+int64 *
+statements_find_changed(MemoryContext memory, const int64 *ids,
+						const FullTransactionId *change_xids, int *count)
+{
+	static const Oid types[] = {INT8ARRAYOID, XID8ARRAYOID};
+	static Statement statement = {
+		.text = "SELECT i.outbox_id FROM unnest($1, $2) AS i (outbox_id, change_xid)"
+		" WHERE (SELECT q.change_xid FROM integration.queue q"
+		" WHERE q.outbox_id = i.outbox_id AND coalesce(q.state, '') <> 'failed')"
+		" IS DISTINCT FROM i.change_xid",
+		.arg_count = 2,
+		.arg_types = types,
+		.read_only = true,
+	};
+	Datum		values[] = {id_array(ids, *count), xid_array(change_xids, *count)};
+	uint64		rows = session_execute(&statement, values, NULL);
+	int64	   *changed = MemoryContextAlloc(memory, sizeof(int64) * (rows + 1));
+
+	for (uint64 i = 0; i < rows; i++)
+		changed[i] = column_int64(i, 1, 0);
+	*count = (int) rows;
+	return changed;
 }
 
 int64 *
@@ -286,35 +464,15 @@ statements_mark(MemoryContext memory, const int64 *ids,
 		.arg_count = 2,
 		.arg_types = types,
 	};
-	Datum	   *id_values = palloc(sizeof(Datum) * *count);
-	Datum	   *xid_values = palloc(sizeof(Datum) * *count);
-	Datum		values[2];
-	uint64		rows;
+	Datum		values[] = {id_array(ids, *count), xid_array(change_xids, *count)};
+	uint64		rows = session_execute(&statement, values, NULL);
 	int64	   *marked;
 
-	for (int i = 0; i < *count; i++)
-	{
-		id_values[i] = Int64GetDatum(ids[i]);
-		xid_values[i] = FullTransactionIdGetDatum(change_xids[i]);
-	}
-	values[0] = parameters_array(INT8OID, id_values, NULL, *count);
-	values[1] = parameters_array(XID8OID, xid_values, NULL, *count);
-	rows = session_execute(&statement, values, NULL);
 	marked = MemoryContextAlloc(memory, sizeof(int64) * (rows + 1));
 	for (uint64 i = 0; i < rows; i++)
 		marked[i] = column_int64(i, 1, 0);
 	*count = (int) rows;
 	return marked;
-}
-
-static Datum
-id_array(const int64 *ids, int count)
-{
-	Datum	   *values = palloc(sizeof(Datum) * (count + 1));
-
-	for (int i = 0; i < count; i++)
-		values[i] = Int64GetDatum(ids[i]);
-	return parameters_array(INT8OID, values, NULL, count);
 }
 
 static Standing
@@ -377,18 +535,19 @@ statements_recover(const TimestampTz *marked_before, int shard_count)
 }
 
 TimestampTz
-statements_expire(uint32 shards)
+statements_expire(uint32 shards, TimestampTz *after)
 {
-	static const Oid types[] = {INT4OID};
+	static const Oid types[] = {INT4OID, TIMESTAMPTZOID};
 	static Statement statement = {
-		.text = "SELECT integration_worker.expire($1)",
-		.arg_count = 1,
+		.text = "SELECT done_until, next_at FROM integration_worker.expire($1, $2)",
+		.arg_count = 2,
 		.arg_types = types,
 	};
-	Datum		values[] = {Int32GetDatum((int32) shards)};
+	Datum		values[] = {Int32GetDatum((int32) shards), TimestampTzGetDatum(*after)};
 
 	session_execute(&statement, values, NULL);
-	return column_time(0, 1, 0);
+	*after = column_time(0, 1, *after);
+	return column_time(0, 2, 0);
 }
 
 bool

@@ -53,13 +53,23 @@ enum
 	KEY_COUNT
 };
 
+/* What changes with the registry, cheap to read. */
+typedef struct RegistryState
+{
+	int64		version;		/* a hash */
+	int64		holds;			/* a hash of the customers that are paused */
+	char		installation[128];
+	TimestampTz resume_at;		/* a pause ends by itself; DT_NOEND: none does */
+} RegistryState;
+
 typedef struct FeedRow
 {
-	int64		outbox_id;
+	int64		outbox_id;		/* 0: the group has no row to send */
 	int32		endpoint_id;
 	int16		priority;
 	TimestampTz due_at;
 	TimestampTz expires_at;		/* DT_NOEND: never */
+	FullTransactionId change_xid;
 	int64		object_key;		/* KEY_OBJECT */
 } FeedRow;
 
@@ -67,56 +77,78 @@ typedef struct Feed
 {
 	int			count;
 	FeedRow    *rows;
-	bool		overflow;		/* there are more: look from the beginning */
+	bool		overflow;		/* there are more than were asked for */
 } Feed;
 
-/* Where reading of one endpoint and priority goes on. */
-typedef struct TakeCursor
+/* What lies between two snapshots, where feed() found too much of it. */
+typedef struct FloodRequest
+{
+	const char *previous;
+	const char *present;
+	FullTransactionId after_xid;
+	int32		after_endpoint;
+	int			groups;			/* of one transaction and endpoint */
+	int			group_rows;		/* of each */
+	uint32		shards;
+} FloodRequest;
+
+/* Where reading of one endpoint goes on. */
+typedef struct TakeSource
 {
 	int32		endpoint_id;
 	int16		priority;
+	FullTransactionId change_xid;	/* that transaction's rows of all
+									 * priorities; invalid: due rows of one
+									 * priority */
 	TimestampTz after_due;
 	int64		after_id;
 	int32		limit;
-} TakeCursor;
+} TakeSource;
 
-/* What one take() is to read: from cursors on, and rows by their ids. */
+/* What one take() is to read: from sources on, and rows by their ids. */
 typedef struct TakeRequest
 {
-	int			cursor_count;
-	const TakeCursor *cursors;
+	int			source_count;
+	const TakeSource *sources;
 	int			id_count;
 	const int64 *ids;
 } TakeRequest;
 
+/* A queue row. */
 typedef struct TakenRow
 {
-	int64		outbox_id;		/* 0: only says when the cursor's next row is
-								 * due */
+	int			source;			/* its place among the sources, from 1 on; 0:
+								 * by its id */
+	int64		outbox_id;
 	int32		endpoint_id;
 	int16		priority;
 	TimestampTz due_at;
 	FullTransactionId change_xid;
 	int32		attempts;
 	TimestampTz expires_at;		/* DT_NOEND: never */
-	bool		by_id;			/* asked for by its id, not read from the
-								 * cursor */
-	bool		held;			/* may not go now: expired, customer paused,
-								 * ordering key */
-	bool		crowded;		/* held: other syncs of its object wait, see
+	int32		payload_bytes;
+	bool		held;			/* may not go now: expired, claimed, behind
+								 * another of its key */
+	bool		crowded;		/* other syncs of its object wait, see
 								 * supersede() */
 	int64		keys[KEY_COUNT];
-	char	   *message_id;
+} TakenRow;
+
+/* What its request is made of; strings live until the transaction ends. */
+typedef struct Content
+{
+	int64		outbox_id;
+	bool		held;			/* its customer is paused */
 	char	   *object_type;
 	char	   *object_id;
 	char	   *operation;
 	char	   *remote_id;
-	char	   *payload;
+	const char *payload;		/* not ended by a zero byte */
 	size_t		payload_bytes;
 	char	   *headers;
 	TimestampTz created_at;
 	char	   *traceparent;
-} TakenRow;
+} Content;
 
 /* What is known of one attempt; strings may be NULL, numbers -1. */
 typedef struct Fact
@@ -190,21 +222,34 @@ extern void statements_leave_lock(int shard);
 
 extern EndpointRow *statements_endpoints(MemoryContext memory, int *count);
 
-/* 0: no pause ends by itself. */
-extern TimestampTz statements_next_resume(void);
+extern RegistryState statements_registry_state(void);
 
 /*
  * What became visible since *snapshot, which is replaced by the one that was
  * read under (text in memory).  With *snapshot NULL there is nothing to compare
  * with: no rows, overflow is set.
  */
-extern Feed statements_feed(MemoryContext memory, char **snapshot, int most);
+extern Feed statements_feed(MemoryContext memory, char **snapshot, int most, uint32 shards);
+
+/* The same from a position on, in groups; overflow: there may be more behind the last. */
+extern Feed statements_flood(MemoryContext memory, const FloodRequest *request);
 
 /*
  * The next rows.  WAL is flushed up to the commits they came with, since an
  * application that commits asynchronously shows rows before they are durable.
  */
 extern TakenRow *statements_take(MemoryContext memory, const TakeRequest *request, int *count);
+
+/* What the rows say, in the order of their ids; those without an outbox row are left out. */
+extern Content *statements_read(MemoryContext memory, const int64 *ids, int *count);
+
+/* The other system's ids of the objects in these rows of one endpoint, where known. */
+extern void statements_read_remote_ids(MemoryContext memory, int32 endpoint_id,
+									   Content **contents, int count);
+
+/* Which of the syncs are not waiting any more as they were read. */
+extern int64 *statements_find_changed(MemoryContext memory, const int64 *ids,
+									  const FullTransactionId *change_xids, int *count);
 
 /* Returns the ids that were marked and may be sent. */
 extern int64 *statements_mark(MemoryContext memory, const int64 *ids,
@@ -254,8 +299,11 @@ extern void statements_settle(MemoryContext memory, Settlement *settlement);
  */
 extern int64 statements_recover(const TimestampTz *marked_before, int shard_count);
 
-/* Closes what expired of these shards; when to call next; 0: nothing expires. */
-extern TimestampTz statements_expire(uint32 shards);
+/*
+ * Close what expired of these shards later than *after, which is moved up to
+ * what is left to do.  Returns when to call next; 0: nothing expires.
+ */
+extern TimestampTz statements_expire(uint32 shards, TimestampTz *after);
 
 /* Remove some dedup_keys whose window is over; whether there are more. */
 extern bool statements_forget_duplicates(void);

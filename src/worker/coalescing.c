@@ -32,7 +32,7 @@ coalescing_note(Sender *sender, const TakenRow *row)
 	keys_outdate(sender, key, row->outbox_id);
 	if (sender->crowded_count == SENDER_IDS)
 	{
-		sender->rewind_at_look = true;
+		places_read_id_later(sender, row->outbox_id);
 		return;
 	}
 	sender->crowded[sender->crowded_count] = row->outbox_id;
@@ -85,10 +85,10 @@ apply(Sender *sender, const SupersedeStep *step)
 		if (row->standing == STANDING_AGAIN)
 			has_more = true;
 		else if (row->standing == STANDING_NEXT)
-			sender_want(sender, row->outbox_id);
+			places_read_id(sender, row->outbox_id);
 		/* an older one is under way, or somebody holds its row */
 		else if (!keys_wait(sender, row->object_key, row->outbox_id))
-			sender->rewind_at_look = true;
+			places_read_id_later(sender, row->outbox_id);
 	}
 	return has_more;
 }
@@ -105,8 +105,9 @@ coalescing_turn(Sender *sender)
 	gather(&step);
 	if (!session_run(supersede_step, &step))
 	{
+		for (int i = 0; i < sender->crowded_count; i++)
+			places_read_id_later(sender, sender->crowded[i]);
 		sender->crowded_count = 0;
-		sender->rewind_at_look = true;
 	}
 	else if (!apply(sender, &step))
 		sender->crowded_count = 0;

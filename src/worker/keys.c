@@ -61,7 +61,7 @@ static void
 wait_for_turn(Sender *sender, KeyEntry *entry, int64 outbox_id)
 {
 	if (entry->waiting != 0 && entry->waiting != outbox_id)
-		sender->rewind_at_look = true;
+		places_read_id_later(sender, entry->waiting);
 	entry->waiting = outbox_id;
 }
 
@@ -148,7 +148,7 @@ keys_release(Sender *sender, const Lease *lease)
 		hash_search(sender->keys, &lease->keys[k], HASH_REMOVE, NULL);
 		if (waiting == 0)
 			continue;
-		sender_want(sender, waiting);
+		places_read_id(sender, waiting);
 		if (lease->state == LEASE_ANSWERED)
 			sender->must_flush = true;
 	}

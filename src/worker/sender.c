@@ -33,12 +33,34 @@ create_table(Sender *sender, const char *name, Size key_bytes, Size entry_bytes)
 	return hash_create(name, 256, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
+#define ROW_OVERHEAD_BYTES 4096
+
 /* Leases are big and linked into lists, so the table holds pointers. */
 typedef struct LeaseEntry
 {
 	int64		outbox_id;
 	Lease	   *lease;
 } LeaseEntry;
+
+/* A pairing heap has its greatest first. */
+static int
+compare_sleepers(const pairingheap_node *a, const pairingheap_node *b, void *arg)
+{
+	TimestampTz left = pairingheap_const_container(Endpoint, sleep_node, a)->wake_at;
+	TimestampTz right = pairingheap_const_container(Endpoint, sleep_node, b)->wake_at;
+
+	return left < right ? 1 : left > right ? -1 : 0;
+}
+
+static pairingheap *
+create_heap(Sender *sender)
+{
+	MemoryContext caller = MemoryContextSwitchTo(sender->memory);
+	pairingheap *heap = pairingheap_allocate(compare_sleepers, NULL);
+
+	MemoryContextSwitchTo(caller);
+	return heap;
+}
 
 Sender *
 sender_create(DatabaseSlot *slot, int number, int max_connections)
@@ -59,7 +81,9 @@ sender_create(DatabaseSlot *slot, int number, int max_connections)
 									 sizeof(int32), sizeof(Endpoint));
 	sender->leases = create_table(sender, "integration leases", sizeof(int64), sizeof(LeaseEntry));
 	keys_create(sender);
+	sender->sleepers = create_heap(sender);
 	dlist_init(&sender->busy);
+	dlist_init(&sender->hungry);
 	sending_init(sender);
 	dlist_init(&sender->in_flight);
 	dlist_init(&sender->answered);
@@ -69,7 +93,8 @@ sender_create(DatabaseSlot *slot, int number, int max_connections)
 	sender->must_load = true;
 	sender->must_feed = true;
 	sender->expire_at = sender->now;
-	sender->resume_at = DT_NOEND;
+	sender->expired_until = DT_NOBEGIN;
+	sender->registry.resume_at = DT_NOEND;
 	sender->settle_most = SENDER_BATCH;
 	sender->settle_by = DT_NOEND;
 	sender->stuck_until = DT_NOEND;
@@ -86,14 +111,9 @@ init_endpoint(Sender *sender, Endpoint *endpoint, int32 id)
 	{
 		dlist_init(&endpoint->ready[p][LEASE_FIRST]);
 		dlist_init(&endpoint->ready[p][LEASE_RETRY]);
-		endpoint->cursors[p] = (Cursor)
-		{
-			.after_due = DT_NOBEGIN,
-				.has_more = true,
-				.next_due_at = DT_NOEND,
-		};
 	}
-	sender_mark_busy(sender, endpoint);
+	dlist_init(&endpoint->ranges);
+	places_rewind_endpoint(sender, endpoint);
 }
 
 Endpoint *
@@ -129,6 +149,37 @@ sender_mark_busy(Sender *sender, Endpoint *endpoint)
 	dlist_push_tail(&sender->busy, &endpoint->busy_node);
 }
 
+static void
+end_sleep(Sender *sender, Endpoint *endpoint)
+{
+	if (endpoint->wake_at != 0)
+		pairingheap_remove(sender->sleepers, &endpoint->sleep_node);
+	endpoint->wake_at = 0;
+}
+
+void
+sender_mark_hungry(Sender *sender, Endpoint *endpoint)
+{
+	end_sleep(sender, endpoint);
+	if (endpoint->is_hungry)
+		return;
+	endpoint->is_hungry = true;
+	dlist_push_tail(&sender->hungry, &endpoint->hungry_node);
+}
+
+void
+sender_sleep_until(Sender *sender, Endpoint *endpoint, TimestampTz at)
+{
+	end_sleep(sender, endpoint);
+	if (endpoint->is_hungry)
+		dlist_delete(&endpoint->hungry_node);
+	endpoint->is_hungry = false;
+	if (at == DT_NOEND)
+		return;
+	endpoint->wake_at = at;
+	pairingheap_add(sender->sleepers, &endpoint->sleep_node);
+}
+
 Lease *
 sender_lease(Sender *sender, int64 outbox_id)
 {
@@ -137,35 +188,45 @@ sender_lease(Sender *sender, int64 outbox_id)
 	return entry == NULL ? NULL : entry->lease;
 }
 
+size_t
+sender_row_bytes(int32 payload_bytes)
+{
+	return (size_t) payload_bytes + ROW_OVERHEAD_BYTES;
+}
+
 /* The request is made at once, so that nothing of the row needs to be kept. */
 static void
-build_request(Endpoint *endpoint, Lease *lease, const TakenRow *row)
+build_request(const Sender *sender, Lease *lease, const Content *content)
 {
+	const Endpoint *endpoint = lease->endpoint;
 	char		created_at[CLOCK_RFC3339_BYTES];
 	char		traceparent[56];
 	char		source_name[NAMEDATALEN + 32];
+	char		message_id[sizeof(sender->registry.installation) + 24];
 	const char *reason = endpoint->row.problem;
 	RequestSource source = {
-		.method = row->priority == PRIORITY_PING ? "HEAD" : endpoint->row.method,
+		.method = lease->priority == PRIORITY_PING ? "HEAD" : endpoint->row.method,
 		.url = endpoint->row.url,
 		.endpoint_headers = endpoint->row.headers,
-		.sync_headers = row->headers,
+		.sync_headers = content->headers,
 		.format = endpoint->format,
-		.message_id = row->message_id,
-		.object_type = row->object_type,
-		.object_id = row->object_id,
-		.operation = row->operation,
-		.remote_id = row->remote_id,
-		.payload = row->payload,
-		.payload_bytes = row->payload_bytes,
+		.message_id = message_id,
+		.object_type = content->object_type,
+		.object_id = content->object_id,
+		.operation = content->operation,
+		.remote_id = content->remote_id,
+		.payload = content->payload,
+		.payload_bytes = content->payload_bytes,
 		.source = source_name,
 		.traceparent = traceparent,
 	};
 
+	snprintf(message_id, sizeof(message_id), "%s-" INT64_FORMAT,
+			 sender->registry.installation, lease->outbox_id);
 	snprintf(source_name, sizeof(source_name), "/integration/%s", endpoint->row.name);
 	if (endpoint->format != REQUEST_FORMAT_JSON)
-		source.created_at = clock_rfc3339(row->created_at, created_at);
-	trace_start(row->traceparent, row->message_id, lease->trace_id, lease->span_id);
+		source.created_at = clock_rfc3339(content->created_at, created_at);
+	trace_start(content->traceparent, message_id, lease->trace_id, lease->span_id);
 	snprintf(traceparent, sizeof(traceparent), "00-%s-%s-01", lease->trace_id, lease->span_id);
 	if (reason != NULL)
 		snprintf(lease->problem, sizeof(lease->problem),
@@ -183,8 +244,26 @@ copy_text(Sender *sender, const char *value)
 	return value == NULL ? NULL : MemoryContextStrdup(sender->memory, value);
 }
 
+static void
+count_lease(Sender *sender, Endpoint *endpoint, const Lease *lease)
+{
+	sender->held_bytes += lease->bytes;
+	endpoint->held_bytes += lease->bytes;
+	if (endpoint->lease_count++ == 0)
+		sender->leasing_count++;
+}
+
+static void
+discount_lease(Sender *sender, Endpoint *endpoint, const Lease *lease)
+{
+	sender->held_bytes -= lease->bytes;
+	endpoint->held_bytes -= lease->bytes;
+	if (--endpoint->lease_count == 0)
+		sender->leasing_count--;
+}
+
 void
-sender_add_lease(Sender *sender, Endpoint *endpoint, const TakenRow *row)
+sender_add_lease(Sender *sender, Endpoint *endpoint, const TakenRow *row, const Content *content)
 {
 	LeaseEntry *entry;
 	Lease	   *lease;
@@ -206,16 +285,16 @@ sender_add_lease(Sender *sender, Endpoint *endpoint, const TakenRow *row)
 	lease->kind = row->attempts == 0 ? LEASE_FIRST : LEASE_RETRY;
 	lease->due_at = row->due_at;
 	lease->expires_at = row->expires_at;
-	lease->object_type = copy_text(sender, row->object_type);
-	lease->object_id = copy_text(sender, row->object_id);
+	lease->object_type = copy_text(sender, content->object_type);
+	lease->object_id = copy_text(sender, content->object_id);
 	memcpy(lease->keys, row->keys, sizeof(lease->keys));
-	build_request(endpoint, lease, row);
+	build_request(sender, lease, content);
 	has_turn = keys_hold(sender, lease);
 	/* nothing throws from here on: the table has no half-made leases */
 	entry = hash_search(sender->leases, &row->outbox_id, HASH_ENTER, NULL);
 	entry->lease = lease;
-	lease->bytes = sizeof(Lease) + lease->request.body_bytes + 1024;
-	sender->held_bytes += lease->bytes;
+	lease->bytes = sender_row_bytes(row->payload_bytes);
+	count_lease(sender, endpoint, lease);
 	/* else an object that changes all the time would never be sent */
 	if (has_turn)
 	{
@@ -246,7 +325,9 @@ sender_free_lease(Sender *sender, Lease *lease)
 		sending_offer(sender, lease->endpoint);
 	}
 	keys_release(sender, lease);
-	sender->held_bytes -= lease->bytes;
+	discount_lease(sender, lease->endpoint, lease);
+	/* there is room for another one */
+	sender_mark_hungry(sender, lease->endpoint);
 	request_free(&lease->request);
 	if (lease->answer != NULL)
 		answer_free(lease->answer);
@@ -282,15 +363,6 @@ sender_await_settle(Sender *sender, Lease *lease)
 	sender->settle_by = Min(sender->settle_by, sender->now + wait_us);
 }
 
-void
-sender_want(Sender *sender, int64 outbox_id)
-{
-	if (sender->id_count < SENDER_IDS)
-		sender->ids[sender->id_count++] = outbox_id;
-	else
-		sender->must_rewind = true;
-}
-
 bool
 sender_rereads(Sender *sender, Lease *lease)
 {
@@ -300,13 +372,21 @@ sender_rereads(Sender *sender, Lease *lease)
 	if (!lease->must_reread || lease->fresh_until > sender->now)
 		return false;
 	sender_free_lease(sender, lease);
-	sender_want(sender, outbox_id);
+	places_read_id(sender, outbox_id);
 	keys_keep_turn(sender, object_key);
 	return true;
 }
 
+Lease *
+sender_next_lease(HASH_SEQ_STATUS *scan)
+{
+	LeaseEntry *entry = hash_seq_search(scan);
+
+	return entry == NULL ? NULL : entry->lease;
+}
+
 void
-sender_drop_ready(Sender *sender)
+sender_drop_ready(Sender *sender, const Endpoint *endpoint)
 {
 	HASH_SEQ_STATUS scan;
 	LeaseEntry *entry;
@@ -314,9 +394,13 @@ sender_drop_ready(Sender *sender)
 	hash_seq_init(&scan, sender->leases);
 	while ((entry = hash_seq_search(&scan)) != NULL)
 	{
+		Lease	   *lease = entry->lease;
+
+		if (lease->state != LEASE_READY || (endpoint != NULL && lease->endpoint != endpoint))
+			continue;
+		places_read_id(sender, lease->outbox_id);
 		/* removing the entry just returned is what dynahash allows */
-		if (entry->lease->state == LEASE_READY)
-			sender_free_lease(sender, entry->lease);
+		sender_free_lease(sender, lease);
 	}
 	keys_forget_turns(sender);
 }
@@ -342,7 +426,8 @@ sender_close_shards(Sender *sender, uint32 shards)
 			sender_free_lease(sender, entry->lease);
 	}
 	/* nobody may close what another worker sends; the others are found again */
-	sender->rewind_at_look = sender->rewind_at_look || sender->crowded_count > 0;
+	for (int i = 0; i < sender->crowded_count; i++)
+		places_read_id_later(sender, sender->crowded[i]);
 	sender->crowded_count = 0;
 }
 
@@ -359,58 +444,35 @@ sender_forget_shards(Sender *sender, uint32 shards)
 			continue;
 		if (endpoint->is_busy)
 			dlist_delete(&endpoint->busy_node);
+		places_free_ranges(endpoint);
+		sender_sleep_until(sender, endpoint, DT_NOEND);
+		sending_forget(sender, endpoint);
 		hash_search(sender->endpoints, &endpoint->id, HASH_REMOVE, NULL);
 	}
 }
 
-static void
-rewind_cursor(Cursor *cursor)
+void
+sender_turn_back(Sender *sender)
 {
-	cursor->after_due = DT_NOBEGIN;
-	cursor->after_id = 0;
-	cursor->has_more = true;
-	cursor->next_due_at = DT_NOEND;
+	places_rewind(sender);
+	sender->must_feed = true;
+	sender->look_at = sender->now;
+	sender->expire_at = sender->now;
+	sender->maintain_at = sender->now;
+	sender->sql_again_at = Min(sender->sql_again_at, sender->now);
+	sender->published_at = Min(sender->published_at, sender->now);
+	if (sender->settle_by != DT_NOEND)
+		sender->settle_by = sender->now;
+	if (sender->stuck_until != DT_NOEND)
+		sender->stuck_until = sender->now;
 }
 
 void
-sender_rewind(Sender *sender)
+sender_note_expiry(Sender *sender, TimestampTz expires_at)
 {
-	HASH_SEQ_STATUS scan;
-	Endpoint   *endpoint;
-
-	hash_seq_init(&scan, sender->endpoints);
-	while ((endpoint = hash_seq_search(&scan)) != NULL)
-	{
-		for (int p = 0; p < PRIORITY_COUNT; p++)
-			rewind_cursor(&endpoint->cursors[p]);
-		sender_mark_busy(sender, endpoint);
-	}
-	sender->id_count = 0;
-}
-
-bool
-sender_lies_ahead(const Cursor *cursor, TimestampTz due_at, int64 outbox_id)
-{
-	return due_at > cursor->after_due ||
-		(due_at == cursor->after_due && outbox_id > cursor->after_id);
-}
-
-void
-sender_expect(Sender *sender, Endpoint *endpoint, int16 priority,
-			  TimestampTz due_at, int64 outbox_id)
-{
-	Cursor	   *cursor = &endpoint->cursors[priority];
-
-	sender_mark_busy(sender, endpoint);
-	if (sender_lies_ahead(cursor, due_at, outbox_id))
-	{
-		if (due_at < cursor->next_due_at)
-			cursor->next_due_at = due_at;
-		return;
-	}
-	cursor->after_due = due_at;
-	cursor->after_id = outbox_id - 1;
-	cursor->has_more = true;
+	sender->expire_at = Min(sender->expire_at, expires_at);
+	if (expires_at <= sender->expired_until)
+		sender->expired_until = expires_at - 1;
 }
 
 TimestampTz

@@ -33,7 +33,8 @@
 #include "worker/shared.h"
 
 #define SENDER_BATCH 200		/* results in one settle, rows in one take */
-#define SENDER_IDS 1000			/* rows read by their ids, waiting */
+#define SENDER_IDS 1000			/* rows that the feed gives to be read by
+								 * their ids */
 #define SENDER_SHARDS SHARE_SHARDS	/* parts of the endpoints that workers
 									 * share out */
 
@@ -45,8 +46,21 @@ typedef struct Cursor
 	bool		has_more;		/* the last read stopped at its limit */
 	TimestampTz next_due_at;	/* of rows above the cursor; DT_NOEND: none
 								 * known */
-	int			taken;			/* rows that the present take gave */
+	TimestampTz held_due;		/* first row passed over for a customer's
+								 * pause; DT_NOEND: none */
 } Cursor;
+
+/*
+ * Rows of one transaction that turned up below their cursors, when the endpoint
+ * had no room: read forward in the feed's index.
+ */
+typedef struct Range
+{
+	dlist_node	node;
+	FullTransactionId change_xid;
+	TimestampTz after_due;
+	int64		after_id;
+} Range;
 
 typedef enum LeaseKind
 {
@@ -71,6 +85,10 @@ typedef struct Endpoint
 	bool		is_listed;		/* in the registry as last read */
 	bool		is_busy;		/* in sender->busy */
 	dlist_node	busy_node;
+	bool		is_hungry;		/* in sender->hungry */
+	dlist_node	hungry_node;
+	TimestampTz wake_at;		/* in sender->sleepers; 0: it is not */
+	pairingheap_node sleep_node;
 	EndpointRow row;			/* strings in the registry's memory */
 	RequestFormat format;
 	TransferOptions options;
@@ -91,7 +109,14 @@ typedef struct Endpoint
 	int64		last_retried;	/* the sync that failed last; a probe is
 								 * another one */
 	TimestampTz not_before;		/* 0: now */
+	bool		needs_remote_id;	/* its URL holds {remote_id} */
 	Cursor		cursors[PRIORITY_COUNT];
+	dlist_head	ranges;
+	int			range_count;
+	int			lease_count;
+	size_t		held_bytes;		/* of its leases */
+	size_t		planned_bytes;	/* of rows about to become leases */
+	int32		needed_bytes;	/* of the payload for which there was no room */
 	dlist_head	ready[PRIORITY_COUNT][LEASE_KINDS];
 	int			ready_count;
 	int			in_flight;
@@ -160,8 +185,11 @@ typedef struct Sender
 	TimestampTz now;			/* of this turn */
 
 	HTAB	   *endpoints;		/* by id */
-	dlist_head	busy;			/* endpoints with something to read or send,
-								 * or in flight */
+	dlist_head	busy;			/* endpoints with something to send, or in
+								 * flight */
+	dlist_head	hungry;			/* endpoints that may have rows to be read */
+	pairingheap *sleepers;		/* those that will have some at a known time */
+	int			leasing_count;	/* endpoints that have leases */
 	HTAB	   *leases;			/* by outbox id */
 	HTAB	   *keys;			/* of the leases; see keys.c */
 	Turns		turns;			/* endpoints that may be able to send */
@@ -179,28 +207,37 @@ typedef struct Sender
 	int			in_flight_count;
 	int			answered_count;
 	size_t		held_bytes;
+	size_t		planned_bytes;	/* of rows about to become leases */
 
 	char	   *snapshot;		/* of the last feed; NULL: read from the
 								 * beginning */
-	int64		ids[SENDER_IDS];	/* rows below their cursor, to be read by
-									 * id */
+	char	   *flood;			/* the snapshot up to which a flood is being
+								 * read; NULL: there is none */
+	FullTransactionId flood_xid;	/* how far that has come */
+	int32		flood_endpoint;
+	int64	   *ids;			/* rows to be read by their ids */
 	int			id_count;
+	int			id_room;
+	int64	   *later_ids;		/* the same at the next safety look */
+	int			later_id_count;
+	int			later_id_room;
 
 	int64		crowded[SENDER_IDS];	/* read, but other syncs of their
 										 * objects wait */
 	int64		crowded_keys[SENDER_IDS];	/* KEY_OBJECT of each */
 	int			crowded_count;
 
+	RegistryState registry;		/* as last read */
 	bool		must_load;		/* the registry changed */
-	bool		must_refresh;	/* safety look: read the registry without
-								 * haste */
+	bool		must_look;		/* safety look: whether it did */
+	bool		must_check;		/* people changed rows that may be leased */
 	bool		must_feed;		/* commits were announced */
 	bool		must_rewind;	/* read from the beginning */
 	bool		must_flush;		/* something goes out because of a result */
-	bool		rewind_at_look; /* the same, at the next safety look */
+	TimestampTz noticed_at;		/* of the last turn that read */
 	TimestampTz look_at;		/* next safety look */
 	TimestampTz expire_at;		/* DT_NOEND: nothing expires */
-	TimestampTz resume_at;		/* a pause ends by itself; DT_NOEND: none does */
+	TimestampTz expired_until;	/* what expired before has been closed */
 	int64		settles;		/* batches so far */
 	int			settle_most;	/* results in the next settle: fewer after one
 								 * that failed */
@@ -230,17 +267,27 @@ extern bool sender_owns(const Sender *sender, int32 endpoint_id);
 
 /* Something about it has changed: it is read and served again. */
 extern void sender_mark_busy(Sender *sender, Endpoint *endpoint);
+
+/* Have reading look whether there is something to read for the endpoint. */
+extern void sender_mark_hungry(Sender *sender, Endpoint *endpoint);
+
+/* The same at a later time; DT_NOEND: not before something happens. */
+extern void sender_sleep_until(Sender *sender, Endpoint *endpoint, TimestampTz at);
 extern Lease *sender_lease(Sender *sender, int64 outbox_id);
 
+/* Walks through all leases. */
+extern Lease *sender_next_lease(HASH_SEQ_STATUS *scan);
+
+/* What a sync takes in memory, with what its request is made of. */
+extern size_t sender_row_bytes(int32 payload_bytes);
+
 /* Nothing happens where the sync is leased already. */
-extern void sender_add_lease(Sender *sender, Endpoint *endpoint, const TakenRow *row);
+extern void sender_add_lease(Sender *sender, Endpoint *endpoint, const TakenRow *row,
+							 const Content *content);
 extern void sender_free_lease(Sender *sender, Lease *lease);
 
 /* To ANSWERED, with lease->answer or, where nothing left, lease->reason set. */
 extern void sender_await_settle(Sender *sender, Lease *lease);
-
-/* Have the sync read by its id. */
-extern void sender_want(Sender *sender, int64 outbox_id);
 
 /*
  * Whether the lease is to be read again before it leaves, since a newer sync
@@ -248,8 +295,8 @@ extern void sender_want(Sender *sender, int64 outbox_id);
  */
 extern bool sender_rereads(Sender *sender, Lease *lease);
 
-/* Forget what was read and not sent yet, so that it is read again. */
-extern void sender_drop_ready(Sender *sender);
+/* Forget what was read for the endpoint (NULL: all) and not sent yet; it is read again by id. */
+extern void sender_drop_ready(Sender *sender, const Endpoint *endpoint);
 
 /* Read nothing more and start nothing more for the endpoints of these shards. */
 extern void sender_close_shards(Sender *sender, uint32 shards);
@@ -257,15 +304,11 @@ extern void sender_close_shards(Sender *sender, uint32 shards);
 /* Forget their endpoints, of which nothing may be in flight or unsettled. */
 extern void sender_forget_shards(Sender *sender, uint32 shards);
 
-/* Have all endpoints read from the beginning. */
-extern void sender_rewind(Sender *sender);
+/* The clock went back: no deadline lies further ahead than it could. */
+extern void sender_turn_back(Sender *sender);
 
-/* Whether reading on from the cursor comes to a row that is due then. */
-extern bool sender_lies_ahead(const Cursor *cursor, TimestampTz due_at, int64 outbox_id);
-
-/* A row turned up that is due then: it lies ahead of the cursor, or the cursor goes back to it. */
-extern void sender_expect(Sender *sender, Endpoint *endpoint, int16 priority,
-						  TimestampTz due_at, int64 outbox_id);
+/* A row expires then. */
+extern void sender_note_expiry(Sender *sender, TimestampTz expires_at);
 
 /*
  * When the endpoint may be called again, apart from window and rate: 0 now,
@@ -325,7 +368,56 @@ extern void keys_outdate_all(Sender *sender);
 extern void coalescing_note(Sender *sender, const TakenRow *row);
 extern void coalescing_turn(Sender *sender);
 
-/* ---- reading.c: registry, feed, take */
+/* ---- registry.c: endpoints as tables say; to be called within session_run() */
+extern void registry_load(Sender *sender);
+
+/* Load it if it is another one than was read last. */
+extern void registry_look(Sender *sender);
+
+/* ---- feeding.c: what became visible; to be called within session_run() */
+extern void feeding_step(Sender *sender);
+
+/* ---- places.c: where reading goes on */
+
+/* Have a row read by its id, at once or at the next safety look. */
+extern void places_read_id(Sender *sender, int64 outbox_id);
+extern void places_read_id_later(Sender *sender, int64 outbox_id);
+
+/* Have the rows of a transaction read that lie above a position. */
+extern void places_add_range(Sender *sender, Endpoint *endpoint, const Range *range);
+extern void places_free_range(Endpoint *endpoint, Range *range);
+extern void places_free_ranges(Endpoint *endpoint);
+
+/* Have all endpoints, or one, read from the beginning. */
+extern void places_rewind(Sender *sender);
+extern void places_rewind_endpoint(Sender *sender, Endpoint *endpoint);
+
+/* Have rows read again that were passed over for a customer's pause. */
+extern void places_rewind_held(Sender *sender);
+
+/* Whether reading on from the cursor comes to a row that is due then. */
+extern bool places_lies_ahead(const Cursor *cursor, TimestampTz due_at, int64 outbox_id);
+
+/*
+ * A row turned up that is due then: it lies ahead of the cursor, or is read by
+ * its id, or, where the clock went back, the cursor does.
+ */
+extern void places_expect(Sender *sender, Endpoint *endpoint, int16 priority,
+						  TimestampTz due_at, int64 outbox_id);
+
+/* ---- taking.c: rows that are due, into leases */
+extern void taking_step(Sender *sender);	/* within session_run() */
+
+/* The first endpoint after one (NULL: of all) to read for; others before it are put to sleep. */
+extern Endpoint *taking_next(Sender *sender, Endpoint *after);
+
+/* Rows to hold for an endpoint. */
+extern int	taking_target(const Sender *sender, const Endpoint *endpoint);
+
+/* Whether the worker's memory has room for one more row of the endpoint. */
+extern bool taking_affords(const Sender *sender, const Endpoint *endpoint, size_t payload_bytes);
+
+/* ---- reading.c: when to read, what for */
 extern void reading_turn(Sender *sender);
 
 /* When reading has something to do next. */
@@ -354,6 +446,9 @@ extern void sending_offer(Sender *sender, Endpoint *endpoint);
 
 /* What kept it waiting may have changed. */
 extern void sending_reconsider(Sender *sender, Endpoint *endpoint);
+
+/* Take it out of every list of those that wait; nothing of it may be in flight. */
+extern void sending_forget(Sender *sender, Endpoint *endpoint);
 
 /* When a token or an opening lets something leave that is ready now. */
 extern TimestampTz sending_deadline(const Sender *sender);

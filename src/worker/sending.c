@@ -111,6 +111,12 @@ sending_reconsider(Sender *sender, Endpoint *endpoint)
 		take_stand(sender, endpoint, STAND_IN_TURN);
 }
 
+void
+sending_forget(Sender *sender, Endpoint *endpoint)
+{
+	take_stand(sender, endpoint, STAND_ASIDE);
+}
+
 static void
 step_aside(Sender *sender, Endpoint *endpoint, const Choice *choice)
 {
@@ -303,8 +309,8 @@ start_marked(MarkStep *step)
 			 * changed or locked by somebody: it is seen again at the next
 			 * safety look
 			 */
+			places_read_id_later(sender, lease->outbox_id);
 			withdraw(sender, lease);
-			sender->rewind_at_look = true;
 		}
 	}
 }
@@ -315,7 +321,7 @@ serve(Sender *sender, Lease *lease, MarkStep *step)
 {
 	if (lease->expires_at <= sender->now)
 	{
-		sender->expire_at = sender->now;
+		sender_note_expiry(sender, lease->expires_at);
 		sender_free_lease(sender, lease);
 		return;
 	}

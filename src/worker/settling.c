@@ -201,7 +201,8 @@ apply_endpoint_verdict(Sender *sender, const Verdict *verdict)
 	endpoint->is_probing = strcmp(verdict->state, "closed") != 0;
 	if (was_probing && !endpoint->is_probing)
 		window_restart(&endpoint->window);
-	sender_mark_busy(sender, endpoint);
+	sender_mark_hungry(sender, endpoint);
+	sending_reconsider(sender, endpoint);
 }
 
 static void
@@ -243,10 +244,11 @@ apply_sync_verdict(Sender *sender, const Verdict *verdict)
 {
 	Lease	   *lease = sender_lease(sender, verdict->outbox_id);
 	Endpoint   *endpoint = sender_endpoint(sender, verdict->endpoint_id);
-	int16		priority = 2;
 
 	if (lease != NULL && lease->state == LEASE_ANSWERED)
 	{
+		int16		priority = lease->priority;
+
 		if (strcmp(verdict->state, "unsettled") == 0)
 		{
 			put_aside(sender, lease);
@@ -259,10 +261,9 @@ apply_sync_verdict(Sender *sender, const Verdict *verdict)
 		apply_signal(sender, lease, verdict->signal);
 		if (verdict->due_at != 0)
 			endpoint->last_retried = verdict->outbox_id;
-		priority = lease->priority;
 		sender_free_lease(sender, lease);
 		if (verdict->due_at != 0)
-			sender_expect(sender, endpoint, priority, verdict->due_at, verdict->outbox_id);
+			places_expect(sender, endpoint, priority, verdict->due_at, verdict->outbox_id);
 		return;
 	}
 	/* another result has decided over it before it left */
@@ -275,12 +276,7 @@ apply_sync_verdict(Sender *sender, const Verdict *verdict)
 	if (lease != NULL)
 		return;
 	sender->must_flush = true;
-	sender_want(sender, verdict->outbox_id);
-	if (verdict->due_at > sender->now)
-	{
-		for (priority = 0; priority < PRIORITY_COUNT; priority++)
-			sender_expect(sender, endpoint, priority, verdict->due_at, verdict->outbox_id);
-	}
+	places_read_id(sender, verdict->outbox_id);
 }
 
 static void

@@ -88,7 +88,7 @@ choose_served(Sender *sender)
 	{
 		/* what was dropped when it was to be given up is read again */
 		sender->must_load = true;
-		sender->expire_at = sender->now;
+		sender_note_expiry(sender, DT_NOBEGIN + 1);
 	}
 	sender->shards = served;
 	if (ended != 0)

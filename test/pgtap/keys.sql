@@ -60,7 +60,8 @@ CREATE FUNCTION pg_temp.taken(ids bigint[]) RETURNS text
     LANGUAGE sql
 AS $$
     SELECT string_agg(CASE WHEN t.crowded THEN 'crowded' WHEN t.held THEN 'held' ELSE 'free' END, ' ' ORDER BY t.outbox_id)
-      FROM integration_worker.take('{}', '{}', '{}', '{}', '{}', ids) t
+      FROM integration_worker.take('{}', '{}', '{}', '{}', '{}', '{}', ids) t
+     WHERE t.due_at <= statement_timestamp()
 $$;
 
 SELECT is(pg_temp.outcome(pg_temp.states(VARIADIC c.kinds)), c.expected, c.what)

@@ -1,0 +1,214 @@
+/*-------------------------------------------------------------------------
+ * feeding.c
+ *		What became visible since the last look.
+ *
+ * A row that lies ahead of its cursor needs nothing but a note of when it is
+ * due.  One that turns up below is read by its id, or, where the endpoint has
+ * no room, through a range.  Of a flood only the first rows of each transaction
+ * and endpoint are looked at, some groups a turn: the index has them in the
+ * order of their due_at, so the last of these tells where the rest lies.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/timestamp.h"
+
+#include "worker/sender.h"
+
+#define LOOK_EVERY_MS 10000
+#define FLOOD_GROUPS 200		/* in one turn */
+#define FLOOD_ROWS 8			/* of each group; one more tells of the rest */
+
+/* Nothing is known to be due between the cursor and the row, so the row may be read by its id. */
+static bool
+follows_cursor(const Sender *sender, const Cursor *cursor, const FeedRow *row)
+{
+	return !cursor->has_more && row->due_at <= sender->now && cursor->next_due_at > row->due_at;
+}
+
+static bool
+has_room(const Sender *sender, const Endpoint *endpoint, int16 priority)
+{
+	TimestampTz closed_until = sender_closed_until(sender, endpoint);
+
+	/* a ping asks whether the endpoint is well again */
+	if (priority == PRIORITY_PING && closed_until == endpoint->not_before)
+		closed_until = 0;
+	return closed_until == 0 && endpoint->is_listed && sender->id_count < SENDER_IDS &&
+		endpoint->ready_count < taking_target(sender, endpoint) &&
+		taking_affords(sender, endpoint, 0);
+}
+
+/* Replace what was read before somebody changed the row. */
+static void
+drop_outdated(Sender *sender, const FeedRow *row)
+{
+	Lease	   *lease = sender_lease(sender, row->outbox_id);
+
+	if (lease != NULL && lease->state == LEASE_READY &&
+		!FullTransactionIdEquals(lease->change_xid, row->change_xid))
+		sender_free_lease(sender, lease);
+}
+
+static void
+defer(Sender *sender, Endpoint *endpoint, const FeedRow *row)
+{
+	Range		range = {
+		.change_xid = row->change_xid,
+		.after_due = row->due_at,
+		.after_id = row->outbox_id - 1,
+	};
+
+	places_add_range(sender, endpoint, &range);
+}
+
+static void
+apply_row(Sender *sender, const FeedRow *row)
+{
+	Endpoint   *endpoint = sender_endpoint(sender, row->endpoint_id);
+	Cursor	   *cursor = &endpoint->cursors[row->priority];
+	bool		is_ahead = places_lies_ahead(cursor, row->due_at, row->outbox_id);
+
+	if (!endpoint->is_listed)
+		sender->must_load = true;
+	sender_note_expiry(sender, row->expires_at);
+	keys_outdate(sender, row->object_key, row->outbox_id);
+	drop_outdated(sender, row);
+	if (row->due_at > sender->now || (is_ahead && !follows_cursor(sender, cursor, row)))
+		places_expect(sender, endpoint, row->priority, row->due_at, row->outbox_id);
+	else if (sender_lease(sender, row->outbox_id) != NULL)
+		return;
+	else if (has_room(sender, endpoint, row->priority))
+	{
+		places_read_id(sender, row->outbox_id);
+		if (!is_ahead)
+			return;
+		cursor->after_due = row->due_at;
+		cursor->after_id = row->outbox_id;
+	}
+	else if (is_ahead)
+		places_expect(sender, endpoint, row->priority, row->due_at, row->outbox_id);
+	else
+		defer(sender, endpoint, row);
+}
+
+static void
+keep_snapshot(Sender *sender, char **kept, const char *snapshot)
+{
+	char	   *copy = snapshot == NULL ? NULL : MemoryContextStrdup(sender->memory, snapshot);
+
+	if (*kept != NULL)
+		pfree(*kept);
+	*kept = copy;
+}
+
+static void
+finish(Sender *sender, const char *snapshot)
+{
+	keep_snapshot(sender, &sender->snapshot, snapshot);
+	keep_snapshot(sender, &sender->flood, NULL);
+	sender->must_feed = false;
+	sender->look_at = TimestampTzPlusMilliseconds(sender->now, LOOK_EVERY_MS);
+}
+
+/* The rest of a group, from this row on: all is due at or after it, whatever the priority. */
+static void
+apply_rest(Sender *sender, const FeedRow *row)
+{
+	Endpoint   *endpoint = sender_endpoint(sender, row->endpoint_id);
+	bool		is_below = false;
+
+	for (int16 p = 0; p < PRIORITY_COUNT; p++)
+	{
+		if (places_lies_ahead(&endpoint->cursors[p], row->due_at, row->outbox_id))
+			places_expect(sender, endpoint, p, row->due_at, row->outbox_id);
+		else
+			is_below = true;
+	}
+	if (is_below)
+		defer(sender, endpoint, row);
+}
+
+static bool
+is_same_group(const FeedRow *a, const FeedRow *b)
+{
+	return a->endpoint_id == b->endpoint_id &&
+		FullTransactionIdEquals(a->change_xid, b->change_xid);
+}
+
+static void
+read_flood(Sender *sender)
+{
+	FloodRequest request = {
+		.previous = sender->snapshot,
+		.present = sender->flood,
+		.after_xid = sender->flood_xid,
+		.after_endpoint = sender->flood_endpoint,
+		.groups = FLOOD_GROUPS,
+		.group_rows = FLOOD_ROWS + 1,
+		.shards = sender->shards,
+	};
+	Feed		feed = statements_flood(sender->scratch, &request);
+	int			place = 0;
+
+	for (int i = 0; i < feed.count; i++)
+	{
+		const FeedRow *row = &feed.rows[i];
+
+		place = i > 0 && is_same_group(row, row - 1) ? place + 1 : 0;
+		sender->flood_xid = row->change_xid;
+		sender->flood_endpoint = row->endpoint_id;
+		if (row->outbox_id == 0)
+			continue;
+		if (place == FLOOD_ROWS)
+			apply_rest(sender, row);
+		else
+			apply_row(sender, row);
+	}
+
+	/*
+	 * rows that are jumped over may expire, or have already, or be newer than
+	 * others
+	 */
+	if (feed.count > 0)
+	{
+		sender_note_expiry(sender, DT_NOBEGIN + 1);
+		keys_outdate_all(sender);
+	}
+	if (!feed.overflow)
+		finish(sender, sender->flood);
+}
+
+static void
+begin_flood(Sender *sender, const char *present)
+{
+	keep_snapshot(sender, &sender->flood, present);
+	sender->flood_xid = InvalidFullTransactionId;
+	sender->flood_endpoint = 0;
+	read_flood(sender);
+}
+
+void
+feeding_step(Sender *sender)
+{
+	char	   *snapshot = sender->snapshot;
+	bool		is_first = snapshot == NULL;
+	Feed		feed;
+
+	if (sender->flood != NULL)
+	{
+		read_flood(sender);
+		return;
+	}
+	feed = statements_feed(sender->scratch, &snapshot, SENDER_IDS, sender->shards);
+	if (feed.overflow && !is_first)
+	{
+		begin_flood(sender, snapshot);
+		return;
+	}
+	if (is_first)
+		sender->must_rewind = true;
+	for (int i = 0; i < feed.count; i++)
+		apply_row(sender, &feed.rows[i]);
+	finish(sender, snapshot);
+}

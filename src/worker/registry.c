@@ -1,0 +1,161 @@
+/*-------------------------------------------------------------------------
+ * registry.c
+ *		Endpoints as the tables say.
+ *
+ * A change reaches what was read before it: requests that were made under
+ * other settings are made again, and nothing else is.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "worker/sender.h"
+
+static bool
+is_same(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+/* Whether requests made for the one are good for the other. */
+static bool
+makes_same_requests(const EndpointRow *a, const EndpointRow *b)
+{
+	return is_same(a->name, b->name) && is_same(a->url, b->url) &&
+		is_same(a->method, b->method) && is_same(a->headers, b->headers) &&
+		is_same(a->format, b->format) && is_same(a->problem, b->problem);
+}
+
+static void
+apply_settings(Endpoint *endpoint, const EndpointRow *row)
+{
+	endpoint->row = *row;
+	endpoint->is_listed = true;
+	endpoint->format = request_format_of(row->format);
+	endpoint->needs_remote_id = strstr(row->url, "{remote_id}") != NULL;
+	endpoint->options = (TransferOptions)
+	{
+		.connect_timeout_ms = row->connect_timeout_ms,
+			.timeout_ms = row->timeout_ms,
+			.allow_http = row->allow_http,
+			.idempotent = row->idempotent,
+			.isolation = (uint64_t) row->id,
+	};
+	endpoint->not_before = row->not_before;
+	endpoint->is_probing = strcmp(row->state, "closed") != 0;
+	if (row->tripped_by != 0)
+		endpoint->last_retried = row->tripped_by;
+	/* somebody resumed it */
+	if (row->since > endpoint->paced_at)
+		pace_forget(&endpoint->pace);
+}
+
+static void
+begin_flow(Sender *sender, Endpoint *endpoint)
+{
+	const EndpointRow *row = &endpoint->row;
+
+	endpoint->window = window_make(row->max_concurrency);
+	endpoint->bucket = bucket_make(row->rate_limit, row->rate_burst, sender->now);
+	endpoint->counter.failures = row->failures;
+	endpoint->counter.minute_at = sender->now;
+	if (row->since != 0)
+		endpoint->trust = row->failures == 0 ? TRUST_ANSWERS : TRUST_SILENT;
+}
+
+static void
+apply_endpoint(Sender *sender, const EndpointRow *row)
+{
+	Endpoint   *endpoint;
+	bool		was_listed;
+
+	if (!sender_owns(sender, row->id))
+		return;
+	endpoint = sender_endpoint(sender, row->id);
+	was_listed = endpoint->row.name != NULL;
+	if (was_listed && !makes_same_requests(&endpoint->row, row))
+		sender_drop_ready(sender, endpoint);
+	apply_settings(endpoint, row);
+	/* what was dropped when it was to be given up is read again */
+	if (!was_listed)
+		places_rewind_endpoint(sender, endpoint);
+	/* it may have been closed when it was last looked at */
+	sender_mark_hungry(sender, endpoint);
+	sending_reconsider(sender, endpoint);
+	if (endpoint->window.largest == 0)
+		begin_flow(sender, endpoint);
+	window_resize(&endpoint->window, row->max_concurrency);
+	bucket_resize(&endpoint->bucket, row->rate_limit, row->rate_burst, sender->now);
+}
+
+/* What an endpoint that has gone points at goes with the registry as read before. */
+static void
+forget_unlisted(Sender *sender)
+{
+	HASH_SEQ_STATUS scan;
+	Endpoint   *endpoint;
+
+	hash_seq_init(&scan, sender->endpoints);
+	while ((endpoint = hash_seq_search(&scan)) != NULL)
+	{
+		if (!endpoint->is_listed)
+			endpoint->row = (EndpointRow)
+		{
+			0
+		};
+	}
+}
+
+static void
+apply_state(Sender *sender, const RegistryState *state)
+{
+	bool		is_renamed = strcmp(state->installation, sender->registry.installation) != 0;
+	bool		holds_others = state->holds != sender->registry.holds;
+
+	sender->registry = *state;
+	if (is_renamed || holds_others)
+		sender_drop_ready(sender, NULL);
+	if (holds_others)
+		places_rewind_held(sender);
+}
+
+void
+registry_load(Sender *sender)
+{
+	MemoryContext memory = AllocSetContextCreate(CurrentMemoryContext, "integration registry",
+												 ALLOCSET_DEFAULT_SIZES);
+	HASH_SEQ_STATUS scan;
+	Endpoint   *endpoint;
+	int			count;
+
+	/* the state first: what changes in between makes it another one */
+	RegistryState state = statements_registry_state();
+	EndpointRow *rows = statements_endpoints(memory, &count);
+
+	/* after an error above it would have gone with the transaction */
+	MemoryContextSetParent(memory, sender->memory);
+	forget_unlisted(sender);
+	hash_seq_init(&scan, sender->endpoints);
+	while ((endpoint = hash_seq_search(&scan)) != NULL)
+		endpoint->is_listed = false;
+	apply_state(sender, &state);
+	for (int i = 0; i < count; i++)
+		apply_endpoint(sender, &rows[i]);
+	forget_unlisted(sender);
+	MemoryContextDelete(sender->registry_memory);
+	sender->registry_memory = memory;
+	sender->must_load = false;
+	sender->must_look = false;
+}
+
+void
+registry_look(Sender *sender)
+{
+	RegistryState state = statements_registry_state();
+
+	sender->must_look = false;
+	if (state.version != sender->registry.version)
+		registry_load(sender);
+}
