@@ -4,7 +4,7 @@ EXTENSION = integration
 MODULE_big = $(EXTENSION)
 
 # Targets that need no PostgreSQL yet: their scripts install what is missing first.
-SCRIPTED = test demo lint bench help dist
+SCRIPTED = test demo lint bench bench-short bench-smoke help dist
 
 .DEFAULT_GOAL = all
 .PHONY: $(SCRIPTED)
@@ -27,9 +27,13 @@ demo:
 lint:
 	@test/lint/run $(RULES)
 
-## make bench         deliveries per second beside a plain libcurl loop; latency beside bare requests
+## make bench         the table of docs/performance.md; ROW=4 for one of it, ROW="1 3" for some
 bench:
-	@test/bench/run
+	@test/bench/run $(ROW)
+
+## make bench-short   the same in minutes; bench-smoke: only whether every measurement runs
+bench-short bench-smoke:
+	@FORM=$(@:bench-%=%) test/bench/run $(ROW)
 
 ## make dist          integration-<version>.tar.gz of what is committed
 dist:

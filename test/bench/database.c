@@ -5,13 +5,10 @@
  */
 #include "database.h"
 
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "measure.h"
-
-#define LOOK_EVERY_MS 2
+#define LOOK_EVERY_US 2000
 
 static PGresult *checked(PGconn *connection, PGresult *result);
 
@@ -54,18 +51,25 @@ database_number(PGconn *connection, const char *query)
 	return number;
 }
 
-void
-database_enqueue(PGconn *connection, const char *endpoint, const char *payload, long rows)
+WorkerFigures
+database_workers(PGconn *connection)
 {
-	static const char statement[] =
-		"INSERT INTO integration.outbox (endpoint, payload)"
-		" SELECT $1, $2::jsonb FROM generate_series(1, $3::integer)";
-	char		count[24];
-	const char *values[] = {endpoint, payload, count};
+	PGresult   *result = checked(connection, PQexec(connection,
+													"SELECT pid, delivered FROM integration.worker_status"));
+	WorkerFigures sum = {0};
 
-	snprintf(count, sizeof(count), "%ld", rows);
-	PQclear(checked(connection,
-					PQexecParams(connection, statement, 3, NULL, values, NULL, NULL, 0)));
+	for (int i = 0; i < PQntuples(result); i++)
+	{
+		const ProcessorTime used = measure_process(measure_number(PQgetvalue(result, i, 0)));
+
+		sum.delivered += measure_number(PQgetvalue(result, i, 1));
+		sum.processor.user_us += used.user_us;
+		sum.processor.system_us += used.system_us;
+	}
+	if (PQntuples(result) == 0)
+		measure_fail("no worker", "worker_status is empty");
+	PQclear(result);
+	return sum;
 }
 
 void
@@ -79,6 +83,6 @@ database_wait_empty(PGconn *connection, int deadline_s)
 	{
 		if (measure_now_us() > deadline_us)
 			measure_fail("syncs are still unfinished", "the deadline has passed");
-		poll(NULL, 0, LOOK_EVERY_MS);
+		measure_sleep_us(LOOK_EVERY_US);
 	}
 }

@@ -7,7 +7,8 @@
 #define BENCH_DATABASE_H
 
 #include <libpq-fe.h>
-#include <stdbool.h>
+
+#include "measure.h"
 
 /* A connection as the environment (PGHOST, PGPORT, ...) says; the caller's to finish. */
 extern PGconn *database_connect(void);
@@ -18,9 +19,14 @@ extern void database_run(PGconn *connection, const char *statement);
 /* The first value of the first row as a number. */
 extern long database_number(PGconn *connection, const char *query);
 
-/* Commits rows for an endpoint, each with the payload, in one statement. */
-extern void database_enqueue(PGconn *connection, const char *endpoint, const char *payload,
-							 long rows);
+/* What the workers of the database have done since they were started, in sum. */
+typedef struct WorkerFigures
+{
+	long		delivered;
+	ProcessorTime processor;
+} WorkerFigures;
+
+extern WorkerFigures database_workers(PGconn *connection);
 
 /* Waits until no sync is unfinished; ends the program after that many seconds. */
 extern void database_wait_empty(PGconn *connection, int deadline_s);

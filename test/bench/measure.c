@@ -10,6 +10,9 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
+
+#define STAT_BYTES 1024
 
 int64_t
 measure_now_us(void)
@@ -28,6 +31,43 @@ measure_processor_us(void)
 	getrusage(RUSAGE_SELF, &used);
 	return (double) (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1e6 +
 		(double) (used.ru_utime.tv_usec + used.ru_stime.tv_usec);
+}
+
+/* proc(5): the name, in brackets, may hold anything; user, system time are the 12th, 13th after it. */
+ProcessorTime
+measure_process(long pid)
+{
+	const double tick_us = 1e6 / (double) sysconf(_SC_CLK_TCK);
+	char		line[STAT_BYTES] = "";
+	unsigned long user;
+	unsigned long system;
+	const char *rest;
+	FILE	   *in;
+
+	snprintf(line, sizeof(line), "/proc/%ld/stat", pid);
+	in = fopen(line, "r");
+	if (in == NULL || fgets(line, sizeof(line), in) == NULL)
+		measure_fail("process is gone", line);
+	fclose(in);
+	rest = strrchr(line, ')');
+	if (rest == NULL ||
+		sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2)
+		measure_fail("not a line of stat", line);
+	return (ProcessorTime)
+	{
+		.user_us = (double) user * tick_us,.system_us = (double) system * tick_us
+	};
+}
+
+void
+measure_sleep_us(int64_t duration_us)
+{
+	const struct timespec duration = {
+		.tv_sec = duration_us / 1000000,
+		.tv_nsec = duration_us % 1000000 * 1000,
+	};
+
+	nanosleep(&duration, NULL);
 }
 
 char *

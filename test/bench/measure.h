@@ -15,6 +15,18 @@ extern int64_t measure_now_us(void);
 /* Processor time of this process so far. */
 extern double measure_processor_us(void);
 
+/* Processor time that a process has used so far, as the kernel counts it (ticks of 10 ms). */
+typedef struct ProcessorTime
+{
+	double		user_us;
+	double		system_us;
+} ProcessorTime;
+
+extern ProcessorTime measure_process(long pid);
+
+/* Sleeps that long. */
+extern void measure_sleep_us(int64_t duration_us);
+
 /* A JSON object of exactly that many bytes, to be freed by the caller. */
 extern char *measure_payload(size_t bytes);
 
