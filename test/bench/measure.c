@@ -33,10 +33,11 @@ measure_processor_us(void)
 		(double) (used.ru_utime.tv_usec + used.ru_stime.tv_usec);
 }
 
-/* proc(5): the name, in brackets, may hold anything; user, system time are the 12th, 13th after it. */
+/* proc(5): the name, in brackets, may hold anything; what follows it is counted. */
 ProcessorTime
 measure_process(long pid)
 {
+	static const char times[] = " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu";
 	const double tick_us = 1e6 / (double) sysconf(_SC_CLK_TCK);
 	char		line[STAT_BYTES] = "";
 	unsigned long user;
@@ -50,8 +51,7 @@ measure_process(long pid)
 		measure_fail("process is gone", line);
 	fclose(in);
 	rest = strrchr(line, ')');
-	if (rest == NULL ||
-		sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2)
+	if (rest == NULL || sscanf(rest + 1, times, &user, &system) != 2)
 		measure_fail("not a line of stat", line);
 	return (ProcessorTime)
 	{
