@@ -38,6 +38,13 @@ database_run(PGconn *connection, const char *statement)
 	PQclear(checked(connection, PQexec(connection, statement)));
 }
 
+PGresult *
+database_rows(PGconn *connection, const char *statement, int count, const char *const *values)
+{
+	return checked(connection,
+				   PQexecParams(connection, statement, count, NULL, values, NULL, NULL, 0));
+}
+
 long
 database_number(PGconn *connection, const char *query)
 {

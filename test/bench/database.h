@@ -16,6 +16,10 @@ extern PGconn *database_connect(void);
 /* Runs a statement that gives nothing back. */
 extern void database_run(PGconn *connection, const char *statement);
 
+/* Runs a statement with that many parameters; its rows are the caller's to clear. */
+extern PGresult *database_rows(PGconn *connection, const char *statement, int count,
+							   const char *const *values);
+
 /* The first value of the first row as a number. */
 extern long database_number(PGconn *connection, const char *query);
 

@@ -4,8 +4,9 @@
  *
  *	latency ENDPOINT COMMITS PAYLOAD_BYTES
  *
- * Prints "<outbox id> <microseconds when COMMIT was asked for>" for each; the next
- * commit waits until the queue is empty again, so each finds the worker asleep.
+ * Prints "<outbox id> <microseconds when COMMIT was asked for> <microseconds when it
+ * was answered>" for each; the next commit waits until the queue is empty again, then a
+ * moment more, so each finds the worker asleep.
  *-------------------------------------------------------------------------
  */
 #include <stdio.h>
@@ -37,16 +38,20 @@ main(int argc, char **argv)
 	for (long i = 0; i <= commits; i++)
 	{
 		int64_t		commit_us;
+		int64_t		answered_us;
 		long		id;
 
 		database_run(connection, "BEGIN");
 		id = database_number(connection, insert);
 		commit_us = measure_now_us();
 		database_run(connection, "COMMIT");
+		answered_us = measure_now_us();
 		database_wait_empty(connection, DEADLINE_S);
+		measure_sleep_us(MEASURE_IDLE_US);
 		/* the first one only opens the connection */
 		if (i > 0)
-			printf("%ld %lld\n", id, (long long) commit_us);
+			printf("%ld %lld %lld\n", id, (long long) commit_us,
+				   (long long) answered_us);
 	}
 	PQfinish(connection);
 	free(payload);

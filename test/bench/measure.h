@@ -9,6 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The pause before each request of a system that is said to be idle. */
+#define MEASURE_IDLE_US 10000
+
 /* Microseconds of the clock that both sides of a connection on this machine share. */
 extern int64_t measure_now_us(void);
 

@@ -7,9 +7,9 @@
  *
  * The first form keeps that many requests in flight through one multi handle, as
  * the extension does, without a database; prints requests a second, then
- * microseconds of processor time for each.  The second sends one after the other
- * over one warm connection, each with an Idempotency-Key "bare-<n>", for the
- * receiver to note when it came; prints "<n> <microseconds at start>" for each.
+ * microseconds of processor time for each.  The second sends one after the other,
+ * a moment apart, over one warm connection, each with an Idempotency-Key "bare-<n>",
+ * for the receiver to note when it came; prints "bare-<n> <microseconds at start>".
  *-------------------------------------------------------------------------
  */
 #include <curl/curl.h>
@@ -148,6 +148,7 @@ send_warm(const char *url, const char *payload, long requests)
 		int64_t		start_us;
 
 		curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
+		measure_sleep_us(MEASURE_IDLE_US);
 		start_us = measure_now_us();
 		check_answer(easy, curl_easy_perform(easy));
 		/* the first one only opens the connection */

@@ -7,6 +7,8 @@
  * Answers every request with 200 as soon as its body is there, and notes when
  * each Idempotency-Key came first, how often it came.  GET /_keys gives
  * "<key> <microseconds of the first> <count>" a line; GET /_reset forgets them.
+ * From GET /_fail to GET /_heal every request is answered with 500; GET /_outage
+ * gives how many those were, then the microseconds of the first good one after them.
  *-------------------------------------------------------------------------
  */
 #define _GNU_SOURCE				/* memmem, strcasestr, accept4 */
@@ -36,7 +38,16 @@ typedef struct Client
 	char		buffer[BUFFER_BYTES + 1];
 } Client;
 
+typedef struct Outage
+{
+	bool		is_on;
+	long		requests;
+	int64_t		first_good_us;	/* 0: none since it ended */
+} Outage;
+
+static const char done[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 static KeyTable seen;
+static Outage outage;
 
 static int
 listen_at(long port)
@@ -103,25 +114,71 @@ answer_with_keys(int fd)
 	free(body);
 }
 
+static bool
+is_asked(const char *head, const char *path)
+{
+	const size_t length = strlen(path);
+
+	return strncmp(head, "GET ", 4) == 0 && strncmp(head + 4, path, length) == 0 &&
+		head[4 + length] == ' ';
+}
+
+static void
+begin_outage(void)
+{
+	outage.is_on = true;
+	outage.requests = 0;
+	outage.first_good_us = 0;
+}
+
+/* What the measurement asks for itself. */
+static bool
+serve_control(int fd, const char *head)
+{
+	if (is_asked(head, "/_keys"))
+	{
+		answer_with_keys(fd);
+		return true;
+	}
+	if (is_asked(head, "/_outage"))
+	{
+		dprintf(fd, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n%ld %lld\n", outage.requests,
+				(long long) outage.first_good_us);
+		shutdown(fd, SHUT_WR);
+		return true;
+	}
+	if (is_asked(head, "/_reset"))
+		keys_reset(&seen);
+	else if (is_asked(head, "/_fail"))
+		begin_outage();
+	else if (is_asked(head, "/_heal"))
+		outage.is_on = false;
+	else
+		return false;
+	write_all(fd, done, sizeof(done) - 1);
+	return true;
+}
+
 static void
 answer(int fd, const char *head, int64_t now_us)
 {
-	static const char done[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+	static const char failed[] =
+		"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n";
 	size_t		length = 0;
 	const char *key;
 
-	if (strncmp(head, "GET /_keys ", 11) == 0)
+	if (serve_control(fd, head))
+		return;
+	if (outage.is_on)
 	{
-		answer_with_keys(fd);
+		outage.requests++;
+		write_all(fd, failed, sizeof(failed) - 1);
 		return;
 	}
-	if (strncmp(head, "GET /_reset ", 12) == 0)
-		keys_reset(&seen);
-	else
-	{
-		key = find_header(head, "\nIdempotency-Key:", &length);
-		keys_note(&seen, key, length, now_us);
-	}
+	if (outage.first_good_us == 0)
+		outage.first_good_us = now_us;
+	key = find_header(head, "\nIdempotency-Key:", &length);
+	keys_note(&seen, key, length, now_us);
 	write_all(fd, done, sizeof(done) - 1);
 }
 
