@@ -21,6 +21,9 @@
 #define HANG_BACKLOG 512
 #define FILLERS 4
 
+/* More than a worker has open, fewer than a process may. */
+#define HELD 512
+
 static struct sockaddr_in address = {.sin_family = AF_INET};
 
 static int
@@ -52,6 +55,24 @@ fill_queue(void)
 	}
 }
 
+/* What is that many connections old was given up by its caller long ago. */
+static void
+hold_connections(int listener)
+{
+	int			held[HELD] = {0};
+
+	for (size_t next = 0;; next = (next + 1) % HELD)
+	{
+		const int	fd = accept(listener, NULL, NULL);
+
+		if (fd < 0)
+			measure_fail("cannot accept", strerror(errno));
+		if (held[next] > 0)
+			close(held[next]);
+		held[next] = fd;
+	}
+}
+
 int
 main(int argc, char **argv)
 {
@@ -63,15 +84,6 @@ main(int argc, char **argv)
 			pause();
 	}
 	if (argc == 2 && strcmp(argv[1], "hang") == 0)
-	{
-		const int	listener = listen_with(HANG_BACKLOG);
-
-		/*
-		 * what was accepted stays open until its caller gives up, and a
-		 * little longer
-		 */
-		for (;;)
-			accept(listener, NULL, NULL);
-	}
+		hold_connections(listen_with(HANG_BACKLOG));
 	measure_fail("usage", "dead hang|silent");
 }
