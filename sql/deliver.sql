@@ -61,7 +61,9 @@ $$;
 COMMENT ON FUNCTION integration_worker.remote_id_of(integer, text) IS
     'The other system''s id in a good answer, by the remote_id_path of the endpoint; NULL: none.';
 
--- Of two deliveries of an object in a batch the newer sync tells; an older one never overwrites it.
+-- Of two deliveries of an object in a batch the newer sync tells; an older one never overwrites it.  Only the worker
+-- that owns the endpoint writes here, so nobody adds the same object meanwhile, and ON CONFLICT, which writes a
+-- record of its own for each new row, can be done without.
 CREATE FUNCTION integration_worker.tell_objects(
         results integration_worker.result[], done integer[], named boolean, settled_at timestamptz)
     RETURNS void
@@ -72,29 +74,45 @@ AS $$
 DECLARE
     all_done boolean := cardinality(done) = cardinality(results);
 BEGIN
-    INSERT INTO integration.sync_status AS s (
+    WITH told AS MATERIALIZED (
+        SELECT DISTINCT ON (r.endpoint_id, coalesce(r.object_type, ''), r.object_id)
+               r.endpoint_id, coalesce(r.object_type, '') AS object_type, r.object_id, r.outbox_id, r.started_at,
+               CASE WHEN named THEN integration_worker.remote_id_of(r.endpoint_id, r.response_body) END AS remote_id
+          FROM unnest(results) WITH ORDINALITY AS r
+         WHERE r.object_id IS NOT NULL AND (all_done OR r.ordinality = ANY (done))
+         ORDER BY r.endpoint_id, coalesce(r.object_type, ''), r.object_id, r.outbox_id DESC
+    ), known AS MATERIALIZED (
+        SELECT t.*, x.place
+          FROM told t
+          LEFT JOIN LATERAL (
+               SELECT s.ctid AS place
+                 FROM integration.sync_status s
+                WHERE (s.object_id, s.object_type, s.endpoint_id) = (t.object_id, t.object_type, t.endpoint_id)
+               OFFSET 0) x ON true
+    ), changed AS (
+        UPDATE integration.sync_status s
+           SET state = CASE WHEN k.outbox_id >= s.last_outbox_id THEN 'in_sync' ELSE s.state END,
+               last_outbox_id = greatest(k.outbox_id, s.last_outbox_id),
+               last_attempt_at = CASE WHEN k.outbox_id >= s.last_outbox_id THEN k.started_at ELSE s.last_attempt_at END,
+               error_class = CASE WHEN k.outbox_id >= s.last_outbox_id THEN NULL ELSE s.error_class END,
+               error = CASE WHEN k.outbox_id >= s.last_outbox_id THEN NULL ELSE s.error END,
+               failures = CASE WHEN k.outbox_id >= s.last_outbox_id THEN 0 ELSE s.failures END,
+               delivered_outbox_id = greatest(k.outbox_id, s.delivered_outbox_id),
+               delivered_at = CASE WHEN k.outbox_id >= coalesce(s.delivered_outbox_id, 0)
+                                   THEN settled_at ELSE s.delivered_at END,
+               remote_id = CASE WHEN k.outbox_id >= coalesce(s.delivered_outbox_id, 0)
+                                THEN coalesce(k.remote_id, s.remote_id) ELSE coalesce(s.remote_id, k.remote_id) END
+          FROM known k
+         WHERE s.ctid = k.place
+           AND (s.object_id || '') = k.object_id
+    )
+    INSERT INTO integration.sync_status (
            endpoint_id, object_type, object_id, state, last_outbox_id, last_attempt_at,
            delivered_outbox_id, delivered_at, remote_id, failures)
-    SELECT DISTINCT ON (r.endpoint_id, coalesce(r.object_type, ''), r.object_id)
-           r.endpoint_id, coalesce(r.object_type, ''), r.object_id, 'in_sync', r.outbox_id, r.started_at,
-           r.outbox_id, settled_at,
-           CASE WHEN named
-                THEN integration_worker.remote_id_of(r.endpoint_id, r.response_body) END, 0
-      FROM unnest(results) WITH ORDINALITY AS r
-     WHERE r.object_id IS NOT NULL AND (all_done OR r.ordinality = ANY (done))
-     ORDER BY r.endpoint_id, coalesce(r.object_type, ''), r.object_id, r.outbox_id DESC
-    ON CONFLICT (endpoint_id, object_type, object_id) DO UPDATE
-       SET state = CASE WHEN excluded.last_outbox_id >= s.last_outbox_id THEN 'in_sync' ELSE s.state END,
-           last_outbox_id = greatest(excluded.last_outbox_id, s.last_outbox_id),
-           last_attempt_at = CASE WHEN excluded.last_outbox_id >= s.last_outbox_id THEN excluded.last_attempt_at ELSE s.last_attempt_at END,
-           error_class = CASE WHEN excluded.last_outbox_id >= s.last_outbox_id THEN NULL ELSE s.error_class END,
-           error = CASE WHEN excluded.last_outbox_id >= s.last_outbox_id THEN NULL ELSE s.error END,
-           failures = CASE WHEN excluded.last_outbox_id >= s.last_outbox_id THEN 0 ELSE s.failures END,
-           delivered_outbox_id = greatest(excluded.delivered_outbox_id, s.delivered_outbox_id),
-           delivered_at = CASE WHEN excluded.delivered_outbox_id >= coalesce(s.delivered_outbox_id, 0)
-                               THEN excluded.delivered_at ELSE s.delivered_at END,
-           remote_id = CASE WHEN excluded.delivered_outbox_id >= coalesce(s.delivered_outbox_id, 0)
-                            THEN coalesce(excluded.remote_id, s.remote_id) ELSE coalesce(s.remote_id, excluded.remote_id) END;
+    SELECT k.endpoint_id, k.object_type, k.object_id, 'in_sync', k.outbox_id, k.started_at,
+           k.outbox_id, settled_at, k.remote_id, 0
+      FROM known k
+     WHERE k.place IS NULL;
 END
 $$;
 COMMENT ON FUNCTION integration_worker.tell_objects(integration_worker.result[], integer[], boolean, timestamptz) IS
