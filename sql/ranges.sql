@@ -55,8 +55,27 @@ $$;
 COMMENT ON FUNCTION integration_worker.attach_range(text, text, bigint, bigint) IS
     'Makes such a table a partition.';
 
+-- A statement that was begun before a range was attached goes on without it: a row of that range would go to the
+-- default partition, and be refused there.  So nothing may be inserting meanwhile; a range is made long before it is
+-- needed, and when it can't be had in 20 ms the next minute will do.
+CREATE FUNCTION integration_worker.keep_inserts_out() RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '20ms'
+AS $$
+BEGIN
+    LOCK TABLE ONLY integration.outbox IN SHARE MODE;
+    RETURN true;
+EXCEPTION WHEN lock_not_available THEN
+    RETURN false;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.keep_inserts_out() IS
+    'Locks the outbox against inserts until the transaction ends; false: somebody has inserted and not committed yet.';
+
 -- The first one waits until the outbox is in use: a restore sets the sequence after it has attached the ranges
--- of the dump, and must not find others in their place.
+-- of the dump, and must not find others in their place.  A range and a half ahead of the sequence, so that a bulk
+-- of a million rows finds its place.
 CREATE FUNCTION integration_worker.make_partitions(
         range_size bigint DEFAULT 1000000, margin bigint DEFAULT 10000, first_at bigint DEFAULT 1000)
     RETURNS bigint
@@ -66,21 +85,29 @@ AS $$
 DECLARE
     last_id bigint := integration_worker.last_id();
     top bigint := (SELECT max(r.high) FROM integration_worker.ranges() r);
+    ahead bigint := range_size + range_size / 2;
     kind text;
 BEGIN
-    IF top > last_id + range_size / 2 THEN
-        RETURN top - range_size / 2;
+    IF top >= last_id + ahead THEN
+        RETURN top - ahead + 1;
     END IF;
     IF top IS NULL AND last_id < first_at THEN
         RETURN first_at;
     END IF;
+    IF NOT integration_worker.keep_inserts_out() THEN
+        RETURN last_id;
+    END IF;
+    last_id := integration_worker.last_id();
     top := greatest(top, last_id + margin);
-    FOREACH kind IN ARRAY ARRAY['outbox', 'attempt'] LOOP
-        PERFORM integration_worker.create_range(kind, kind || '_' || top, top, top + range_size);
-        PERFORM integration_worker.attach_range('integration.' || kind, kind || '_' || top, top, top + range_size);
+    WHILE top < last_id + ahead LOOP
+        FOREACH kind IN ARRAY ARRAY['outbox', 'attempt'] LOOP
+            PERFORM integration_worker.create_range(kind, kind || '_' || top, top, top + range_size);
+            PERFORM integration_worker.attach_range('integration.' || kind, kind || '_' || top, top, top + range_size);
+        END LOOP;
+        top := top + range_size;
     END LOOP;
-    RETURN top + range_size / 2;
+    RETURN top - ahead + 1;
 END
 $$;
 COMMENT ON FUNCTION integration_worker.make_partitions(bigint, bigint, bigint) IS
-    'Makes the next range of outbox and attempt when the present one is half full; returns the id at which it is to be called next.';
+    'Makes ranges of outbox and attempt until one and a half lie ahead of the sequence; returns the id at which it is to be called next.';

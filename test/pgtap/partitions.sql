@@ -16,20 +16,22 @@ SELECT integration_worker.make_partitions();
 SELECT is(pg_temp.ranges(), 'attempt_default outbox_default', 'an outbox that is hardly used needs none: a restore may bring its own');
 
 SELECT setval('integration.outbox_id_seq', 1000);
-SELECT is(integration_worker.make_partitions(), 511000::bigint, 'the first range begins well above the sequence');
-SELECT is(pg_temp.ranges(), 'attempt_11000 attempt_default outbox_11000 outbox_default', 'for syncs and their attempts alike');
+SELECT is(integration_worker.make_partitions(), 511001::bigint, 'the first ranges begin well above the sequence');
+SELECT is(pg_temp.ranges(), 'attempt_1011000 attempt_11000 attempt_default outbox_1011000 outbox_11000 outbox_default',
+          'for syncs and their attempts alike, enough for a million');
 
-SELECT setval('integration.outbox_id_seq', 500000);
-SELECT integration_worker.make_partitions();
-SELECT is(pg_temp.ranges(), 'attempt_11000 attempt_default outbox_11000 outbox_default', 'half of it suffices');
-
-SELECT setval('integration.outbox_id_seq', 520000);
+SELECT setval('integration.outbox_id_seq', 511000);
 SELECT integration_worker.make_partitions();
 SELECT is(pg_temp.ranges(), 'attempt_1011000 attempt_11000 attempt_default outbox_1011000 outbox_11000 outbox_default',
-          'the next one begins where it ends');
+          'one and a half ahead suffice');
+
+SELECT setval('integration.outbox_id_seq', 511001);
+SELECT integration_worker.make_partitions();
+SELECT is(pg_temp.ranges(), 'attempt_1011000 attempt_11000 attempt_2011000 attempt_default '
+                            'outbox_1011000 outbox_11000 outbox_2011000 outbox_default', 'the next one begins where they end');
 
 INSERT INTO integration.outbox (endpoint, payload) VALUES ('shop', '{}');
-SELECT is((SELECT o.tableoid::regclass::text FROM integration.outbox o WHERE o.id = 520001), 'integration.outbox_11000', 'rows go there');
+SELECT is((SELECT o.tableoid::regclass::text FROM integration.outbox o WHERE o.id = 511002), 'integration.outbox_11000', 'rows go there');
 
 SELECT * FROM finish();
 ROLLBACK;
