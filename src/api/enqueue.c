@@ -74,14 +74,17 @@ static const char *const column_names[] = {
  * sessions with the same keys wait for each other and never in a circle.  A key
  * whose sync is in force is not even locked; one that is held by an open
  * transaction is waited for, and what became of its sync is looked at then.
+ * What belongs to a row is looked up for it alone (LIMIT keeps it from being
+ * joined): the plan may have been made for more rows than there are now.
  */
 static const char claim_text[] =
 "INSERT INTO integration.dedup AS d (endpoint_id, dedup_key, outbox_id, expires_at)"
 " SELECT DISTINCT ON (e.id, n.dedup_key COLLATE \"C\") e.id, n.dedup_key, n.id,"
-" clock_timestamp() + coalesce(e.dedup_window, c.dedup_window, '24 h')"
+" clock_timestamp() + coalesce(e.dedup_window,"
+" (SELECT c.dedup_window FROM integration.connector c WHERE c.name = e.connector), '24 h')"
 " FROM new_rows n"
-" JOIN integration.endpoint e ON e.name = n.endpoint"
-" LEFT JOIN integration.connector c ON c.name = e.connector"
+" CROSS JOIN LATERAL (SELECT x.id, x.connector, x.dedup_window FROM integration.endpoint x"
+" WHERE x.name = n.endpoint LIMIT 1) e"
 " WHERE n.dedup_key IS NOT NULL"
 " AND NOT EXISTS (SELECT FROM integration.dedup k"
 " WHERE k.endpoint_id = e.id AND k.dedup_key = n.dedup_key COLLATE \"C\""
@@ -95,8 +98,9 @@ static const char close_text[] =
 "INSERT INTO integration.closing (outbox_id, state, reason, superseded_by)"
 " SELECT n.id, 'superseded', 'duplicate', coalesce(integration_worker.in_force(d.outbox_id), d.outbox_id)"
 " FROM new_rows n"
-" JOIN integration.endpoint e ON e.name = n.endpoint"
-" JOIN integration.dedup d ON d.endpoint_id = e.id AND d.dedup_key = n.dedup_key COLLATE \"C\""
+" CROSS JOIN LATERAL (SELECT k.outbox_id FROM integration.dedup k"
+" WHERE k.endpoint_id = (SELECT e.id FROM integration.endpoint e WHERE e.name = n.endpoint)"
+" AND k.dedup_key = n.dedup_key COLLATE \"C\" LIMIT 1) d"
 " WHERE d.outbox_id <> n.id";
 
 static const char refusal_text[] =

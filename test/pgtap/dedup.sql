@@ -1,7 +1,7 @@
 -- Duplicates: of the syncs with one dedup_key only the first is sent.
 BEGIN;
 \ir ../lib/refusal.sql
-SELECT plan(33);
+SELECT plan(34);
 
 INSERT INTO integration.connector (name, dedup_window) VALUES ('orders', '1 h');
 INSERT INTO integration.endpoint (name, connector, url) VALUES
@@ -77,6 +77,16 @@ shop	"copied"	a
 \.
 SELECT is((SELECT count(*) FROM integration.queue q JOIN integration.outbox o ON o.id = q.outbox_id WHERE o.payload = '"copied"'),
           1::bigint, 'COPY goes through the same door');
+
+-- ANALYZE has the statements planned anew, here for many rows.
+INSERT INTO integration.dedup SELECT -1, 'k' || n, 0, now() FROM generate_series(1, 3000) n;
+ANALYZE integration.dedup;
+INSERT INTO integration.outbox (endpoint, payload, dedup_key) SELECT 'bill', '{}', 'bulk' || n FROM generate_series(1, 200) n;
+SELECT pg_stat_get_xact_tuples_fetched('integration.dedup_pkey'::regclass) AS before \gset
+SELECT pg_temp.click('bulk', 'bulk1') \g /dev/null
+SELECT cmp_ok(pg_stat_get_xact_tuples_fetched('integration.dedup_pkey'::regclass) - :before, '<', 10::bigint,
+              'after a statement with many rows one row still looks at its own key alone');
+DELETE FROM integration.dedup WHERE endpoint_id = -1 OR dedup_key LIKE 'bulk%';
 
 -- For how long.
 SELECT is((SELECT string_agg(e.name || ' ' || (extract(epoch FROM d.expires_at - now()) / 3600)::numeric(10, 1), ', ' ORDER BY e.name)
