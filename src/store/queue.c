@@ -91,6 +91,7 @@ struct QueueWriter
 	Relation	relation;
 	Relation	indexes[MAX_INDEXES];	/* NULL: no row went there yet */
 	ResultRelInfo *result;		/* of a queue that is not plain, or NULL */
+	EState	   *estate;			/* the writer's own if the queue is not plain */
 	TupleTableSlot *slot;
 	Datum		state;
 	Datum		change_xid;
@@ -142,6 +143,7 @@ learn_indexes(Relation queue)
 
 	if (known.estate != NULL)
 		FreeExecutorState(known.estate);
+	known.estate = NULL;
 	caller = MemoryContextSwitchTo(TopMemoryContext);
 	known = (KnownQueue)
 	{
@@ -177,8 +179,11 @@ queue_open(Oid schema)
 	writer->relation = table_open(get_relname_relid("queue", schema), RowExclusiveLock);
 	layout_resolve(&layout, writer->relation, column_names, COLUMN_COUNT);
 	know_indexes(writer->relation);
+	writer->estate = known.estate;
 	if (!known.is_plain)
 	{
+		/* the executor leaves in it what it prepares for these indexes */
+		writer->estate = CreateExecutorState();
 		writer->result = makeNode(ResultRelInfo);
 		InitResultRelInfo(writer->result, writer->relation, 1, NULL, 0);
 		ExecOpenIndices(writer->result, false);
@@ -230,7 +235,7 @@ fill(QueueWriter *writer, const QueueRow *row)
 static void
 insert_index_entries(QueueWriter *writer)
 {
-	ExprContext *context = GetPerTupleExprContext(known.estate);
+	ExprContext *context = GetPerTupleExprContext(writer->estate);
 	Datum		values[INDEX_MAX_KEYS];
 	bool		nulls[INDEX_MAX_KEYS];
 
@@ -244,7 +249,7 @@ insert_index_entries(QueueWriter *writer)
 			continue;
 		if (writer->indexes[i] == NULL)
 			writer->indexes[i] = index_open(entry->id, RowExclusiveLock);
-		FormIndexDatum(entry->info, writer->slot, known.estate, values, nulls);
+		FormIndexDatum(entry->info, writer->slot, writer->estate, values, nulls);
 		(void) index_insert(writer->indexes[i], values, nulls, &writer->slot->tts_tid,
 							writer->relation,
 							entry->is_unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO,
@@ -255,12 +260,12 @@ insert_index_entries(QueueWriter *writer)
 void
 queue_insert(QueueWriter *writer, const QueueRow *row)
 {
-	ResetPerTupleExprContext(known.estate);
+	ResetPerTupleExprContext(writer->estate);
 	ExecClearTuple(writer->slot);
 	fill(writer, row);
 	table_tuple_insert(writer->relation, writer->slot, GetCurrentCommandId(true), 0, NULL);
 	if (writer->result != NULL)
-		compat_insert_index_tuples(writer->result, writer->slot, known.estate);
+		compat_insert_index_tuples(writer->result, writer->slot, writer->estate);
 	else
 		insert_index_entries(writer);
 }
@@ -269,7 +274,10 @@ void
 queue_close(QueueWriter *writer)
 {
 	if (writer->result != NULL)
+	{
 		ExecCloseIndices(writer->result);
+		FreeExecutorState(writer->estate);
+	}
 	for (int i = 0; i < MAX_INDEXES; i++)
 		if (writer->indexes[i] != NULL)
 			index_close(writer->indexes[i], NoLock);

@@ -1,7 +1,7 @@
 -- The door: what becomes a queue row, what is refused, what the session remembers of the registry.
 BEGIN;
 \ir ../lib/refusal.sql
-SELECT plan(27);
+SELECT plan(28);
 
 INSERT INTO integration.connector (name, max_payload_bytes, payload_check) VALUES ('orders', 100, '$.total > 0');
 INSERT INTO integration.endpoint (name, connector, url) VALUES
@@ -104,6 +104,9 @@ SELECT bt_index_check(i.indexrelid, true)
 SET LOCAL enable_seqscan = off;
 SELECT is((SELECT count(*) FROM integration.queue q WHERE q.payload_bytes = octet_length('{"is_odd": true}')), 1::bigint,
           'an index that is no B-tree gets its entries too');
+DO $$ BEGIN FOR i IN 1..100 LOOP INSERT INTO integration.outbox (endpoint, payload) VALUES ('shop', '{}'); END LOOP; END $$;
+SELECT cmp_ok((SELECT sum(m.total_bytes) FROM pg_backend_memory_contexts m WHERE m.name = 'ExecutorState'), '<', 700000::numeric,
+              'nor does it leave memory behind');
 DROP INDEX integration.queue_odd;
 SELECT throws_like($$ INSERT INTO integration.queue SELECT q.* FROM integration.queue q LIMIT 1 $$, '%duplicate key%', 'the table is whole');
 
