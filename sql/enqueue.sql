@@ -3,8 +3,8 @@
 -- Why the queue did not take a row, in the parts of an error; the trigger raises it, so that the
 -- application sees its own statement and none of this.  The fast path never comes here.
 CREATE FUNCTION integration_worker.refusal(
-        id bigint, endpoint text, payload jsonb, headers jsonb, priority text, send_after timestamptz, expires_at timestamptz,
-        OUT code text, OUT message text, OUT detail text, OUT hint text)
+        id bigint, endpoint text, operation text, payload jsonb, headers jsonb, priority text, send_after timestamptz,
+        expires_at timestamptz, OUT code text, OUT message text, OUT detail text, OUT hint text)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -37,7 +37,7 @@ BEGIN
         message := format('headers of a sync to endpoint "%s" can''t be sent', target.name);
         detail := integration_worker.header_problem(refusal.headers);
         hint := 'Write a JSON object of names and values, such as {"X-Request-Source": "shop"}.';
-    ELSIF target.payload_check IS NOT NULL AND (refusal.payload @@ target.payload_check) IS NOT TRUE THEN
+    ELSIF refusal.operation <> 'ping' AND target.payload_check IS NOT NULL AND (refusal.payload @@ target.payload_check) IS NOT TRUE THEN
         code := '23514';
         message := format('payload is refused by the payload_check of endpoint "%s"', target.name);
         detail := format('The check is %s.', target.payload_check);
@@ -51,7 +51,7 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION integration_worker.refusal(bigint, text, jsonb, jsonb, text, timestamptz, timestamptz) IS
+COMMENT ON FUNCTION integration_worker.refusal(bigint, text, text, jsonb, jsonb, text, timestamptz, timestamptz) IS
     'The parts of the error for an outbox row that the queue did not take: SQLSTATE, message, detail, hint.';
 
 -- What replaced a sync stands for it.  One that was given up stands for nothing, nor does one whose time is over;

@@ -105,8 +105,8 @@ static const char close_text[] =
 
 static const char refusal_text[] =
 "SELECT r.code, r.message, r.detail, r.hint"
-" FROM new_rows n, integration_worker.refusal(n.id, n.endpoint, n.payload, n.headers, n.priority,"
-" n.send_after, n.expires_at) r"
+" FROM new_rows n, integration_worker.refusal(n.id, n.endpoint, n.operation, n.payload, n.headers,"
+" n.priority, n.send_after, n.expires_at) r"
 " WHERE n.id = $1";
 
 /* One statement of the application on its way through the door. */

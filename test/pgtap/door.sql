@@ -1,7 +1,7 @@
 -- The door: what becomes a queue row, what is refused, what the session remembers of the registry.
 BEGIN;
 \ir ../lib/refusal.sql
-SELECT plan(28);
+SELECT plan(29);
 
 INSERT INTO integration.connector (name, max_payload_bytes, payload_check) VALUES ('orders', 100, '$.total > 0');
 INSERT INTO integration.endpoint (name, connector, url) VALUES
@@ -49,6 +49,8 @@ SELECT is(pg_temp.offer('{"endpoint": "bill", "payload": "{\"total\": \"x\"}"}')
           'a payload on which the check has no answer');
 SELECT is(pg_temp.offer('{"endpoint": "bill", "payload": "{\"total\": 1}"}'), 'accepted', 'a payload that fulfils it');
 SELECT is(pg_temp.offer('{"endpoint": "bill", "operation": "ping"}'), 'accepted', 'a ping has no payload to check');
+SELECT is(pg_temp.offer('{"endpoint": "bill", "operation": "ping", "expires_at": "2000-01-01"}')
+          LIKE '23514 a sync to endpoint "bill" could never be sent%', true, 'nor is one refused for it');
 SELECT is(pg_temp.offer(jsonb_build_object('endpoint', 'bill', 'payload', jsonb_build_object('total', 1, 'text', repeat('x', 100))::text)),
           '54000 payload of 124 bytes is larger than endpoint "bill" allows | max_payload_bytes is 100. | '
           'Send less, or raise max_payload_bytes of the endpoint or its connector.', 'max_payload_bytes of the connector');
