@@ -139,6 +139,13 @@ BEGIN
             DETAIL = format('It has %s bytes; 1000 are allowed.', octet_length(long.content)),
             HINT = 'Write a reference, and put long texts into the payload.';
     END IF;
+    IF (NEW.send_after >= '10000-01-01 00:00:00+00') IS NOT TRUE THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'created_at',
+            MESSAGE = format('created_at of a sync to endpoint "%s" can''t be used', NEW.endpoint),
+            DETAIL = format('It is %s.', NEW.created_at),
+            HINT = 'Leave it out, or write a time between the years 1 and 9999.';
+    END IF;
     RAISE EXCEPTION USING
         ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'send_after',
         MESSAGE = format('a sync to endpoint "%s" could never be sent', NEW.endpoint),
@@ -153,7 +160,8 @@ CREATE TRIGGER refuse_extent BEFORE INSERT ON integration.outbox
     FOR EACH ROW WHEN (octet_length(NEW.object_type) > 1000 OR octet_length(NEW.object_id) > 1000
                        OR octet_length(NEW.operation) > 1000 OR octet_length(NEW.customer) > 1000
                        OR octet_length(NEW.ordering_key) > 1000 OR octet_length(NEW.dedup_key) > 1000
-                       OR NEW.send_after >= '10000-01-01 00:00:00+00')
+                       OR NEW.send_after >= '10000-01-01 00:00:00+00'
+                       OR NEW.created_at < '0001-01-01 00:00:00+00' OR NEW.created_at >= '10000-01-01 00:00:00+00')
     EXECUTE FUNCTION integration_worker.refuse_extent();
 
 -- A subscriber of logical replication must not send what its publisher sends.

@@ -2,7 +2,7 @@
 BEGIN;
 \ir ../lib/refusal.sql
 \ir ../lib/settle.sql
-SELECT plan(24);
+SELECT plan(26);
 
 INSERT INTO integration.connector (name, sla) VALUES ('erp', '3660 days');
 INSERT INTO integration.retry_policy (name, schedule, deadline) VALUES ('long', array_fill('30 days'::interval, ARRAY[100]), '3660 days');
@@ -25,6 +25,10 @@ SELECT matches(pg_temp.refusal(format($$INSERT INTO integration.outbox (endpoint
 SELECT matches(pg_temp.refusal($$INSERT INTO integration.outbox (endpoint, payload, send_after) VALUES ('shop', '{}', '10000-01-01')$$),
                '^23514 a sync to endpoint "shop" could never be sent \| send_after is .* \| Write a send_after before the year 10000\.',
                'the year 10000 is refused');
+SELECT matches(pg_temp.refusal(format($$INSERT INTO integration.outbox (endpoint, payload, created_at) VALUES ('shop', '{}', %L)$$, t.at)),
+               '^23514 created_at of a sync to endpoint "shop" can''t be used \| It is -?infinity\. \| Leave it out, or write a time between',
+               'a created_at with which no view could reckon is refused')
+  FROM unnest('{infinity,-infinity}'::text[]) AS t (at);
 SELECT matches(pg_temp.refusal($$SELECT integration.pause('customer', pg_temp.text_of(1001), 'why')$$),
                '^54000 the name of the customer is too long \| It has 1001 bytes; 1000 are allowed\.',
                'so is a pause of a customer whom no sync can name');
