@@ -16,8 +16,8 @@ CREATE FUNCTION integration_worker.time_words(at timestamptz) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT to_char(at, 'YYYY-MM-DD HH24:MI:SS TZ')
-           || CASE WHEN at > statement_timestamp() THEN format(' (in %s)', integration_worker.duration_words(at - statement_timestamp())) ELSE '' END
+    SELECT coalesce(to_char(at, 'YYYY-MM-DD HH24:MI:SS TZ'), at::text)
+           || CASE WHEN isfinite(at) AND at > statement_timestamp() THEN format(' (in %s)', integration_worker.duration_words(at - statement_timestamp())) ELSE '' END
 $$;
 COMMENT ON FUNCTION integration_worker.time_words(timestamptz) IS
     'A moment for people, in the time zone of the session; with its distance when it is to come.';

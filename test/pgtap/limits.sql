@@ -2,7 +2,7 @@
 BEGIN;
 \ir ../lib/refusal.sql
 \ir ../lib/settle.sql
-SELECT plan(26);
+SELECT plan(28);
 
 INSERT INTO integration.connector (name, sla) VALUES ('erp', '3660 days');
 INSERT INTO integration.retry_policy (name, schedule, deadline) VALUES ('long', array_fill('30 days'::interval, ARRAY[100]), '3660 days');
@@ -56,6 +56,12 @@ SELECT is((SELECT count(*)::integer FROM integration.sync s JOIN made USING (id)
           'they can be looked at');
 SELECT isnt_empty('SELECT integration.why(id) FROM made', 'and asked about');
 SELECT isnt_empty('SELECT FROM integration.endpoint_status', 'as can their endpoint');
+
+INSERT INTO integration.outbox (endpoint, payload, expires_at) VALUES ('shop', '{}', 'infinity') RETURNING id \gset
+SELECT is((SELECT t.details FROM integration.timeline(:id) t), 'upsert to shop; not after infinity', 'a sync that never expires has its timeline');
+SELECT integration.pause('endpoint', 'shop', 'why', 'infinity') \g /dev/null
+SELECT matches(integration.why(:id), 'until infinity', 'a pause that never ends has words');
+SELECT integration.resume('endpoint', 'shop'), integration.cancel(:id) \g /dev/null
 
 -- an outcome
 SELECT is(pg_temp.bring(max(id), 'http:503', retry_after => 2147483647), 'retrying', 'a failure is recorded') FROM made;
