@@ -353,8 +353,10 @@ BEGIN
     INSERT INTO integration.action (verb, outbox_id, reason, details)
     VALUES ('amend', amend.id, why,
             jsonb_build_object('state', coalesce(removed.state, ended.state), 'copy', copy));
+    -- By these two words of its own the extension knows what it closed itself.
     INSERT INTO integration.closing (outbox_id, state, closed_at, reason, superseded_by)
-    VALUES (amend.id, 'superseded', clock_timestamp(), coalesce(why, 'amended'), copy)
+    VALUES (amend.id, 'superseded', clock_timestamp(),
+            CASE WHEN why IN ('duplicate', 'coalesced') THEN 'amended' ELSE coalesce(why, 'amended') END, copy)
         ON CONFLICT (outbox_id) DO UPDATE SET superseded_by = excluded.superseded_by;
     PERFORM integration_worker.warn_if_in_flight(amend.id);
     PERFORM integration_worker.wake_at_commit(false);

@@ -1,7 +1,7 @@
 -- Duplicates: of the syncs with one dedup_key only the first is sent.
 BEGIN;
 \ir ../lib/refusal.sql
-SELECT plan(34);
+SELECT plan(35);
 
 INSERT INTO integration.connector (name, dedup_window) VALUES ('orders', '1 h');
 INSERT INTO integration.endpoint (name, connector, url) VALUES
@@ -132,6 +132,10 @@ SELECT pg_temp.click('e2', 'e') \g /dev/null
 INSERT INTO named SELECT 'e3', integration.replay(pg_temp.id('e1'));
 SELECT is(pg_temp.state('e2'), 'superseded by e1', 'a delivered first counts');
 SELECT is(pg_temp.state('e3'), 'pending, queued', 'its replay is no duplicate');
+
+SELECT pg_temp.click('g1', NULL) \g /dev/null
+INSERT INTO named SELECT 'g2', integration.amend(pg_temp.id('g1'), '{"v": 2}', 'duplicate');
+SELECT is(integration.why(pg_temp.id('g1')) LIKE '%was superseded at %', true, 'what somebody amended is no duplicate, whatever the reason');
 
 -- What leaves no trace.
 SAVEPOINT before;
