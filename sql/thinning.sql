@@ -57,17 +57,15 @@ COMMENT ON FUNCTION integration_worker.recent_attempts(text, timestamptz, intege
 
 -- A default partition that has caught much makes ATTACH slow, which reads it whole.
 CREATE FUNCTION integration_worker.is_due(
-        low bigint, delivered_before timestamptz, failed_before timestamptz, most_default_bytes bigint DEFAULT 64 << 20)
+        range record, delivered_before timestamptz, failed_before timestamptz, most_default_bytes bigint DEFAULT 64 << 20)
     RETURNS boolean
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    range record;
     newest timestamptz;
     unfinished integer;
 BEGIN
-    SELECT r.* INTO range FROM integration_worker.ranges() r WHERE r.low = is_due.low;
     EXECUTE format('SELECT o.created_at FROM integration.%I o ORDER BY o.id DESC LIMIT 1', range.outbox) INTO newest;
     IF newest >= delivered_before OR (range.is_kept AND newest >= failed_before) THEN
         RETURN false;
@@ -89,7 +87,7 @@ BEGIN
         OR NOT EXISTS (SELECT FROM integration_worker.recent_attempts(range.attempt, delivered_before, 1, true));
 END
 $$;
-COMMENT ON FUNCTION integration_worker.is_due(bigint, timestamptz, timestamptz, bigint) IS
+COMMENT ON FUNCTION integration_worker.is_due(record, timestamptz, timestamptz, bigint) IS
     'Is a range so old, and so little of it unfinished, that it may leave but for what must stay?';
 
 CREATE FUNCTION integration_worker.drop_staged() RETURNS void
@@ -110,6 +108,25 @@ $$;
 COMMENT ON FUNCTION integration_worker.drop_staged() IS
     'Gives up a copy, such as one of a worker that ended.';
 
+CREATE FUNCTION integration_worker.create_stage(range record) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    kind text;
+    copy text;
+BEGIN
+    PERFORM integration_worker.drop_staged();
+    FOREACH kind IN ARRAY ARRAY['outbox', 'attempt'] LOOP
+        copy := integration_worker.copy_name(to_jsonb(range), kind);
+        PERFORM integration_worker.create_range(kind, copy, range.low, range.high);
+        PERFORM integration_worker.attach_range(format('integration_worker.%s_staged', kind), copy, range.low, range.high);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.create_stage(record) IS
+    'Makes the tables for the copy of a range.';
+
 CREATE FUNCTION integration_worker.stage(
         after_low bigint, delivered_before timestamptz, failed_before timestamptz)
     RETURNS jsonb
@@ -117,26 +134,19 @@ CREATE FUNCTION integration_worker.stage(
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    last_id bigint := integration_worker.last_id();
     range record;
-    kind text;
-    copy text;
+    is_found boolean := false;
 BEGIN
-    SELECT r.* INTO range
-      FROM integration_worker.ranges() r
-     WHERE r.low > after_low
-       AND r.high <= integration_worker.last_id()
-       AND integration_worker.is_due(r.low, delivered_before, failed_before)
-     ORDER BY r.low
-     LIMIT 1;
-    IF NOT FOUND THEN
+    -- One by one: those behind the first that is due are not looked at.
+    FOR range IN SELECT r.* FROM integration_worker.ranges() r WHERE r.low > after_low AND r.high <= last_id LOOP
+        is_found := integration_worker.is_due(range, delivered_before, failed_before);
+        EXIT WHEN is_found;
+    END LOOP;
+    IF NOT is_found THEN
         RETURN NULL;
     END IF;
-    PERFORM integration_worker.drop_staged();
-    FOREACH kind IN ARRAY ARRAY['outbox', 'attempt'] LOOP
-        copy := integration_worker.copy_name(to_jsonb(range), kind);
-        PERFORM integration_worker.create_range(kind, copy, range.low, range.high);
-        PERFORM integration_worker.attach_range(format('integration_worker.%s_staged', kind), copy, range.low, range.high);
-    END LOOP;
+    PERFORM integration_worker.create_stage(range);
     RETURN to_jsonb(range) || jsonb_build_object(
         'after', range.low - 1, 'is_copied', false,
         -- Requests that were under way then began later than this.

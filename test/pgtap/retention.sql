@@ -1,7 +1,7 @@
 -- What is old leaves, by the time it was over; what is not finished stays.
 BEGIN;
 \ir ../lib/retention.sql
-SELECT plan(30);
+SELECT plan(31);
 
 INSERT INTO integration.endpoint (name, url) VALUES ('shop', 'https://shop.example.com/');
 
@@ -100,6 +100,15 @@ SELECT isnt(to_regclass(format('integration.outbox_%s_kept', :'low')), NULL, 'it
 SELECT pg_temp.retain('7 d', '7 d') \g /dev/null
 SELECT is(to_regclass(format('integration.outbox_%s_kept', :'low')), NULL, 'until it leaves altogether');
 SELECT is((SELECT count(*)::integer FROM integration_worker.ranges() r WHERE r.is_kept), 0, 'and leaves nothing behind');
+
+-- ranges are looked at one by one
+SELECT pg_temp.begin_range(100), pg_temp.old_sync('delivered', 8), pg_temp.old_sync('retried', 91) \g /dev/null
+SELECT pg_temp.begin_range(100), pg_temp.old_sync('delivered', 8), pg_temp.end_range() \g /dev/null
+SET LOCAL track_functions = 'all';
+SELECT next AS staged FROM integration_worker.retain('{}', now() - interval '7 d', now() - interval '90 d') \gset
+SELECT is((SELECT f.calls FROM pg_stat_xact_user_functions f WHERE f.funcname = 'is_due'),
+          (SELECT count(*) FROM integration_worker.ranges() r WHERE r.low <= (:'staged'::jsonb #>> '{staged,low}')::bigint),
+          'those behind one that leaves are not looked at');
 
 SELECT * FROM finish();
 ROLLBACK;
