@@ -149,6 +149,7 @@ BEGIN
     PERFORM integration_worker.create_stage(range);
     RETURN to_jsonb(range) || jsonb_build_object(
         'after', range.low - 1, 'is_copied', false,
+        'delivered_before', delivered_before, 'failed_before', failed_before,
         -- Requests that were under way then began later than this.
         'since', greatest(least(delivered_before, clock_timestamp()), clock_timestamp() - interval '1 day'));
 END
@@ -306,7 +307,12 @@ AS $$
 DECLARE
     staged jsonb := so_far -> 'staged';
 BEGIN
-    IF staged IS NULL THEN
+    IF (staged ->> 'delivered_before')::timestamptz > delivered_before
+       OR (staged ->> 'failed_before')::timestamptz > failed_before THEN
+        -- More is to be kept than when the copy was begun.
+        PERFORM integration_worker.drop_staged();
+        RETURN '{"part": "ranges"}';
+    ELSIF staged IS NULL THEN
         staged := integration_worker.stage(coalesce((so_far ->> 'after')::bigint, 0), delivered_before, failed_before);
         RETURN CASE WHEN staged IS NULL THEN '{"part": "syncs"}'
                     ELSE jsonb_build_object('part', 'ranges', 'staged', staged) END;

@@ -1,7 +1,7 @@
 -- What is old leaves, by the time it was over; what is not finished stays.
 BEGIN;
 \ir ../lib/retention.sql
-SELECT plan(31);
+SELECT plan(35);
 
 INSERT INTO integration.endpoint (name, url) VALUES ('shop', 'https://shop.example.com/');
 
@@ -109,6 +109,15 @@ SELECT next AS staged FROM integration_worker.retain('{}', now() - interval '7 d
 SELECT is((SELECT f.calls FROM pg_stat_xact_user_functions f WHERE f.funcname = 'is_due'),
           (SELECT count(*) FROM integration_worker.ranges() r WHERE r.low <= (:'staged'::jsonb #>> '{staged,low}')::bigint),
           'those behind one that leaves are not looked at');
+
+-- more is to be kept than when the copy was made
+SELECT next AS copied FROM integration_worker.retain(:'staged', now() - interval '7 d', now() - interval '90 d') \gset
+SELECT is(:'copied'::jsonb #>> '{staged,is_copied}', 'true', 'a copy is complete');
+SELECT integration_worker.retain(:'copied', '-infinity', now() - interval '90 d') \g /dev/null
+SELECT isnt(to_regclass('integration.' || (:'copied'::jsonb #>> '{staged,outbox}')), NULL, 'its range stays when delivered syncs are to be kept longer');
+SELECT integration_worker.retain(:'copied', now() - interval '7 d', '-infinity') \g /dev/null
+SELECT isnt(to_regclass('integration.' || (:'copied'::jsonb #>> '{staged,outbox}')), NULL, 'and when failed ones are');
+SELECT is((SELECT count(*)::integer FROM integration_worker.outbox_staged), 0, 'the copy does not');
 
 SELECT * FROM finish();
 ROLLBACK;
