@@ -197,7 +197,8 @@ COMMENT ON FUNCTION integration_worker.next_standing(integration_worker.standing
 
 -- What the batch showed of each endpoint.  Requests that left before it opened or stopped are no probes,
 -- except that a stop is news to an open breaker.
-CREATE FUNCTION integration_worker.tally(verdicts integration_worker.verdict[])
+CREATE FUNCTION integration_worker.tally(
+        verdicts integration_worker.verdict[], counters integration_worker.counter[])
     RETURNS TABLE (endpoint_id integer, attempts integer, counted integer, run integer, good boolean, alive boolean,
                    idle boolean, other_good boolean, other_trip boolean, first_trip integer, last_count integer,
                    last_failure integer, pause_until timestamptz)
@@ -221,17 +222,18 @@ BEGIN
            max(f.n) FILTER (WHERE NOT f.delivered),
            max(f.pause_until)
       FROM (SELECT e.*,
-                   coalesce(max(e.n) FILTER (WHERE e.effect IN ('success', 'alive'))
-                                OVER (PARTITION BY e.endpoint_id), 0) AS last_good
-              FROM (SELECT v.endpoint_id, v.n, v.outbox_id, v.delivered, v.pause_until, h.tripped_by,
+                   greatest(max(e.n) FILTER (WHERE e.effect IN ('success', 'alive'))
+                                OVER (PARTITION BY e.endpoint_id), e.row_after, 0) AS last_good
+              FROM (SELECT v.endpoint_id, v.n, v.outbox_id, v.delivered, v.pause_until, h.tripped_by, c.row_after,
                            CASE WHEN coalesce(h.state, 'closed') = 'closed' OR v.started_at >= h.since
                                      OR (h.state = 'open' AND v.effect = 'trip')
                                 THEN v.effect ELSE 'late' END AS effect
                       FROM unnest(verdicts) v
                       LEFT JOIN integration.endpoint_health h ON h.endpoint_id = v.endpoint_id
+                      LEFT JOIN unnest(counters) c ON c.endpoint_id = v.endpoint_id
                      WHERE v.state <> 'unsettled' AND NOT v.ping) e) f
      GROUP BY f.endpoint_id;
 END
 $$;
-COMMENT ON FUNCTION integration_worker.tally(integration_worker.verdict[]) IS
+COMMENT ON FUNCTION integration_worker.tally(integration_worker.verdict[], integration_worker.counter[]) IS
     'What a batch showed of each endpoint: counts, firsts and lasts.';

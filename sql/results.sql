@@ -35,7 +35,8 @@ CREATE TYPE integration_worker.counter AS (
     minute_at timestamptz,
     minute_attempts integer,
     minute_failures integer,
-    "window" integer
+    "window" integer,
+    row_after integer
 );
 COMMENT ON TYPE integration_worker.counter IS
-    'Running counters of an endpoint, newer than its endpoint_health.';
+    'Running counters of an endpoint, newer than its endpoint_health. row_after: so many of the results came before a delivery that deliver() has recorded, so failures among them are in no row.';

@@ -15,7 +15,7 @@ BEGIN
                              s.now, verdicts[(s.now).first_trip].outbox_id, settled_at) END
           FROM (SELECT ROW (t.endpoint_id, coalesce(h.state, 'closed'), coalesce(h.since, settled_at), h.open_until,
                             coalesce(h.openings, 0), h.retry_after_until, coalesce(c."window", h."window"),
-                            CASE WHEN t.alive THEN t.run ELSE coalesce(c.failures, h.failures, 0) + t.counted END,
+                            CASE WHEN t.alive THEN 0 ELSE coalesce(c.failures, h.failures, 0) END + t.run,
                             h.tripped_by,
                             CASE WHEN m.lasts THEN c.minute_at ELSE settled_at END,
                             CASE WHEN m.lasts THEN coalesce(c.minute_attempts, 0) ELSE 0 END + t.attempts,
@@ -27,7 +27,7 @@ BEGIN
                             t.good, t.alive, t.counted, t.idle, t.other_good, t.other_trip,
                             t.first_trip, t.last_count, t.last_failure, t.pause_until, false, NULL
                        )::integration_worker.standing AS now
-                  FROM integration_worker.tally(verdicts) t
+                  FROM integration_worker.tally(verdicts, counters) t
                   LEFT JOIN unnest(counters) c ON c.endpoint_id = t.endpoint_id
                   LEFT JOIN integration.endpoint_health h ON h.endpoint_id = t.endpoint_id
                  CROSS JOIN LATERAL (

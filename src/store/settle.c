@@ -29,7 +29,7 @@
 #include "store/statements.h"
 
 #define RESULT_COLUMNS 22
-#define COUNTER_COLUMNS 6
+#define COUNTER_COLUMNS 7
 #define SETTLE_ARGS 2
 
 /* integration_worker.result, integration_worker.counter. */
@@ -142,6 +142,7 @@ counter_value(TupleDesc columns, const Counter *counter)
 	add_int(&row, counter->minute_attempts);
 	add_int(&row, counter->minute_failures);
 	add_int(&row, counter->window);
+	add_int(&row, counter->row_after);
 	Assert(row.count == COUNTER_COLUMNS);
 	return HeapTupleGetDatum(heap_form_tuple(columns, row.values, row.nulls));
 }

@@ -186,6 +186,8 @@ typedef struct Counter
 	int32		minute_attempts;
 	int32		minute_failures;
 	int32		window;
+	int32		row_after;		/* so many of the batch's facts came before a
+								 * delivery that has left it */
 } Counter;
 
 /* One row of settle(): of a sync, or (outbox_id 0) of an endpoint. */

@@ -83,6 +83,7 @@ add_counter(SettleStep *step, Endpoint *endpoint)
 		return;
 	endpoint->counted_in = step->sender->settles;
 	endpoint->counter.window = (int32) endpoint->window.size;
+	endpoint->counter.row_after = 0;
 	step->batch.counters[step->batch.counter_count++] = endpoint->counter;
 }
 
@@ -107,9 +108,12 @@ gather(SettleStep *step)
 	step->fact_count = step->batch.fact_count;
 }
 
-/* A delivery ends a row of failures; the minute goes on, or begins anew. */
+/*
+ * A delivery ends a row of failures, also of those that came before it in the
+ * batch and are left; the minute goes on, or begins anew.
+ */
 static void
-count_delivery(SettleStep *step, int32 endpoint_id)
+count_delivery(SettleStep *step, int32 endpoint_id, int left_before)
 {
 	for (int i = 0; i < step->batch.counter_count; i++)
 	{
@@ -125,6 +129,7 @@ count_delivery(SettleStep *step, int32 endpoint_id)
 		}
 		counter->minute_attempts++;
 		counter->failures = 0;
+		counter->row_after = left_before;
 		return;
 	}
 }
@@ -141,15 +146,14 @@ deliver(SettleStep *step)
 	step->delivered_count = statements_deliver(batch, places);
 	for (int i = 0; i < step->delivered_count; i++)
 	{
-		const Fact *fact = &batch->facts[places[i]];
-
 		is_done[places[i]] = true;
-		step->delivered[i] = fact->outbox_id;
-		count_delivery(step, fact->endpoint_id);
+		step->delivered[i] = batch->facts[places[i]].outbox_id;
 	}
 	for (int i = 0; i < batch->fact_count; i++)
 	{
-		if (!is_done[i])
+		if (is_done[i])
+			count_delivery(step, batch->facts[i].endpoint_id, left);
+		else
 			batch->facts[left++] = batch->facts[i];
 	}
 	batch->fact_count = left;

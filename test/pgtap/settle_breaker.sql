@@ -1,12 +1,12 @@
 -- When an endpoint is left alone: breaker, stop, probes, pauses, incidents.
 BEGIN;
 \ir ../lib/settle.sql
-SELECT plan(86);
+SELECT plan(87);
 
 INSERT INTO integration.connector (name, owner, severity) VALUES ('crm', 'sales-it', 2);
 INSERT INTO integration.endpoint (name, url, connector, customer)
 SELECT n, 'https://api.example.com/', 'crm', 'acme'
-  FROM unnest('{row,mixed,calm,probe,stop,fix,own,late,pair,limit,data,found,missing,batch,seldom,local}'::text[]) n;
+  FROM unnest('{row,parted,mixed,calm,probe,stop,fix,own,late,pair,limit,data,found,missing,batch,seldom,local}'::text[]) n;
 
 CREATE FUNCTION pg_temp.several(endpoint text, reason text, many integer, at timestamptz DEFAULT now()) RETURNS text
     LANGUAGE sql
@@ -18,11 +18,12 @@ AS $$
 $$;
 
 -- What the worker has counted since now().
-CREATE FUNCTION pg_temp.counted(endpoint text, failures integer, attempts integer, failed integer)
+CREATE FUNCTION pg_temp.counted(
+        endpoint text, failures integer, attempts integer, failed integer, row_after integer DEFAULT 0)
     RETURNS integration_worker.counter[]
     LANGUAGE sql
 AS $$
-    SELECT ARRAY[ROW (e.id, failures, now(), attempts, failed, NULL)::integration_worker.counter]
+    SELECT ARRAY[ROW (e.id, failures, now(), attempts, failed, NULL, row_after)::integration_worker.counter]
       FROM integration.endpoint e WHERE e.name = counted.endpoint
 $$;
 
@@ -66,6 +67,12 @@ SELECT is(pg_temp.incidents('row'), 'remote_unavailable resolved', 'the incident
 SELECT is((SELECT b.state || ' ' || coalesce(b.due_at::text, '-')
              FROM pg_temp.bring_all(ARRAY[pg_temp.enqueue('row')], ARRAY['http:200'], now() + interval '1 h') b
             WHERE b.sync IS NULL), 'closed -', 'the worker is told: closed, not before nothing');
+
+-- What came before a delivery is in no row, though the delivery went the straight way
+SELECT is((SELECT c.state || ' ' || c.failures
+             FROM pg_temp.settle(ARRAY(SELECT pg_temp.result(pg_temp.enqueue('parted'), 'http:503') FROM generate_series(1, 12)),
+                                 counters => pg_temp.counted('parted', 0, 100, 0, 9)) c
+            WHERE c.outbox_id IS NULL), 'closed 3', 'nine failures, a delivery, three failures: closed');
 
 -- Half of ten in a minute
 SELECT is(pg_temp.several('mixed', 'http:200', 4), 'delivered', 'four good ones');

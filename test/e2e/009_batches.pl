@@ -1,0 +1,46 @@
+# What one batch of results holds is judged in the order in which it came.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+
+use Integration;
+use Receiver;
+use Test::More;
+
+my $receiver = Receiver->start;
+my $node = integration_node('main');
+
+sub enqueue
+{
+	my ($status, $count) = @_;
+	value($node, qq{INSERT INTO integration.outbox (endpoint, object_type, object_id, payload)
+		SELECT 'shop', 'order', '$status', '{}' FROM generate_series(1, $count)});
+	return;
+}
+
+add_retry_policy($node, undef, 'late', '{1 h}');
+add_endpoint($node, name => 'shop', url => $receiver->url('/slow/shop?seconds=0.2'), retry_policy => 'late',
+	max_concurrency => 20);
+enqueue(200, 100);
+wait_until($node, queue_is_empty(), 'many may be in flight at once');
+
+# Whoever holds their rows makes the results come in one batch later.
+value($node, q{SELECT integration.pause('endpoint', 'shop', 'to be locked')});
+value($node, sprintf(q{UPDATE integration.endpoint SET url = %s}, quoted($receiver->url('/status/{object_id}'))));
+enqueue(500, 10);
+enqueue(200, 5);
+my $holder = $node->background_psql('postgres');
+$holder->query_safe('BEGIN; SELECT FROM integration.queue FOR UPDATE');
+value($node, q{SELECT integration.resume('endpoint', 'shop')});
+ok( wait_for(sub {
+		$receiver->count('/status/500')->{requests} == 10 && $receiver->count('/status/200')->{requests} > 0 }),
+	'failures and a delivery are answered');
+$holder->quit;
+wait_until($node, q{SELECT count(*) = 10 AND bool_and(state = 'retrying') FROM integration.queue}, 'and then recorded');
+is(value($node, 'SELECT state FROM integration.endpoint_health'), 'closed',
+	'ten failures before a delivery are not ten in a row');
+
+done_testing();
