@@ -9,7 +9,7 @@ CREATE TYPE integration_worker.plain_batch AS (
     name_objects boolean
 );
 COMMENT ON TYPE integration_worker.plain_batch IS
-    'Endpoints whose deliveries go the straight way; those whose health was written ten seconds ago or earlier; has one of them a remote_id_path?';
+    'Endpoints whose deliveries go the straight way; those whose last delivery was noted ten seconds ago or earlier; has one of them a remote_id_path?';
 
 -- A delivery to such an endpoint changes nothing but its own sync: it is well and no rule or incident waits
 -- for the answer.  Rules and incidents are rare, so that there are none at all is asked first.
@@ -24,7 +24,7 @@ DECLARE
     any_incident boolean := EXISTS (SELECT FROM integration.incident i WHERE i.resolved_at IS NULL);
 BEGIN
     SELECT array_agg(h.endpoint_id),
-           array_agg(h.endpoint_id) FILTER (WHERE h.updated_at <= settled_at - interval '10 s'),
+           array_agg(h.endpoint_id) FILTER (WHERE h.last_success_at <= settled_at - interval '10 s'),
            bool_or(e.remote_id_path IS NOT NULL OR c.remote_id_path IS NOT NULL)
       INTO plain
       FROM unnest(endpoint_ids) AS b (endpoint_id)

@@ -1,12 +1,12 @@
 -- When an endpoint is left alone: breaker, stop, probes, pauses, incidents.
 BEGIN;
 \ir ../lib/settle.sql
-SELECT plan(87);
+SELECT plan(89);
 
 INSERT INTO integration.connector (name, owner, severity) VALUES ('crm', 'sales-it', 2);
 INSERT INTO integration.endpoint (name, url, connector, customer)
 SELECT n, 'https://api.example.com/', 'crm', 'acme'
-  FROM unnest('{row,parted,mixed,calm,probe,stop,fix,own,late,pair,limit,data,found,missing,batch,seldom,local}'::text[]) n;
+  FROM unnest('{row,parted,idle,mixed,calm,probe,stop,fix,own,late,pair,limit,data,found,missing,batch,seldom,local}'::text[]) n;
 
 CREATE FUNCTION pg_temp.several(endpoint text, reason text, many integer, at timestamptz DEFAULT now()) RETURNS text
     LANGUAGE sql
@@ -183,6 +183,11 @@ SELECT is((SELECT string_agg(b.state, ',' ORDER BY b.sync)
 SELECT is(pg_temp.several('found', 'http:200', 1), 'delivered', 'a delivery');
 SELECT is(pg_temp.several('found', 'http:404', 1, now() + interval '59 min'), 'failed', '404 within the hour: the record');
 SELECT is(pg_temp.several('found', 'http:404', 1, now() + interval '61 min'), 'retrying', '404 later: the endpoint');
+SELECT is((SELECT string_agg(pg_temp.bring(pg_temp.enqueue('idle'), r, now() - w::interval), ',')
+             FROM (VALUES ('http:200', '2 h'), ('http:503', '5 s')) AS t (r, w)), 'delivered,retrying', 'idle for hours, then a failure');
+SELECT is((SELECT string_agg(b.state, ',' ORDER BY b.sync)
+             FROM pg_temp.bring_all(ARRAY[pg_temp.enqueue('idle'), pg_temp.enqueue('idle')], '{http:404,http:200}') b
+            WHERE b.sync IS NOT NULL), 'failed,delivered', '404 beside a delivery there: the record, too');
 
 -- Written seldom
 SELECT is(pg_temp.several('seldom', 'http:200', 1), 'delivered', 'the first one is written');
