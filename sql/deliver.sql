@@ -28,8 +28,9 @@ BEGIN
            bool_or(e.remote_id_path IS NOT NULL OR c.remote_id_path IS NOT NULL)
       INTO plain
       FROM unnest(endpoint_ids) AS b (endpoint_id)
-      JOIN integration.endpoint_health h ON h.endpoint_id = b.endpoint_id
-      JOIN integration.endpoint e ON e.id = b.endpoint_id
+     -- Looked up one by one: a join could come to read the health of all endpoints.
+     CROSS JOIN LATERAL (SELECT x.* FROM integration.endpoint_health x WHERE x.endpoint_id = b.endpoint_id OFFSET 0) h
+     CROSS JOIN LATERAL (SELECT x.* FROM integration.endpoint x WHERE x.id = b.endpoint_id OFFSET 0) e
       LEFT JOIN integration.connector c ON c.name = e.connector
      WHERE h.state = 'closed'
        AND h.last_success_at IS NOT NULL

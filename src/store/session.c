@@ -21,7 +21,7 @@
 
 #include "store/session.h"
 
-#define QUEUE_GROWTH 4			/* times as big as when plans were made */
+#define OUTGROWN 4				/* times as big as when plans were made */
 
 /*
  * ALTER ROLE and ALTER DATABASE … SET reach this session too.  Each of these
@@ -66,27 +66,52 @@ session_pin_settings(void)
 						PGC_SUSET, PGC_S_OVERRIDE);
 }
 
+/* Tables whose size decides how they are best read, with the size plans were made for. */
+static struct
+{
+	const char *name;
+	BlockNumber planned_blocks;
+}			planned_tables[] = {
+	{"queue", 0},
+	{"endpoint", 0},
+	{"endpoint_health", 0},
+	{"sync_status", 0},
+};
+
+static BlockNumber
+table_blocks(Oid schema, const char *name)
+{
+	Oid			table = get_relname_relid(name, schema);
+	Relation	relation = OidIsValid(table) ? try_relation_open(table, AccessShareLock) : NULL;
+	BlockNumber blocks = 0;
+
+	if (relation == NULL)
+		return 0;
+	blocks = RelationGetNumberOfBlocks(relation);
+	relation_close(relation, AccessShareLock);
+	return blocks;
+}
+
 /*
- * Plans are made once.  One that was made while the queue was small may walk
- * all of it for each row, so they are made anew when it has grown much; one
- * that was made for a big queue is good for a small one.
+ * Plans are made once.  One that was made while a table was small may walk all
+ * of it for each row, so they are made anew when it has grown much; one that
+ * was made for a big table is good for a small one.
  */
 static void
 forget_outgrown_plans(void)
 {
-	static BlockNumber planned_blocks = 0;
-	Oid			queue = get_relname_relid("queue", get_namespace_oid("integration", true));
-	Relation	relation = OidIsValid(queue) ? try_relation_open(queue, AccessShareLock) : NULL;
-	BlockNumber blocks;
+	Oid			schema = get_namespace_oid("integration", true);
 
-	if (relation == NULL)
-		return;
-	blocks = RelationGetNumberOfBlocks(relation);
-	relation_close(relation, AccessShareLock);
-	if (blocks > planned_blocks * QUEUE_GROWTH)
-		ResetPlanCache();
-	if (blocks > planned_blocks * QUEUE_GROWTH || blocks < planned_blocks / QUEUE_GROWTH)
-		planned_blocks = blocks;
+	for (int i = 0; OidIsValid(schema) && i < lengthof(planned_tables); i++)
+	{
+		BlockNumber planned_blocks = planned_tables[i].planned_blocks;
+		BlockNumber blocks = table_blocks(schema, planned_tables[i].name);
+
+		if (blocks > planned_blocks * OUTGROWN)
+			ResetPlanCache();
+		if (blocks > planned_blocks * OUTGROWN || blocks < planned_blocks / OUTGROWN)
+			planned_tables[i].planned_blocks = blocks;
+	}
 }
 
 static void
