@@ -92,9 +92,17 @@ CREATE FUNCTION integration_worker.sweep_syncs(
     SET lock_timeout = '20ms'
 AS $$
 DECLARE
-    ids bigint[] := ARRAY(SELECT o.id FROM integration.outbox_default o WHERE o.id > after_id ORDER BY o.id LIMIT most);
+    ids bigint[];
+    any_old boolean;
     gone bigint[];
 BEGIN
+    SELECT array_agg(o.id ORDER BY o.id), bool_or(o.created_at < greatest(delivered_before, failed_before))
+      INTO ids, any_old
+      FROM (SELECT x.id, x.created_at FROM integration.outbox_default x WHERE x.id > after_id ORDER BY x.id LIMIT most) o;
+    -- What comes after a whole step of young ones is younger.
+    IF any_old IS NOT TRUE THEN
+        RETURN NULL;
+    END IF;
     SELECT array_agg(i.id) INTO gone
       FROM unnest(ids) AS i (id)
      WHERE i.id <> ALL (ARRAY(SELECT integration_worker.must_stay(ids, delivered_before, failed_before)));
@@ -110,7 +118,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_worker.sweep_syncs(bigint, timestamptz, timestamptz, integer) IS
-    'Removes what may leave among the next syncs that are in no range.';
+    'Removes what may leave among the next syncs that are in no range; the first step without an old one ends it.';
 
 -- Ranges leave without them; up to the first range that is still whole.
 CREATE FUNCTION integration_worker.sweep_closings(after_id bigint, most integer DEFAULT 1000) RETURNS bigint
