@@ -20,8 +20,6 @@ CREATE FUNCTION integration_worker.plain_endpoints(endpoint_ids integer[], settl
 AS $$
 DECLARE
     plain integration_worker.plain_batch;
-    any_rule boolean := EXISTS (SELECT FROM integration.error_rule);
-    any_incident boolean := EXISTS (SELECT FROM integration.incident i WHERE i.resolved_at IS NULL);
 BEGIN
     SELECT array_agg(h.endpoint_id),
            array_agg(h.endpoint_id) FILTER (WHERE h.last_success_at <= settled_at - interval '10 s'),
@@ -36,11 +34,11 @@ BEGIN
        AND h.last_success_at IS NOT NULL
        AND (h.retry_after_until IS NULL OR h.retry_after_until <= settled_at)
        AND coalesce(e.idempotent, c.idempotent, true)
-       AND (NOT any_rule
+       AND (NOT (SELECT EXISTS (SELECT FROM integration.error_rule))
             OR NOT EXISTS (SELECT FROM integration.error_rule r
                             WHERE (r.endpoint IS NULL OR r.endpoint = e.name)
                               AND (r.connector IS NULL OR r.connector = e.connector)))
-       AND (NOT any_incident
+       AND (NOT (SELECT EXISTS (SELECT FROM integration.incident i WHERE i.resolved_at IS NULL))
             OR NOT EXISTS (SELECT FROM integration.incident i
                             WHERE i.endpoint = e.name AND i.resolved_at IS NULL));
     RETURN plain;
@@ -134,9 +132,6 @@ AS $$
 DECLARE
     plain integration_worker.plain_batch :=
         integration_worker.plain_endpoints(ARRAY(SELECT c.endpoint_id FROM unnest(counters) c), settled_at);
-    -- By the index error_reason_class.
-    good text[] := ARRAY(SELECT r.reason FROM integration.error_reason r
-                          WHERE r.error_class = 'success' AND r.remote_state = 'done');
     done integer[];
     any_object boolean;
 BEGIN
@@ -153,7 +148,10 @@ BEGIN
                 WHERE x.outbox_id = f.outbox_id
                OFFSET 0) q
          WHERE f.endpoint_id = ANY (plain.ids)
-           AND f.reason = ANY (good)
+           -- By the index error_reason_class, once.
+           AND f.reason = ANY (ARRAY(
+               SELECT r.reason FROM integration.error_reason r
+                WHERE r.error_class = 'success' AND r.remote_state = 'done'))
     ), removed AS (
         DELETE FROM integration.queue q
          USING found f
