@@ -14,10 +14,11 @@
 
 /*
  * A plain delivery can wait for company: in a batch of 200 it costs a third of
- * what it costs in one of 20.  Where a slot, a probe or a successor waits for the
- * verdict there is less patience.
+ * what it costs in one of 20.  A crash loses more than this already, since such
+ * batches are committed asynchronously.  Where a slot, a probe or a successor waits for the
+ * verdict, or a crash would leave an unknown outcome, there is less patience.
  */
-#define SETTLE_WITHIN_US 10000
+#define SETTLE_WITHIN_US 50000
 #define SETTLE_SOON_US 3000
 #define FRESH_US 1000000		/* what keeps its turn is not read again */
 
@@ -351,6 +352,7 @@ sender_await_settle(Sender *sender, Lease *lease)
 {
 	Endpoint   *endpoint = lease->endpoint;
 	bool		is_waited_for = is_bad(lease) || endpoint->is_probing ||
+		!endpoint->row.idempotent ||
 		lease->keys[KEY_ORDERING] != 0 || lease->keys[KEY_OBJECT] != 0;
 	int64		wait_us = is_waited_for ? SETTLE_SOON_US : SETTLE_WITHIN_US;
 
@@ -361,6 +363,7 @@ sender_await_settle(Sender *sender, Lease *lease)
 	dlist_push_tail(&sender->answered, &lease->node);
 	sender->answered_count++;
 	sender->settle_by = Min(sender->settle_by, sender->now + wait_us);
+	sender->is_waited_for = sender->is_waited_for || is_waited_for;
 }
 
 bool

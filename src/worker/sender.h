@@ -242,6 +242,7 @@ typedef struct Sender
 	int			settle_most;	/* results in the next settle: fewer after one
 								 * that failed */
 	TimestampTz settle_by;		/* DT_NOEND: no answer waits for settle */
+	bool		is_waited_for;	/* somebody waits for one of the verdicts */
 	TimestampTz stuck_until;	/* when stuck results are brought again;
 								 * DT_NOEND: there are none */
 	TimestampTz maintain_at;	/* partitions are looked after next */
@@ -457,7 +458,10 @@ extern TimestampTz sending_deadline(const Sender *sender);
 extern void sending_collect(Sender *sender);
 
 /* ---- settling.c: results into tables */
-extern void settling_turn(Sender *sender, bool is_idle);
+extern void settling_turn(Sender *sender);
+
+/* Settle what is there, due or not. */
+extern void settling_now(Sender *sender);
 extern TimestampTz settling_deadline(const Sender *sender);
 
 /* ---- upkeep.c: partitions, marks left behind, what is old */

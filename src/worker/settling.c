@@ -3,7 +3,7 @@
  *		Results into tables, verdicts back into memory.
  *
  * A batch goes when 200 results are there, when the first can't wait any more,
- * or when nothing else is to be done.
+ * or when somebody waits for a verdict and nothing else is to be done.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -330,17 +330,29 @@ narrow_down(Sender *sender, int fact_count)
 	sender->stuck_until = TimestampTzPlusMilliseconds(sender->now, REFUSED_AGAIN_MS);
 }
 
+/* Nothing more can join the batch that somebody waits for, or it is full, or old enough. */
+static bool
+is_due(const Sender *sender)
+{
+	return (sender->is_waited_for && sender->in_flight_count == 0) ||
+		sender->answered_count >= SENDER_BATCH || settling_deadline(sender) <= sender->now;
+}
+
 void
-settling_turn(Sender *sender, bool is_idle)
+settling_turn(Sender *sender)
+{
+	if (is_due(sender))
+		settling_now(sender);
+}
+
+void
+settling_now(Sender *sender)
 {
 	SettleStep	step = {.sender = sender};
 	MemoryContext caller;
 
 	bring_again(sender);
 	if (sender->answered_count == 0 || sender->sql_again_at > sender->now)
-		return;
-	if (!is_idle && sender->answered_count < SENDER_BATCH &&
-		settling_deadline(sender) > sender->now)
 		return;
 	caller = MemoryContextSwitchTo(sender->scratch);
 	gather(&step);
@@ -353,6 +365,7 @@ settling_turn(Sender *sender, bool is_idle)
 	else
 		narrow_down(sender, step.fact_count);
 	sender->settle_by = sender->answered_count == 0 ? DT_NOEND : sender->now;
+	sender->is_waited_for = sender->answered_count > 0;
 	MemoryContextSwitchTo(caller);
 }
 

@@ -230,7 +230,7 @@ turn(Sender *sender)
 	sending_turn(sender);
 	transport_advance(sender->transport);
 	sending_collect(sender);
-	settling_turn(sender, sender->in_flight_count == 0);
+	settling_turn(sender);
 	upkeep_turn(sender);
 	MemoryContextReset(sender->scratch);
 }
@@ -268,7 +268,7 @@ drain(Sender *sender, WaitEventSet *events)
 		int			before = sender->answered_count;
 
 		sender->now = GetCurrentTimestamp();
-		settling_turn(sender, true);
+		settling_now(sender);
 		if (sender->answered_count == before)
 			break;
 	} while (sender->answered_count > 0);
