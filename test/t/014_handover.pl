@@ -57,6 +57,24 @@ my $node = integration_node('main', conf => "max_worker_processes = 12\n");
 	is($receiver->count('/ok/held')->{most_per_key}, 1, 'and no second request');
 }
 
+# An endpoint that waits for its rate goes to another worker and comes back: nothing is left of the first time.
+{
+	set_workers($node, 1);
+	wait_until($node, shards_are_shared_by(1), 'one has all shards');
+	add_endpoint($node, name => "paced_$_", url => $receiver->url('/ok/paced'), rate_limit => 0.01) for 1 .. 4;
+	add_syncs($node, "paced_$_", 3) for 1 .. 4;
+	wait_until($node, q{SELECT waiting = 8 FROM integration.worker_status}, 'four endpoints wait for their rates');
+	for my $count (2, 1)
+	{
+		set_workers($node, $count);
+		wait_until($node, shards_are_shared_by($count), "$count share them");
+	}
+	my $id = add_sync($node, endpoint => 'held');
+	wait_until($node, state_is('delivered', $id), 'the worker that has them again goes on sending');
+	value($node, q{UPDATE integration.endpoint SET rate_limit = NULL WHERE name LIKE 'paced%'});
+	wait_until($node, queue_is_empty(), 'to them, too');
+}
+
 # More than max_worker_processes has room for.
 {
 	set_workers($node, 16);
