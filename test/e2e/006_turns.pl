@@ -86,6 +86,25 @@ for my $end ('cancelled', 'expired')
 	}
 }
 
+# Where memory has room for one payload at a time, neither an endpoint nor a priority takes it for itself.
+{
+	my @names = ('memory_flooded', 'memory_beside');
+	add_endpoint($node, name => $_, url => $receiver->url("/ok/$_"), max_payload_bytes => 100 * 1024 * 1024) for @names;
+	value($node, "SELECT integration.pause('endpoint', '$_', 'until all are there')") for @names;
+	value($node, q{
+		INSERT INTO integration.outbox (endpoint, priority, payload)
+		SELECT 'memory_flooded', 'high', jsonb '{"n": 1}' FROM generate_series(1, 300)
+		 UNION ALL VALUES ('memory_flooded', 'low', jsonb '{"n": 2}'), ('memory_beside', 'normal', '{"n": 3}')});
+	value($node, "SELECT integration.resume('endpoint', '$_')") for @names;
+	wait_until($node, queue_is_empty(), 'all of them are sent');
+	my $numbers = numbers_at('/ok/memory');
+	for my $number (2, 3)
+	{
+		my ($before) = grep { $numbers->[$_] == $number } 0 .. $#$numbers;
+		cmp_ok($before, '<', 150, "$before of the flood went before number $number");
+	}
+}
+
 # What came by COPY is sent; what was delivered can be sent again, under a key of its own.
 {
 	add_endpoint($node, name => 'copied', url => $receiver->url('/ok/copied'));
