@@ -15,7 +15,6 @@
 
 #include "worker/sender.h"
 
-#define LOOK_EVERY_MS 10000
 #define FLOOD_GROUPS 200		/* in one turn */
 #define FLOOD_ROWS 8			/* of each group; one more tells of the rest */
 
@@ -108,7 +107,6 @@ finish(Sender *sender, const char *snapshot)
 	keep_snapshot(sender, &sender->snapshot, snapshot);
 	keep_snapshot(sender, &sender->flood, NULL);
 	sender->must_feed = false;
-	sender->look_at = TimestampTzPlusMilliseconds(sender->now, LOOK_EVERY_MS);
 }
 
 /* The rest of a group, from this row on: all is due at or after it, whatever the priority. */

@@ -292,14 +292,17 @@ static void
 start_marked(MarkStep *step)
 {
 	Sender	   *sender = step->sender;
+	bool		has_run;
 
 	if (step->count == 0)
 		return;
-	if (!session_run(mark_step, step))
+	has_run = session_run(mark_step, step);
+	if (!has_run)
 		step->marked_count = 0;
 	for (int i = 0; i < step->count; i++)
 	{
 		Lease	   *lease = step->leases[i];
+		Endpoint   *endpoint = lease->endpoint;
 
 		if (is_marked(step, lease->outbox_id))
 			start(sender, lease);
@@ -311,6 +314,9 @@ start_marked(MarkStep *step)
 			 */
 			places_read_id_later(sender, lease->outbox_id);
 			withdraw(sender, lease);
+			/* after an error the others wait for that look, too */
+			if (has_run)
+				sending_offer(sender, endpoint);
 		}
 	}
 }
