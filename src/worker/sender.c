@@ -458,10 +458,17 @@ void
 sender_turn_back(Sender *sender)
 {
 	places_rewind(sender);
+	/* has rates counted from now on */
+	sender->must_load = true;
 	sender->must_feed = true;
 	sender->look_at = sender->now;
 	sender->expire_at = sender->now;
 	sender->maintain_at = sender->now;
+	sender->checked_at = Min(sender->checked_at, sender->now);
+	sender->lock_at = Min(sender->lock_at, sender->now);
+	/* else marks of ours would look older than our locks: left behind */
+	for (int shard = 0; shard < SENDER_SHARDS; shard++)
+		sender->locked_at[shard] = Min(sender->locked_at[shard], sender->now);
 	sender->sql_again_at = Min(sender->sql_again_at, sender->now);
 	sender->published_at = Min(sender->published_at, sender->now);
 	if (sender->settle_by != DT_NOEND)
