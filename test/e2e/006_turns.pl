@@ -95,7 +95,7 @@ for my $end ('cancelled', 'expired')
 		INSERT INTO integration.outbox (endpoint, priority, payload)
 		SELECT 'memory_flooded', 'high', jsonb '{"n": 1}' FROM generate_series(1, 300)
 		 UNION ALL VALUES ('memory_flooded', 'low', jsonb '{"n": 2}'), ('memory_beside', 'normal', '{"n": 3}')});
-	value($node, "SELECT integration.resume('endpoint', '$_')") for @names;
+	value($node, "SELECT integration.resume('endpoint', '$_')") for reverse @names;
 	wait_until($node, queue_is_empty(), 'all of them are sent');
 	my $numbers = numbers_at('/ok/memory');
 	for my $number (2, 3)
