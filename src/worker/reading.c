@@ -16,6 +16,12 @@
 #define LOOK_EVERY_MS 10000
 #define AGAIN_AFTER_ERROR_MS 1000
 
+/*
+ * Where an application commits row by row, ten thousand a second, a look for
+ * each would take the processor that the application wants.
+ */
+#define FEED_EVERY_US 1000
+
 /* ---- people's changes */
 
 /* What was cancelled must not leave any more; what was retried is another row now. */
@@ -58,6 +64,12 @@ expire(Sender *sender)
 	sender->expire_at = next == 0 ? DT_NOEND : Max(next, sender->now + USECS_PER_SEC);
 }
 
+static bool
+may_feed(const Sender *sender)
+{
+	return sender->must_feed && sender->feed_at <= sender->now;
+}
+
 static void
 read_step(void *arg)
 {
@@ -71,8 +83,11 @@ read_step(void *arg)
 		expire(sender);
 	if (sender->must_check)
 		check_ready(sender);
-	if (sender->must_feed)
+	if (may_feed(sender))
+	{
 		feeding_step(sender);
+		sender->feed_at = sender->now + FEED_EVERY_US;
+	}
 	if (sender->must_load)
 		registry_load(sender);
 	if (sender->must_rewind)
@@ -134,7 +149,10 @@ notice_changes(Sender *sender)
 	people_seen = people;
 	registry_seen = registry;
 	if (sender->now < sender->noticed_at - USECS_PER_SEC)
+	{
 		sender_turn_back(sender);
+		sender->feed_at = sender->now;
+	}
 	sender->noticed_at = sender->now;
 	if (sender->look_at <= sender->now)
 		begin_look(sender);
@@ -144,7 +162,7 @@ notice_changes(Sender *sender)
 static bool
 has_statement(const Sender *sender)
 {
-	return sender->must_load || sender->must_look || sender->must_check || sender->must_feed ||
+	return sender->must_load || sender->must_look || sender->must_check || may_feed(sender) ||
 		sender->must_rewind || sender->id_count > 0 || sender->expire_at <= sender->now;
 }
 
@@ -196,8 +214,10 @@ reading_deadline(Sender *sender)
 							   Min(sender->expire_at, sender->registry.resume_at));
 
 	forget_idle(sender);
-	if (sender->must_feed || taking_next(sender, NULL) != NULL)
+	if (taking_next(sender, NULL) != NULL)
 		return Max(sender->now, sender->sql_again_at);
+	if (sender->must_feed)
+		deadline = Min(deadline, sender->feed_at);
 	if (!pairingheap_is_empty(sender->sleepers))
 		deadline = Min(deadline, first_sleeper(sender)->wake_at);
 	return Max(deadline, sender->sql_again_at);

@@ -232,6 +232,7 @@ typedef struct Sender
 	bool		must_look;		/* safety look: whether it did */
 	bool		must_check;		/* people changed rows that may be leased */
 	bool		must_feed;		/* commits were announced */
+	TimestampTz feed_at;		/* and are looked at not before */
 	bool		must_rewind;	/* read from the beginning */
 	bool		must_flush;		/* something goes out because of a result */
 	TimestampTz noticed_at;		/* of the last turn that read */
