@@ -11,6 +11,7 @@
 
 #include "utils/timestamp.h"
 
+#include "worker/choosing.h"
 #include "worker/sender.h"
 
 #define PING_PRIORITY_ROOM 1	/* pings beyond the window */

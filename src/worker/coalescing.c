@@ -14,6 +14,9 @@
 #include "utils/timestamp.h"
 
 #include "store/session.h"
+#include "worker/coalescing.h"
+#include "worker/keys.h"
+#include "worker/places.h"
 #include "worker/sender.h"
 
 typedef struct SupersedeStep

@@ -13,7 +13,11 @@
 
 #include "utils/timestamp.h"
 
+#include "worker/feeding.h"
+#include "worker/keys.h"
+#include "worker/places.h"
 #include "worker/sender.h"
+#include "worker/taking.h"
 
 #define FLOOD_GROUPS 200		/* in one turn */
 #define FLOOD_ROWS 8			/* of each group; one more tells of the rest */

@@ -11,6 +11,8 @@
  */
 #include "postgres.h"
 
+#include "worker/keys.h"
+#include "worker/places.h"
 #include "worker/sender.h"
 
 typedef struct KeyEntry

@@ -11,6 +11,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "worker/places.h"
 #include "worker/sender.h"
 
 #define RANGES_AT_MOST 64		/* of an endpoint */

@@ -11,6 +11,8 @@
 #include "utils/timestamp.h"
 
 #include "store/session.h"
+#include "worker/choosing.h"
+#include "worker/publishing.h"
 #include "worker/sender.h"
 
 #define PUBLISH_EVERY_MS 50

@@ -11,7 +11,12 @@
 #include "utils/timestamp.h"
 
 #include "store/session.h"
+#include "worker/feeding.h"
+#include "worker/places.h"
+#include "worker/reading.h"
+#include "worker/registry.h"
 #include "worker/sender.h"
+#include "worker/taking.h"
 
 #define LOOK_EVERY_MS 10000
 #define AGAIN_AFTER_ERROR_MS 1000

@@ -11,7 +11,10 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "worker/places.h"
+#include "worker/registry.h"
 #include "worker/sender.h"
+#include "worker/sending.h"
 
 static bool
 is_same(const char *a, const char *b)

@@ -9,7 +9,10 @@
 #include "utils/timestamp.h"
 
 #include "base/clock.h"
+#include "worker/keys.h"
+#include "worker/places.h"
 #include "worker/sender.h"
+#include "worker/sending.h"
 #include "worker/trace.h"
 
 /*

@@ -8,6 +8,8 @@
  *
  *		READY --start--> IN_FLIGHT --collect--> ANSWERED --settle--> (freed)
  *
+ * The other files of this directory work on it, each with a header of its own.
+ *
  * Memory: "integration sender" for the worker's life, "integration registry"
  * until endpoints are read again, "integration scratch" for one turn.
  *-------------------------------------------------------------------------
@@ -257,8 +259,10 @@ typedef struct Sender
 	TimestampTz published_at;
 } Sender;
 
-/* ---- sender.c: endpoints and leases */
+/* With nothing read yet; lives as long as the process. */
 extern Sender *sender_create(DatabaseSlot *slot, int number, int max_connections);
+
+/* The endpoint of this id, made where the worker has not met it yet. */
 extern Endpoint *sender_endpoint(Sender *sender, int32 id);
 
 /* The endpoint's shard, as a mask. */
@@ -267,7 +271,7 @@ extern uint32 sender_shard(int32 endpoint_id);
 /* Whether the endpoint is in one of this worker's shards. */
 extern bool sender_owns(const Sender *sender, int32 endpoint_id);
 
-/* Something about it has changed: it is read and served again. */
+/* It has something to send, or room again: it gets its turn, and is shown among the live ones. */
 extern void sender_mark_busy(Sender *sender, Endpoint *endpoint);
 
 /* Have reading look whether there is something to read for the endpoint. */
@@ -275,6 +279,8 @@ extern void sender_mark_hungry(Sender *sender, Endpoint *endpoint);
 
 /* The same at a later time; DT_NOEND: not before something happens. */
 extern void sender_sleep_until(Sender *sender, Endpoint *endpoint, TimestampTz at);
+
+/* The lease of the sync, or NULL. */
 extern Lease *sender_lease(Sender *sender, int64 outbox_id);
 
 /* Walks through all leases. */
@@ -286,6 +292,8 @@ extern size_t sender_row_bytes(int32 payload_bytes);
 /* Nothing happens where the sync is leased already. */
 extern void sender_add_lease(Sender *sender, Endpoint *endpoint, const TakenRow *row,
 							 const Content *content);
+
+/* From any state; what its keys and its room held back may go on. */
 extern void sender_free_lease(Sender *sender, Lease *lease);
 
 /* To ANSWERED, with lease->answer or, where nothing left, lease->reason set. */
@@ -317,166 +325,5 @@ extern void sender_note_expiry(Sender *sender, TimestampTz expires_at);
  * DT_NOEND not before somebody acts.
  */
 extern TimestampTz sender_closed_until(const Sender *sender, const Endpoint *endpoint);
-
-/* ---- shards.c: which endpoints are this worker's */
-extern void shards_turn(Sender *sender);
-
-/* When a shard can be given up or tried again. */
-extern TimestampTz shards_deadline(Sender *sender);
-
-/* Whether this worker is one too many and has nothing left. */
-extern bool shards_are_left(const Sender *sender);
-
-/* Settle marks that were passed over when the shards were taken.  May throw. */
-extern void shards_recover(Sender *sender);
-
-/* ---- keys.c: which ordering keys, which objects have a lease */
-extern void keys_create(Sender *sender);
-
-/*
- * Whether no lease has a key of the row.  If one has, the row is read again
- * when that lease ends, whatever comes of it.
- */
-extern bool keys_are_free(Sender *sender, const TakenRow *row);
-
-/*
- * Before anything else knows of the lease: this may throw.  Returns whether the
- * turn of one of its keys was kept.
- */
-extern bool keys_hold(Sender *sender, Lease *lease);
-
-/* A key whose lease came to its turn: the next one is to be the first to go.  May throw. */
-extern void keys_keep_turn(Sender *sender, int64 key);
-
-/* Nobody has a turn that was kept. */
-extern void keys_forget_turns(Sender *sender);
-extern void keys_release(Sender *sender, const Lease *lease);
-
-/* The lease that has the key, or NULL. */
-extern Lease *keys_lease(Sender *sender, int64 key);
-
-/* Have a sync read when the lease that has the key ends; false: none has it. */
-extern bool keys_wait(Sender *sender, int64 key, int64 outbox_id);
-
-/* A newer sync of an object has turned up: an older one that is ready is outdated. */
-extern void keys_outdate(Sender *sender, int64 object_key, int64 newer_id);
-
-/* Any number of syncs turned up without being looked at. */
-extern void keys_outdate_all(Sender *sender);
-
-/* ---- coalescing.c: of an object the newest state */
-
-/* A row was read that is crowded. */
-extern void coalescing_note(Sender *sender, const TakenRow *row);
-extern void coalescing_turn(Sender *sender);
-
-/* ---- registry.c: endpoints as tables say; to be called within session_run() */
-extern void registry_load(Sender *sender);
-
-/* Load it if it is another one than was read last. */
-extern void registry_look(Sender *sender);
-
-/* ---- feeding.c: what became visible; to be called within session_run() */
-extern void feeding_step(Sender *sender);
-
-/* ---- places.c: where reading goes on */
-
-/* Have a row read by its id, at once or at the next safety look. */
-extern void places_read_id(Sender *sender, int64 outbox_id);
-extern void places_read_id_later(Sender *sender, int64 outbox_id);
-
-/* Have the rows of a transaction read that lie above a position. */
-extern void places_add_range(Sender *sender, Endpoint *endpoint, const Range *range);
-extern void places_free_range(Endpoint *endpoint, Range *range);
-extern void places_free_ranges(Endpoint *endpoint);
-
-/* Have all endpoints, or one, read from the beginning. */
-extern void places_rewind(Sender *sender);
-extern void places_rewind_endpoint(Sender *sender, Endpoint *endpoint);
-
-/* Have rows read again that were passed over for a customer's pause. */
-extern void places_rewind_held(Sender *sender);
-
-/* Whether reading on from the cursor comes to a row that is due then. */
-extern bool places_lies_ahead(const Cursor *cursor, TimestampTz due_at, int64 outbox_id);
-
-/*
- * A row turned up that is due then: it lies ahead of the cursor, or is read by
- * its id, or, where the clock went back, the cursor does.
- */
-extern void places_expect(Sender *sender, Endpoint *endpoint, int16 priority,
-						  TimestampTz due_at, int64 outbox_id);
-
-/* ---- taking.c: rows that are due, into leases */
-extern void taking_step(Sender *sender);	/* within session_run() */
-
-/* The first endpoint after one (NULL: of all) to read for; others before it are put to sleep. */
-extern Endpoint *taking_next(Sender *sender, Endpoint *after);
-
-/* Rows to hold for an endpoint. */
-extern int	taking_target(const Sender *sender, const Endpoint *endpoint);
-
-/* Whether the worker's memory has room for one more row of the endpoint. */
-extern bool taking_affords(const Sender *sender, const Endpoint *endpoint, size_t payload_bytes);
-
-/* ---- reading.c: when to read, what for */
-extern void reading_turn(Sender *sender);
-
-/* When reading has something to do next. */
-extern TimestampTz reading_deadline(Sender *sender);
-
-/* ---- choosing.c: which sync of an endpoint may leave next */
-typedef struct Choice
-{
-	Lease	   *lease;			/* NULL: none */
-	bool		is_short;		/* it would have to wait for connections */
-	TimestampTz again_at;		/* it would have to wait until then; DT_NOEND:
-								 * for something to happen */
-} Choice;
-
-extern Choice choosing_next(const Sender *sender, Endpoint *endpoint);
-
-/* When agreed rate and announced limit let something leave: now or later. */
-extern TimestampTz choosing_rate_free_at(const Endpoint *endpoint, TimestampTz now);
-
-/* ---- sending.c: whose turn it is */
-extern void sending_init(Sender *sender);
-extern void sending_turn(Sender *sender);
-
-/* It has got something to send, or room; nothing happens where a time keeps it waiting. */
-extern void sending_offer(Sender *sender, Endpoint *endpoint);
-
-/* What kept it waiting may have changed. */
-extern void sending_reconsider(Sender *sender, Endpoint *endpoint);
-
-/* Take it out of every list of those that wait; nothing of it may be in flight. */
-extern void sending_forget(Sender *sender, Endpoint *endpoint);
-
-/* When a token or an opening lets something leave that is ready now. */
-extern TimestampTz sending_deadline(const Sender *sender);
-
-/* Take answers over from the transport. */
-extern void sending_collect(Sender *sender);
-
-/* ---- settling.c: results into tables */
-extern void settling_turn(Sender *sender);
-
-/* Settle what is there, due or not. */
-extern void settling_now(Sender *sender);
-extern TimestampTz settling_deadline(const Sender *sender);
-
-/* ---- upkeep.c: partitions, marks left behind, what is old */
-extern void upkeep_turn(Sender *sender);
-extern TimestampTz upkeep_deadline(const Sender *sender);
-
-/* ---- publishing.c: figures into shared memory */
-extern void publishing_turn(Sender *sender, bool is_idle);
-extern void publishing_now(Sender *sender);
-
-/* Show nothing more. */
-extern void publishing_end(Sender *sender);
-
-/* When figures that came too soon after the last ones are due; DT_NOEND: none. */
-extern TimestampTz publishing_deadline(const Sender *sender);
 
 #endif							/* INTEGRATION_SENDER_H */

@@ -15,7 +15,10 @@
 #include "utils/timestamp.h"
 
 #include "store/session.h"
+#include "worker/choosing.h"
+#include "worker/places.h"
 #include "worker/sender.h"
+#include "worker/sending.h"
 
 #define CHECK_EVERY_US 50000
 #define SHORT_AT_ONCE 2			/* let in again for each connection that is

@@ -12,7 +12,10 @@
 #include "utils/timestamp.h"
 
 #include "store/session.h"
+#include "worker/places.h"
 #include "worker/sender.h"
+#include "worker/sending.h"
+#include "worker/settling.h"
 
 #define STUCK_AGAIN_MS 1000		/* its row is held by somebody */
 #define NARROW_AGAIN_MS 200		/* a statement failed */

@@ -17,7 +17,9 @@
 
 #include "flow/ownership.h"
 #include "store/session.h"
+#include "worker/publishing.h"
 #include "worker/sender.h"
+#include "worker/shards.h"
 
 #define LOCK_AGAIN_MS 500		/* whoever leaves one says so; this is for who
 								 * could not */

@@ -14,7 +14,11 @@
 #include "utils/timestamp.h"
 
 #include "base/settings.h"
+#include "worker/coalescing.h"
+#include "worker/keys.h"
+#include "worker/places.h"
 #include "worker/sender.h"
+#include "worker/taking.h"
 
 #define TAKE_SOURCES 256		/* in one statement */
 #define TAKE_ROWS 400

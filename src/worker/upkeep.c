@@ -13,6 +13,8 @@
 
 #include "store/session.h"
 #include "worker/sender.h"
+#include "worker/shards.h"
+#include "worker/upkeep.h"
 
 #define EVERY_MS 60000
 #define FORGET_AGAIN_MS 100

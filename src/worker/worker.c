@@ -26,7 +26,14 @@
 
 #include "base/settings.h"
 #include "store/session.h"
+#include "worker/coalescing.h"
+#include "worker/publishing.h"
+#include "worker/reading.h"
 #include "worker/sender.h"
+#include "worker/sending.h"
+#include "worker/settling.h"
+#include "worker/shards.h"
+#include "worker/upkeep.h"
 #include "worker/worker.h"
 
 #define DRAIN_MS 500			/* at shutdown, for answers that are on their
