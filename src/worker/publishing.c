@@ -18,6 +18,22 @@
 #define PUBLISH_EVERY_MS 50
 
 static void
+forget_idle(Sender *sender)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &sender->busy)
+	{
+		Endpoint   *endpoint = dlist_container(Endpoint, busy_node, iter.cur);
+
+		if (endpoint->ready_count + endpoint->in_flight > 0)
+			continue;
+		endpoint->is_busy = false;
+		dlist_delete(iter.cur);
+	}
+}
+
+static void
 publish_endpoints(Sender *sender, LiveWorker *live)
 {
 	dlist_iter	iter;
@@ -87,6 +103,7 @@ publishing_now(Sender *sender)
 	LiveWorker *live;
 
 	sender->published_at = sender->now;
+	forget_idle(sender);
 	LWLockAcquire(shared_state()->lock, LW_EXCLUSIVE);
 	live = shared_live(&sender->slot->workers[sender->number]);
 	describe(sender, live->activity, sizeof(live->activity));

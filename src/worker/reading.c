@@ -196,29 +196,12 @@ reading_turn(Sender *sender)
 	MemoryContextSwitchTo(caller);
 }
 
-static void
-forget_idle(Sender *sender)
-{
-	dlist_mutable_iter iter;
-
-	dlist_foreach_modify(iter, &sender->busy)
-	{
-		Endpoint   *endpoint = dlist_container(Endpoint, busy_node, iter.cur);
-
-		if (endpoint->ready_count + endpoint->in_flight > 0)
-			continue;
-		endpoint->is_busy = false;
-		dlist_delete(iter.cur);
-	}
-}
-
 TimestampTz
 reading_deadline(Sender *sender)
 {
 	TimestampTz deadline = Min(sender->look_at,
 							   Min(sender->expire_at, sender->registry.resume_at));
 
-	forget_idle(sender);
 	if (taking_next(sender, NULL) != NULL)
 		return Max(sender->now, sender->sql_again_at);
 	if (sender->must_feed)

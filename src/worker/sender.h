@@ -187,8 +187,8 @@ typedef struct Sender
 	TimestampTz now;			/* of this turn */
 
 	HTAB	   *endpoints;		/* by id */
-	dlist_head	busy;			/* endpoints with something to send, or in
-								 * flight */
+	dlist_head	busy;			/* endpoints that are shown: with something to
+								 * send, or in flight */
 	dlist_head	hungry;			/* endpoints that may have rows to be read */
 	pairingheap *sleepers;		/* those that will have some at a known time */
 	int			leasing_count;	/* endpoints that have leases */
