@@ -110,10 +110,10 @@ integration_live_syncs(PG_FUNCTION_ARGS)
 static Datum
 shards_array(uint32 shards)
 {
-	Datum		numbers[SHARE_SHARDS];
+	Datum		numbers[OWNERSHIP_SHARDS];
 	int			count = 0;
 
-	for (int shard = 0; shard < SHARE_SHARDS; shard++)
+	for (int shard = 0; shard < OWNERSHIP_SHARDS; shard++)
 	{
 		if (shards & (1U << shard))
 			numbers[count++] = Int32GetDatum(shard);

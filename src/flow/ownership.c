@@ -29,7 +29,7 @@ count_live(uint32_t live)
 {
 	int			count = 0;
 
-	for (int number = 0; number < SHARE_SHARDS; number++)
+	for (int number = 0; number < OWNERSHIP_SHARDS; number++)
 		count += is_in(number, live) ? 1 : 0;
 	return count;
 }
@@ -42,7 +42,7 @@ ownership_of(int number, int goal, uint32_t live)
 
 	if (!is_in(number, wanted))
 		return 0;
-	for (int shard = 0; shard < SHARE_SHARDS; shard++)
+	for (int shard = 0; shard < OWNERSHIP_SHARDS; shard++)
 	{
 		int			home = shard % goal;
 

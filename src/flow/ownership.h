@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 /* Shards, and workers at most: bits of a mask. */
-#define SHARE_SHARDS 16
+#define OWNERSHIP_SHARDS 16
 
 /*
  * The shards of worker number (from 0) of the number that there should be

@@ -134,7 +134,7 @@ sender_endpoint(Sender *sender, int32 id)
 uint32
 sender_shard(int32 endpoint_id)
 {
-	return 1U << ((uint32) endpoint_id % SENDER_SHARDS);
+	return 1U << ((uint32) endpoint_id % OWNERSHIP_SHARDS);
 }
 
 bool
@@ -470,7 +470,7 @@ sender_turn_back(Sender *sender)
 	sender->checked_at = Min(sender->checked_at, sender->now);
 	sender->lock_at = Min(sender->lock_at, sender->now);
 	/* else marks of ours would look older than our locks: left behind */
-	for (int shard = 0; shard < SENDER_SHARDS; shard++)
+	for (int shard = 0; shard < OWNERSHIP_SHARDS; shard++)
 		sender->locked_at[shard] = Min(sender->locked_at[shard], sender->now);
 	sender->sql_again_at = Min(sender->sql_again_at, sender->now);
 	sender->published_at = Min(sender->published_at, sender->now);

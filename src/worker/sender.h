@@ -37,8 +37,6 @@
 #define SENDER_BATCH 200		/* results in one settle, rows in one take */
 #define SENDER_IDS 1000			/* rows that the feed gives to be read by
 								 * their ids */
-#define SENDER_SHARDS SHARE_SHARDS	/* parts of the endpoints that workers
-									 * share out */
 
 /* Where reading of one endpoint and priority stands. */
 typedef struct Cursor
@@ -181,7 +179,7 @@ typedef struct Sender
 								 * to be given up */
 	uint32		share;			/* those that it should have */
 	uint32		share_seen;		/* of shared memory's share_changes */
-	TimestampTz locked_at[SENDER_SHARDS];
+	TimestampTz locked_at[OWNERSHIP_SHARDS];
 	TimestampTz lock_at;		/* when missing locks are tried again; 0: it
 								 * has not looked yet */
 	TimestampTz now;			/* of this turn */

@@ -107,7 +107,7 @@ leave_step(void *arg)
 	 * result
 	 */
 	session_flush();
-	for (int shard = 0; shard < SENDER_SHARDS; shard++)
+	for (int shard = 0; shard < OWNERSHIP_SHARDS; shard++)
 	{
 		if (step->taken & (1U << shard))
 			statements_leave_lock(shard);
@@ -142,7 +142,7 @@ lock_step(void *arg)
 	LockStep   *step = arg;
 	uint32		missing = step->sender->share & ~step->sender->locked;
 
-	for (int shard = 0; shard < SENDER_SHARDS; shard++)
+	for (int shard = 0; shard < OWNERSHIP_SHARDS; shard++)
 	{
 		if ((missing & (1U << shard)) != 0 && statements_take_lock(shard))
 			step->taken |= 1U << shard;
@@ -153,12 +153,12 @@ static void
 recover_taken_step(void *arg)
 {
 	LockStep   *step = arg;
-	TimestampTz marked_before[SENDER_SHARDS];
+	TimestampTz marked_before[OWNERSHIP_SHARDS];
 
 	/* all that is marked there was marked by others, whatever the clock said */
-	for (int shard = 0; shard < SENDER_SHARDS; shard++)
+	for (int shard = 0; shard < OWNERSHIP_SHARDS; shard++)
 		marked_before[shard] = step->taken & (1U << shard) ? DT_NOEND : DT_NOBEGIN;
-	(void) statements_recover(marked_before, SENDER_SHARDS);
+	(void) statements_recover(marked_before, OWNERSHIP_SHARDS);
 }
 
 static void
@@ -181,7 +181,7 @@ take(Sender *sender)
 			ereport(FATAL, errmsg("integration worker can't leave shards of its endpoints"));
 		return;
 	}
-	for (int shard = 0; shard < SENDER_SHARDS; shard++)
+	for (int shard = 0; shard < OWNERSHIP_SHARDS; shard++)
 	{
 		if (step.taken & (1U << shard))
 			sender->locked_at[shard] = sender->now;
@@ -222,12 +222,12 @@ shards_are_left(const Sender *sender)
 void
 shards_recover(Sender *sender)
 {
-	TimestampTz marked_before[SENDER_SHARDS];
+	TimestampTz marked_before[OWNERSHIP_SHARDS];
 
-	for (int shard = 0; shard < SENDER_SHARDS; shard++)
+	for (int shard = 0; shard < OWNERSHIP_SHARDS; shard++)
 		marked_before[shard] =
 			sender->shards & (1U << shard) ? sender->locked_at[shard] : DT_NOBEGIN;
 	/* what was given a new time is found again from the beginning */
-	if (statements_recover(marked_before, SENDER_SHARDS) > 0)
+	if (statements_recover(marked_before, OWNERSHIP_SHARDS) > 0)
 		sender->must_rewind = true;
 }

@@ -30,7 +30,7 @@
 #define SHARED_LIVE_ENDPOINTS 1024
 #define SHARED_LIVE_SYNCS 1024
 #define SHARED_NO_PROCESS UINT32_MAX
-#define SHARED_WORKERS SHARE_SHARDS /* of one database, at most */
+#define SHARED_WORKERS OWNERSHIP_SHARDS /* of one database, at most */
 
 typedef enum SlotState
 {

@@ -6,7 +6,7 @@
 #include "flow/ownership.h"
 #include "tap.h"
 
-#define ALL ((UINT32_C(1) << SHARE_SHARDS) - 1)
+#define ALL ((UINT32_C(1) << OWNERSHIP_SHARDS) - 1)
 
 static int
 count(uint32_t mask)
@@ -26,13 +26,13 @@ test_disjoint(void)
 	int			overlaps = 0;
 	int			idle_shares = 0;
 
-	for (int goal = 1; goal <= SHARE_SHARDS; goal++)
+	for (int goal = 1; goal <= OWNERSHIP_SHARDS; goal++)
 	{
 		for (uint32_t live = 1; live <= ALL; live++)
 		{
 			uint32_t	taken = 0;
 
-			for (int number = 0; number < SHARE_SHARDS; number++)
+			for (int number = 0; number < OWNERSHIP_SHARDS; number++)
 			{
 				uint32_t	share = ownership_of(number, goal, live);
 
@@ -53,13 +53,13 @@ test_even(void)
 {
 	int			uneven = 0;
 
-	for (int goal = 1; goal <= SHARE_SHARDS; goal++)
+	for (int goal = 1; goal <= OWNERSHIP_SHARDS; goal++)
 	{
 		for (int number = 0; number < goal; number++)
 		{
 			int			size = count(ownership_of(number, goal, ALL));
 
-			uneven += size != SHARE_SHARDS / goal && size != SHARE_SHARDS / goal + 1;
+			uneven += size != OWNERSHIP_SHARDS / goal && size != OWNERSHIP_SHARDS / goal + 1;
 		}
 	}
 	tap_number(uneven, 0, "all have the same number, or one more");
@@ -74,7 +74,7 @@ test_one_goes(void)
 	int			lost = 0;
 	int			heaped = 0;
 
-	for (int goal = 2; goal <= SHARE_SHARDS; goal++)
+	for (int goal = 2; goal <= OWNERSHIP_SHARDS; goal++)
 	{
 		for (int gone = 0; gone < goal; gone++)
 		{
