@@ -33,8 +33,6 @@
 #include "store/target.h"
 #include "worker/wake.h"
 
-#define PING_PRIORITY 0
-
 SQL_FUNCTION(integration_enqueue);
 
 enum
@@ -153,8 +151,10 @@ priority_of(const Row *row)
 	if (!text_is(priority, "normal") && !text_is(priority, "high") && !text_is(priority, "low"))
 		return -1;
 	if (row->is_ping)
-		return PING_PRIORITY;
-	return text_is(priority, "normal") ? 2 : text_is(priority, "high") ? 1 : 3;
+		return PRIORITY_PING;
+	if (text_is(priority, "normal"))
+		return PRIORITY_NORMAL;
+	return text_is(priority, "high") ? PRIORITY_HIGH : PRIORITY_LOW;
 }
 
 static void

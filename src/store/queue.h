@@ -14,6 +14,16 @@
 
 #include "datatype/timestamp.h"
 
+/* What queue.priority says. */
+enum
+{
+	PRIORITY_PING,
+	PRIORITY_HIGH,
+	PRIORITY_NORMAL,
+	PRIORITY_LOW,
+	PRIORITY_COUNT
+};
+
 /* One pending sync; columns that are left out get their defaults. */
 typedef struct QueueRow
 {

@@ -15,8 +15,7 @@
 #include "access/transam.h"
 #include "datatype/timestamp.h"
 
-#define PRIORITY_PING 0
-#define PRIORITY_COUNT 4		/* ping, high, normal, low */
+#include "store/queue.h"
 
 typedef struct EndpointRow
 {

@@ -14,10 +14,13 @@
 #include "worker/choosing.h"
 #include "worker/sender.h"
 
-#define PING_PRIORITY_ROOM 1	/* pings beyond the window */
+#define PING_ROOM 1				/* pings beyond the window */
 
 /* Of ten turns six are for high, three for normal, one for low; an empty one falls to the next. */
-static const int16 weights[] = {1, 1, 2, 1, 1, 2, 1, 1, 2, 3};
+static const int16 weights[] = {
+	PRIORITY_HIGH, PRIORITY_HIGH, PRIORITY_NORMAL, PRIORITY_HIGH, PRIORITY_HIGH,
+	PRIORITY_NORMAL, PRIORITY_HIGH, PRIORITY_HIGH, PRIORITY_NORMAL, PRIORITY_LOW,
+};
 
 static Lease *
 first_of(Endpoint *endpoint, int16 priority, LeaseKind kind)
@@ -30,7 +33,7 @@ first_of(Endpoint *endpoint, int16 priority, LeaseKind kind)
 static bool
 first_attempts_wait(Endpoint *endpoint)
 {
-	for (int16 p = 1; p < PRIORITY_COUNT; p++)
+	for (int16 p = PRIORITY_HIGH; p < PRIORITY_COUNT; p++)
 	{
 		if (first_of(endpoint, p, LEASE_FIRST) != NULL)
 			return true;
@@ -56,7 +59,7 @@ next_ready(Endpoint *endpoint)
 		turns_allow_retry((int) endpoint->window.size, endpoint->retries_in_flight, endpoint->turn);
 	Lease	   *lease = oldest_of(endpoint, weights[endpoint->turn % lengthof(weights)], may_retry);
 
-	for (int16 p = 1; lease == NULL && p < PRIORITY_COUNT; p++)
+	for (int16 p = PRIORITY_HIGH; lease == NULL && p < PRIORITY_COUNT; p++)
 		lease = oldest_of(endpoint, p, may_retry);
 	return lease;
 }
@@ -67,11 +70,11 @@ next_probe(Endpoint *endpoint)
 {
 	Lease	   *same = NULL;
 
-	for (int i = 2; i < PRIORITY_COUNT * 2; i++)
+	for (int i = PRIORITY_HIGH * LEASE_KINDS; i < PRIORITY_COUNT * LEASE_KINDS; i++)
 	{
 		dlist_iter	iter;
 
-		dlist_foreach(iter, &endpoint->ready[i / 2][i % 2])
+		dlist_foreach(iter, &endpoint->ready[i / LEASE_KINDS][i % LEASE_KINDS])
 		{
 			Lease	   *lease = dlist_container(Lease, node, iter.cur);
 
@@ -115,7 +118,7 @@ next_ping(const Sender *sender, Endpoint *endpoint)
 	if (ping == NULL)
 		ping = first_of(endpoint, PRIORITY_PING, LEASE_RETRY);
 	if (ping == NULL || !endpoint->is_listed || endpoint->row.paused_until > sender->now ||
-		endpoint->in_flight >= endpoint->window.largest + PING_PRIORITY_ROOM)
+		endpoint->in_flight >= endpoint->window.largest + PING_ROOM)
 		return NULL;
 	return ping;
 }
