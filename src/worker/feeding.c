@@ -54,18 +54,6 @@ drop_outdated(Sender *sender, const FeedRow *row)
 }
 
 static void
-defer(Sender *sender, Endpoint *endpoint, const FeedRow *row)
-{
-	Range		range = {
-		.change_xid = row->change_xid,
-		.after_due = row->due_at,
-		.after_id = row->outbox_id - 1,
-	};
-
-	places_add_range(sender, endpoint, &range);
-}
-
-static void
 apply_row(Sender *sender, const FeedRow *row)
 {
 	Endpoint   *endpoint = sender_endpoint(sender, row->endpoint_id);
@@ -92,7 +80,7 @@ apply_row(Sender *sender, const FeedRow *row)
 	else if (is_ahead)
 		places_expect(sender, endpoint, row->priority, row->due_at, row->outbox_id);
 	else
-		defer(sender, endpoint, row);
+		places_defer(sender, endpoint, row->change_xid, row->due_at, row->outbox_id);
 }
 
 static void
@@ -128,7 +116,7 @@ apply_rest(Sender *sender, const FeedRow *row)
 			is_below = true;
 	}
 	if (is_below)
-		defer(sender, endpoint, row);
+		places_defer(sender, endpoint, row->change_xid, row->due_at, row->outbox_id);
 }
 
 static bool

@@ -96,20 +96,33 @@ give_ranges_up(Endpoint *endpoint)
 		go_back(endpoint, p, first);
 }
 
-void
-places_add_range(Sender *sender, Endpoint *endpoint, const Range *range)
+/* Whether reading on in the range comes to the row. */
+static bool
+leads_to(const Range *range, FullTransactionId change_xid, TimestampTz due_at, int64 outbox_id)
 {
-	Range	   *last = dlist_is_empty(&endpoint->ranges) ? NULL
-		: dlist_tail_element(Range, node, &endpoint->ranges);
+	return FullTransactionIdEquals(range->change_xid, change_xid) &&
+		(range->after_due < due_at ||
+		 (range->after_due == due_at && range->after_id < outbox_id));
+}
+
+void
+places_defer(Sender *sender, Endpoint *endpoint, FullTransactionId change_xid,
+			 TimestampTz due_at, int64 outbox_id)
+{
 	Range	   *added;
 
 	sender_mark_hungry(sender, endpoint);
-	if (last != NULL && FullTransactionIdEquals(last->change_xid, range->change_xid) &&
-		(last->after_due < range->after_due ||
-		 (last->after_due == range->after_due && last->after_id <= range->after_id)))
+	if (!dlist_is_empty(&endpoint->ranges) &&
+		leads_to(dlist_tail_element(Range, node, &endpoint->ranges),
+				 change_xid, due_at, outbox_id))
 		return;
 	added = MemoryContextAlloc(sender->memory, sizeof(Range));
-	*added = *range;
+	*added = (Range)
+	{
+		.change_xid = change_xid,
+			.after_due = due_at,
+			.after_id = outbox_id - 1,
+	};
 	dlist_push_tail(&endpoint->ranges, &added->node);
 	if (++endpoint->range_count > RANGES_AT_MOST)
 		give_ranges_up(endpoint);

@@ -12,8 +12,9 @@
 extern void places_read_id(Sender *sender, int64 outbox_id);
 extern void places_read_id_later(Sender *sender, int64 outbox_id);
 
-/* Have the rows of a transaction read that lie above a position. */
-extern void places_add_range(Sender *sender, Endpoint *endpoint, const Range *range);
+/* Have the rows of a transaction read when there is room, from this one on.  May throw. */
+extern void places_defer(Sender *sender, Endpoint *endpoint, FullTransactionId change_xid,
+						 TimestampTz due_at, int64 outbox_id);
 extern void places_free_range(Endpoint *endpoint, Range *range);
 extern void places_free_ranges(Endpoint *endpoint);
 

@@ -353,13 +353,9 @@ defer_rows(Take *take)
 	for (int i = 0; i < take->deferred_count; i++)
 	{
 		const TakenRow *row = take->deferred[i];
-		Range		range = {
-			.change_xid = row->change_xid,
-			.after_due = row->due_at,
-			.after_id = row->outbox_id - 1,
-		};
+		Endpoint   *endpoint = sender_endpoint(take->sender, row->endpoint_id);
 
-		places_add_range(take->sender, sender_endpoint(take->sender, row->endpoint_id), &range);
+		places_defer(take->sender, endpoint, row->change_xid, row->due_at, row->outbox_id);
 	}
 }
 
