@@ -10,7 +10,6 @@
 #include "commands/extension.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
-#include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 #include "utils/xid8.h"
@@ -27,42 +26,10 @@
  */
 #define RECENT_XIDS 1000000
 
-/* "IG"; advisory locks that SQL takes have class 1 or 2. */
-#define LOCK_CLASS 0x4947
-
 Oid
 statements_extension(void)
 {
 	return get_extension_oid("integration", true);
-}
-
-/*
- * Advisory locks of a class that no SQL function can name, so that nobody
- * keeps the workers out by taking them.
- */
-static LOCKTAG
-tag_of(int shard)
-{
-	LOCKTAG		tag;
-
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, (uint32) shard, LOCK_CLASS);
-	return tag;
-}
-
-bool
-statements_take_lock(int shard)
-{
-	LOCKTAG		tag = tag_of(shard);
-
-	return LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
-}
-
-void
-statements_leave_lock(int shard)
-{
-	LOCKTAG		tag = tag_of(shard);
-
-	(void) LockRelease(&tag, ExclusiveLock, true);
 }
 
 EndpointRow *

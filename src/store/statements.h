@@ -214,13 +214,6 @@ typedef struct Settlement
 /* The extension's id, InvalidOid: it is not there. */
 extern Oid	statements_extension(void);
 
-/*
- * Try to become the only sender to a shard's endpoints; the lock lasts as long
- * as the session, or until it is left.
- */
-extern bool statements_take_lock(int shard);
-extern void statements_leave_lock(int shard);
-
 extern EndpointRow *statements_endpoints(MemoryContext memory, int *count);
 
 extern RegistryState statements_registry_state(void);

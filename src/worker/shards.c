@@ -16,6 +16,7 @@
 #include "utils/timestamp.h"
 
 #include "flow/ownership.h"
+#include "store/lock.h"
 #include "store/session.h"
 #include "worker/publishing.h"
 #include "worker/sender.h"
@@ -110,7 +111,7 @@ leave_step(void *arg)
 	for (int shard = 0; shard < OWNERSHIP_SHARDS; shard++)
 	{
 		if (step->taken & (1U << shard))
-			statements_leave_lock(shard);
+			lock_leave(shard);
 	}
 }
 
@@ -144,7 +145,7 @@ lock_step(void *arg)
 
 	for (int shard = 0; shard < OWNERSHIP_SHARDS; shard++)
 	{
-		if ((missing & (1U << shard)) != 0 && statements_take_lock(shard))
+		if ((missing & (1U << shard)) != 0 && lock_take(shard))
 			step->taken |= 1U << shard;
 	}
 }
