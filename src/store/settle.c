@@ -26,7 +26,7 @@
 #include "store/columns.h"
 #include "store/parameters.h"
 #include "store/session.h"
-#include "store/statements.h"
+#include "store/settle.h"
 
 #define RESULT_COLUMNS 22
 #define COUNTER_COLUMNS 7
@@ -190,7 +190,7 @@ execute(Statement *statement, const Settlement *settlement)
 }
 
 int
-statements_deliver(const Settlement *settlement, int *places)
+settle_plain(const Settlement *settlement, int *places)
 {
 	static Statement statement = {
 		.text = "SELECT * FROM unnest(integration_worker.deliver($1, $2))",
@@ -226,7 +226,7 @@ read_verdict(uint64 i)
 }
 
 void
-statements_settle(MemoryContext memory, Settlement *settlement)
+settle_by_rules(MemoryContext memory, Settlement *settlement)
 {
 	static Statement statement = {
 		.text = "SELECT * FROM integration_worker.settle($1, $2)",

@@ -2,9 +2,8 @@
  * statements.h
  *		What the worker asks of SQL, as typed values.
  *
- * Each function is one call of a function in schema integration_worker, to be
- * made within session_run().  Rows are copied into the memory context given;
- * strings are UTF-8.  All may throw.
+ * Each function is one statement, to be run within session_run().  Rows are
+ * copied into the memory context given; strings are UTF-8.  All may throw.
  *-------------------------------------------------------------------------
  */
 #ifndef INTEGRATION_STATEMENTS_H
@@ -149,68 +148,6 @@ typedef struct Content
 	char	   *traceparent;
 } Content;
 
-/* What is known of one attempt; strings may be NULL, numbers -1. */
-typedef struct Fact
-{
-	int64		outbox_id;
-	int32		endpoint_id;
-	FullTransactionId change_xid;
-	const char *reason;
-	TimestampTz started_at;
-	int32		duration_ms;
-	int32		http_status;
-	const char *error;
-	const char *request_url;
-	const char *remote_address;
-	int32		dns_ms;
-	int32		connect_ms;
-	int32		tls_ms;
-	int32		first_byte_ms;
-	int32		retry_after_s;
-	const char *redirect_url;
-	const char *response_headers;
-	const char *response_body;
-	const char *trace_id;
-	const char *span_id;
-	const char *object_type;
-	const char *object_id;
-} Fact;
-
-/* Figures of one endpoint that live in the worker between two settles. */
-typedef struct Counter
-{
-	int32		endpoint_id;
-	int32		failures;
-	TimestampTz minute_at;
-	int32		minute_attempts;
-	int32		minute_failures;
-	int32		window;
-	int32		row_after;		/* so many of the batch's facts came before a
-								 * delivery that has left it */
-} Counter;
-
-/* One row of settle(): of a sync, or (outbox_id 0) of an endpoint. */
-typedef struct Verdict
-{
-	int64		outbox_id;
-	int32		endpoint_id;
-	char		state[16];
-	TimestampTz due_at;			/* 0: none */
-	char		signal[16];
-	Counter		counter;
-} Verdict;
-
-/* A batch of results on its way through settle(). */
-typedef struct Settlement
-{
-	int			fact_count;
-	Fact	   *facts;
-	int			counter_count;
-	Counter    *counters;
-	int			verdict_count;
-	Verdict    *verdicts;
-} Settlement;
-
 /* The extension's id, InvalidOid: it is not there. */
 extern Oid	statements_extension(void);
 
@@ -277,15 +214,6 @@ typedef struct SupersedeRow
 /* Close what newer states of the objects have made pointless; returns the newest of each object. */
 extern SupersedeRow *statements_supersede(MemoryContext memory, const SupersedeRequest *request,
 										  int *count);
-
-/*
- * Record the plain deliveries among the facts; returns how many that were,
- * their places in facts in places, which has room for all.
- */
-extern int	statements_deliver(const Settlement *settlement, int *places);
-
-/* Record the facts by all the rules.  Fills in the verdicts, in memory. */
-extern void statements_settle(MemoryContext memory, Settlement *settlement);
 
 /*
  * Settle what a worker that died had marked before the time given for the

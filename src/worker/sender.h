@@ -30,6 +30,7 @@
 #include "flow/turns.h"
 #include "flow/window.h"
 #include "message/request.h"
+#include "store/settle.h"
 #include "store/statements.h"
 #include "transport/transport.h"
 #include "worker/shared.h"

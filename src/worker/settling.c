@@ -12,6 +12,7 @@
 #include "utils/timestamp.h"
 
 #include "store/session.h"
+#include "store/settle.h"
 #include "worker/places.h"
 #include "worker/sender.h"
 #include "worker/sending.h"
@@ -146,7 +147,7 @@ deliver(SettleStep *step)
 	bool	   *is_done = palloc0(sizeof(bool) * SENDER_BATCH);
 	int			left = 0;
 
-	step->delivered_count = statements_deliver(batch, places);
+	step->delivered_count = settle_plain(batch, places);
 	for (int i = 0; i < step->delivered_count; i++)
 	{
 		is_done[places[i]] = true;
@@ -169,7 +170,7 @@ settle_step(void *arg)
 
 	deliver(step);
 	if (step->batch.fact_count > 0)
-		statements_settle(step->sender->scratch, &step->batch);
+		settle_by_rules(step->sender->scratch, &step->batch);
 }
 
 static void
