@@ -1,4 +1,4 @@
--- What the worker reports.
+-- What the worker reports, how durable that has to be.
 
 -- One attempt as the worker reports it: facts only.
 CREATE TYPE integration_worker.result AS (
@@ -40,3 +40,17 @@ CREATE TYPE integration_worker.counter AS (
 );
 COMMENT ON TYPE integration_worker.counter IS
     'Running counters of an endpoint, newer than its endpoint_health. row_after: so many of the results came before a delivery that deliver() has recorded, so failures among them are in no row.';
+
+-- People act on what failed and on incidents; the rest costs one more request with the same key if it is lost.
+CREATE FUNCTION integration_worker.choose_durability(matters boolean) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM set_config('synchronous_commit',
+                       CASE WHEN matters OR coalesce(nullif(current_setting('integration.synchronous_settle', true), ''), 'off')::boolean
+                            THEN 'local' ELSE 'off' END, true);
+END
+$$;
+COMMENT ON FUNCTION integration_worker.choose_durability(boolean) IS
+    'Commits at once, on this server, where a lost record would mislead people or send something twice.';

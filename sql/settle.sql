@@ -51,20 +51,6 @@ $$;
 COMMENT ON FUNCTION integration_worker.reschedule(integration_worker.verdict[]) IS
     'Writes what was decided for syncs that are not finished; a schedule that a person made was kept by decide().';
 
--- People act on what failed and on incidents; the rest costs one more request with the same key if it is lost.
-CREATE FUNCTION integration_worker.choose_durability(matters boolean) RETURNS void
-    LANGUAGE plpgsql VOLATILE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    PERFORM set_config('synchronous_commit',
-                       CASE WHEN matters OR coalesce(nullif(current_setting('integration.synchronous_settle', true), ''), 'off')::boolean
-                            THEN 'local' ELSE 'off' END, true);
-END
-$$;
-COMMENT ON FUNCTION integration_worker.choose_durability(boolean) IS
-    'Commits at once, on this server, where a lost record would mislead people or send something twice.';
-
 -- Everything but the attempts; returns the syncs that failed because another one went through.
 CREATE FUNCTION integration_worker.follow_up(
         verdicts integration_worker.verdict[], standings integration_worker.standing[], settled_at timestamptz)
