@@ -164,28 +164,3 @@ END
 $$;
 COMMENT ON FUNCTION integration_worker.settle(integration_worker.result[], integration_worker.counter[], timestamptz) IS
     'Records a batch of attempts and everything that follows; never waits for a lock, never throws on what an answer holds.';
-
--- Marks that a worker left behind, by the index queue_claimed: the requests were about to leave when it died.
-CREATE FUNCTION integration_worker.recover(marked_before timestamptz[])
-    RETURNS TABLE (outbox_id bigint, endpoint_id integer, state text, due_at timestamptz, signal text,
-                   failures integer, minute_at timestamptz, minute_attempts integer, minute_failures integer)
-    LANGUAGE plpgsql VOLATILE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_column
-DECLARE
-    left_behind integration_worker.result[] := ARRAY(
-        SELECT jsonb_populate_record(NULL::integration_worker.result, jsonb_build_object(
-                   'outbox_id', q.outbox_id, 'endpoint_id', q.endpoint_id, 'change_xid', q.change_xid::text,
-                   'reason', 'worker_crash', 'started_at', q.claimed_at))
-          FROM integration.queue q
-         WHERE q.claimed_at < marked_before[1 + q.endpoint_id % cardinality(marked_before)]);
-BEGIN
-    IF left_behind = '{}' THEN
-        RETURN;
-    END IF;
-    RETURN QUERY SELECT s.* FROM integration_worker.settle(left_behind) s;
-END
-$$;
-COMMENT ON FUNCTION integration_worker.recover(timestamptz[]) IS
-    'Settles requests that were in flight when a worker died, as worker_crash; called with a time for each shard before anything of it is sent, and again for those whose rows somebody held. Returns what settle() returns.';
