@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  * launcher.h
- *		The process that keeps one worker for each database.
+ *		The process that keeps the workers of each database.
  *-------------------------------------------------------------------------
  */
 #ifndef INTEGRATION_LAUNCHER_H
