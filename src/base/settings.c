@@ -142,12 +142,6 @@ settings_worker_memory_bytes(void)
 	return (size_t) worker_memory_kb * 1024;
 }
 
-bool
-settings_synchronous_settle(void)
-{
-	return synchronous_settle;
-}
-
 const char *
 settings_ca_file(void)
 {

@@ -25,9 +25,6 @@ extern int	settings_workers(void);
 /* Memory for syncs in one worker, in bytes. */
 extern size_t settings_worker_memory_bytes(void);
 
-/* Whether results are always committed synchronously. */
-extern bool settings_synchronous_settle(void);
-
 /* A PEM bundle of certificate authorities, or NULL for the system's. */
 extern const char *settings_ca_file(void);
 

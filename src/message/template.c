@@ -24,6 +24,7 @@ static const Placeholder *find_placeholder(const Placeholder *known, const char 
 										   size_t length);
 static bool value_is_usable(const Placeholder *placeholder, char *problem, size_t problem_size);
 static const char *path_of(const char *url);
+static void append_encoded(Text *text, const char *value);
 
 TemplateResult
 template_fill(const char *url, const TemplateValues *values, Text *filled,
@@ -66,13 +67,14 @@ template_fill(const char *url, const TemplateValues *values, Text *filled,
 		}
 		if (!value_is_usable(placeholder, problem, problem_size))
 			return TEMPLATE_VALUE_IS_WRONG;
-		template_append_encoded(filled, placeholder->value);
+		append_encoded(filled, placeholder->value);
 		url = name + length + 1;
 	}
 }
 
-void
-template_append_encoded(Text *text, const char *value)
+/* With all but unreserved characters percent-encoded. */
+static void
+append_encoded(Text *text, const char *value)
 {
 	while (*value)
 	{

@@ -35,7 +35,4 @@ typedef enum TemplateResult
 extern TemplateResult template_fill(const char *url, const TemplateValues *values,
 									Text *filled, char *problem, size_t problem_size);
 
-/* Append bytes with all but unreserved characters percent-encoded.  Does not throw. */
-extern void template_append_encoded(Text *text, const char *value);
-
 #endif							/* INTEGRATION_TEMPLATE_H */

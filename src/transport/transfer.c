@@ -58,8 +58,9 @@ static const struct
 #endif
 };
 
-bool
-transfer_url_is_plain(const char *url)
+/* All schemes but http are taken as https. */
+static bool
+url_is_plain(const char *url)
 {
 	return strncasecmp(url, "http:", 5) == 0;
 }
@@ -96,7 +97,7 @@ transfer_prepare(Transfer *transfer, const TransferSettings *settings,
 				 const Request *request, const TransferOptions *options)
 {
 	CURL	   *easy = transfer->easy;
-	bool		is_plain = transfer_url_is_plain(request->url);
+	bool		is_plain = url_is_plain(request->url);
 	CURLcode	code;
 
 	transfer->request = request;

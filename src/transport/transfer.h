@@ -47,9 +47,6 @@ typedef struct TransferSettings
 	NetworkList allowed_networks;
 } TransferSettings;
 
-/* Whether the URL's scheme is plain http; all others are taken as https.  Does not throw. */
-extern bool transfer_url_is_plain(const char *url);
-
 /* A new handle with the options that never change; NULL when it can't be made.  Does not throw. */
 extern Transfer *transfer_create(const TransferSettings *settings);
 
