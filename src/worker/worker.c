@@ -275,6 +275,7 @@ drain(Sender *sender, WaitEventSet *events)
 		int			before = sender->answered_count;
 
 		sender->now = GetCurrentTimestamp();
+		sender->sql_again_at = sender->now;
 		settling_now(sender);
 		if (sender->answered_count == before)
 			break;
