@@ -20,6 +20,12 @@
 #include "worker/sender.h"
 #include "worker/taking.h"
 
+/*
+ * Of the memory that the worker may take, for what it holds of syncs; the rest
+ * is for a batch being read, answers, and what the allocator can't give back.
+ */
+#define HELD_EIGHTHS 3
+
 #define TAKE_SOURCES 256		/* in one statement */
 #define TAKE_ROWS 400
 #define PROBE_READY 2			/* a probe has one to choose from */
@@ -64,11 +70,10 @@ taking_target(const Sender *sender, const Endpoint *endpoint)
 	return Max(least, Min(share, READY_AT_MOST));
 }
 
-/* Half of the worker's memory is for requests, the rest for reading them, for answers, SQL. */
 bool
 taking_affords(const Sender *sender, const Endpoint *endpoint, size_t payload_bytes)
 {
-	size_t		budget = settings_worker_memory_bytes() / 2;
+	size_t		budget = settings_worker_memory_bytes() / 8 * HELD_EIGHTHS;
 	size_t		share = budget / Max(sender->leasing_count + 1, 2);
 	size_t		held = sender->held_bytes + sender->planned_bytes;
 	size_t		own = endpoint->held_bytes + endpoint->planned_bytes;
