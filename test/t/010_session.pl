@@ -58,11 +58,11 @@ sub renew_worker
 	renew_worker();
 }
 
-# Its memory is bounded, whatever waits: 64 MB of payloads here.
+# Its memory is bounded, whatever waits: 32 MB of payloads here.
 {
 	value($node, q{
 		INSERT INTO integration.outbox (endpoint, payload)
-		SELECT 'stalled', jsonb_build_object('n', n, 'text', repeat('x', 1000000)) FROM generate_series(1, 64) AS n});
+		SELECT 'stalled', jsonb_build_object('n', n, 'text', repeat('x', 500000)) FROM generate_series(1, 64) AS n});
 	wait_until($node, 'SELECT in_flight = 3 AND waiting > 0 FROM integration.worker_status', 'large syncs wait');
 	cmp_ok(value($node, 'SELECT memory_bytes FROM integration.worker_status'), '<', 16 * 1024 * 1024,
 		'most of them in their table');
