@@ -154,10 +154,7 @@ notice_changes(Sender *sender)
 	people_seen = people;
 	registry_seen = registry;
 	if (sender->now < sender->noticed_at - USECS_PER_SEC)
-	{
 		sender_turn_back(sender);
-		sender->feed_at = sender->now;
-	}
 	sender->noticed_at = sender->now;
 	if (sender->look_at <= sender->now)
 		begin_look(sender);

@@ -464,6 +464,7 @@ sender_turn_back(Sender *sender)
 	/* has rates counted from now on */
 	sender->must_load = true;
 	sender->must_feed = true;
+	sender->feed_at = sender->now;
 	sender->look_at = sender->now;
 	sender->expire_at = sender->now;
 	sender->maintain_at = sender->now;
