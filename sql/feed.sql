@@ -3,7 +3,7 @@
 CREATE FUNCTION integration_worker.endpoints()
     RETURNS TABLE (id integer, name text, url text, method text, headers text, format text,
                    connect_timeout_ms integer, timeout_ms integer, max_concurrency integer,
-                   rate_limit double precision, rate_burst integer, max_payload_bytes integer,
+                   rate_limit double precision, rate_burst integer,
                    idempotent boolean, allow_http boolean, problem text,
                    paused_until timestamptz, not_before timestamptz, state text, failures integer, tripped_by bigint,
                    since timestamptz)
@@ -13,7 +13,7 @@ AS $$
     SELECT c.id, c.name, c.url, c.method, c.headers::text, c.format,
            ceil(extract(epoch FROM c.connect_timeout) * 1000)::integer,
            ceil(extract(epoch FROM c.timeout) * 1000)::integer,
-           c.max_concurrency, c.rate_limit, c.rate_burst, c.max_payload_bytes, c.idempotent, c.allow_http,
+           c.max_concurrency, c.rate_limit, c.rate_burst, c.idempotent, c.allow_http,
            CASE WHEN c.credential IS NOT NULL OR c.signing IS NOT NULL THEN 'secret_missing' END,
            p.until,
            greatest(CASE WHEN h.state <> 'closed' THEN h.open_until END, h.retry_after_until),

@@ -29,7 +29,6 @@ typedef struct EndpointRow
 	int32		max_concurrency;
 	double		rate_limit;		/* 0: none */
 	int32		rate_burst;
-	int32		max_payload_bytes;
 	bool		idempotent;
 	bool		allow_http;
 	char	   *problem;		/* an error_reason that keeps it from being
