@@ -1,5 +1,14 @@
 -- The door: what an insert into the outbox must fulfil, how it becomes a queue row.
 
+CREATE FUNCTION integration_worker.last_id() RETURNS bigint
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(pg_sequence_last_value(pg_get_serial_sequence('integration.outbox', 'id')::regclass), 0)
+$$;
+COMMENT ON FUNCTION integration_worker.last_id() IS
+    'The last id that the outbox has given away.';
+
 -- Why the queue did not take a row, in the parts of an error; the trigger raises it, so that the
 -- application sees its own statement and none of this.  The fast path never comes here.
 CREATE FUNCTION integration_worker.refusal(
@@ -19,7 +28,7 @@ BEGIN
           FROM (SELECT x.name FROM integration.endpoint x ORDER BY x.name LIMIT 10) e;
         detail := coalesce(detail, 'There is no endpoint yet.');
         hint := 'Insert a row into integration.endpoint first, or correct the name.';
-    ELSIF refusal.id > coalesce(pg_sequence_last_value(pg_get_serial_sequence('integration.outbox', 'id')::regclass), 0) THEN
+    ELSIF refusal.id > integration_worker.last_id() THEN
         code := '428C9';
         message := format('the id of a sync is given by the outbox, not by the insert (id %s)', refusal.id);
         hint := 'Leave the column id out and read it with RETURNING id. A dump is restored without --load-via-partition-root.';

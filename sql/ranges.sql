@@ -20,15 +20,6 @@ $$;
 COMMENT ON FUNCTION integration_worker.ranges() IS
     'The ranges of ids in order, from low to below high, with the partitions of outbox and attempt that hold them.';
 
-CREATE FUNCTION integration_worker.last_id() RETURNS bigint
-    LANGUAGE sql VOLATILE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT coalesce(pg_sequence_last_value(pg_get_serial_sequence('integration.outbox', 'id')::regclass), 0)
-$$;
-COMMENT ON FUNCTION integration_worker.last_id() IS
-    'The last id that the outbox has given away.';
-
 -- Made outside CREATE EXTENSION, so that retention may drop them.
 CREATE FUNCTION integration_worker.create_range(kind text, name text, low bigint, high bigint) RETURNS void
     LANGUAGE plpgsql VOLATILE
