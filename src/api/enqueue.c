@@ -67,6 +67,11 @@ static const char *const column_names[] = {
 	[COLUMN_EXPIRES_AT] = "expires_at",
 };
 
+/* NOT NULL in the table, which may be of another version than the library. */
+static const int required_columns[] = {
+	COLUMN_ID, COLUMN_ENDPOINT, COLUMN_OPERATION, COLUMN_PAYLOAD, COLUMN_PRIORITY,
+};
+
 /*
  * The first row of a key is the one to send, in key order, so that two
  * sessions with the same keys wait for each other and never in a circle.  A key
@@ -158,6 +163,19 @@ priority_of(const Row *row)
 }
 
 static void
+require_columns(const Row *row)
+{
+	for (int i = 0; i < lengthof(required_columns); i++)
+	{
+		if (row->columns[required_columns[i]].isnull)
+			ereport(ERROR,
+					errcode(ERRCODE_NOT_NULL_VIOLATION),
+					errmsg("a sync needs a value in column \"%s\"",
+						   column_names[required_columns[i]]));
+	}
+}
+
+static void
 read_row(Passage *passage, TupleTableSlot *slot, Row *row)
 {
 	Jsonb	   *payload;
@@ -171,6 +189,7 @@ read_row(Passage *passage, TupleTableSlot *slot, Row *row)
 		row->columns[i].value = slot->tts_values[at];
 		row->columns[i].isnull = slot->tts_isnull[at];
 	}
+	require_columns(row);
 	row->id = DatumGetInt64(row->columns[COLUMN_ID].value);
 	row->is_ping = text_is(row->columns[COLUMN_OPERATION].value, "ping");
 	row->priority = priority_of(row);

@@ -12,12 +12,17 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "api/fit.h"
 #include "base/compat.h"
 #include "worker/shared.h"
 
 SQL_FUNCTION(integration_live_endpoints);
 SQL_FUNCTION(integration_live_syncs);
 SQL_FUNCTION(integration_live_workers);
+
+#define ENDPOINT_COLUMNS 5
+#define SYNC_COLUMNS 2
+#define WORKER_COLUMNS 12
 
 /*
  * A copy of the figures of this database's next worker, *number on, to make
@@ -52,7 +57,7 @@ put_endpoints(const LiveWorker *live, Tuplestorestate *rows, TupleDesc columns)
 	for (int i = 0; i < live->live_endpoint_count; i++)
 	{
 		const LiveEndpoint *endpoint = &live->live_endpoints[i];
-		Datum		values[] = {
+		Datum		values[ENDPOINT_COLUMNS] = {
 			Int32GetDatum(endpoint->endpoint_id),
 			Int32GetDatum(endpoint->window),
 			Int32GetDatum(endpoint->in_flight),
@@ -73,6 +78,7 @@ integration_live_endpoints(PG_FUNCTION_ARGS)
 	LiveWorker *live = palloc(sizeof(LiveWorker));
 	int			number = 0;
 
+	fit_require(fcinfo, 0, columns, ENDPOINT_COLUMNS);
 	while (copy_live(live, &number))
 		put_endpoints(live, rows, columns);
 	PG_RETURN_NULL();
@@ -83,7 +89,7 @@ put_syncs(const LiveWorker *live, Tuplestorestate *rows, TupleDesc columns)
 {
 	for (int i = 0; i < live->live_sync_count; i++)
 	{
-		Datum		values[] = {
+		Datum		values[SYNC_COLUMNS] = {
 			Int64GetDatum(live->live_syncs[i].outbox_id),
 			TimestampTzGetDatum(live->live_syncs[i].started_at),
 		};
@@ -101,6 +107,7 @@ integration_live_syncs(PG_FUNCTION_ARGS)
 	LiveWorker *live = palloc(sizeof(LiveWorker));
 	int			number = 0;
 
+	fit_require(fcinfo, 0, columns, SYNC_COLUMNS);
 	while (copy_live(live, &number))
 		put_syncs(live, rows, columns);
 	PG_RETURN_NULL();
@@ -130,9 +137,10 @@ integration_live_workers(PG_FUNCTION_ARGS)
 	LiveWorker *live = palloc(sizeof(LiveWorker));
 	int			number = 0;
 
+	fit_require(fcinfo, 0, columns, WORKER_COLUMNS);
 	while (copy_live(live, &number))
 	{
-		Datum		values[] = {
+		Datum		values[WORKER_COLUMNS] = {
 			Int32GetDatum(live->pid),
 			shards_array(live->shards),
 			CStringGetTextDatum(live->activity),

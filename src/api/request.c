@@ -12,6 +12,7 @@
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
+#include "api/fit.h"
 #include "api/request.h"
 #include "base/clock.h"
 #include "base/compat.h"
@@ -158,7 +159,7 @@ headers_array(const Request *request)
 Datum
 integration_render_request(PG_FUNCTION_ARGS)
 {
-	RequestSource source = source_of(fcinfo);
+	RequestSource source;
 	Request		request;
 	TupleDesc	columns;
 	Datum		values[5] = {0};
@@ -168,6 +169,8 @@ integration_render_request(PG_FUNCTION_ARGS)
 
 	if (get_call_result_type(fcinfo, NULL, &columns) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
+	fit_require(fcinfo, 14, columns, lengthof(values));
+	source = source_of(fcinfo);
 	if (!request_build(&source, &request, &reason, problem, sizeof(problem)))
 	{
 		values[4] = CStringGetTextDatum(problem);

@@ -19,8 +19,11 @@ layout_resolve(Layout *layout, Relation relation, const char *const *names, int 
 	{
 		layout->numbers[i] = get_attnum(id, names[i]);
 		if (layout->numbers[i] == InvalidAttrNumber)
-			elog(ERROR, "table \"%s\" has no column \"%s\"",
-				 RelationGetRelationName(relation), names[i]);
+			ereport(ERROR,
+					errcode(ERRCODE_UNDEFINED_COLUMN),
+					errmsg("table \"%s\" has no column \"%s\"",
+						   RelationGetRelationName(relation), names[i]),
+					errhint("The library and the extension are of different versions: run ALTER EXTENSION integration UPDATE in this database."));
 	}
 	layout->relation = id;
 }

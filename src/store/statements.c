@@ -7,7 +7,6 @@
 
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
-#include "commands/extension.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -24,12 +23,6 @@
  * writer.  Rows of a dump can carry ids that this server has not given out yet.
  */
 #define RECENT_XIDS 1000000
-
-Oid
-statements_extension(void)
-{
-	return get_extension_oid("integration", true);
-}
 
 EndpointRow *
 statements_endpoints(MemoryContext memory, int *count)

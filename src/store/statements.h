@@ -147,9 +147,6 @@ typedef struct Content
 	char	   *traceparent;
 } Content;
 
-/* The extension's id, InvalidOid: it is not there. */
-extern Oid	statements_extension(void);
-
 extern EndpointRow *statements_endpoints(MemoryContext memory, int *count);
 
 extern RegistryState statements_registry_state(void);

@@ -4,8 +4,8 @@
  *
  * DROP DATABASE, ALTER DATABASE … RENAME or SET TABLESPACE, and CREATE
  * DATABASE … TEMPLATE refuse to run while anybody is connected; DROP EXTENSION
- * locks every table of ours.  The workers leave before and come back after,
- * whatever became of the statement.
+ * and ALTER EXTENSION … UPDATE lock tables of ours.  The workers leave before
+ * and come back after, whatever became of the statement.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -165,11 +165,13 @@ let_back(int code, Datum database)
 }
 
 static bool
-drops_extension(Node *statement)
+changes_extension(Node *statement)
 {
 	DropStmt   *drop = (DropStmt *) statement;
 	ListCell   *cell;
 
+	if (IsA(statement, AlterExtensionStmt))
+		return strcmp(((AlterExtensionStmt *) statement)->extname, "integration") == 0;
 	if (!IsA(statement, DropStmt) || drop->removeType != OBJECT_EXTENSION)
 		return false;
 	foreach(cell, drop->objects)
@@ -233,7 +235,7 @@ watch_utility(PlannedStmt *planned, const char *query, bool read_only_tree,
 		run_without_workers(&utility, database);
 		return;
 	}
-	if (!drops_extension(planned->utilityStmt))
+	if (!changes_extension(planned->utilityStmt))
 	{
 		pass_on(&utility);
 		return;
@@ -247,7 +249,7 @@ watch_utility(PlannedStmt *planned, const char *query, bool read_only_tree,
 		run_without_workers(&utility, MyDatabaseId);
 	else
 		pass_on(&utility);
-	wake_at_commit(WAKE_DROP);
+	wake_at_commit(WAKE_EXTENSION);
 }
 
 void

@@ -6,9 +6,12 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "pgstat.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/shmem.h"
+#include "utils/backend_status.h"
+#include "utils/timestamp.h"
 
 #include "base/compat.h"
 #include "base/settings.h"
@@ -53,7 +56,7 @@ init_slot(DatabaseSlot *slot)
 	memset(slot, 0, sizeof(*slot));
 	for (int i = 0; i < SHARED_WORKERS; i++)
 		pg_atomic_init_u32(&slot->workers[i].proc_number, SHARED_NO_PROCESS);
-	pg_atomic_init_u32(&slot->drops, 0);
+	pg_atomic_init_u32(&slot->extension_changes, 0);
 	pg_atomic_init_u32(&slot->rows_changes, 0);
 	pg_atomic_init_u32(&slot->people_changes, 0);
 	pg_atomic_init_u32(&slot->registry_changes, 0);
@@ -164,6 +167,19 @@ LiveWorker *
 shared_live(const WorkerSlot *worker)
 {
 	return &lives[worker->live];
+}
+
+void
+shared_say(WorkerSlot *worker, const char *activity)
+{
+	LiveWorker *live;
+
+	LWLockAcquire(state->lock, LW_EXCLUSIVE);
+	live = shared_live(worker);
+	strlcpy(live->activity, activity, sizeof(live->activity));
+	live->started_at = live->last_turn_at = GetCurrentTimestamp();
+	LWLockRelease(state->lock);
+	pgstat_report_activity(STATE_IDLE, activity);
 }
 
 int

@@ -101,7 +101,8 @@ typedef struct DatabaseSlot
 	int			holds;			/* statements under way that need the database
 								 * empty */
 	WorkerSlot	workers[SHARED_WORKERS];
-	pg_atomic_uint32 drops;		/* commits that may have dropped the extension */
+	pg_atomic_uint32 extension_changes; /* commits that may have dropped or
+										 * updated the extension */
 	pg_atomic_uint32 rows_changes;	/* commits that enqueued */
 	pg_atomic_uint32 people_changes;	/* commits by which people changed the
 										 * queue */
@@ -143,6 +144,9 @@ extern void shared_detach(WorkerSlot *worker);
 
 /* The figures of an attached worker.  Caller holds the lock. */
 extern LiveWorker *shared_live(const WorkerSlot *worker);
+
+/* What an attached worker does, for worker_status and pg_stat_activity, before it publishes figures. */
+extern void shared_say(WorkerSlot *worker, const char *activity);
 
 /* Places that are not free.  Caller holds the lock. */
 extern int	shared_count_workers(const DatabaseSlot *slot);

@@ -53,8 +53,8 @@ wake_workers(unsigned reasons)
 		pg_atomic_fetch_add_u32(&slot->people_changes, 1);
 	if (reasons & WAKE_REGISTRY)
 		pg_atomic_fetch_add_u32(&slot->registry_changes, 1);
-	if (reasons & WAKE_DROP)
-		pg_atomic_fetch_add_u32(&slot->drops, 1);
+	if (reasons & WAKE_EXTENSION)
+		pg_atomic_fetch_add_u32(&slot->extension_changes, 1);
 	shared_wake_workers(slot);
 }
 

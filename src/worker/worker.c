@@ -10,8 +10,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
-#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -27,6 +25,7 @@
 #include "base/settings.h"
 #include "store/session.h"
 #include "worker/coalescing.h"
+#include "worker/extension.h"
 #include "worker/publishing.h"
 #include "worker/reading.h"
 #include "worker/sender.h"
@@ -40,26 +39,6 @@
 								 * way */
 #define SPARE_DESCRIPTORS 8
 
-static Oid	extension = InvalidOid; /* as last looked */
-static Oid	extension_at_start = InvalidOid;
-static char database_name[NAMEDATALEN];
-static uint32 registry_changes_at_look = 0;
-static uint32 drops_seen = 0;
-
-static bool
-extension_exists(void)
-{
-	return OidIsValid(extension) && extension == extension_at_start;
-}
-
-/* Whether a worker is still to be here, or to look again; caller holds the lock. */
-static bool
-is_still_wanted(DatabaseSlot *slot, int code)
-{
-	return OidIsValid(extension) || code != 0 || slot->holds > 0 ||
-		pg_atomic_read_u32(&slot->registry_changes) != registry_changes_at_look;
-}
-
 /* The place becomes free; the database WANTED or ABSENT if this was its last worker. */
 static void
 leave_place(int code, Datum arg)
@@ -70,7 +49,7 @@ leave_place(int code, Datum arg)
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	shared_detach(&slot->workers[place % SHARED_WORKERS]);
-	if (!is_still_wanted(slot, code))
+	if (code == 0 && !extension_wants_worker(slot))
 		slot->state = SLOT_ABSENT;
 	else if (slot->state == SLOT_ABSENT || shared_count_workers(slot) == 0)
 		slot->state = SLOT_WANTED;
@@ -117,21 +96,6 @@ begin_serving(DatabaseSlot *slot, WorkerSlot *worker)
 	LWLockRelease(shared->lock);
 	shared_announce_share(slot);
 	shared_wake(&shared->launcher_proc_number);
-}
-
-/* An extension that was made anew is another one: what is in memory is about the old one's rows. */
-static void
-look_step(void *arg)
-{
-	DatabaseSlot *slot = arg;
-
-	strlcpy(database_name, get_database_name(MyDatabaseId), NAMEDATALEN);
-	/* before the look: what is announced during it counts for the next */
-	registry_changes_at_look = pg_atomic_read_u32(&slot->registry_changes);
-	drops_seen = pg_atomic_read_u32(&slot->drops);
-	extension = statements_extension();
-	if (!OidIsValid(extension_at_start))
-		extension_at_start = extension;
 }
 
 /*
@@ -295,12 +259,22 @@ create_events(const Sender *sender)
 	return events;
 }
 
-/* A statement that failed may mean that the extension was dropped; so does a DROP EXTENSION. */
-static bool
-may_be_dropped(Sender *sender)
+/*
+ * A statement that failed may mean that the extension was dropped or updated.
+ * Ends the process where it was.
+ */
+static void
+look_again(Sender *sender)
 {
-	return pg_atomic_read_u32(&sender->slot->drops) != drops_seen ||
-		sender->sql_again_at > sender->now;
+	if (!extension_may_have_changed(sender->slot) && sender->sql_again_at <= sender->now)
+		return;
+	if (!extension_look(sender->slot))
+		return;
+	if (!extension_exists())
+		proc_exit(0);
+	/* what was prepared is of no use any more: begin anew */
+	if (!extension_fits())
+		proc_exit(1);
 }
 
 static void
@@ -314,16 +288,14 @@ run(Sender *sender, WaitEventSet *events)
 		if (ConfigReloadPending)
 			reload_settings(sender);
 		turn(sender);
-
-		if (may_be_dropped(sender) && session_run(look_step, sender->slot) && !extension_exists())
-			proc_exit(0);
+		look_again(sender);
 		wait_for_work(sender, events, sleep_ms(sender));
 	}
 	drain(sender, events);
 }
 
 static void
-start_up(Oid database, DatabaseSlot *slot)
+start_up(Oid database, DatabaseSlot *slot, int number)
 {
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
@@ -333,9 +305,11 @@ start_up(Oid database, DatabaseSlot *slot)
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 	session_pin_settings();
 	pgstat_report_activity(STATE_RUNNING, "starting");
-	if (!session_run(look_step, slot))
+	if (!extension_look(slot))
 		proc_exit(1);
-	if (!extension_exists())
+	if (extension_exists())
+		extension_await_fit(slot, number);
+	if (!extension_exists() || ShutdownRequestPending)
 		proc_exit(0);
 }
 
@@ -347,13 +321,13 @@ integration_worker_main(Datum arg)
 	int			number = place % SHARED_WORKERS;
 	Sender	   *sender;
 
-	start_up(attach_place(place), slot);
+	start_up(attach_place(place), slot, number);
 	sender = sender_create(slot, number, reserve_descriptors());
 	sender->transport = open_transport(sender->max_connections);
 	before_shmem_exit(close_sender, PointerGetDatum(sender));
 	ereport(LOG,
 			errmsg("integration worker of database \"%s\" started with %d connections",
-				   database_name, sender->max_connections),
+				   extension_database(), sender->max_connections),
 			errdetail_internal("%s", transport_description()));
 	begin_serving(slot, &slot->workers[number]);
 	run(sender, create_events(sender));
