@@ -16,6 +16,7 @@
 #include "catalog/pg_authid.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
+#include "commands/extension.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "storage/ipc.h"
@@ -182,6 +183,28 @@ changes_extension(Node *statement)
 	return false;
 }
 
+static bool
+commits_prepared(Node *statement)
+{
+	return IsA(statement, TransactionStmt) &&
+		((TransactionStmt *) statement)->kind == TRANS_STMT_COMMIT_PREPARED;
+}
+
+/*
+ * A prepared transaction has no commit of its own that could say so: it may
+ * have been CREATE EXTENSION, in a database without a worker until then.
+ */
+static void
+want_worker_if_created(void)
+{
+	DatabaseSlot *slot = shared_find(MyDatabaseId);
+
+	if (slot != NULL && slot->state != SLOT_ABSENT)
+		return;
+	if (OidIsValid(get_extension_oid("integration", true)))
+		wake_at_commit(WAKE_LAUNCHER);
+}
+
 /* What the server hands from one watcher of utility statements to the next. */
 typedef struct Utility
 {
@@ -238,6 +261,8 @@ watch_utility(PlannedStmt *planned, const char *query, bool read_only_tree,
 	if (!changes_extension(planned->utilityStmt))
 	{
 		pass_on(&utility);
+		if (commits_prepared(planned->utilityStmt))
+			want_worker_if_created();
 		return;
 	}
 
