@@ -28,7 +28,7 @@ AS $$
 BEGIN
     -- The constraint spares ATTACH reading the rows.
     EXECUTE format('CREATE TABLE integration.%I (LIKE integration.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS '
-                   'INCLUDING STORAGE INCLUDING INDEXES, CHECK (%I >= %s AND %3$I < %5$s))',
+                   'INCLUDING STORAGE INCLUDING INDEXES, CONSTRAINT bounds CHECK (%I >= %s AND %3$I < %5$s))',
                    name, kind || '_default', CASE kind WHEN 'outbox' THEN 'id' ELSE 'outbox_id' END, low, high);
 END
 $$;
@@ -45,6 +45,18 @@ END
 $$;
 COMMENT ON FUNCTION integration_worker.attach_range(text, text, bigint, bigint) IS
     'Makes such a table a partition.';
+
+-- Of a new range only: each insert would read and plan the constraint again, though its partition says the same.
+CREATE FUNCTION integration_worker.drop_bounds(name text) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    EXECUTE format('ALTER TABLE integration.%I DROP CONSTRAINT bounds', name);
+END
+$$;
+COMMENT ON FUNCTION integration_worker.drop_bounds(text) IS
+    'Removes from a range that is attached the constraint for its attaching.';
 
 -- A statement that was begun before a range was attached goes on without it: a row of that range would go to the
 -- default partition, and be refused there.  So nothing may be inserting meanwhile; a range is made long before it is
@@ -94,6 +106,7 @@ BEGIN
         FOREACH kind IN ARRAY ARRAY['outbox', 'attempt'] LOOP
             PERFORM integration_worker.create_range(kind, kind || '_' || top, top, top + range_size);
             PERFORM integration_worker.attach_range('integration.' || kind, kind || '_' || top, top, top + range_size);
+            PERFORM integration_worker.drop_bounds(kind || '_' || top);
         END LOOP;
         top := top + range_size;
     END LOOP;
