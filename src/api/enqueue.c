@@ -26,6 +26,7 @@
 
 #include "api/request.h"
 #include "base/compat.h"
+#include "base/jsonb_text.h"
 #include "store/layout.h"
 #include "store/lookup.h"
 #include "store/queue.h"
@@ -122,7 +123,6 @@ typedef struct Passage
 	int64		last_id;		/* of the outbox's sequence */
 	QueueWriter *writer;
 	const Target *target;		/* of the present row, NULL: there is none */
-	StringInfoData text;		/* of a payload */
 	bool		is_deduplicated;
 } Passage;
 
@@ -195,9 +195,7 @@ read_row(Passage *passage, TupleTableSlot *slot, Row *row)
 	row->priority = priority_of(row);
 	payload = DatumGetJsonbP(row->columns[COLUMN_PAYLOAD].value);
 	row->columns[COLUMN_PAYLOAD].value = JsonbPGetDatum(payload);
-	resetStringInfo(&passage->text);
-	(void) JsonbToCString(&passage->text, &payload->root, VARSIZE(payload));
-	row->payload_bytes = passage->text.len;
+	row->payload_bytes = jsonb_text_bytes(payload);
 	send_after = row->columns[COLUMN_SEND_AFTER];
 	row->due_at = passage->now;
 	if (!send_after.isnull)
@@ -429,7 +427,6 @@ integration_enqueue(PG_FUNCTION_ARGS)
 	passage.schema = RelationGetNamespace(outbox);
 	passage.now = GetCurrentTransactionStartTimestamp();
 	passage.last_id = last_id(RelationGetRelid(outbox), passage.schema, outbox->rd_rel->relowner);
-	initStringInfo(&passage.text);
 	passage.writer = queue_open(passage.schema);
 	walk(&passage);
 	queue_close(passage.writer);
