@@ -13,7 +13,7 @@ COMMENT ON FUNCTION integration_worker.last_id() IS
 -- application sees its own statement and none of this.  The fast path never comes here.
 CREATE FUNCTION integration_worker.refusal(
         id bigint, endpoint text, operation text, payload jsonb, headers jsonb, priority text, send_after timestamptz,
-        expires_at timestamptz, OUT code text, OUT message text, OUT detail text, OUT hint text)
+        expires_at timestamptz, enqueued_by name, OUT code text, OUT message text, OUT detail text, OUT hint text)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -32,6 +32,11 @@ BEGIN
         code := '428C9';
         message := format('the id of a sync is given by the outbox, not by the insert (id %s)', refusal.id);
         hint := 'Leave the column id out and read it with RETURNING id. A dump is restored without --load-via-partition-root.';
+    ELSIF refusal.enqueued_by <> session_user THEN
+        code := '428C9';
+        message := format('enqueued_by of a sync to endpoint "%s" can''t be "%s"', target.name, refusal.enqueued_by);
+        detail := format('It is the user of the session: "%s".', session_user);
+        hint := 'Leave the column enqueued_by out; triggered_by is for who in the application caused it.';
     ELSIF refusal.priority NOT IN ('high', 'normal', 'low') THEN
         code := '23514';
         message := format('priority "%s" is not known', refusal.priority);
@@ -60,7 +65,7 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION integration_worker.refusal(bigint, text, text, jsonb, jsonb, text, timestamptz, timestamptz) IS
+COMMENT ON FUNCTION integration_worker.refusal(bigint, text, text, jsonb, jsonb, text, timestamptz, timestamptz, name) IS
     'The parts of the error for an outbox row that the queue did not take: SQLSTATE, message, detail, hint.';
 
 -- What replaced a sync stands for it.  One that was given up stands for nothing, nor does one whose time is over;

@@ -10,12 +10,10 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
@@ -24,13 +22,14 @@
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
+#include "api/payload_check.h"
 #include "api/request.h"
 #include "base/compat.h"
 #include "base/jsonb_text.h"
+#include "store/inserted.h"
 #include "store/layout.h"
 #include "store/lookup.h"
 #include "store/queue.h"
-#include "store/session.h"
 #include "store/target.h"
 #include "worker/wake.h"
 
@@ -50,6 +49,7 @@ enum
 	COLUMN_PRIORITY,
 	COLUMN_SEND_AFTER,
 	COLUMN_EXPIRES_AT,
+	COLUMN_ENQUEUED_BY,
 	COLUMN_COUNT
 };
 
@@ -66,52 +66,13 @@ static const char *const column_names[] = {
 	[COLUMN_PRIORITY] = "priority",
 	[COLUMN_SEND_AFTER] = "send_after",
 	[COLUMN_EXPIRES_AT] = "expires_at",
+	[COLUMN_ENQUEUED_BY] = "enqueued_by",
 };
 
 /* NOT NULL in the table, which may be of another version than the library. */
 static const int required_columns[] = {
 	COLUMN_ID, COLUMN_ENDPOINT, COLUMN_OPERATION, COLUMN_PAYLOAD, COLUMN_PRIORITY,
 };
-
-/*
- * The first row of a key is the one to send, in key order, so that two
- * sessions with the same keys wait for each other and never in a circle.  A key
- * whose sync is in force is not even locked; one that is held by an open
- * transaction is waited for, and what became of its sync is looked at then.
- * What belongs to a row is looked up for it alone (LIMIT keeps it from being
- * joined): the plan may have been made for more rows than there are now.
- */
-static const char claim_text[] =
-"INSERT INTO integration.dedup AS d (endpoint_id, dedup_key, outbox_id, expires_at)"
-" SELECT DISTINCT ON (e.id, n.dedup_key COLLATE \"C\") e.id, n.dedup_key, n.id,"
-" clock_timestamp() + coalesce(e.dedup_window,"
-" (SELECT c.dedup_window FROM integration.connector c WHERE c.name = e.connector), '24 h')"
-" FROM new_rows n"
-" CROSS JOIN LATERAL (SELECT x.id, x.connector, x.dedup_window FROM integration.endpoint x"
-" WHERE x.name = n.endpoint LIMIT 1) e"
-" WHERE n.dedup_key IS NOT NULL"
-" AND NOT EXISTS (SELECT FROM integration.dedup k"
-" WHERE k.endpoint_id = e.id AND k.dedup_key = n.dedup_key COLLATE \"C\""
-" AND k.expires_at > clock_timestamp() AND integration_worker.in_force(k.outbox_id) IS NOT NULL)"
-" ORDER BY e.id, n.dedup_key COLLATE \"C\", n.id"
-" ON CONFLICT (endpoint_id, dedup_key) DO UPDATE"
-" SET outbox_id = excluded.outbox_id, expires_at = excluded.expires_at"
-" WHERE d.expires_at <= clock_timestamp() OR integration_worker.in_force(d.outbox_id) IS NULL";
-
-static const char close_text[] =
-"INSERT INTO integration.closing (outbox_id, state, reason, superseded_by)"
-" SELECT n.id, 'superseded', 'duplicate', coalesce(integration_worker.in_force(d.outbox_id), d.outbox_id)"
-" FROM new_rows n"
-" CROSS JOIN LATERAL (SELECT k.outbox_id FROM integration.dedup k"
-" WHERE k.endpoint_id = (SELECT e.id FROM integration.endpoint e WHERE e.name = n.endpoint)"
-" AND k.dedup_key = n.dedup_key COLLATE \"C\" LIMIT 1) d"
-" WHERE d.outbox_id <> n.id";
-
-static const char refusal_text[] =
-"SELECT r.code, r.message, r.detail, r.hint"
-" FROM new_rows n, integration_worker.refusal(n.id, n.endpoint, n.operation, n.payload, n.headers,"
-" n.priority, n.send_after, n.expires_at) r"
-" WHERE n.id = $1";
 
 /* One statement of the application on its way through the door. */
 typedef struct Passage
@@ -123,6 +84,7 @@ typedef struct Passage
 	int64		last_id;		/* of the outbox's sequence */
 	QueueWriter *writer;
 	const Target *target;		/* of the present row, NULL: there is none */
+	const char *user;
 	bool		is_deduplicated;
 } Passage;
 
@@ -202,28 +164,6 @@ read_row(Passage *passage, TupleTableSlot *slot, Row *row)
 		row->due_at = Max(row->due_at, DatumGetTimestampTz(send_after.value));
 }
 
-/* As the operator @@ does: what is neither true nor false is not true. */
-static bool
-fulfils(Datum payload, JsonPath *check)
-{
-	LOCAL_FCINFO(call, 2);
-	FmgrInfo	function;
-	Datum		answer;
-
-	fmgr_info(F_JSONB_PATH_MATCH_OPR, &function);
-	InitFunctionCallInfoData(*call, &function, 2, InvalidOid, NULL, NULL);
-	call->args[0] = (NullableDatum)
-	{
-		.value = payload
-	};
-	call->args[1] = (NullableDatum)
-	{
-		.value = PointerGetDatum(check)
-	};
-	answer = FunctionCallInvoke(call);
-	return !call->isnull && DatumGetBool(answer);
-}
-
 /* Every no has its words in integration_worker.refusal(). */
 static bool
 may_pass(Passage *passage, const Row *row)
@@ -235,13 +175,15 @@ may_pass(Passage *passage, const Row *row)
 	if (target == NULL ||
 		row->id > passage->last_id ||
 		row->priority < 0 ||
-		row->payload_bytes > target->max_payload_bytes)
+		row->payload_bytes > target->max_payload_bytes ||
+		namestrcmp(DatumGetName(columns[COLUMN_ENQUEUED_BY].value), passage->user) != 0)
 		return false;
 	if (!columns[COLUMN_HEADERS].isnull &&
 		request_header_problem(DatumGetJsonbP(columns[COLUMN_HEADERS].value)) != NULL)
 		return false;
 	if (!row->is_ping && target->payload_check != NULL &&
-		!fulfils(columns[COLUMN_PAYLOAD].value, target->payload_check))
+		!payload_check_holds(target->payload_check, columns[COLUMN_PAYLOAD].value,
+							 columns[COLUMN_ENDPOINT].value))
 		return false;
 	if (!columns[COLUMN_SEND_AFTER].isnull &&
 		TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(columns[COLUMN_SEND_AFTER].value)))
@@ -278,30 +220,6 @@ put_into_queue(Passage *passage, const Row *row)
 	queue_insert(passage->writer, &queued);
 }
 
-static SessionCaller
-enter_sql(Passage *passage)
-{
-	SessionCaller caller = session_become(passage->trigger->tg_relation->rd_rel->relowner);
-
-	if (SPI_register_trigger_data(passage->trigger) != SPI_OK_TD_REGISTER)
-		elog(ERROR, "could not register the inserted rows");
-	return caller;
-}
-
-/* All rows of the statement at once, so that its keys are claimed in order. */
-static void
-deduplicate(Passage *passage)
-{
-	static Statement claim = {.text = claim_text};
-	static Statement close = {.text = close_text};
-	SessionCaller caller = enter_sql(passage);
-
-	session_execute(&claim, NULL, NULL);
-	session_execute(&close, NULL, NULL);
-	session_return(caller);
-	passage->is_deduplicated = true;
-}
-
 static bool
 is_duplicate(Passage *passage, const Row *row)
 {
@@ -311,8 +229,9 @@ is_duplicate(Passage *passage, const Row *row)
 		return false;
 	if (!passage->is_deduplicated)
 	{
-		deduplicate(passage);
+		inserted_close_duplicates(passage->trigger);
 		CommandCounterIncrement();
+		passage->is_deduplicated = true;
 	}
 	PushActiveSnapshot(GetTransactionSnapshot());
 	is_closed = lookup_is_closed(passage->schema, row->id);
@@ -320,34 +239,17 @@ is_duplicate(Passage *passage, const Row *row)
 	return is_closed;
 }
 
-static char *
-result_text(MemoryContext memory, int column)
-{
-	char	   *value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column);
-
-	return value == NULL ? NULL : MemoryContextStrdup(memory, value);
-}
-
-/* Leaves SPI first: the application should see its own statement, none of ours. */
 static void
-refuse(Passage *passage, int64 id)
+refuse(const Passage *passage, int64 id)
 {
-	static const Oid types[] = {INT8OID};
-	static Statement statement = {.text = refusal_text,.arg_count = 1,.arg_types = types};
-	Datum		values[] = {Int64GetDatum(id)};
-	SessionCaller caller = enter_sql(passage);
-	char	   *parts[4];
+	Refusal		refusal;
 
-	if (session_execute(&statement, values, NULL) == 0)
-		elog(ERROR, "sync " INT64_FORMAT " is refused and can't be found", id);
-	for (int i = 0; i < lengthof(parts); i++)
-		parts[i] = result_text(passage->caller, i + 1);
-	session_return(caller);
+	inserted_refusal(passage->trigger, id, &refusal);
 	ereport(ERROR,
-			errcode(MAKE_SQLSTATE(parts[0][0], parts[0][1], parts[0][2], parts[0][3], parts[0][4])),
-			errmsg_internal("%s", parts[1]),
-			parts[2] == NULL ? 0 : errdetail_internal("%s", parts[2]),
-			errhint("%s", parts[3]));
+			errcode(refusal.code),
+			errmsg_internal("%s", refusal.message),
+			refusal.detail == NULL ? 0 : errdetail_internal("%s", refusal.detail),
+			errhint("%s", refusal.hint));
 }
 
 /* Of the outbox's identity; as the owner, since the application needs no right to the sequence. */
@@ -426,6 +328,7 @@ integration_enqueue(PG_FUNCTION_ARGS)
 	layout_resolve(&layout, outbox, column_names, COLUMN_COUNT);
 	passage.schema = RelationGetNamespace(outbox);
 	passage.now = GetCurrentTransactionStartTimestamp();
+	passage.user = GetUserNameFromId(GetSessionUserId(), false);
 	passage.last_id = last_id(RelationGetRelid(outbox), passage.schema, outbox->rd_rel->relowner);
 	passage.writer = queue_open(passage.schema);
 	walk(&passage);

@@ -1,7 +1,7 @@
 -- The door: what becomes a queue row, what is refused, what the session remembers of the registry.
 BEGIN;
 \ir ../lib/refusal.sql
-SELECT plan(29);
+SELECT plan(46);
 
 INSERT INTO integration.connector (name, max_payload_bytes, payload_check) VALUES ('orders', 100, '$.total > 0');
 INSERT INTO integration.endpoint (name, connector, url) VALUES
@@ -20,6 +20,16 @@ $$;
 INSERT INTO integration.outbox (endpoint, object_id, payload) VALUES ('shop', 'tea', '{"name": "Grüner Tee"}');
 SELECT is(q.payload_bytes, octet_length('{"name": "Grüner Tee"}'), 'the queue knows how many bytes are to be sent')
   FROM integration.queue q;
+SAVEPOINT sized;
+INSERT INTO integration.outbox (endpoint, payload)
+SELECT 'shop', j.payload
+  FROM (VALUES ('null'), ('false'), ('-0.00'), ('1e300'), ('""'), ('[]'), ('{}'), ('[[]]'), ('[{}]'), ('[1, [2, 3], {"a": {}}, 4]'),
+               ('{"a": [], "b": {"c": null, "d": [true, false]}, "e\"": "f"}'), ('"\u0001\b\f\n\r\t\u001f\u007f\"\\/ü€"'),
+               ('{"1234567": "12345678", "12345678\"": "1234567\"12345678\n12345678", "Grüner Tee, schön": "\u0002"}')) AS p (payload)
+ CROSS JOIN LATERAL (SELECT p.payload::jsonb) AS j (payload);
+SELECT is(q.payload_bytes, octet_length(o.payload::text), 'as many as its text has: ' || left(o.payload::text, 60))
+  FROM integration.queue q JOIN integration.outbox o ON o.id = q.outbox_id WHERE o.object_id IS NULL ORDER BY o.id;
+ROLLBACK TO sized;
 SELECT is(to_jsonb(q) - 'outbox_id' - 'endpoint_id' - 'payload_bytes' - 'change_xid' - 'due_at',
           '{"state": "pending", "attempts": 0, "charged": 0, "priority": 2, "expires_at": null, "ordering_key": null, "place": null,
             "object_type": null, "object_id": null, "claimed_at": null, "error_class": null}'::jsonb, 'what is not given has its default')
@@ -66,6 +76,21 @@ SELECT is((SELECT count(*) FROM integration.queue q JOIN integration.outbox o ON
           (SELECT count(*) FROM integration.outbox), 'what was accepted is in the queue, nothing of what was refused');
 SELECT is(pg_temp.refusal($$ INSERT INTO integration.outbox (endpoint, payload) VALUES ('bill', '{"total": 1}'), ('bill', '{"total": -1}'), ('none', '{}') $$)
           LIKE '23514 payload is refused%', true, 'the first bad row of a statement is the one that is named');
+
+SELECT is(pg_temp.offer('{"enqueued_by": "somebody"}'),
+          format('428C9 enqueued_by of a sync to endpoint "shop" can''t be "somebody" | It is the user of the session: "%s". | '
+                 'Leave the column enqueued_by out; triggered_by is for who in the application caused it.', session_user),
+          'nobody enqueues in the name of another');
+SELECT is(pg_temp.offer(jsonb_build_object('enqueued_by', session_user)), 'accepted', 'but in their own');
+INSERT INTO integration.endpoint (name, url, payload_check)
+VALUES ('dated', 'https://dated.example.com/', '$.at.datetime() < "2030-01-01T00:00:00+00:00".datetime()');
+SELECT is(pg_temp.offer('{"endpoint": "dated", "payload": "{\"at\": \"2020-01-01\"}"}'),
+          '23514 payload_check of endpoint "dated" can''t judge this payload | '
+          'The check is ($."at".datetime() < "2030-01-01T00:00:00+00:00".datetime()): '
+          'cannot convert value from date to timestamptz without time zone usage. | '
+          'Correct the payload, or the payload_check of the endpoint or its connector: '
+          'times that are compared must all have a time zone, or none of them.', 'a check that compares a date with an instant');
+SELECT is(pg_temp.offer('{"endpoint": "dated", "payload": "{\"at\": \"2020-01-01T00:00:00+00:00\"}"}'), 'accepted', 'two instants');
 
 -- The session remembers endpoints, and learns what changed.
 UPDATE integration.connector SET payload_check = '$.total >= 0', max_payload_bytes = NULL WHERE name = 'orders';

@@ -28,7 +28,7 @@ INSERT INTO deed VALUES
            now(), now() + interval '1 h', NULL, 'g', 'h') RETURNING id$$, '{producer}'),
     ($$INSERT INTO integration.outbox (id, endpoint, payload) VALUES (1, 'shop', '{}')$$, '{}'),
     ($$INSERT INTO integration.outbox (endpoint, payload, created_at, enqueued_by, enqueued_from, replay_of)
-       VALUES ('shop', '{}', now(), 'i', 'j', NULL)$$, '{producer}'),
+       VALUES ('shop', '{}', now(), session_user, 'j', NULL)$$, '{producer}'),
     ($$SELECT id FROM integration.outbox$$, '{producer,support,operator,administrator}'),
     ($$SELECT payload FROM integration.outbox$$, '{support,operator,administrator}'),
     ($$UPDATE integration.outbox SET payload = '{}'$$, '{}'),
