@@ -134,6 +134,7 @@ DECLARE
         integration_worker.plain_endpoints(ARRAY(SELECT c.endpoint_id FROM unnest(counters) c), settled_at);
     done integer[];
     any_object boolean;
+    to_write integer[];
 BEGIN
     IF plain.ids IS NULL THEN
         RETURN '{}';
@@ -171,21 +172,22 @@ BEGIN
                r.response_headers::jsonb, r.response_body, r.trace_id, r.span_id
           FROM removed r
     )
-    SELECT coalesce(array_agg(r.ordinality::integer), '{}'), coalesce(bool_or(r.object_id IS NOT NULL), false)
-      INTO done, any_object
+    SELECT coalesce(array_agg(r.ordinality::integer), '{}'), coalesce(bool_or(r.object_id IS NOT NULL), false),
+           array_agg(DISTINCT r.endpoint_id) FILTER (WHERE r.endpoint_id = ANY (plain.unwritten))
+      INTO done, any_object, to_write
       FROM removed r;
     IF any_object THEN
         PERFORM integration_worker.tell_objects(results, done, plain.name_objects, settled_at);
     END IF;
-    IF plain.unwritten IS NOT NULL THEN
+    IF to_write IS NOT NULL THEN
         UPDATE integration.endpoint_health h
            SET updated_at = settled_at, last_success_at = settled_at, failures = 0, "window" = coalesce(c."window", h."window")
-          FROM unnest(counters) c
+          FROM unnest(to_write) AS t (endpoint_id)
+          JOIN unnest(counters) c ON c.endpoint_id = t.endpoint_id
          CROSS JOIN LATERAL (
                SELECT x.endpoint_id
                  FROM integration.endpoint_health x
-                WHERE x.endpoint_id = c.endpoint_id AND x.endpoint_id = ANY (plain.unwritten)
-                  AND x.endpoint_id = ANY (ARRAY(SELECT (results[d]).endpoint_id FROM unnest(done) AS d))
+                WHERE x.endpoint_id = t.endpoint_id
                   FOR NO KEY UPDATE SKIP LOCKED) held
          WHERE h.endpoint_id = held.endpoint_id;
     END IF;
