@@ -27,7 +27,7 @@
 #define HELD_EIGHTHS 3
 
 #define TAKE_SOURCES 256		/* in one statement */
-#define TAKE_ROWS 400
+#define TAKE_ROWS 800
 #define PROBE_READY 2			/* a probe has one to choose from */
 #define READY_IN_ALL 4096		/* rows held for all endpoints together, so
 								 * that a take is worth its while */
@@ -181,14 +181,14 @@ plan_ranges(Take *take, Endpoint *endpoint, int wanted)
 }
 
 static void
-plan_endpoint(Take *take, Endpoint *endpoint)
+plan_endpoint(Take *take, Endpoint *endpoint, int most)
 {
 	Sender	   *sender = take->sender;
 	int			wanted = taking_target(sender, endpoint) - endpoint->ready_count;
 	int			least = endpoint->is_probing ? PROBE_READY : READY_AT_LEAST;
 	TakeSource	asked = {
 		.endpoint_id = endpoint->id,
-		.limit = Min(Max(wanted, least), SENDER_BATCH),
+		.limit = Max(Min(wanted, most), least),
 	};
 	Source		source = {.endpoint = endpoint};
 
@@ -210,18 +210,20 @@ plan_endpoint(Take *take, Endpoint *endpoint)
 		plan_ranges(take, endpoint, asked.limit);
 }
 
+/* As many endpoints as there are share a statement: each one costs more than the rows it has. */
 static void
 plan_take(Take *take)
 {
+	Endpoint   *endpoints[TAKE_ROWS / READY_AT_LEAST];
 	Endpoint   *endpoint = NULL;
+	int			count = 0;
 
-	while (take->rows < TAKE_ROWS && take->source_count < TAKE_SOURCES - PRIORITY_COUNT)
-	{
-		endpoint = taking_next(take->sender, endpoint);
-		if (endpoint == NULL)
-			break;
-		plan_endpoint(take, endpoint);
-	}
+	while (count < lengthof(endpoints) &&
+		   (endpoint = taking_next(take->sender, endpoint)) != NULL)
+		endpoints[count++] = endpoint;
+	for (int i = 0; i < count && take->rows < TAKE_ROWS &&
+		 take->source_count < TAKE_SOURCES - PRIORITY_COUNT; i++)
+		plan_endpoint(take, endpoints[i], TAKE_ROWS / count);
 }
 
 /* Whether there is room for the row; where there is none it is read again. */
