@@ -119,6 +119,16 @@ compat_owns_database(Oid role, Oid database)
 #endif
 }
 
+Oid
+compat_primary_key_index(Relation table)
+{
+#if PG_VERSION_NUM >= 180000
+	return RelationGetPrimaryKeyIndex(table, false);
+#else
+	return RelationGetPrimaryKeyIndex(table);
+#endif
+}
+
 Tuplestorestate *
 compat_begin_set(FunctionCallInfo fcinfo, TupleDesc *columns)
 {

@@ -14,6 +14,7 @@
 #include "fmgr.h"
 #include "nodes/execnodes.h"
 #include "storage/latch.h"
+#include "utils/relcache.h"
 #include "utils/tuplestore.h"
 #if PG_VERSION_NUM >= 180000
 #include "storage/waiteventset.h"
@@ -57,6 +58,9 @@ extern bool compat_xid_is_known(TransactionId xid);
 
 /* Whether the role owns the database. */
 extern bool compat_owns_database(Oid role, Oid database);
+
+/* The index of the table's primary key, which is not deferrable. */
+extern Oid	compat_primary_key_index(Relation table);
 
 /* A tuplestore that becomes the result of the set-returning function. */
 extern Tuplestorestate *compat_begin_set(FunctionCallInfo fcinfo, TupleDesc *columns);

@@ -12,9 +12,9 @@
 #include "catalog/pg_type.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
-#include "utils/relcache.h"
 #include "utils/snapmgr.h"
 
+#include "base/compat.h"
 #include "store/layout.h"
 
 HeapTuple
@@ -28,7 +28,7 @@ lookup_row(Relation table, AttrNumber column, Datum key)
 
 	ScanKeyEntryInitialize(&condition, 0, column, BTEqualStrategyNumber, InvalidOid,
 						   attribute->attcollation, equal, key);
-	scan = systable_beginscan(table, RelationGetPrimaryKeyIndex(table), true,
+	scan = systable_beginscan(table, compat_primary_key_index(table), true,
 							  GetActiveSnapshot(), 1, &condition);
 	row = systable_getnext(scan);
 	if (HeapTupleIsValid(row))
