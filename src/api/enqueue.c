@@ -72,6 +72,7 @@ static const char *const column_names[] = {
 /* NOT NULL in the table, which may be of another version than the library. */
 static const int required_columns[] = {
 	COLUMN_ID, COLUMN_ENDPOINT, COLUMN_OPERATION, COLUMN_PAYLOAD, COLUMN_PRIORITY,
+	COLUMN_ENQUEUED_BY,
 };
 
 /* One statement of the application on its way through the door. */
