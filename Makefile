@@ -65,6 +65,7 @@ SQL_PARTS += sweeps       # what is in no range leaves by small deletes
 SQL_PARTS += thinning     # whole ranges leave, what is to stay is set aside
 SQL_PARTS += retention    # what leaves, when; one step at a time
 SQL_PARTS += keys         # which sync of an ordering key, of an object goes next
+SQL_PARTS += crashes      # which syncs took a worker down; when the next one goes on
 SQL_PARTS += judge        # what an answer means: pure rules
 SQL_PARTS += decide       # what comes next for a sync that was not delivered
 SQL_PARTS += gather       # the facts of a batch of results

@@ -85,7 +85,9 @@ BEGIN
         RETURN verdict;
     END IF;
     -- A ping is a question to the endpoint; no answer is an answer.
-    IF verdict.ping OR NOT integration_worker.may_retry(
+    IF verdict.ping
+       OR (verdict.reason = 'worker_crash' AND integration_worker.is_crasher(verdict.outbox_id))
+       OR NOT integration_worker.may_retry(
            fact, idempotent, fact.retryable = 'once' AND integration_worker.repeats(verdict)) THEN
         verdict.state := 'failed';
         RETURN verdict;

@@ -30,6 +30,7 @@ COMMENT ON FUNCTION integration_worker.mark(bigint[], xid8[]) IS
     'Marks syncs of endpoints that are not idempotent as about to leave; only the ids it returns may be sent.';
 
 -- Marks that a worker left behind, by the index queue_claimed: the requests were about to leave when it died.
+-- What took workers down three times is set aside, too.
 CREATE FUNCTION integration_worker.recover(marked_before timestamptz[])
     RETURNS TABLE (outbox_id bigint, endpoint_id integer, state text, due_at timestamptz, signal text,
                    failures integer, minute_at timestamptz, minute_attempts integer, minute_failures integer)
@@ -43,13 +44,24 @@ DECLARE
                    'outbox_id', q.outbox_id, 'endpoint_id', q.endpoint_id, 'change_xid', q.change_xid::text,
                    'reason', 'worker_crash', 'started_at', q.claimed_at))
           FROM integration.queue q
-         WHERE q.claimed_at < marked_before[1 + q.endpoint_id % cardinality(marked_before)]);
+         WHERE q.claimed_at < marked_before[1 + q.endpoint_id % cardinality(marked_before)]
+        UNION ALL
+        SELECT jsonb_populate_record(NULL::integration_worker.result, jsonb_build_object(
+                   'outbox_id', q.outbox_id, 'endpoint_id', q.endpoint_id, 'change_xid', q.change_xid::text,
+                   'reason', 'worker_crash', 'started_at', s.last_at,
+                   'error', format('The worker crashed %s times while it had this sync in hand.', s.crashes)))
+          FROM integration_worker.suspects() s
+          JOIN integration.queue q ON q.outbox_id = s.outbox_id
+         WHERE s.crashes >= 3
+           AND q.claimed_at IS NULL
+           AND s.last_at < marked_before[1 + s.endpoint_id % cardinality(marked_before)]);
 BEGIN
     IF left_behind = '{}' THEN
         RETURN;
     END IF;
     RETURN QUERY SELECT s.* FROM integration_worker.settle(left_behind) s;
+    PERFORM integration_worker.blame(ARRAY(SELECT r.outbox_id FROM unnest(left_behind) r));
 END
 $$;
 COMMENT ON FUNCTION integration_worker.recover(timestamptz[]) IS
-    'Settles requests that were in flight when a worker died, as worker_crash; called with a time for each shard before anything of it is sent, and again for those whose rows somebody held. Returns what settle() returns.';
+    'Settles requests that were in flight when a worker died, and syncs that are to blame for its end, as worker_crash; called with a time for each shard before anything of it is sent, and again for those whose rows somebody held. Returns what settle() returns.';

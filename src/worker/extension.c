@@ -58,16 +58,16 @@ extension_fits(void)
 }
 
 bool
-extension_may_have_changed(const DatabaseSlot *slot)
+extension_may_have_changed(DatabaseSlot *slot)
 {
-	return pg_atomic_read_u32((pg_atomic_uint32 *) &slot->extension_changes) != changes_at_look;
+	return pg_atomic_read_u32(&slot->extension_changes) != changes_at_look;
 }
 
 bool
-extension_wants_worker(const DatabaseSlot *slot)
+extension_wants_worker(DatabaseSlot *slot)
 {
 	return OidIsValid(installed.id) || slot->holds > 0 ||
-		pg_atomic_read_u32((pg_atomic_uint32 *) &slot->registry_changes) != registry_changes_at_look;
+		pg_atomic_read_u32(&slot->registry_changes) != registry_changes_at_look;
 }
 
 const char *

@@ -9,10 +9,12 @@
 #include "utils/timestamp.h"
 
 #include "base/clock.h"
+#include "worker/hand.h"
 #include "worker/keys.h"
 #include "worker/places.h"
 #include "worker/sender.h"
 #include "worker/sending.h"
+#include "worker/suspects.h"
 #include "worker/trace.h"
 
 /*
@@ -92,6 +94,7 @@ sender_create(DatabaseSlot *slot, int number, int max_connections)
 	dlist_init(&sender->in_flight);
 	dlist_init(&sender->answered);
 	dlist_init(&sender->stuck);
+	dlist_init(&sender->waiting_suspects);
 	sender->now = GetCurrentTimestamp();
 	sender->started_at = sender->now;
 	sender->must_load = true;
@@ -292,7 +295,10 @@ sender_add_lease(Sender *sender, Endpoint *endpoint, const TakenRow *row, const 
 	lease->object_type = copy_text(sender, content->object_type);
 	lease->object_id = copy_text(sender, content->object_id);
 	memcpy(lease->keys, row->keys, sizeof(lease->keys));
+	lease->crashes = suspects_crashes(sender, row->outbox_id);
+	hand_set_making(row->outbox_id);
 	build_request(sender, lease, content);
+	hand_set_making(0);
 	has_turn = keys_hold(sender, lease);
 	/* nothing throws from here on: the table has no half-made leases */
 	entry = hash_search(sender->leases, &row->outbox_id, HASH_ENTER, NULL);
@@ -328,6 +334,7 @@ sender_free_lease(Sender *sender, Lease *lease)
 		lease->endpoint->unjudged--;
 		sending_offer(sender, lease->endpoint);
 	}
+	suspects_end(sender, lease);
 	keys_release(sender, lease);
 	discount_lease(sender, lease->endpoint, lease);
 	/* there is room for another one */

@@ -152,6 +152,9 @@ typedef struct Lease
 	TimestampTz fresh_until;	/* sent all the same until then */
 	int64		keys[KEY_COUNT];	/* see keys.c */
 	TimestampTz started_at;
+	int			crashes;		/* that it was in hand at, since its last
+								 * attempt */
+	int			place_in_hand;	/* see hand.h; 0: none */
 	int			at_once;		/* requests of its endpoint in flight when it
 								 * was answered, itself included */
 	size_t		bytes;			/* counted in sender->held_bytes */
@@ -204,6 +207,9 @@ typedef struct Sender
 	dlist_head	in_flight;		/* in the order they were started */
 	dlist_head	answered;
 	dlist_head	stuck;			/* answered, but somebody holds their rows */
+	HTAB	   *suspects;		/* see suspects.c; NULL: there are none */
+	Lease	   *suspect;		/* the one in hand, or NULL */
+	dlist_head	waiting_suspects;	/* ready, until that one is settled */
 	int			ready_count;
 	int			in_flight_count;
 	int			answered_count;

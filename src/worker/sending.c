@@ -19,6 +19,7 @@
 #include "worker/places.h"
 #include "worker/sender.h"
 #include "worker/sending.h"
+#include "worker/suspects.h"
 
 #define CHECK_EVERY_US 50000
 #define SHORT_AT_ONCE 2			/* let in again for each connection that is
@@ -219,6 +220,8 @@ static void
 answer_at_once(Sender *sender, Lease *lease)
 {
 	lease->started_at = sender->now;
+	if (lease->state == LEASE_READY)
+		suspects_begin(sender, lease);
 	sender_await_settle(sender, lease);
 }
 
@@ -228,6 +231,7 @@ occupy(Sender *sender, Lease *lease)
 {
 	leave_ready(sender, lease);
 	lease->state = LEASE_IN_FLIGHT;
+	suspects_begin(sender, lease);
 	lease->started_at = sender->now;
 	count_in_flight(sender, lease, 1);
 	lease->endpoint->turn++;
@@ -334,7 +338,7 @@ serve(Sender *sender, Lease *lease, MarkStep *step)
 		sender_free_lease(sender, lease);
 		return;
 	}
-	if (sender_rereads(sender, lease))
+	if (sender_rereads(sender, lease) || !suspects_may_leave(sender, lease))
 		return;
 	if (lease->reason[0] != '\0')
 	{

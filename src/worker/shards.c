@@ -21,6 +21,7 @@
 #include "worker/publishing.h"
 #include "worker/sender.h"
 #include "worker/shards.h"
+#include "worker/suspects.h"
 
 #define LOCK_AGAIN_MS 500		/* whoever leaves one says so; this is for who
 								 * could not */
@@ -160,6 +161,7 @@ recover_taken_step(void *arg)
 	for (int shard = 0; shard < OWNERSHIP_SHARDS; shard++)
 		marked_before[shard] = step->taken & (1U << shard) ? DT_NOEND : DT_NOBEGIN;
 	(void) statements_recover(marked_before, OWNERSHIP_SHARDS);
+	suspects_load(step->sender);
 }
 
 static void

@@ -145,7 +145,7 @@ extern void shared_detach(WorkerSlot *worker);
 /* The figures of an attached worker.  Caller holds the lock. */
 extern LiveWorker *shared_live(const WorkerSlot *worker);
 
-/* What an attached worker does, for worker_status and pg_stat_activity, before it publishes figures. */
+/* What an attached worker does, for people, before it publishes figures.  Caller has no lock. */
 extern void shared_say(WorkerSlot *worker, const char *activity);
 
 /* Places that are not free.  Caller holds the lock. */

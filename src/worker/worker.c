@@ -24,8 +24,10 @@
 
 #include "base/settings.h"
 #include "store/session.h"
+#include "worker/aftermath.h"
 #include "worker/coalescing.h"
 #include "worker/extension.h"
+#include "worker/hand.h"
 #include "worker/publishing.h"
 #include "worker/reading.h"
 #include "worker/sender.h"
@@ -322,6 +324,10 @@ integration_worker_main(Datum arg)
 	Sender	   *sender;
 
 	start_up(attach_place(place), slot, number);
+	aftermath_await(slot, number);
+	if (ShutdownRequestPending)
+		proc_exit(0);
+	hand_open();
 	sender = sender_create(slot, number, reserve_descriptors());
 	sender->transport = open_transport(sender->max_connections);
 	before_shmem_exit(close_sender, PointerGetDatum(sender));
