@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "transport/capture.h"
 #include "transport/stopwatch.h"
@@ -33,6 +34,7 @@
 
 static curl_socket_t open_socket(void *context, curlsocktype purpose,
 								 struct curl_sockaddr *address);
+static int	close_socket(void *context, curl_socket_t descriptor);
 static int	check_request(void *context, char *remote_address, char *local_address,
 						  int remote_port, int local_port);
 static bool was_closed_meanwhile(const Capture *capture);
@@ -67,6 +69,7 @@ capture_begin(Capture *capture, const NetworkList *allowed, bool is_plain)
 	*capture = (Capture)
 	{
 		.easy = capture->easy,
+			.poller = capture->poller,
 			.allowed = allowed,
 			.is_plain = is_plain,
 			.started_at_us = stopwatch_now_us(),
@@ -85,14 +88,19 @@ capture_renew(Capture *capture)
 }
 
 CURLcode
-capture_attach(Capture *capture, CURL *easy)
+capture_attach(Capture *capture, CURL *easy, Poller *poller)
 {
 	CURLcode	code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
 
 	if (curl_version_info(CURLVERSION_NOW)->version_num >= RARELY_ASKING_VERSION)
 		capture->easy = easy;
+	capture->poller = poller;
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, capture);
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, poller);
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, check_request);
 	if (code == CURLE_OK)
@@ -139,10 +147,19 @@ open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 		capture->socket_error = errno;
 		return CURL_SOCKET_BAD;
 	}
+	poller_note_new(capture->poller, descriptor);
 	fcntl(descriptor, F_SETFD, FD_CLOEXEC);
 	if (capture->socket_at_us == 0)
 		capture->socket_at_us = stopwatch_now_us();
 	return descriptor;
+}
+
+/* May come long after the transfer that opened it. */
+static int
+close_socket(void *context, curl_socket_t descriptor)
+{
+	poller_note_new(context, descriptor);
+	return close(descriptor);
 }
 
 /*

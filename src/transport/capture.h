@@ -19,6 +19,7 @@
 #include "base/network.h"
 #include "message/rate_limit.h"
 #include "transport/guard.h"
+#include "transport/poller.h"
 
 #define CAPTURE_BODY_READ_BYTES (1024 * 1024)
 #define CAPTURE_BODY_KEPT_BYTES (64 * 1024)
@@ -31,6 +32,7 @@ typedef struct Capture
 {
 	CURL	   *easy;			/* NULL where libcurl asks each kept
 								 * connection itself */
+	Poller	   *poller;			/* learns of sockets that come and go */
 	const NetworkList *allowed;
 	bool		is_plain;		/* http without a permission of its own */
 
@@ -73,8 +75,11 @@ extern void capture_begin(Capture *capture, const NetworkList *allowed, bool is_
 /* Forget what happened but not when it began: the transfer starts anew.  Does not throw. */
 extern void capture_renew(Capture *capture);
 
-/* Install the callbacks; *capture must outlive the handle.  Does not throw. */
-extern CURLcode capture_attach(Capture *capture, CURL *easy);
+/*
+ * Install the callbacks; *capture must outlive the handle, *poller the connections.
+ * Does not throw.
+ */
+extern CURLcode capture_attach(Capture *capture, CURL *easy, Poller *poller);
 
 /* The refusal that ended the transfer; one address of several does not.  Does not throw. */
 extern GuardVerdict capture_final_refusal(const Capture *capture);

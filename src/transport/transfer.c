@@ -191,7 +191,7 @@ set_fixed_options(Transfer *transfer, const TransferSettings *settings)
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
 	if (code == CURLE_OK)
-		code = capture_attach(&transfer->capture, easy);
+		code = capture_attach(&transfer->capture, easy, settings->poller);
 
 	/* a libcurl without HTTP/2 says no, which does no harm */
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS);

@@ -16,6 +16,7 @@
 
 #include "transport/answer.h"
 #include "transport/capture.h"
+#include "transport/poller.h"
 #include "transport/transport.h"
 
 typedef struct Transfer
@@ -45,6 +46,7 @@ typedef struct TransferSettings
 	char	   *user_agent;
 	char	   *ca_file;		/* NULL: the system's certificates */
 	NetworkList allowed_networks;
+	Poller	   *poller;			/* learns of sockets that come and go */
 } TransferSettings;
 
 /* A new handle with the options that never change; NULL when it can't be made.  Does not throw. */

@@ -40,7 +40,7 @@ struct Transport
 {
 	CURLM	   *multi;			/* NULL after it broke, until it was made
 								 * again */
-	int			poller;
+	Poller	   *poller;
 	int			max_connections;
 	TransferSettings settings;
 	Pool	   *pool;
@@ -92,7 +92,6 @@ transport_create(const TransportOptions *options, char *problem, size_t problem_
 	transport = calloc(1, sizeof(Transport));
 	if (transport)
 	{
-		transport->poller = -1;
 		block_signals(&saved);
 		is_ready = set_up(transport, options);
 		restore_signals(&saved);
@@ -119,7 +118,7 @@ transport_destroy(Transport *transport)
 	restore_signals(&saved);
 
 	mailbox_clear(&transport->mailbox);
-	if (transport->poller >= 0)
+	if (transport->poller)
 		poller_destroy(transport->poller);
 	free(transport->settings.user_agent);
 	free(transport->settings.ca_file);
@@ -141,7 +140,7 @@ transport_set_allowed_networks(Transport *transport, const NetworkList *networks
 int
 transport_descriptor(const Transport *transport)
 {
-	return transport->poller;
+	return poller_descriptor(transport->poller);
 }
 
 int
@@ -281,7 +280,8 @@ set_up(Transport *transport, const TransportOptions *options)
 	if (!mailbox_create(&transport->mailbox, options->max_connections))
 		return false;
 	transport->poller = poller_create();
-	return transport->poller >= 0 && open_multi(transport);
+	transport->settings.poller = transport->poller;
+	return transport->poller && open_multi(transport);
 }
 
 static bool
@@ -325,12 +325,21 @@ socket_changed(CURL *easy, curl_socket_t descriptor, int action,
 			   void *context, void *socket_context)
 {
 	Transport  *transport = context;
+	Transfer   *transfer = NULL;
 
-	(void) easy;
 	(void) socket_context;
 	if (action == CURL_POLL_REMOVE)
 	{
-		poller_forget(transport->poller, descriptor);
+		curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **) &transfer);
+
+		/*
+		 * only a connection that got as far is told to be closed in all
+		 * versions
+		 */
+		if (transfer && transfer->capture.answer_at_us != 0)
+			poller_rest(transport->poller, descriptor);
+		else
+			poller_forget(transport->poller, descriptor);
 		return 0;
 	}
 	return poller_watch(transport->poller, descriptor,

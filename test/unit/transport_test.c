@@ -296,6 +296,25 @@ check_policy(const NetworkList *loopback)
 	answer_free(answer);
 }
 
+static bool
+is_readable(int wait_ms)
+{
+	struct pollfd waited = {.fd = transport_descriptor(transport),.events = POLLIN};
+
+	return poll(&waited, 1, wait_ms) == 1;
+}
+
+/* A kept connection is not watched while nobody uses it; that it is closed must not keep us busy. */
+static void
+check_idle_close(void)
+{
+	answer_free(call("/ok", 5000));
+	tap_ok(is_readable(DEADLINE_S * 1000), "an idle connection is closed by the other side");
+	transport_advance(transport);
+	tap_ok(!is_readable(0), "which is noticed once");
+	answer_free(call("/ok", 5000));
+}
+
 static int
 count_answers(int started, const char *reason)
 {
@@ -393,6 +412,7 @@ main(void)
 	check_reasons();
 	check_answer();
 	check_policy(&options.allowed_networks);
+	check_idle_close();
 	check_many();
 	check_prepare_failure();
 	check_mask();
