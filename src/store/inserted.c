@@ -62,7 +62,7 @@ enter_sql(TriggerData *trigger)
 	return caller;
 }
 
-/* Within a statement the order is ours, between the statements of a transaction the application's. */
+/* Within a statement the order is ours, between statements the application's. */
 static void
 say_what_helps(void *arg)
 {
@@ -94,7 +94,7 @@ result_text(MemoryContext memory, int column)
 	return value == NULL ? NULL : MemoryContextStrdup(memory, value);
 }
 
-/* Leaves SPI before anybody raises it: the application should see its own statement, none of ours. */
+/* Leaves SPI before anybody raises it: the application should see no statement of ours. */
 void
 inserted_refusal(TriggerData *trigger, int64 id, Refusal *refusal)
 {
