@@ -1,15 +1,22 @@
 -- What the worker reads: the registry, what is new, what is due.
 
-CREATE FUNCTION integration_worker.endpoints()
+-- By the index endpoint_id_key, a bite at a time: all of ten thousand endpoints at once would stall the sender.
+CREATE FUNCTION integration_worker.endpoints(after_id integer DEFAULT 0, most integer DEFAULT 2147483647)
     RETURNS TABLE (id integer, name text, url text, method text, headers text, format text,
                    connect_timeout_ms integer, timeout_ms integer, max_concurrency integer,
                    rate_limit double precision, rate_burst integer,
                    idempotent boolean, allow_http boolean, problem text,
                    paused_until timestamptz, not_before timestamptz, state text, failures integer, tripped_by bigint,
                    since timestamptz)
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
+    SET enable_hashjoin = off
+    SET enable_mergejoin = off
+    SET enable_sort = off
 AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     SELECT c.id, c.name, c.url, c.method, c.headers::text, c.format,
            ceil(extract(epoch FROM c.connect_timeout) * 1000)::integer,
            ceil(extract(epoch FROM c.timeout) * 1000)::integer,
@@ -26,9 +33,13 @@ AS $$
             WHERE (x.until IS NULL OR x.until > now())
               AND (x.scope, x.name) IN (('all', ''), ('connector', c.connector), ('endpoint', c.name), ('customer', c.customer))
            ) p ON true
+     WHERE c.id > after_id
+     ORDER BY c.id
+     LIMIT most;
+END
 $$;
-COMMENT ON FUNCTION integration_worker.endpoints() IS
-    'The registry as the sender needs it: settings resolved, paused until when, not called before when.';
+COMMENT ON FUNCTION integration_worker.endpoints(integer, integer) IS
+    'The registry as the sender needs it, by id, so many after one: settings resolved, paused until when, not called before when.';
 
 -- What the commit of a prepared transaction changes is announced by nothing, so the worker looks now and then
 -- whether the registry is still the one it has read: cheap, where reading ten thousand endpoints is not.

@@ -25,14 +25,18 @@
 #define RECENT_XIDS 1000000
 
 EndpointRow *
-statements_endpoints(MemoryContext memory, int *count)
+statements_endpoints(MemoryContext memory, int32 after_id, int *count)
 {
+	static const Oid types[] = {INT4OID, INT4OID};
 	static Statement statement = {
-		.text = "SELECT * FROM integration_worker.endpoints()",
+		.text = "SELECT * FROM integration_worker.endpoints($1, $2)",
+		.arg_count = 2,
+		.arg_types = types,
 		.read_only = true,
 	};
-	uint64		rows = session_execute(&statement, NULL, NULL);
-	EndpointRow *endpoints = MemoryContextAllocZero(memory, sizeof(EndpointRow) * (rows + 1));
+	Datum		values[] = {Int32GetDatum(after_id), Int32GetDatum(*count)};
+	uint64		rows = session_execute(&statement, values, NULL);
+	EndpointRow *endpoints = palloc(sizeof(EndpointRow) * (rows + 1));
 
 	for (uint64 i = 0; i < rows; i++)
 	{

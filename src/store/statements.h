@@ -147,7 +147,8 @@ typedef struct Content
 	char	   *traceparent;
 } Content;
 
-extern EndpointRow *statements_endpoints(MemoryContext memory, int *count);
+/* At most *count endpoints after this id, in the order of their ids; their strings are in memory. */
+extern EndpointRow *statements_endpoints(MemoryContext memory, int32 after_id, int *count);
 
 extern RegistryState statements_registry_state(void);
 

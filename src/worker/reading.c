@@ -75,12 +75,30 @@ may_feed(const Sender *sender)
 	return sender->must_feed && sender->feed_at <= sender->now;
 }
 
+/* What is new, then what is due. */
+static void
+read_rows(Sender *sender)
+{
+	if (may_feed(sender))
+	{
+		feeding_step(sender);
+		sender->feed_at = sender->now + FEED_EVERY_US;
+	}
+	/* the feed met a new endpoint */
+	if (sender->must_load)
+		registry_load(sender);
+	if (sender->must_rewind)
+		places_rewind(sender);
+	sender->must_rewind = false;
+	taking_step(sender);
+}
+
 static void
 read_step(void *arg)
 {
 	Sender	   *sender = arg;
 
-	if (sender->must_load)
+	if (registry_must_load(sender))
 		registry_load(sender);
 	else if (sender->must_look)
 		registry_look(sender);
@@ -88,17 +106,9 @@ read_step(void *arg)
 		expire(sender);
 	if (sender->must_check)
 		check_ready(sender);
-	if (may_feed(sender))
-	{
-		feeding_step(sender);
-		sender->feed_at = sender->now + FEED_EVERY_US;
-	}
-	if (sender->must_load)
-		registry_load(sender);
-	if (sender->must_rewind)
-		places_rewind(sender);
-	sender->must_rewind = false;
-	taking_step(sender);
+	/* what was enqueued after a pause must not be read before the pause is */
+	if (sender->loading == NULL)
+		read_rows(sender);
 }
 
 static void
@@ -164,7 +174,7 @@ notice_changes(Sender *sender)
 static bool
 has_statement(const Sender *sender)
 {
-	return sender->must_load || sender->must_look || sender->must_check || may_feed(sender) ||
+	return registry_must_load(sender) || sender->must_look || sender->must_check || may_feed(sender) ||
 		sender->must_rewind || sender->id_count > 0 || sender->expire_at <= sender->now;
 }
 
@@ -199,7 +209,7 @@ reading_deadline(Sender *sender)
 	TimestampTz deadline = Min(sender->look_at,
 							   Min(sender->expire_at, sender->registry.resume_at));
 
-	if (taking_next(sender, NULL) != NULL)
+	if (sender->loading != NULL || taking_next(sender, NULL) != NULL)
 		return Max(sender->now, sender->sql_again_at);
 	if (sender->must_feed)
 		deadline = Min(deadline, sender->feed_at);

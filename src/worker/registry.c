@@ -3,7 +3,8 @@
  *		Endpoints as the tables say.
  *
  * A change reaches what was read before it: requests that were made under
- * other settings are made again, and nothing else is.
+ * other settings are made again, and nothing else is.  All endpoints are read
+ * again, some of them a turn, so that ten thousand don't stall the sender.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -15,6 +16,8 @@
 #include "worker/registry.h"
 #include "worker/sender.h"
 #include "worker/sending.h"
+
+#define BITE 200				/* endpoints that a turn reads */
 
 static bool
 is_same(const char *a, const char *b)
@@ -77,7 +80,8 @@ apply_endpoint(Sender *sender, const EndpointRow *row)
 	if (!sender_owns(sender, row->id))
 		return;
 	endpoint = sender_endpoint(sender, row->id);
-	was_listed = endpoint->row.name != NULL;
+	was_listed = endpoint->is_listed;
+	endpoint->listed_in = sender->loads;
 	if (was_listed && !makes_same_requests(&endpoint->row, row))
 		sender_drop_ready(sender, endpoint);
 	apply_settings(endpoint, row);
@@ -93,6 +97,35 @@ apply_endpoint(Sender *sender, const EndpointRow *row)
 	bucket_resize(&endpoint->bucket, row->rate_limit, row->rate_burst, sender->now);
 }
 
+static void
+apply_state(Sender *sender, const RegistryState *state)
+{
+	bool		is_renamed = strcmp(state->installation, sender->registry.installation) != 0;
+	bool		holds_others = state->holds != sender->registry.holds;
+
+	sender->registry = *state;
+	if (is_renamed || holds_others)
+		sender_drop_all_ready(sender);
+	if (holds_others)
+		places_rewind_held(sender);
+}
+
+static void
+begin_load(Sender *sender)
+{
+	/* the state first: what changes in between makes it another one */
+	RegistryState state = statements_registry_state();
+
+	/* an error later on leaves it: the load goes on from where it was */
+	sender->loading = AllocSetContextCreate(sender->memory, "integration registry",
+											ALLOCSET_DEFAULT_SIZES);
+	sender->loaded_until = 0;
+	sender->loads++;
+	sender->must_load = false;
+	sender->must_look = false;
+	apply_state(sender, &state);
+}
+
 /* What an endpoint that has gone points at goes with the registry as read before. */
 static void
 forget_unlisted(Sender *sender)
@@ -103,6 +136,7 @@ forget_unlisted(Sender *sender)
 	hash_seq_init(&scan, sender->endpoints);
 	while ((endpoint = hash_seq_search(&scan)) != NULL)
 	{
+		endpoint->is_listed = endpoint->is_listed && endpoint->listed_in == sender->loads;
 		if (!endpoint->is_listed)
 			endpoint->row = (EndpointRow)
 		{
@@ -112,45 +146,35 @@ forget_unlisted(Sender *sender)
 }
 
 static void
-apply_state(Sender *sender, const RegistryState *state)
+finish_load(Sender *sender)
 {
-	bool		is_renamed = strcmp(state->installation, sender->registry.installation) != 0;
-	bool		holds_others = state->holds != sender->registry.holds;
+	forget_unlisted(sender);
+	MemoryContextDelete(sender->registry_memory);
+	sender->registry_memory = sender->loading;
+	sender->loading = NULL;
+}
 
-	sender->registry = *state;
-	if (is_renamed || holds_others)
-		sender_drop_ready(sender, NULL);
-	if (holds_others)
-		places_rewind_held(sender);
+bool
+registry_must_load(const Sender *sender)
+{
+	return sender->must_load || sender->loading != NULL;
 }
 
 void
 registry_load(Sender *sender)
 {
-	MemoryContext memory = AllocSetContextCreate(CurrentMemoryContext, "integration registry",
-												 ALLOCSET_DEFAULT_SIZES);
-	HASH_SEQ_STATUS scan;
-	Endpoint   *endpoint;
-	int			count;
+	EndpointRow *rows;
+	int			count = BITE;
 
-	/* the state first: what changes in between makes it another one */
-	RegistryState state = statements_registry_state();
-	EndpointRow *rows = statements_endpoints(memory, &count);
-
-	/* after an error above it would have gone with the transaction */
-	MemoryContextSetParent(memory, sender->memory);
-	forget_unlisted(sender);
-	hash_seq_init(&scan, sender->endpoints);
-	while ((endpoint = hash_seq_search(&scan)) != NULL)
-		endpoint->is_listed = false;
-	apply_state(sender, &state);
+	if (sender->loading == NULL)
+		begin_load(sender);
+	rows = statements_endpoints(sender->loading, sender->loaded_until, &count);
 	for (int i = 0; i < count; i++)
 		apply_endpoint(sender, &rows[i]);
-	forget_unlisted(sender);
-	MemoryContextDelete(sender->registry_memory);
-	sender->registry_memory = memory;
-	sender->must_load = false;
-	sender->must_look = false;
+	if (count > 0)
+		sender->loaded_until = rows[count - 1].id;
+	if (count < BITE)
+		finish_load(sender);
 }
 
 void

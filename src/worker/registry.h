@@ -8,10 +8,13 @@
 
 #include "worker/sender.h"
 
-/* Read all of it.  Both within session_run(); may throw. */
+/* Whether it is to be read, or to be read on. */
+extern bool registry_must_load(const Sender *sender);
+
+/* Read the next part of it.  Within session_run(); may throw. */
 extern void registry_load(Sender *sender);
 
-/* Load it if it is another one than was read last. */
+/* Begin if it is another one than was read last.  Within session_run(); may throw. */
 extern void registry_look(Sender *sender);
 
 #endif							/* INTEGRATION_REGISTRY_H */

@@ -399,22 +399,31 @@ sender_next_lease(HASH_SEQ_STATUS *scan)
 }
 
 void
-sender_drop_ready(Sender *sender, const Endpoint *endpoint)
+sender_drop_ready(Sender *sender, Endpoint *endpoint)
+{
+	for (int i = 0; i < PRIORITY_COUNT * LEASE_KINDS; i++)
+	{
+		dlist_head *ready = &endpoint->ready[i / LEASE_KINDS][i % LEASE_KINDS];
+
+		while (!dlist_is_empty(ready))
+		{
+			Lease	   *lease = dlist_container(Lease, node, dlist_head_node(ready));
+
+			places_read_id(sender, lease->outbox_id);
+			sender_free_lease(sender, lease);
+		}
+	}
+}
+
+void
+sender_drop_all_ready(Sender *sender)
 {
 	HASH_SEQ_STATUS scan;
-	LeaseEntry *entry;
+	Endpoint   *endpoint;
 
-	hash_seq_init(&scan, sender->leases);
-	while ((entry = hash_seq_search(&scan)) != NULL)
-	{
-		Lease	   *lease = entry->lease;
-
-		if (lease->state != LEASE_READY || (endpoint != NULL && lease->endpoint != endpoint))
-			continue;
-		places_read_id(sender, lease->outbox_id);
-		/* removing the entry just returned is what dynahash allows */
-		sender_free_lease(sender, lease);
-	}
+	hash_seq_init(&scan, sender->endpoints);
+	while ((endpoint = hash_seq_search(&scan)) != NULL)
+		sender_drop_ready(sender, endpoint);
 	keys_forget_turns(sender);
 }
 

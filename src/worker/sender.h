@@ -11,7 +11,7 @@
  * The other files of this directory work on it, each with a header of its own.
  *
  * Memory: "integration sender" for the worker's life, "integration registry"
- * until endpoints are read again, "integration scratch" for one turn.
+ * until all endpoints were read again, "integration scratch" for one turn.
  *-------------------------------------------------------------------------
  */
 #ifndef INTEGRATION_SENDER_H
@@ -84,6 +84,7 @@ typedef struct Endpoint
 {
 	int32		id;				/* hash key */
 	bool		is_listed;		/* in the registry as last read */
+	int64		listed_in;		/* the load that read it last */
 	bool		is_busy;		/* in sender->busy */
 	dlist_node	busy_node;
 	bool		is_hungry;		/* in sender->hungry */
@@ -235,7 +236,11 @@ typedef struct Sender
 	int			crowded_count;
 
 	RegistryState registry;		/* as last read */
-	bool		must_load;		/* the registry changed */
+	MemoryContext loading;		/* endpoints are being read into it; NULL:
+								 * they are not */
+	int32		loaded_until;	/* how far by their ids */
+	int64		loads;			/* begun so far */
+	bool		must_load;		/* the registry changed: begin to read it */
 	bool		must_look;		/* safety look: whether it did */
 	bool		must_check;		/* people changed rows that may be leased */
 	bool		must_feed;		/* commits were announced */
@@ -310,8 +315,11 @@ extern void sender_await_settle(Sender *sender, Lease *lease);
  */
 extern bool sender_rereads(Sender *sender, Lease *lease);
 
-/* Forget what was read for the endpoint (NULL: all) and not sent yet; it is read again by id. */
-extern void sender_drop_ready(Sender *sender, const Endpoint *endpoint);
+/* Forget what was read for the endpoint and not sent yet; it is read again by id. */
+extern void sender_drop_ready(Sender *sender, Endpoint *endpoint);
+
+/* The same for all endpoints. */
+extern void sender_drop_all_ready(Sender *sender);
 
 /* Read nothing more and start nothing more for the endpoints of these shards. */
 extern void sender_close_shards(Sender *sender, uint32 shards);
