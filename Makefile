@@ -4,7 +4,7 @@ EXTENSION = integration
 MODULE_big = $(EXTENSION)
 
 # Targets that need no PostgreSQL yet: their scripts install what is missing first.
-SCRIPTED = test demo lint bench bench-short bench-smoke help dist
+SCRIPTED = test demo lint bench bench-short bench-smoke help dist test-versions smoke-versions
 
 .DEFAULT_GOAL = all
 .PHONY: $(SCRIPTED)
@@ -18,6 +18,16 @@ help:
 ## make test          every test, on private clusters; SUITES="unit pgtap" for some of them
 test:
 	@test/run $(SUITES)
+
+## make test-versions every test with other PostgreSQLs, in private roots; VERSIONS="17 18" for some of them
+VERSIONS = $(if $(UBUNTU_MIRROR),14) 15 $(if $(UBUNTU_MIRROR),16) 17 18 19
+test-versions:
+	@test/versions/run $(VERSIONS)
+
+## make smoke-versions  a part of that, in minutes
+smoke-versions: VERSIONS = 17 18
+smoke-versions:
+	@test/versions/run --smoke $(VERSIONS)
 
 ## make demo          installs what is missing, then shows syncs leave, fail, heal
 demo:

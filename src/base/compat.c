@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  * compat.c
- *		Differences between PostgreSQL 14 and 18.
+ *		Differences between PostgreSQL 14 and 19.
  *-------------------------------------------------------------------------
  */
 #include "base/compat.h"
@@ -154,7 +154,9 @@ compat_begin_set(FunctionCallInfo fcinfo, TupleDesc *columns)
 void
 compat_insert_index_tuples(ResultRelInfo *result, TupleTableSlot *slot, EState *estate)
 {
-#if PG_VERSION_NUM >= 160000
+#if PG_VERSION_NUM >= 190000
+	(void) ExecInsertIndexTuples(result, estate, 0, slot, NIL, NULL);
+#elif PG_VERSION_NUM >= 160000
 	(void) ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL, false);
 #else
 	(void) ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL);

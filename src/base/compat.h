@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  * compat.h
- *		Differences between PostgreSQL 14 and 18.
+ *		Differences between PostgreSQL 14 and 19.
  *
  * Wrappers carry the newest server's meaning and older ones adapt; no other
  * file tests the server's version.
