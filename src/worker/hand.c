@@ -53,7 +53,8 @@ quit(SIGNAL_ARGS)
 static bool
 create_file(const HandFile *initial)
 {
-	int			descriptor = open(path, O_RDWR | O_CREAT | O_TRUNC | PG_BINARY, pg_file_create_mode);
+	const int	flags = O_RDWR | O_CREAT | O_TRUNC | PG_BINARY;
+	int			descriptor = open(path, flags, pg_file_create_mode);
 	bool		is_written;
 
 	if (descriptor < 0)
