@@ -41,6 +41,24 @@ $$;
 COMMENT ON FUNCTION integration_worker.endpoints(integer, integer) IS
     'The registry as the sender needs it, by id, so many after one: settings resolved, paused until when, not called before when.';
 
+-- By the index (endpoint_id, started_at) of each range.
+CREATE FUNCTION integration_worker.recent_attempts(endpoint_ids integer[], since timestamptz[])
+    RETURNS TABLE (endpoint_id integer, started_at timestamptz)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    SET enable_seqscan = off
+AS $$
+    SELECT e.id, a.started_at
+      FROM unnest(endpoint_ids, since) WITH ORDINALITY AS e (id, since, n)
+     CROSS JOIN LATERAL (SELECT x.started_at FROM integration.attempt x
+                          WHERE x.endpoint_id = e.id AND x.started_at > e.since
+                          ORDER BY x.started_at DESC
+                          LIMIT 10000) a
+     ORDER BY e.n, a.started_at
+$$;
+COMMENT ON FUNCTION integration_worker.recent_attempts(integer[], timestamptz[]) IS
+    'When each of the endpoints was called since its time, oldest first: what a worker that takes it over counts towards its rate.';
+
 -- What the commit of a prepared transaction changes is announced by nothing, so the worker looks now and then
 -- whether the registry is still the one it has read: cheap, where reading ten thousand endpoints is not.
 -- A customer's pause holds single rows of shared endpoints, so its end makes the worker read those again.

@@ -32,6 +32,23 @@ bucket_make(double rate, int burst, int64_t now_us)
 	};
 }
 
+Bucket
+bucket_resume(double rate, int burst, const int64_t *taken_at_us, int count, int64_t now_us)
+{
+	Bucket		bucket = bucket_make(rate, burst, now_us);
+
+	if (count == 0 || rate <= 0)
+		return bucket;
+	bucket.tokens = 0;
+	bucket.filled_at_us = now_us - (int64_t) (bucket.burst / rate * US_PER_S);
+	for (int i = 0; i < count; i++)
+	{
+		bucket.tokens = fmax(tokens_at(&bucket, taken_at_us[i]) - 1, 0);
+		bucket.filled_at_us = taken_at_us[i];
+	}
+	return bucket;
+}
+
 void
 bucket_resize(Bucket *bucket, double rate, int burst, int64_t now_us)
 {

@@ -22,6 +22,14 @@ typedef struct Bucket
 /* A full bucket.  Does not throw. */
 extern Bucket bucket_make(double rate, int burst, int64_t now_us);
 
+/*
+ * One from which somebody else took tokens at these times, oldest first: all of
+ * the last burst / rate seconds.  What it held before is not known: none, where
+ * any was taken since.  Does not throw.
+ */
+extern Bucket bucket_resume(double rate, int burst, const int64_t *taken_at_us, int count,
+							int64_t now_us);
+
 /* Take over a changed rate, keeping what is in it.  Does not throw. */
 extern void bucket_resize(Bucket *bucket, double rate, int burst, int64_t now_us);
 

@@ -12,6 +12,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "store/earlier.h"
 #include "worker/places.h"
 #include "worker/registry.h"
 #include "worker/sender.h"
@@ -65,6 +66,7 @@ begin_flow(Sender *sender, Endpoint *endpoint)
 
 	endpoint->window = window_make(row->max_concurrency);
 	endpoint->bucket = bucket_make(row->rate_limit, row->rate_burst, sender->now);
+	endpoint->is_taken_over = row->rate_limit > 0 && row->since != 0;
 	endpoint->counter.failures = row->failures;
 	endpoint->counter.minute_at = sender->now;
 	if (row->since != 0)
@@ -145,6 +147,55 @@ forget_unlisted(Sender *sender)
 	}
 }
 
+/* What the worker before has sent to it counts towards the rate that was agreed. */
+static void
+resume_bucket(Sender *sender, const Call *calls, int count)
+{
+	Endpoint   *endpoint = sender_endpoint(sender, calls[0].endpoint_id);
+	int64	   *times = palloc(sizeof(int64) * count);
+
+	for (int i = 0; i < count; i++)
+		times[i] = calls[i].started_at;
+	endpoint->bucket = bucket_resume(endpoint->row.rate_limit, endpoint->row.rate_burst,
+									 times, count, sender->now);
+	pfree(times);
+}
+
+static void
+resume_buckets(Sender *sender, const EndpointRow *rows, int row_count)
+{
+	int32	   *ids = palloc(sizeof(int32) * (row_count + 1));
+	TimestampTz *since = palloc(sizeof(TimestampTz) * (row_count + 1));
+	int			count = 0;
+	int			end;
+	Call	   *calls;
+
+	for (int i = 0; i < row_count; i++)
+	{
+		Endpoint   *endpoint;
+
+		if (!sender_owns(sender, rows[i].id))
+			continue;
+		endpoint = sender_endpoint(sender, rows[i].id);
+		if (!endpoint->is_taken_over)
+			continue;
+		endpoint->is_taken_over = false;
+		ids[count] = rows[i].id;
+		since[count++] = sender->now -
+			(int64) (endpoint->bucket.burst / endpoint->bucket.rate * USECS_PER_SEC);
+	}
+	if (count == 0)
+		return;
+	calls = earlier_calls(CurrentMemoryContext, ids, since, &count);
+	for (int first = 0; first < count; first = end)
+	{
+		end = first + 1;
+		while (end < count && calls[end].endpoint_id == calls[first].endpoint_id)
+			end++;
+		resume_bucket(sender, &calls[first], end - first);
+	}
+}
+
 static void
 finish_load(Sender *sender)
 {
@@ -171,6 +222,7 @@ registry_load(Sender *sender)
 	rows = statements_endpoints(sender->loading, sender->loaded_until, &count);
 	for (int i = 0; i < count; i++)
 		apply_endpoint(sender, &rows[i]);
+	resume_buckets(sender, rows, count);
 	if (count > 0)
 		sender->loaded_until = rows[count - 1].id;
 	if (count < BITE)

@@ -96,6 +96,7 @@ typedef struct Endpoint
 	TransferOptions options;
 	Window		window;
 	Bucket		bucket;
+	bool		is_taken_over;	/* its calls of before are still to be counted */
 	Pace		pace;
 	TimestampTz paced_at;		/* when it was last told what is left */
 	EndpointStand stand;

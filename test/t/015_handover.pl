@@ -69,6 +69,7 @@ my $node = integration_node('main', conf => "max_worker_processes = 12\n");
 		set_workers($node, $count);
 		wait_until($node, shards_are_shared_by($count), "$count share them");
 	}
+	is($receiver->count('/ok/paced')->{requests}, 4, 'what was sent before counts towards the rate');
 	my $id = add_sync($node, endpoint => 'held');
 	wait_until($node, state_is('delivered', $id), 'the worker that has them again goes on sending');
 	value($node, q{UPDATE integration.endpoint SET rate_limit = NULL WHERE name LIKE 'paced%'});

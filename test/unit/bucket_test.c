@@ -67,6 +67,24 @@ test_clock_and_change(void)
 	tap_number(take_all(&bucket, 101 * S), 1, "a burst is at least one");
 }
 
+/* As another worker had left it. */
+static void
+test_resumed(void)
+{
+	const int64_t taken[] = {97 * S, 98 * S, 99 * S};
+	Bucket		bucket = bucket_resume(0.1, 1, taken, 1, 100 * S);
+
+	tap_number(bucket_free_at_us(&bucket, 100 * S), 107 * S, "what was taken before is counted");
+	bucket = bucket_resume(1, 5, taken, 3, 100 * S);
+	tap_number(take_all(&bucket, 100 * S), 2, "so is what was filled in since");
+	bucket = bucket_resume(1, 2, taken, 3, 100 * S);
+	tap_number(take_all(&bucket, 100 * S), 1, "more than the rate allows is no debt");
+	bucket = bucket_resume(1, 5, taken, 0, 100 * S);
+	tap_number(take_all(&bucket, 100 * S), 5, "nothing taken: it is full");
+	bucket = bucket_resume(0, 0, taken, 3, 100 * S);
+	tap_number(take_all(&bucket, 100 * S), 1000, "no rate is no limit, whatever was taken");
+}
+
 int
 main(void)
 {
@@ -74,5 +92,6 @@ main(void)
 	test_long_run();
 	test_no_limit();
 	test_clock_and_change();
+	test_resumed();
 	return tap_done();
 }

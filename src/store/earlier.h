@@ -1,0 +1,26 @@
+/*-------------------------------------------------------------------------
+ * earlier.h
+ *		What the time before a worker left behind.
+ *
+ * Each function is to be run within session_run().  All may throw.
+ *-------------------------------------------------------------------------
+ */
+#ifndef INTEGRATION_EARLIER_H
+#define INTEGRATION_EARLIER_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+
+/* When an endpoint was called. */
+typedef struct Call
+{
+	int32		endpoint_id;
+	TimestampTz started_at;
+} Call;
+
+/* By endpoint in the order given, oldest first. */
+extern Call *earlier_calls(MemoryContext memory, const int32 *endpoint_ids,
+						   const TimestampTz *since, int *count);
+
+#endif							/* INTEGRATION_EARLIER_H */
