@@ -67,6 +67,7 @@ SQL_PARTS += checks       # what may stand in the registry
 SQL_PARTS += guards       # what may not be changed; what a change sets off
 SQL_PARTS += enqueue      # the door: from an insert to a queue row
 SQL_PARTS += feed         # what the worker reads: registry, what is new, what is due
+SQL_PARTS += clock        # what a clock that is set back leaves behind
 SQL_PARTS += expiry       # what nobody wants any more by now
 SQL_PARTS += results      # what the worker reports: attempts, running counters; how durably
 SQL_PARTS += ranges       # ranges of ids: made ahead of the sequence, listed

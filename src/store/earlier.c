@@ -13,6 +13,31 @@
 #include "store/parameters.h"
 #include "store/session.h"
 
+bool
+earlier_clock_was_ahead(void)
+{
+	static Statement statement = {.text = "SELECT integration_worker.was_set_back()"};
+
+	session_execute(&statement, NULL, NULL);
+	return column_bool(0, 1);
+}
+
+int
+earlier_turn_back(uint32 shards, int64 *after)
+{
+	static const Oid types[] = {INT4OID, INT8OID};
+	static Statement statement = {
+		.text = "SELECT after, turned FROM integration_worker.turn_back($1, $2)",
+		.arg_count = 2,
+		.arg_types = types,
+	};
+	Datum		values[] = {Int32GetDatum((int32) shards), Int64GetDatum(*after)};
+
+	session_execute(&statement, values, NULL);
+	*after = column_int64(0, 1, 0);
+	return column_int32(0, 2, 0);
+}
+
 Call *
 earlier_calls(MemoryContext memory, const int32 *endpoint_ids,
 			  const TimestampTz *since, int *count)

@@ -12,6 +12,15 @@
 
 #include "datatype/timestamp.h"
 
+/* Whether the clock was set back since the newest sync was enqueued. */
+extern bool earlier_clock_was_ahead(void);
+
+/*
+ * Rows above *after that a clock which ran ahead would keep waiting; *after: how
+ * far it came, 0 at the end.  Returns how many were changed.
+ */
+extern int	earlier_turn_back(uint32 shards, int64 *after);
+
 /* When an endpoint was called. */
 typedef struct Call
 {

@@ -477,6 +477,8 @@ void
 sender_turn_back(Sender *sender)
 {
 	places_rewind(sender);
+	sender->is_turning_back = true;
+	sender->turned_back_to = 0;
 	/* has rates counted from now on */
 	sender->must_load = true;
 	sender->must_feed = true;

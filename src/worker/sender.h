@@ -259,6 +259,11 @@ typedef struct Sender
 	bool		is_waited_for;	/* somebody waits for one of the verdicts */
 	TimestampTz stuck_until;	/* when stuck results are brought again;
 								 * DT_NOEND: there are none */
+	bool		has_looked_back;	/* whether the clock was set back before
+									 * it started */
+	bool		is_turning_back;	/* it was: the queue's rows are gone
+									 * through */
+	int64		turned_back_to;
 	TimestampTz maintain_at;	/* partitions are looked after next */
 	TimestampTz retain_at;		/* next step of removing what is old */
 	char	   *retained;		/* how far it came; NULL: begins */

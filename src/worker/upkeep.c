@@ -11,6 +11,7 @@
 
 #include "utils/timestamp.h"
 
+#include "store/earlier.h"
 #include "store/session.h"
 #include "worker/sender.h"
 #include "worker/shards.h"
@@ -18,11 +19,44 @@
 
 #define EVERY_MS 60000
 #define FORGET_AGAIN_MS 100
+#define AGAIN_AFTER_ERROR_MS 1000
 
 static bool
 serves_all(const Sender *sender)
 {
 	return sender_owns(sender, 0);
+}
+
+static void
+look_back_step(void *arg)
+{
+	Sender	   *sender = arg;
+
+	sender->is_turning_back = earlier_clock_was_ahead();
+	sender->turned_back_to = 0;
+	sender->has_looked_back = true;
+}
+
+static void
+turn_back_step(void *arg)
+{
+	Sender	   *sender = arg;
+
+	if (earlier_turn_back(sender->shards, &sender->turned_back_to) > 0)
+		sender->must_rewind = true;
+	sender->is_turning_back = sender->turned_back_to != 0;
+}
+
+/* The clock may have been set back while no worker was there to see it. */
+static void
+turn_back(Sender *sender)
+{
+	if (sender->shards == 0 || sender->sql_again_at > sender->now)
+		return;
+	if (!sender->has_looked_back)
+		(void) session_run(look_back_step, sender);
+	if (sender->is_turning_back && !session_run(turn_back_step, sender))
+		sender->sql_again_at = TimestampTzPlusMilliseconds(sender->now, AGAIN_AFTER_ERROR_MS);
 }
 
 static void
@@ -92,6 +126,7 @@ forget(Sender *sender)
 void
 upkeep_turn(Sender *sender)
 {
+	turn_back(sender);
 	maintain(sender);
 	if (!serves_all(sender))
 		return;
@@ -102,6 +137,8 @@ upkeep_turn(Sender *sender)
 TimestampTz
 upkeep_deadline(const Sender *sender)
 {
+	if (sender->is_turning_back)
+		return Max(sender->now, sender->sql_again_at);
 	if (!serves_all(sender))
 		return sender->maintain_at;
 	return Min(sender->maintain_at, Min(sender->retain_at, sender->forget_at));

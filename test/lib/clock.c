@@ -38,3 +38,17 @@ gettimeofday(struct timeval *restrict at, void *restrict zone)
 	at->tv_usec = now.tv_nsec / 1000;
 	return 0;
 }
+
+/* pg_ctl compares the server's clock with its own. */
+time_t
+time(time_t *at)
+{
+	struct timespec now;
+	time_t		seconds;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	seconds = now.tv_sec + read_offset();
+	if (at != NULL)
+		*at = seconds;
+	return seconds;
+}

@@ -26,12 +26,11 @@ sub set_clock
 	return;
 }
 
-system_or_bail($ENV{CC} // 'cc', '-shared', '-fPIC', '-o', "$place/clock.so", "$FindBin::RealBin/../lib/clock.c");
 my $node = integration_node('main');
 $node->stop;
 set_clock(0);
 {
-	local $ENV{LD_PRELOAD} = "$place/clock.so";
+	local $ENV{LD_PRELOAD} = build_preload('clock', $place);
 	local $ENV{CLOCK_OFFSET} = $offset;
 	$node->start;
 }
@@ -56,6 +55,48 @@ wait_until($node, q{SELECT last_turn_at < now() + interval '1 min' FROM integrat
 	wait_until($node, state_is('delivered', $id), 'a request under way is not taken for one that was left behind');
 	is(value($node, "SELECT string_agg(reason, ',') FROM integration.attempt WHERE outbox_id = $id"),
 		'http:200', 'and has the one attempt');
+}
+
+# What was enqueued, or tried, while the clock ran ahead does not wait for that time to come again.
+{
+	add_endpoint($node, name => 'later', url => $receiver->url('/ok/later'));
+	add_retry_policy($node, 'postgres', 'minute', '{1 min}');
+	add_endpoint($node, name => 'flaky', url => $receiver->url('/flaky?fail=1'), retry_policy => 'minute');
+	value($node, q{SELECT integration.pause('endpoint', 'later', 'test')});
+	my $id = add_sync($node, endpoint => 'later');
+	my $given = add_sync($node, endpoint => 'later', send_after => value($node, "SELECT now() + interval '30 min'"));
+	my $tried = add_sync($node, endpoint => 'flaky');
+	wait_until($node, state_is('retrying', $tried), 'one has failed');
+	set_clock(-3 * HOUR_S);
+	value($node, q{SELECT integration.resume('endpoint', 'later')});
+	wait_until($node, state_is('delivered', $id), 'what was never tried is sent', deadline_s => 30);
+	wait_until($node, "SELECT due_at < now() + interval '2 min' FROM integration.queue WHERE outbox_id = $tried",
+		'what was tried waits as long as it would have');
+	is(value($node, "SELECT due_at > now() + interval '1 h' FROM integration.queue WHERE outbox_id = $given"),
+		't', 'a time that the application gave stays');
+}
+
+# The same when no worker was there to see it.
+{
+	value($node, q{SELECT integration.pause('endpoint', 'later', 'test')});
+	my $id = add_sync($node, endpoint => 'later');
+	$node->stop;
+	set_clock(-4 * HOUR_S);
+	local $ENV{LD_PRELOAD} = "$place/clock.so";
+	local $ENV{CLOCK_OFFSET} = $offset;
+	$node->start;
+	value($node, q{SELECT integration.resume('endpoint', 'later')});
+	wait_until($node, state_is('delivered', $id), 'also after a restart', deadline_s => 30);
+}
+
+# An hour ahead: nothing is broken off, what is due by then is sent.
+{
+	my $late = add_sync($node, endpoint => 'later', send_after => value($node, "SELECT now() + interval '30 min'"));
+	my $id = add_sync($node, endpoint => 'careful');
+	wait_for(sub { $receiver->count('/slow/careful')->{requests} == 2 });
+	set_clock(-3 * HOUR_S);
+	wait_until($node, state_is('delivered', $late, $id), 'the clock is set ahead: all goes on');
+	is($receiver->count('/slow/careful')->{most_per_key}, 1, 'and nothing is sent twice');
 }
 
 done_testing();
