@@ -4,7 +4,7 @@ EXTENSION = integration
 MODULE_big = $(EXTENSION)
 
 # Targets that need no PostgreSQL yet: their scripts install what is missing first.
-SCRIPTED = test demo lint bench bench-short bench-smoke help dist test-versions smoke-versions
+SCRIPTED = test test-faults demo lint bench bench-short bench-smoke help dist test-versions smoke-versions
 
 .DEFAULT_GOAL = all
 .PHONY: $(SCRIPTED)
@@ -28,6 +28,10 @@ test-versions:
 smoke-versions: VERSIONS = 17 18
 smoke-versions:
 	@test/versions/run --smoke $(VERSIONS)
+
+## make test-faults   faults in their long form: a thousand kills, ten minutes
+test-faults:
+	@FORM=long PRIVATE_KEEPS=FORM test/run faults
 
 ## make demo          installs what is missing, then shows syncs leave, fail, heal
 demo:

@@ -25,6 +25,7 @@ use Receiver;
 our @EXPORT = qw(
   integration_node add_extension add_retry_policy add_endpoint add_sync add_syncs
   state_is queue_is_empty wait_until wait_for rows row value quoted make_certificates
+  build_preload build_server_library is_long_form
   run_scenarios worker_pid worker_runs setting_is set_workers shards_are_shared_by
 );
 
@@ -204,6 +205,30 @@ sub wait_until
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	ok($came, $what) or diag("still not true: $query\nlast: $output $error");
 	return $came;
+}
+
+# Whether there is time (make test-faults), or a taste must do (make test).
+sub is_long_form
+{
+	return ($ENV{FORM} // '') eq 'long';
+}
+
+# A library of this directory, for LD_PRELOAD; returns its path.
+sub build_preload
+{
+	my ($name, $directory, @options) = @_;
+	my $library = "$directory/$name.so";
+	PostgreSQL::Test::Utils::system_or_bail($ENV{CC} // 'cc', '-shared', '-fPIC', @options, '-o', $library,
+		"$FindBin::RealBin/../lib/$name.c", '-ldl');
+	return $library;
+}
+
+# The same for one that the server loads, too.  Programs that are not the server lack what it refers to.
+sub build_server_library
+{
+	my ($name, $directory) = @_;
+	chomp(my $headers = `\${PG_CONFIG:-pg_config} --includedir-server`);
+	return build_preload($name, $directory, "-I$headers", '-Wl,-z,lazy');
 }
 
 # A directory of certificates, see mkca.

@@ -20,6 +20,8 @@ prints one line of JSON, the ports by name, then serves until its standard input
              HTTPS that ends with an alert during the handshake: no client certificate,
              no cipher in common
 
+Of a request to /brief/... only path, key, connection and time are recorded.
+
 What a test asks (never recorded):
 
     /_log?path=P            the requests whose path begins with P, oldest first
@@ -76,6 +78,18 @@ class Request:
                 "headers": self.fields, "header_names": [name for name, _ in self.headers],
                 "key": self.key, "connection": self.connection, "body": text,
                 "body_sha256": hashlib.sha256(self.body).hexdigest()}
+
+
+class Trace:
+    """What is left of a request where there are hundreds of thousands."""
+
+    __slots__ = ("path", "key", "connection", "at")
+
+    def __init__(self, request):
+        self.path = sys.intern(request.path)
+        self.key = request.key
+        self.connection = request.connection
+        self.at = request.at
 
 
 class Receiver:
@@ -141,7 +155,7 @@ class Receiver:
         name = words[0] if words[0] in BEHAVIOURS else "unknown"
         if name != "stall-send":
             request.body = await reader.readexactly(request.length())
-        self.log.append(request)
+        self.log.append(Trace(request) if name == "brief" else request)
         keep = await BEHAVIOURS[name](Call(self, request, words[1:], query, writer))
         await writer.drain()
         return keep is not False and request.fields.get("connection", "").lower() != "close"
@@ -327,7 +341,7 @@ async def endless(call):
 
 
 BEHAVIOURS = {
-    "ok": ok, "unknown": unknown, "status": status, "create": create, "slow": slow,
+    "ok": ok, "brief": ok, "unknown": unknown, "status": status, "create": create, "slow": slow,
     "success-false": success_false, "conflict-exists": conflict_exists, "problem": problem,
     "not-utf8": not_utf8, "flaky": flaky, "stall-before": stall, "stall-send": stall,
     "stall-after-headers": stall_after_headers, "drip": drip, "drip-body": drip_body,

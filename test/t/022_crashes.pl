@@ -15,13 +15,11 @@ use Time::HiRes ();
 use constant SYNCS => 300;
 
 my $receiver = Receiver->start;
-my $place = PostgreSQL::Test::Utils::tempdir();
-system_or_bail($ENV{CC} // 'cc', '-shared', '-fPIC', '-o', "$place/poison.so", "$FindBin::RealBin/../lib/poison.c",
-	'-ldl');
+my $library = build_preload('poison', PostgreSQL::Test::Utils::tempdir());
 my $node = integration_node('main', conf => "restart_after_crash = on\n");
 $node->stop;
 {
-	local $ENV{LD_PRELOAD} = "$place/poison.so";
+	local $ENV{LD_PRELOAD} = $library;
 	$node->start;
 }
 wait_until($node, worker_runs('postgres'), 'the worker runs');

@@ -1,0 +1,153 @@
+# kill -9 of the worker at every step of its loop: nothing is lost, what is sent twice was in hand or just settled.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+
+use Integration;
+use List::Util qw(any first sum);
+use PostgreSQL::Test::Utils;
+use Receiver;
+use Test::More;
+use Time::HiRes ();
+
+my ($syncs, $kills, $deadline_s) = is_long_form() ? (200_000, 1000, 1500) : (6000, 20, 120);
+my @steps = qw(before_send in_flight answered in_settle after_settle);
+
+use constant AT_ONCE => 2000;
+use constant BACKLOG => 4000;
+use constant LINE => qr/^(\w+) +(\d+) +(\d+) +(\d+) +(\d+) +([\d.]+) *$/;
+
+# What was sent just before a kill reaches the receiver's clock a little later.
+use constant LATE_S => 2;
+
+my $receiver = Receiver->start;
+my $place = PostgreSQL::Test::Utils::tempdir();
+my $library = build_server_library('kills', $place);
+my $log = "$place/kills.log";
+my $node = integration_node('main', conf => <<"CONF");
+restart_after_crash = on
+fsync = off
+wal_writer_delay = 10ms
+log_min_messages = error
+shared_preload_libraries = 'integration, $library'
+CONF
+add_endpoint($node, name => 'many', url => $receiver->url('/brief/many'), max_concurrency => 64);
+
+# Where a worker crashes again and again it is to wait; here each crash is kept aside as if it were the first.
+value($node, q{
+	CREATE TABLE kill (at timestamptz, pid integer, syncs bigint[]);
+	CREATE FUNCTION keep_kill() RETURNS trigger LANGUAGE plpgsql AS $$
+	BEGIN
+		INSERT INTO public.kill SELECT clock_timestamp(), NEW.pid, NEW.syncs;
+		RETURN NULL;
+	END $$;
+	CREATE TRIGGER keep_kill BEFORE INSERT ON integration_worker.crash
+	FOR EACH ROW EXECUTE FUNCTION keep_kill()});
+
+$node->stop;
+{
+	local $ENV{LD_PRELOAD} = $library;
+	local $ENV{KILLS_LOG} = $log;
+	local $ENV{KILLS_MOST} = $kills;
+	$node->start;
+}
+
+sub kill_lines
+{
+	return -e $log ? grep { $_ =~ LINE } split(/\n/, slurp_file($log)) : ();
+}
+
+# The server restarts all the time: a statement that fails has done nothing.
+sub try
+{
+	my ($query) = @_;
+	my $output;
+	my $result = $node->psql('postgres', $query, stdout => \$output, stderr => \my $error);
+	return $result == 0 ? $output : undef;
+}
+
+my $until = Time::HiRes::time() + $deadline_s;
+my $enqueue = qq{
+	INSERT INTO integration.outbox (endpoint, payload)
+	SELECT 'many', '{"n": 1}'
+	  FROM generate_series(1, least(@{[AT_ONCE]}, $syncs - (SELECT count(*) FROM integration.outbox)))
+	 WHERE (SELECT count(*) FROM integration.queue) < @{[BACKLOG]}};
+my ($is_there, $killed) = (0, 0);
+while (Time::HiRes::time() < $until && ($killed < $kills || !$is_there))
+{
+	try($enqueue);
+	my $count = try('SELECT count(*) FROM integration.outbox');
+	$is_there = defined $count && $count == $syncs;
+	$killed = kill_lines();
+	last if $is_there && $killed < $kills && (try(queue_is_empty()) // '') eq 't';
+	Time::HiRes::sleep(0.02);
+}
+wait_until($node, queue_is_empty(), 'the queue becomes empty', deadline_s => 120);
+
+# What was killed where.
+my (%kills, %at);
+for (kill_lines())
+{
+	my %kill;
+	@kill{qw(step pid in_flight unsettled forgotten at)} = $_ =~ LINE;
+	$kills{ $kill{pid} } = \%kill;
+	push @{ $at{ $kill{step} } }, \%kill;
+}
+my @columns = qw(in_flight unsettled forgotten);
+diag(sprintf('%-12s %6s' . ' %14s' x @columns, 'killed at', 'times', map { "mean $_" } @columns));
+for my $step (@steps)
+{
+	my @there = @{ $at{$step} // [] };
+	my @means = map { my $column = $_; @there ? sum(map { $_->{$column} } @there) / @there : 0 } @columns;
+	diag(sprintf('%-12s %6d' . ' %14.1f' x @columns, $step, scalar(@there), @means));
+}
+is((grep { $_->{in_flight} + $_->{unsettled} + $_->{forgotten} == 0 } values %kills), 0, 'each had something to lose');
+is(scalar(values %kills), $kills, "there were $kills kills");
+is((grep { @{ $at{$_} // [] } < int($kills / @steps) } @steps), 0, 'each step had its share');
+
+# What became of the syncs.
+my %received = $receiver->keys_of('/brief/many');
+my $installation = value($node, 'SELECT name FROM integration.installation');
+my @delivered = split(/\n/, value($node, q{SELECT id FROM integration.sync WHERE state = 'delivered'}));
+is(scalar(@delivered), $syncs, 'every sync is delivered');
+is(scalar(grep { !$received{"$installation-$_"} } @delivered), 0, 'every sync was received: lost 0');
+is(scalar(keys %received), $syncs, 'under no other key');
+
+# What was sent twice: what the worker had in hand when it was killed, or what it had settled in transactions of which
+# the server had not written the WAL yet.  The worker itself noted the one, the killer counted the other.
+is(value($node, 'SELECT count(*) FROM kill'), $kills, 'the next worker knew of each');
+my %in_hand_at;
+for my $kill (rows($node, 'SELECT pid, syncs FROM kill'))
+{
+	my $at = $kills{ $kill->{pid} }{at};
+	push @{ $in_hand_at{$_} }, $at for @{ $kill->{syncs} };
+}
+my @order = sort { $a->{at} <=> $b->{at} } values %kills;
+my ($by_hand, $by_tail) = (0, 0);
+for my $key (keys %received)
+{
+	my @at = sort { $a <=> $b } @{ $received{$key} };
+	my ($id) = $key =~ /-(\d+)$/;
+	for my $n (1 .. $#at)
+	{
+		my ($first, $second) = @at[ $n - 1, $n ];
+		if (any { $_ > $first - LATE_S && $_ < $second } @{ $in_hand_at{$id} // [] })
+		{
+			$by_hand++;
+			next;
+		}
+		$by_tail++;
+		my $kill = first { $_->{at} > $first } @order;
+		$kill->{repeated}++;
+	}
+}
+my @unexplained = grep { ($_->{repeated} // 0) > $_->{forgotten} } @order;
+diag(sprintf('%d of %d requests were duplicates: %d of what was in hand, %d of what was just settled',
+	$by_hand + $by_tail, sum(map { scalar @$_ } values %received), $by_hand, $by_tail));
+is(scalar(@unexplained), 0, 'only what was in hand or just settled was sent twice');
+cmp_ok($by_hand, '>', 0, 'the kills came while something was on its way');
+
+done_testing();
