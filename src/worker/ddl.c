@@ -13,6 +13,7 @@
 #include <signal.h>
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
 #include "commands/dbcommands.h"
@@ -228,6 +229,16 @@ pass_on(const Utility *u)
 		 u->receiver, u->completion);
 }
 
+/* A database that comes with the extension from its template is to be looked into. */
+static void
+note_created(Node *statement)
+{
+	if (!IsA(statement, CreatedbStmt))
+		return;
+	CommandCounterIncrement();
+	wake_for_database(get_database_oid(((CreatedbStmt *) statement)->dbname, true));
+}
+
 /* A session that is terminated lets the workers back too: PG_TRY would not see its end. */
 static void
 run_without_workers(const Utility *utility, Oid database)
@@ -257,6 +268,7 @@ watch_utility(PlannedStmt *planned, const char *query, bool read_only_tree,
 		may_run(planned->utilityStmt, database))
 	{
 		run_without_workers(&utility, database);
+		note_created(planned->utilityStmt);
 		return;
 	}
 	if (!changes_extension(planned->utilityStmt))
@@ -264,6 +276,7 @@ watch_utility(PlannedStmt *planned, const char *query, bool read_only_tree,
 		pass_on(&utility);
 		if (commits_prepared(planned->utilityStmt))
 			want_worker_if_created();
+		note_created(planned->utilityStmt);
 		return;
 	}
 

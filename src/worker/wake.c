@@ -12,15 +12,17 @@
 #include "worker/wake.h"
 
 static unsigned marked = 0;
+static Oid	created = InvalidOid;
 
-static void
-want_worker(void)
+/* Returns false where no slot is left. */
+static bool
+want_worker(Oid database)
 {
 	SharedState *shared = shared_state();
 	DatabaseSlot *slot;
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	slot = shared_claim(MyDatabaseId);
+	slot = shared_claim(database);
 	if (slot != NULL)
 	{
 		/*
@@ -32,12 +34,8 @@ want_worker(void)
 			slot->state = SLOT_WANTED;
 	}
 	LWLockRelease(shared->lock);
-	if (slot == NULL)
-		ereport(WARNING,
-				errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				errmsg("no integration worker is left for this database"),
-				errhint("Increase integration.max_databases in postgresql.conf and restart the server."));
 	shared_wake(&shared->launcher_proc_number);
+	return slot != NULL;
 }
 
 static void
@@ -62,34 +60,53 @@ static void
 serve_marks(XactEvent event, void *arg)
 {
 	unsigned	reasons = marked;
+	Oid			made = created;
 
-	if (reasons == 0)
+	if (reasons == 0 && made == InvalidOid)
 		return;
-	if (event == XACT_EVENT_COMMIT)
-	{
-		marked = 0;
-		if (reasons & WAKE_LAUNCHER)
-			want_worker();
-		wake_workers(reasons);
-	}
-	else if (event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
-		marked = 0;
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
+		return;
+	marked = 0;
+	created = InvalidOid;
+	if (event != XACT_EVENT_COMMIT)
+		return;
+	if ((reasons & WAKE_LAUNCHER) && !want_worker(MyDatabaseId))
+		ereport(WARNING,
+				errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				errmsg("no integration worker is left for this database"),
+				errhint("Increase integration.max_databases in postgresql.conf and restart the server."));
+	/* whether it has the extension nobody knows yet */
+	if (OidIsValid(made))
+		(void) want_worker(made);
+	wake_workers(reasons);
+}
+
+static void
+register_once(void)
+{
+	static bool registered = false;
+
+	if (registered)
+		return;
+	RegisterXactCallback(serve_marks, NULL);
+	registered = true;
+}
+
+void
+wake_for_database(Oid database)
+{
+	register_once();
+	created = database;
 }
 
 void
 wake_at_commit(WakeReason reason)
 {
-	static bool registered = false;
-
 	if (shared_state() == NULL)
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("integration was not loaded at server start"),
 				errhint("Add shared_preload_libraries = 'integration' to postgresql.conf and restart the server."));
-	if (!registered)
-	{
-		RegisterXactCallback(serve_marks, NULL);
-		registered = true;
-	}
+	register_once();
 	marked |= reason;
 }

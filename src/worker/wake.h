@@ -25,4 +25,7 @@ typedef enum WakeReason
 /* Wake the workers (or launcher) for this reason when the transaction commits. */
 extern void wake_at_commit(WakeReason reason);
 
+/* Have a worker look into a database that this transaction makes, when it commits. */
+extern void wake_for_database(Oid database);
+
 #endif							/* INTEGRATION_WAKE_H */
