@@ -67,6 +67,7 @@ SQL_PARTS += outbox       # what was asked; the queue: what is left of it
 SQL_PARTS += attempts     # what happened; how each business object stands
 SQL_PARTS += health       # how endpoints do; incidents, pauses, actions
 SQL_PARTS += native       # the functions in C
+SQL_PARTS += adoption     # a copied database doesn't send until somebody takes over
 SQL_PARTS += checks       # what may stand in the registry
 SQL_PARTS += guards       # what may not be changed; what a change sets off
 SQL_PARTS += enqueue      # the door: from an insert to a queue row

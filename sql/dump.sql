@@ -23,12 +23,14 @@ SELECT pg_extension_config_dump('integration.closing', '');
 SELECT pg_extension_config_dump('integration.dedup', '');
 SELECT pg_extension_config_dump('integration.sync_status', '');
 SELECT pg_extension_config_dump('integration.endpoint_health', '');
-SELECT pg_extension_config_dump('integration.incident', '');
+-- What the worker says about a copy holds for that copy alone; another one is told anew.
+SELECT pg_extension_config_dump('integration.incident', 'WHERE id <> 0');
 SELECT pg_extension_config_dump('integration.incident_id_seq', '');
-SELECT pg_extension_config_dump('integration.pause', '');
+SELECT pg_extension_config_dump('integration.pause', $$WHERE (scope, name) <> ('all', 'copied_database')$$);
 SELECT pg_extension_config_dump('integration.action', '');
 SELECT pg_extension_config_dump('integration.action_id_seq', '');
 
 -- The name is half of every Idempotency-Key, so what was sent before the dump is known by it after the restore:
--- the restored name takes the place of the one that CREATE EXTENSION just made (one_installation()).
+-- the restored name takes the place of the one that CREATE EXTENSION just made (one_installation()),
+-- and sends nothing until somebody takes over.
 SELECT pg_extension_config_dump('integration.installation', '');

@@ -63,7 +63,7 @@ COMMENT ON FUNCTION integration_worker.recent_attempts(integer[], timestamptz[])
 -- whether the registry is still the one it has read: cheap, where reading ten thousand endpoints is not.
 -- A customer's pause holds single rows of shared endpoints, so its end makes the worker read those again.
 CREATE FUNCTION integration_worker.registry_state(
-        OUT version bigint, OUT holds bigint, OUT installation text, OUT resume_at timestamptz)
+        OUT version bigint, OUT holds bigint, OUT installation text, OUT resume_at timestamptz, OUT is_adopted boolean)
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -80,10 +80,11 @@ AS $$
               FROM integration.pause p
              WHERE p.scope = 'customer' AND (p.until IS NULL OR p.until > now())),
            (SELECT i.name FROM integration.installation i),
-           (SELECT min(p.until) FROM integration.pause p WHERE p.until > now())
+           (SELECT min(p.until) FROM integration.pause p WHERE p.until > now()),
+           integration_worker.is_adopted()
 $$;
 COMMENT ON FUNCTION integration_worker.registry_state() IS
-    'What changes with the registry: its version, the customers on hold (both as hashes), the name of the installation, when the next pause ends by itself.';
+    'What changes with the registry: its version, the customers on hold (both as hashes), the name of the installation, when the next pause ends by itself, whether the database is no copy.';
 
 -- Plans are made once, perhaps while the queue is empty and every way to read it looks as good as any other.  So
 -- what would walk all of it when it is full is switched off here; a condition written as coalesce(state, '') keeps

@@ -194,20 +194,3 @@ CREATE TRIGGER wake AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON integration.
     FOR EACH STATEMENT EXECUTE FUNCTION integration_worker.wake();
 CREATE TRIGGER wake AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON integration.pause
     FOR EACH STATEMENT EXECUTE FUNCTION integration_worker.wake();
-
-CREATE FUNCTION integration_worker.one_installation() RETURNS trigger
-    LANGUAGE plpgsql
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    DELETE FROM integration.installation i WHERE i.name <> NEW.name;
-    RETURN NEW;
-END
-$$;
-COMMENT ON FUNCTION integration_worker.one_installation() IS
-    'Row trigger: a new name of the installation takes the place of the old one.';
-
-CREATE TRIGGER one_installation BEFORE INSERT ON integration.installation
-    FOR EACH ROW EXECUTE FUNCTION integration_worker.one_installation();
-CREATE TRIGGER wake AFTER INSERT OR UPDATE OR DELETE ON integration.installation
-    FOR EACH STATEMENT EXECUTE FUNCTION integration_worker.wake();

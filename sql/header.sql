@@ -24,15 +24,28 @@ SELECT integration_worker.require_preload();
 
 -- A word that no other installation shares: the first half of every Idempotency-Key.
 CREATE TABLE integration.installation (
-    name text PRIMARY KEY
+    name text PRIMARY KEY,
+    fingerprint jsonb,
+    adopted_at timestamptz,
+    adopted_by name
 );
 COMMENT ON TABLE integration.installation IS
     'One row: the name of this installation; Idempotency-Key is <name>-<outbox id>, the same for every attempt of a sync.';
+COMMENT ON COLUMN integration.installation.name IS 'Twelve hex digits, drawn with the first endpoint.';
+COMMENT ON COLUMN integration.installation.fingerprint IS
+    'The database that sends: one that differs is a copy, so is one that was restored (NULL); {} before the first endpoint. See integration.adopt().';
+COMMENT ON COLUMN integration.installation.adopted_at IS 'When it last took over from another; NULL: never.';
+COMMENT ON COLUMN integration.installation.adopted_by IS 'Who had it do so.';
 
-COMMENT ON COLUMN integration.installation.name IS 'Twelve hex digits, drawn when the extension was created.';
+CREATE FUNCTION integration_worker.new_name() RETURNS text
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT substr(replace(gen_random_uuid()::text, '-', ''), 1, 12)
+$$;
+COMMENT ON FUNCTION integration_worker.new_name() IS 'Draws a name for an installation.';
 
-INSERT INTO integration.installation (name)
-VALUES (substr(replace(gen_random_uuid()::text, '-', ''), 1, 12));
+INSERT INTO integration.installation (name) VALUES (integration_worker.new_name());
 
 -- A mark that the registry changed: read again by the worker as soon as the transaction commits.
 CREATE FUNCTION integration_worker.wake() RETURNS trigger

@@ -59,8 +59,8 @@ CREATE TABLE integration.incident (
 CREATE UNIQUE INDEX incident_open ON integration.incident (endpoint, error_class) WHERE resolved_at IS NULL;
 
 COMMENT ON TABLE integration.incident IS 'An open problem that groups failures: one endpoint and one error class.';
-COMMENT ON COLUMN integration.incident.id IS 'Its number.';
-COMMENT ON COLUMN integration.incident.endpoint IS 'The endpoint''s name.';
+COMMENT ON COLUMN integration.incident.id IS 'Its number; 0: the database is a copy.';
+COMMENT ON COLUMN integration.incident.endpoint IS 'The endpoint''s name; empty: all of them (a copied database).';
 COMMENT ON COLUMN integration.incident.error_class IS 'The error class.';
 COMMENT ON COLUMN integration.incident.state IS 'open, acknowledged, snoozed, resolved or ignored.';
 COMMENT ON COLUMN integration.incident.severity IS '1 (worst) to 4, from the connector.';
@@ -91,7 +91,7 @@ CREATE TABLE integration.pause (
 COMMENT ON TABLE integration.pause IS
     'Kill switches in force: they hold sending, never enqueueing. Written by integration.pause() and integration.resume().';
 COMMENT ON COLUMN integration.pause.scope IS 'all, connector, endpoint or customer.';
-COMMENT ON COLUMN integration.pause.name IS 'Which one; empty for all.';
+COMMENT ON COLUMN integration.pause.name IS 'Which one; empty for all, unless the database is a copy (copied_database).';
 COMMENT ON COLUMN integration.pause.reason IS 'Why.';
 COMMENT ON COLUMN integration.pause.actor IS 'Who.';
 COMMENT ON COLUMN integration.pause.since IS 'Since when.';
@@ -115,7 +115,7 @@ COMMENT ON TABLE integration.action IS 'What people did, with who and why.';
 COMMENT ON COLUMN integration.action.id IS 'Its number.';
 COMMENT ON COLUMN integration.action.at IS 'When.';
 COMMENT ON COLUMN integration.action.actor IS 'The database user of the session.';
-COMMENT ON COLUMN integration.action.verb IS 'retry, cancel, amend, pause, resume, replay, ping, acknowledge.';
+COMMENT ON COLUMN integration.action.verb IS 'retry, cancel, amend, pause, resume, replay, ping, adopt, acknowledge.';
 COMMENT ON COLUMN integration.action.outbox_id IS 'The sync it touched.';
 COMMENT ON COLUMN integration.action.endpoint IS 'The endpoint it touched.';
 COMMENT ON COLUMN integration.action.incident IS 'The incident it touched.';

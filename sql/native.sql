@@ -14,6 +14,14 @@ CREATE FUNCTION integration_worker.start() RETURNS void
 COMMENT ON FUNCTION integration_worker.start() IS
     'Has the launcher start this database''s worker when this transaction commits.';
 
+CREATE FUNCTION integration_worker.place(
+        OUT machine text, OUT directory text, OUT inode bigint, OUT born text, OUT was_standby boolean)
+    LANGUAGE c STRICT STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'integration_place';
+COMMENT ON FUNCTION integration_worker.place() IS
+    'Where the server''s data lies, and whether it was started as a standby; NULL: not known.';
+
 CREATE FUNCTION integration_worker.url_problem(url text, allow_http boolean) RETURNS text
     LANGUAGE c STRICT STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp

@@ -67,7 +67,8 @@ AS $$
         ('administrator', 'INSERT, UPDATE, DELETE', 'integration.retry_policy'),
         ('administrator', 'INSERT, UPDATE, DELETE', 'integration.error_rule'),
         ('administrator', 'INSERT, UPDATE, DELETE', 'integration.error_class'),
-        ('administrator', 'UPDATE', 'integration.error_reason')
+        ('administrator', 'UPDATE', 'integration.error_reason'),
+        ('administrator', 'EXECUTE', 'FUNCTION integration.adopt(text)')
 $$;
 COMMENT ON FUNCTION integration_worker.privileges() IS
     'What each level of people needs; secret values are in no level.';
@@ -122,7 +123,7 @@ AS $$
     SELECT integration_worker.grant_levels('{support,operator,administrator}', role)
 $$;
 COMMENT ON FUNCTION integration.grant_administrator(regrole) IS
-    'What operators may do, and: change connectors, endpoints, credentials, retry policies, the reading of errors.';
+    'What operators may do, and: change connectors, endpoints, credentials, retry policies, the reading of errors; let a copy take over.';
 
 -- PostgreSQL lets everybody execute a new function, and ALTER DEFAULT PRIVILEGES may have given away more.
 DO $$

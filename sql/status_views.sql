@@ -82,7 +82,7 @@ SELECT e.name, e.connector, e.customer,
            OR (x.scope = 'connector' AND x.name = e.connector)
            OR (x.scope = 'endpoint' AND x.name = e.name)
            OR (x.scope = 'customer' AND x.name = e.customer)
-        ORDER BY x.until DESC NULLS FIRST
+        ORDER BY x.until DESC NULLS FIRST, x.scope, x.name DESC
         LIMIT 1) p ON true
  CROSS JOIN LATERAL (
        SELECT count(*) AS backlog, min(q.due_at) FILTER (WHERE q.due_at <= statement_timestamp()) AS oldest_due_at

@@ -118,6 +118,13 @@ BEGIN
     IF resume.scope = 'endpoint' THEN
         held := integration_worker.close_breaker(resume.name);
     END IF;
+    IF resume.scope = 'all' AND ended.scope IS NULL AND integration_worker.is_held_as_copy() THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = 'this database is a copy, so nothing is sent from it',
+            DETAIL = (SELECT i.remedy FROM integration.incident i WHERE i.id = 0),
+            HINT = 'SELECT integration.adopt() has it take over from the original.';
+    END IF;
     IF ended.scope IS NULL AND held.endpoint_id IS NULL THEN
         RAISE NOTICE '% was not held', CASE resume.scope WHEN 'all' THEN 'sending'
                                        ELSE format('%s "%s"', resume.scope, resume.name) END;

@@ -105,7 +105,10 @@ INSERT INTO integration.error_class (name, title, remedy, customer_message) VALU
      'Your data could not be sent in time. Please contact us if it is still needed.'),
     ('blocked_by_policy', 'Blocked by our own policy',
      'Use an address, port and scheme that are allowed, or ask operations for an exception in integration.allowed_networks.',
-     'The address you gave us may not be called for security reasons. Please tell us another one.');
+     'The address you gave us may not be called for security reasons. Please tell us another one.'),
+    ('copied_database', 'Copied database',
+     'If this database takes over from the original, run SELECT integration.adopt(); if the original still sends, leave it.',
+     'Your data is waiting for its turn and is sent automatically.');
 
 -- The codes of one libcurl transfer (CURLcode).
 INSERT INTO integration.error_reason (reason, kind, code, name, since, condition, error_class, remote_state, retryable, retry_hint, scope,

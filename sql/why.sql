@@ -106,18 +106,21 @@ CREATE FUNCTION integration_worker.why_paused(sync integration_worker.waiting) R
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT format('Sync %s waits because %s is paused by %s since %s ("%s"), until %s.', sync.id,
+    SELECT CASE WHEN p.scope = 'all' AND p.name <> '' THEN
+                concat('Sync ', sync.id, ' is not sent. ', (SELECT i.remedy FROM integration.incident i WHERE i.id = 0))
+           ELSE
+           format('Sync %s waits because %s is paused by %s since %s ("%s"), until %s.', sync.id,
                   CASE p.scope WHEN 'all' THEN 'everything' ELSE format('%s "%s"', p.scope, p.name) END,
                   p.actor, integration_worker.time_words(p.since), p.reason,
                   coalesce(integration_worker.time_words(p.until),
                            format('somebody runs SELECT integration.resume(%L%s)', p.scope,
-                                  CASE WHEN p.scope <> 'all' THEN format(', %L', p.name) END)))
+                                  CASE WHEN p.scope <> 'all' THEN format(', %L', p.name) END))) END
       FROM integration_worker.pause_in_force p
      WHERE p.scope = 'all'
         OR (p.scope = 'connector' AND p.name = sync.connector)
         OR (p.scope = 'endpoint' AND p.name = sync.endpoint)
         OR (p.scope = 'customer' AND p.name IN (sync.customer, sync.endpoint_customer))
-     ORDER BY p.until DESC NULLS FIRST, p.scope
+     ORDER BY p.until DESC NULLS FIRST, p.scope, p.name DESC
      LIMIT 1
 $$;
 COMMENT ON FUNCTION integration_worker.why_paused(integration_worker.waiting) IS

@@ -12,6 +12,7 @@
 #include "miscadmin.h"
 
 #include "base/compat.h"
+#include "base/place.h"
 #include "base/settings.h"
 #include "worker/ddl.h"
 #include "worker/launcher.h"
@@ -28,6 +29,7 @@ _PG_init(void)
 	if (!process_shared_preload_libraries_in_progress)
 		return;
 	settings_define();
+	place_note();
 	shared_install();
 	ddl_install();
 	launcher_register();

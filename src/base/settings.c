@@ -20,6 +20,7 @@ static int	worker_memory_kb = 256 * 1024;
 static bool synchronous_settle = false;
 static int	keep_delivered_s = 7 * SECS_PER_DAY;
 static int	keep_failed_s = 90 * SECS_PER_DAY;
+static char *environment = NULL;
 static char *ca_file = NULL;
 static char *allowed_networks = NULL;
 static char *traceparent = NULL;
@@ -65,6 +66,12 @@ define_server_settings(void)
 							 "When off, a server crash may lose the record of the last 0.6 s of deliveries, which are then sent again with the same Idempotency-Key.",
 							 &synchronous_settle, false,
 							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+	/* read by SQL: integration_worker.fingerprint() */
+	DefineCustomStringVariable("integration.environment",
+							   "A name for what this server is for, such as production or staging.",
+							   "A database that was adopted under another name is taken for a copy and sends nothing.",
+							   &environment, "",
+							   PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("integration.ca_file",
 							   "A PEM file of certificate authorities to trust in place of the system's.",
 							   NULL, &ca_file, "",

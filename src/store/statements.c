@@ -24,6 +24,19 @@
  */
 #define RECENT_XIDS 1000000
 
+Adoption
+statements_look_for_copy(MemoryContext memory)
+{
+	static Statement statement = {.text = "SELECT * FROM integration_worker.look_for_copy()"};
+
+	session_execute(&statement, NULL, NULL);
+	return (Adoption)
+	{
+		.problem = column_text(0, 1, memory),
+			.renewed = column_text(0, 2, memory),
+	};
+}
+
 EndpointRow *
 statements_endpoints(MemoryContext memory, int32 after_id, int *count)
 {
@@ -85,6 +98,7 @@ statements_registry_state(void)
 		.version = column_int64(0, 1, 0),
 			.holds = column_int64(0, 2, 0),
 			.resume_at = column_time(0, 4, DT_NOEND),
+			.is_adopted = column_bool(0, 5),
 	};
 	strlcpy(state.installation, installation == NULL ? "" : installation,
 			sizeof(state.installation));

@@ -57,7 +57,17 @@ typedef struct RegistryState
 	int64		holds;			/* a hash of the customers that are paused */
 	char		installation[128];
 	TimestampTz resume_at;		/* a pause ends by itself; DT_NOEND: none does */
+	bool		is_adopted;		/* not a copy of another database */
 } RegistryState;
+
+/* Whether the database may send. */
+typedef struct Adoption
+{
+	char	   *problem;		/* why it is a copy, as a sentence; NULL: it
+								 * is none */
+	char	   *renewed;		/* why it is none though it looks like one;
+								 * NULL: nothing was noted */
+} Adoption;
 
 typedef struct FeedRow
 {
@@ -146,6 +156,9 @@ typedef struct Content
 	TimestampTz created_at;
 	char	   *traceparent;
 } Content;
+
+/* Words in memory; notes in the tables what people should know. */
+extern Adoption statements_look_for_copy(MemoryContext memory);
 
 /* At most *count endpoints after this id, in the order of their ids; their strings are in memory. */
 extern EndpointRow *statements_endpoints(MemoryContext memory, int32 after_id, int *count);

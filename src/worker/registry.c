@@ -9,6 +9,9 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
+#include "postmaster/interrupt.h"
+#include "storage/latch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -112,6 +115,21 @@ apply_state(Sender *sender, const RegistryState *state)
 		places_rewind_held(sender);
 }
 
+/*
+ * It became a copy under way, by a restore or in another environment: nothing
+ * leaves any more, and the next worker waits.
+ */
+static void
+leave_copy(Sender *sender)
+{
+	uint32		shards = sender->shards;
+
+	sender->shards = 0;
+	sender_close_shards(sender, shards);
+	ShutdownRequestPending = true;
+	SetLatch(MyLatch);
+}
+
 static void
 begin_load(Sender *sender)
 {
@@ -126,6 +144,8 @@ begin_load(Sender *sender)
 	sender->must_load = false;
 	sender->must_look = false;
 	apply_state(sender, &state);
+	if (!state.is_adopted)
+		leave_copy(sender);
 }
 
 /* What an endpoint that has gone points at goes with the registry as read before. */
@@ -235,6 +255,6 @@ registry_look(Sender *sender)
 	RegistryState state = statements_registry_state();
 
 	sender->must_look = false;
-	if (state.version != sender->registry.version)
+	if (state.version != sender->registry.version || !state.is_adopted)
 		registry_load(sender);
 }

@@ -25,6 +25,7 @@
 
 #include "base/settings.h"
 #include "store/session.h"
+#include "worker/adoption.h"
 #include "worker/aftermath.h"
 #include "worker/coalescing.h"
 #include "worker/extension.h"
@@ -325,6 +326,7 @@ integration_worker_main(Datum arg)
 	Sender	   *sender;
 
 	start_up(attach_place(place), slot, number);
+	adoption_await(slot, number);
 	aftermath_await(slot, number);
 	if (ShutdownRequestPending)
 		proc_exit(0);

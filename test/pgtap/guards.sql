@@ -86,8 +86,8 @@ SELECT is(pg_temp.refusal($$DELETE FROM integration.outbox WHERE endpoint = 'sho
 
 -- one name of the installation
 INSERT INTO integration.installation (name) VALUES ('restored');
-SELECT results_eq('SELECT name FROM integration.installation', $$VALUES ('restored')$$,
-                  'a restored name takes the place of the new one');
+SELECT results_eq('SELECT name, fingerprint FROM integration.installation', $$VALUES ('restored', NULL::jsonb)$$,
+                  'a restored name takes the place of the new one, and is not known here');
 
 -- a pause holds under a new name
 INSERT INTO integration.connector (name) VALUES ('crm');

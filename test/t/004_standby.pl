@@ -43,5 +43,12 @@ wait_until($standby, state_is('delivered', $id), 'a promoted standby goes on');
 is($receiver->count('/ok/there')->{keys}, 1, 'with the same key');
 my $next = add_sync($standby, endpoint => 'there');
 wait_until($standby, state_is('delivered', $next), 'and takes new ones');
+ok($standby->log_contains(qr/integration goes on in database "postgres": this server was promoted/), 'it is no copy');
+
+# Once it has gone on, it needs not be known any more how it came about.
+$standby->stop('immediate');
+$standby->start;
+$next = add_sync($standby, endpoint => 'there');
+wait_until($standby, state_is('delivered', $next), 'also after a crash');
 
 done_testing();

@@ -1,0 +1,240 @@
+-- A copied database doesn't send: what tells it from its original, how it takes over.
+
+-- What tells this database here from every copy of it: another cluster (a restore, pg_upgrade), another database of
+-- the same cluster (a template), another history (a restore to a point in time), another place (a copy of the files),
+-- another environment (what the others can't tell: a promoted clone, a snapshot of the machine).  What can't be known
+-- here is left out.
+CREATE FUNCTION integration_worker.fingerprint() RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT jsonb_strip_nulls(jsonb_build_object(
+               'system', (SELECT s.system_identifier::text FROM pg_control_system() s),
+               'database', (SELECT d.oid::text FROM pg_database d WHERE d.datname = current_database()),
+               'timeline', substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),
+               'machine', left(encode(sha256(convert_to('integration' || p.machine, 'UTF8')), 'hex'), 16),
+               'directory', p.directory,
+               'file', concat_ws(' ', p.inode, p.born),
+               'environment', current_setting('integration.environment')))
+      FROM integration_worker.place() p
+$$;
+COMMENT ON FUNCTION integration_worker.fingerprint() IS
+    'What this database is recognised by, by kind; not to be called on a standby.';
+
+-- Nothing was recorded for a row that came out of a dump.
+CREATE FUNCTION integration_worker.differences(adopted jsonb, present jsonb) RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN adopted IS NULL THEN ARRAY['dump']
+                ELSE ARRAY(SELECT a.key
+                             FROM jsonb_each_text(adopted) a
+                             JOIN jsonb_each_text(present) p ON p.key = a.key
+                            WHERE p.value <> a.value
+                            ORDER BY a.key) END
+$$;
+COMMENT ON FUNCTION integration_worker.differences(jsonb, jsonb) IS
+    'In which kinds two fingerprints differ, as far as both know them.';
+
+CREATE FUNCTION integration_worker.copy_words(adopted jsonb, present jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN 'dump' = ANY (d.kinds) THEN 'it was restored from a dump'
+                WHEN 'system' = ANY (d.kinds) THEN 'it came from another cluster, by a dump or pg_upgrade'
+                WHEN 'database' = ANY (d.kinds) THEN 'it was made from another database as its template'
+                WHEN 'environment' = ANY (d.kinds) THEN
+                     format('it sent in environment "%s", and this is "%s" (integration.environment)',
+                            adopted ->> 'environment', present ->> 'environment')
+                WHEN d.kinds = '{timeline}' THEN 'it was restored to an earlier point in time'
+                WHEN d.kinds <> '{}' THEN
+                     'its data directory is a copy, or was moved'
+                     || CASE WHEN 'machine' = ANY (d.kinds) THEN ' to another machine' ELSE '' END END
+      FROM (SELECT integration_worker.differences(adopted, present) AS kinds) d
+$$;
+COMMENT ON FUNCTION integration_worker.copy_words(jsonb, jsonb) IS
+    'Why a database is taken for a copy, as a part of a sentence; NULL: it is none.';
+
+CREATE FUNCTION integration_worker.is_adopted() RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce((SELECT integration_worker.differences(i.fingerprint, integration_worker.fingerprint()) = '{}'
+                       FROM integration.installation i), false)
+$$;
+COMMENT ON FUNCTION integration_worker.is_adopted() IS
+    'Whether this database may send, or is a copy that nobody has let take over.';
+
+-- A name of its own keeps its pause apart from one that somebody made, and both out of each other's way.
+CREATE FUNCTION integration_worker.is_held_as_copy() RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT EXISTS (SELECT FROM integration.pause p WHERE p.scope = 'all' AND p.name = 'copied_database')
+$$;
+COMMENT ON FUNCTION integration_worker.is_held_as_copy() IS
+    'Whether the pause of a copied database is in force.';
+
+-- The worker may find a copy while it is being restored, so that the incident must not take an id that is about to
+-- come out of the dump: its id is 0, and a dump leaves it out.
+CREATE FUNCTION integration_worker.hold_copy(words text) RETURNS text
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    advice text := format('This database is a copy: %s. If it takes over from the original, run SELECT integration.adopt(); '
+                          'if the original still sends, leave it as it is.', words);
+BEGIN
+    -- Also a statement that inserts nothing would wake the worker, which would look again.
+    IF NOT integration_worker.is_held_as_copy() THEN
+        INSERT INTO integration.pause (scope, name, reason, actor)
+        VALUES ('all', 'copied_database', 'copied_database', 'integration worker')
+            ON CONFLICT DO NOTHING;
+    END IF;
+    INSERT INTO integration.incident AS i (id, endpoint, error_class, severity, responsible, remedy)
+    OVERRIDING SYSTEM VALUE
+    VALUES (0, '', 'copied_database', 1, 'operations', advice)
+        ON CONFLICT (id) DO UPDATE
+        SET state = CASE WHEN i.resolved_at IS NULL THEN i.state ELSE 'open' END,
+            opened_at = CASE WHEN i.resolved_at IS NULL THEN i.opened_at ELSE now() END,
+            remedy = excluded.remedy, last_seen_at = now(), resolved_at = NULL
+      WHERE i.resolved_at IS NOT NULL OR i.remedy <> excluded.remedy;
+    RETURN advice;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.hold_copy(text) IS
+    'Pauses a copy, opens its incident; returns what is to be said about it.';
+
+CREATE FUNCTION integration_worker.release_copy() RETURNS void
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    DELETE FROM integration.pause p WHERE p.scope = 'all' AND p.name = 'copied_database';
+    UPDATE integration.incident i
+       SET state = 'resolved', resolved_at = now()
+     WHERE i.id = 0 AND i.resolved_at IS NULL
+$$;
+COMMENT ON FUNCTION integration_worker.release_copy() IS
+    'Ends the pause of a copy and its incident.';
+
+-- A promoted standby is no copy: it is elsewhere, and its history has a new branch.  Unless it followed a copy.
+CREATE FUNCTION integration_worker.is_promoted(kinds text[]) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT kinds <@ '{timeline,machine,directory,file}'
+           AND (SELECT p.was_standby FROM integration_worker.place() p)
+           AND NOT integration_worker.is_held_as_copy()
+$$;
+COMMENT ON FUNCTION integration_worker.is_promoted(text[]) IS
+    'Whether a promotion explains all these differences.';
+
+CREATE FUNCTION integration_worker.look_for_copy(OUT problem text, OUT renewed text)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    present jsonb := integration_worker.fingerprint();
+    adopted jsonb := (SELECT i.fingerprint FROM integration.installation i);
+    kinds text[] := integration_worker.differences(adopted, present);
+BEGIN
+    IF kinds = '{}' THEN
+        IF integration_worker.is_held_as_copy() THEN
+            PERFORM integration_worker.release_copy();
+        END IF;
+    ELSIF integration_worker.is_promoted(kinds) THEN
+        UPDATE integration.installation SET fingerprint = present;
+        renewed := 'this server was promoted from a standby';
+    ELSE
+        problem := integration_worker.hold_copy(integration_worker.copy_words(adopted, present));
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.look_for_copy() IS
+    'Whether the database is a copy: why, as a sentence, NULL if not; why its fingerprint was renewed without anybody''s consent.';
+
+-- Ids of another cluster that this one has not given out yet would count as new when it does.
+CREATE FUNCTION integration_worker.renew_foreign_ids() RETURNS void
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    UPDATE integration.queue q
+       SET change_xid = pg_current_xact_id()
+     WHERE q.change_xid >= pg_snapshot_xmax(pg_current_snapshot())
+$$;
+COMMENT ON FUNCTION integration_worker.renew_foreign_ids() IS
+    'Makes queue rows with transaction ids that this cluster has not given out yet rows of this transaction; by the index queue_change.';
+
+CREATE FUNCTION integration.adopt(reason text DEFAULT NULL) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    present jsonb := integration_worker.fingerprint();
+    home integration.installation;
+    words text;
+BEGIN
+    INSERT INTO integration.installation (name)
+    SELECT integration_worker.new_name()
+     WHERE NOT EXISTS (SELECT FROM integration.installation);
+    SELECT i.* INTO home FROM integration.installation i FOR UPDATE;
+    words := integration_worker.copy_words(home.fingerprint, present);
+    IF words IS NULL AND NOT integration_worker.is_held_as_copy() THEN
+        RAISE NOTICE 'this database is no copy: it sends already';
+        RETURN 0;
+    END IF;
+    PERFORM pg_current_xact_id();
+    PERFORM integration_worker.renew_foreign_ids();
+    UPDATE integration.installation i SET fingerprint = present, adopted_at = now(), adopted_by = session_user;
+    PERFORM integration_worker.release_copy();
+    INSERT INTO integration.action (verb, reason, details)
+    VALUES ('adopt', nullif(btrim(adopt.reason), ''), jsonb_strip_nulls(jsonb_build_object('copied', words)));
+    PERFORM integration_worker.wake_at_commit(true);
+    RETURN (SELECT count(*) FROM integration.queue q WHERE q.state <> 'failed');
+END
+$$;
+COMMENT ON FUNCTION integration.adopt(text) IS
+    'Has a copied database take over from its original: it sends from now on. Returns how many syncs wait to be sent.';
+
+-- A row that comes out of a dump says nothing about this database.
+CREATE FUNCTION integration_worker.one_installation() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    DELETE FROM integration.installation i WHERE i.name <> NEW.name;
+    NEW.fingerprint := NULL;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.one_installation() IS
+    'Row trigger: a new name of the installation takes the place of the old one, and is a copy until somebody takes over.';
+
+CREATE TRIGGER one_installation BEFORE INSERT ON integration.installation
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.one_installation();
+CREATE TRIGGER wake AFTER INSERT OR UPDATE OR DELETE ON integration.installation
+    FOR EACH STATEMENT EXECUTE FUNCTION integration_worker.wake();
+
+-- Without endpoints there is nothing to copy: a template that only has the extension gives each database made from it
+-- a beginning of its own.
+CREATE FUNCTION integration_worker.begin_installation() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE integration.installation i
+       SET fingerprint = integration_worker.fingerprint(), name = integration_worker.new_name()
+     WHERE i.fingerprint = '{}';
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.begin_installation() IS
+    'Statement trigger: with its first endpoint the installation gets its fingerprint, and a name that no copy made before has.';
+
+CREATE TRIGGER begin_installation AFTER INSERT ON integration.endpoint
+    FOR EACH STATEMENT EXECUTE FUNCTION integration_worker.begin_installation();
+
+-- pg_restore and the scripts of pg_dump switch row security off, and nobody else does: what they make is a copy from
+-- the start, since its syncs may arrive before the row of the installation does.
+UPDATE integration.installation
+   SET fingerprint = CASE WHEN current_setting('row_security') = 'on' THEN '{}'::jsonb END;
