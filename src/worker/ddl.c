@@ -4,7 +4,7 @@
  *
  * DROP DATABASE, ALTER DATABASE … RENAME or SET TABLESPACE, and CREATE
  * DATABASE … TEMPLATE refuse to run while anybody is connected; DROP EXTENSION
- * and ALTER EXTENSION … UPDATE lock tables of ours.  The workers leave before
+ * and ALTER EXTENSION … UPDATE lock tables of ours, DROP OWNED may.  The workers leave before
  * and come back after, whatever became of the statement.
  *-------------------------------------------------------------------------
  */
@@ -173,6 +173,9 @@ changes_extension(Node *statement)
 	DropStmt   *drop = (DropStmt *) statement;
 	ListCell   *cell;
 
+	/* the extension may be among what the role owns */
+	if (IsA(statement, DropOwnedStmt))
+		return true;
 	if (IsA(statement, AlterExtensionStmt))
 		return strcmp(((AlterExtensionStmt *) statement)->extname, "integration") == 0;
 	if (!IsA(statement, DropStmt) || drop->removeType != OBJECT_EXTENSION)

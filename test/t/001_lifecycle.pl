@@ -117,8 +117,10 @@ wait_until($node, q{SELECT backend_xmin IS NULL AND xact_start IS NULL FROM pg_s
 	'the worker waits outside of transactions');
 
 # Statements that a connected worker would block.
-for my $statement ('CREATE DATABASE copied TEMPLATE shop', 'ALTER DATABASE shop RENAME TO store',
-	'DROP DATABASE store')
+my $elsewhere = PostgreSQL::Test::Utils::tempdir();
+value($node, "CREATE TABLESPACE elsewhere LOCATION '$elsewhere'");
+for my $statement ('CREATE DATABASE copied TEMPLATE shop', 'ALTER DATABASE shop SET TABLESPACE elsewhere',
+	'ALTER DATABASE shop RENAME TO store', 'DROP DATABASE store')
 {
 	my $error;
 	my $result = $node->psql('postgres', $statement, stderr => \$error);
@@ -138,6 +140,23 @@ for my $round (1, 2)
 		"DROP EXTENSION ends the worker ($round)");
 	add_extension($node);
 	wait_until($node, worker_runs('postgres'), "CREATE EXTENSION starts it again ($round)");
+}
+
+# So do statements about the role that owns it.
+{
+	$node->safe_psql('postgres', 'CREATE DATABASE owned');
+	value($node, 'CREATE ROLE keeper SUPERUSER; CREATE ROLE heir SUPERUSER; SET ROLE keeper; CREATE EXTENSION integration', 'owned');
+	add_endpoint($node, database => 'owned', name => 'here', url => $receiver->url('/ok/owned'), retry_policy => 'standard');
+	value($node, 'SELECT integration_worker.make_partitions(1000, 10, 0)', 'owned');
+	value($node, 'REASSIGN OWNED BY keeper TO heir', 'owned');
+	add_sync($node, database => 'owned', endpoint => 'here') for 1 .. 3;
+	wait_until($node, queue_is_empty(), 'it works for its new owner', database => 'owned');
+	value($node, 'DROP OWNED BY heir CASCADE', 'owned');
+	wait_until($node, q{SELECT count(*) = 0 FROM pg_stat_activity
+	                     WHERE backend_type = 'integration worker' AND datname = 'owned'},
+		'DROP OWNED ends it');
+	is(value($node, q{SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname LIKE 'integration%'},
+		'owned'), 0, 'and leaves nothing');
 }
 
 # CREATE EXTENSION that doesn't commit leaves nothing behind.

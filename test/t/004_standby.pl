@@ -39,6 +39,10 @@ is($receiver->count('/ok/there')->{requests}, $requests, 'a standby sends nothin
 
 $receiver->switch('/ok/there');
 $standby->promote;
+my $promoted = value($standby, 'SELECT clock_timestamp()');
+wait_until($standby, worker_runs('postgres'), 'a promoted standby has a worker');
+is(value($standby, "SELECT backend_start < '$promoted'::timestamptz + interval '1 s'
+                      FROM pg_stat_activity WHERE backend_type = 'integration worker'"), 't', 'within a second');
 wait_until($standby, state_is('delivered', $id), 'a promoted standby goes on');
 is($receiver->count('/ok/there')->{keys}, 1, 'with the same key');
 my $next = add_sync($standby, endpoint => 'there');

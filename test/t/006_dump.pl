@@ -21,12 +21,24 @@ add_endpoint($node, name => 'held', connector => 'erp', url => $receiver->url('/
 value($node, q{INSERT INTO integration.error_rule (position, endpoint, status_from, status_to, error_class)
                VALUES (1, 'good', 599, 599, 'validation')});
 value($node, q{SELECT integration.pause('endpoint', 'held', 'kept for the copy')});
+# Syncs in the default partitions first, then in ranges.
+add_sync($node, endpoint => 'good', dedup_key => 'once') for 1 .. 3;
+value($node, 'SELECT integration_worker.make_partitions(100, 1, 0)');
 my %id = map { $_ => add_sync($node, endpoint => $_, object_type => 'order', object_id => "of $_") }
   'good', 'bad', 'held';
 wait_until($node, state_is('delivered', $id{good}), 'one sync is delivered');
 wait_until($node, state_is('failed', $id{bad}), 'one sync failed');
 
 my %questions = (
+	ranges => q{SELECT inhparent::regclass::text, count(*) FROM pg_inherits
+	             WHERE inhparent IN ('integration.outbox'::regclass, 'integration.attempt'::regclass) GROUP BY 1 ORDER BY 1},
+	places => 'SELECT tableoid::regclass::text, id FROM integration.outbox ORDER BY id',
+	queue => 'SELECT * FROM integration.queue ORDER BY outbox_id',
+	closings => 'SELECT * FROM integration.closing ORDER BY outbox_id',
+	duplicates => 'SELECT * FROM integration.dedup',
+	incidents => 'SELECT * FROM integration.incident WHERE id > 0 ORDER BY id',
+	actions => 'SELECT * FROM integration.action ORDER BY id',
+	health => 'SELECT * FROM integration.endpoint_health ORDER BY endpoint_id',
 	syncs => 'SELECT id, state, endpoint, reason, attempts FROM integration.sync ORDER BY id',
 	outbox => 'SELECT * FROM integration.outbox ORDER BY id',
 	attempts => 'SELECT * FROM integration.attempt ORDER BY outbox_id, attempt_no',
@@ -51,7 +63,7 @@ for my $what (sort keys %questions)
 
 wait_until($node, worker_runs('restored'), 'the copy has a worker');
 value($node, 'SELECT integration.adopt()', 'restored');
-is($receiver->count('/ok')->{requests}, 1, 'restoring sends nothing that was sent or held');
+is($receiver->count('/ok')->{requests}, 2, 'restoring sends nothing that was sent or held');
 my $new = add_sync($node, database => 'restored', endpoint => 'good');
 cmp_ok($new, '>', $id{held}, 'ids go on where they were');
 wait_until($node, state_is('delivered', $new), 'the copy works', database => 'restored');
