@@ -346,10 +346,6 @@ BEGIN
         PERFORM integration_worker.refuse_action(amend.id, 'amended', integration_worker.state_of(amend.id));
     END IF;
     copy := integration_worker.copy_sync(original, amend.payload);
-    UPDATE integration.queue q
-       SET place = coalesce(removed.place, amend.id)
-     WHERE q.outbox_id = copy
-       AND (q.ordering_key IS NOT NULL OR q.object_id IS NOT NULL);
     INSERT INTO integration.action (verb, outbox_id, reason, details)
     VALUES ('amend', amend.id, why,
             jsonb_build_object('state', coalesce(removed.state, ended.state), 'copy', copy));
@@ -358,6 +354,7 @@ BEGIN
     VALUES (amend.id, 'superseded', clock_timestamp(),
             CASE WHEN why IN ('duplicate', 'coalesced') THEN 'amended' ELSE coalesce(why, 'amended') END, copy)
         ON CONFLICT (outbox_id) DO UPDATE SET superseded_by = excluded.superseded_by;
+    PERFORM integration_worker.place_copies(ARRAY[copy]);
     PERFORM integration_worker.warn_if_in_flight(amend.id);
     PERFORM integration_worker.wake_at_commit(false);
     RETURN copy;
@@ -366,27 +363,40 @@ $$;
 COMMENT ON FUNCTION integration.amend(bigint, jsonb, text) IS
     'Enqueues a copy with a corrected payload (NULL: the same) in the place of a sync, which is closed as superseded. Returns the copy''s id.';
 
+CREATE FUNCTION integration_worker.is_amended(original bigint, copy bigint) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT EXISTS (SELECT FROM integration.closing c WHERE c.outbox_id = original AND c.superseded_by = copy)
+$$;
+COMMENT ON FUNCTION integration_worker.is_amended(bigint, bigint) IS
+    'Whether the copy took the place of the original.';
+
 -- What is sent again is as old as what it copies: where the endpoint coalesces, it must not take the place
--- of a newer state.
+-- of a newer state.  Under an ordering key a replay comes last, and only an amended copy takes a place over.
 CREATE FUNCTION integration_worker.place_copies(copies bigint[]) RETURNS void
     LANGUAGE sql
     SET search_path = pg_catalog, pg_temp
 AS $$
     WITH RECURSIVE origin AS (
-        SELECT o.id AS copy, o.replay_of AS id FROM integration.outbox o WHERE o.id = ANY (copies)
+        SELECT o.id AS copy, o.replay_of AS id, integration_worker.is_amended(o.replay_of, o.id) AS is_amended
+          FROM integration.outbox o
+         WHERE o.id = ANY (copies)
         UNION ALL
-        SELECT r.copy, o.replay_of
+        SELECT r.copy, o.replay_of, r.is_amended AND integration_worker.is_amended(o.replay_of, o.id)
           FROM origin r
           JOIN integration.outbox o ON o.id = r.id
          WHERE o.replay_of IS NOT NULL
     )
     UPDATE integration.queue q
-       SET place = (SELECT min(r.id) FROM origin r WHERE r.copy = q.outbox_id)
+       SET place = (SELECT min(r.id)
+                      FROM origin r
+                     WHERE r.copy = q.outbox_id AND (q.object_id IS NOT NULL OR r.is_amended))
      WHERE q.outbox_id = ANY (copies)
-       AND q.object_id IS NOT NULL
+       AND (q.object_id IS NOT NULL OR q.ordering_key IS NOT NULL)
 $$;
 COMMENT ON FUNCTION integration_worker.place_copies(bigint[]) IS
-    'Gives copies of syncs the places of what they copy, where the endpoint coalesces.';
+    'Gives copies of syncs the places of what they copy, where the endpoint coalesces, and amended ones under an ordering key.';
 
 CREATE FUNCTION integration.replay(id bigint, reason text DEFAULT NULL) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER

@@ -1,7 +1,7 @@
 -- What people do to syncs: each verb in each state, on record.
 BEGIN;
 \ir ../lib/refusal.sql
-SELECT plan(81);
+SELECT plan(83);
 
 INSERT INTO integration.endpoint (name, url, customer) VALUES
     ('shop', 'https://shop.example.com/', 'acme'), ('bill', 'https://bill.example.com/', NULL);
@@ -162,6 +162,15 @@ SELECT results_eq(
     $$SELECT m.name, s.blocked_by FROM made m JOIN integration.sync s USING (id)
        WHERE m.name IN ('second of o', 'copy of the copy') ORDER BY 1$$,
     $$VALUES ('copy of the copy', NULL), ('second of o', 'ordering_key')$$, 'a copy has the place of its original under an ordering key');
+
+SELECT integration.cancel(id) FROM made WHERE name = 'copy of the copy' \g /dev/null
+SELECT integration.retry(id) FROM made WHERE name = 'copy of the copy' \g /dev/null
+SELECT is((SELECT q.place FROM integration.queue q JOIN made ON made.id = q.outbox_id WHERE made.name = 'copy of the copy'),
+          (SELECT id FROM made WHERE name = 'first of o'), 'also when it was cancelled and brought back');
+SELECT integration.cancel(id) FROM made WHERE name = 'copy of the copy' \g /dev/null
+SELECT integration.amend(id, '{"v": 4}') AS amended FROM made WHERE name = 'copy of the copy' \gset
+SELECT is((SELECT q.place FROM integration.queue q WHERE q.outbox_id = :amended),
+          (SELECT id FROM made WHERE name = 'first of o'), 'or cancelled and amended');
 
 INSERT INTO made VALUES ('given up', pg_temp.make('cancelled'));
 SELECT lives_ok($$SELECT integration.amend(id, '{"v": 2}') FROM made WHERE name = 'given up'$$, 'a cancelled sync is amended');
