@@ -56,6 +56,17 @@ CREATE TRIGGER keep_name BEFORE UPDATE ON integration.endpoint
     FOR EACH ROW WHEN (NEW.name <> OLD.name OR NEW.id <> OLD.id)
     EXECUTE FUNCTION integration_worker.keep_endpoint_name();
 
+CREATE TABLE integration_worker.deleted_endpoint (
+    id integer PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT now(),
+    is_swept boolean NOT NULL DEFAULT false
+);
+COMMENT ON TABLE integration_worker.deleted_endpoint IS
+    'Endpoints that were deleted lately: what answers on their way leave behind is still to be removed.';
+COMMENT ON COLUMN integration_worker.deleted_endpoint.id IS 'endpoint.id.';
+COMMENT ON COLUMN integration_worker.deleted_endpoint.at IS 'When it was deleted.';
+COMMENT ON COLUMN integration_worker.deleted_endpoint.is_swept IS 'Retention is at it.';
+
 -- An endpoint of the same name later has another id, so what was known about this one is of no use.
 CREATE FUNCTION integration_worker.forget_endpoint() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -68,6 +79,7 @@ BEGIN
     UPDATE integration.incident i
        SET state = 'resolved', resolved_at = now()
      WHERE i.endpoint = OLD.name AND i.resolved_at IS NULL;
+    INSERT INTO integration_worker.deleted_endpoint (id) VALUES (OLD.id);
     RETURN NULL;
 END
 $$;

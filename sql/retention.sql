@@ -20,7 +20,7 @@ AS $$
 DECLARE
     began timestamptz := clock_timestamp();
     part text := coalesce(so_far ->> 'part', 'ranges');
-    parts text[] := '{ranges,syncs,closings,actions,incidents,ranges}';
+    parts text[] := '{ranges,syncs,closings,actions,statuses,incidents,ranges}';
     after_id bigint := coalesce((so_far ->> 'after')::bigint, 0);
 BEGIN
     -- A lost record is removed once more.
@@ -30,6 +30,7 @@ BEGIN
         WHEN 'syncs' THEN after_id := integration_worker.sweep_syncs(after_id, delivered_before, failed_before);
         WHEN 'closings' THEN after_id := integration_worker.sweep_closings(after_id);
         WHEN 'actions' THEN after_id := integration_worker.sweep_actions(after_id, failed_before);
+        WHEN 'statuses' THEN after_id := integration_worker.sweep_statuses(after_id);
         WHEN 'incidents' THEN after_id := integration_worker.sweep_incidents(after_id, failed_before);
     END CASE;
     IF part <> 'ranges' THEN

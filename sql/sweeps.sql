@@ -87,6 +87,38 @@ $$;
 COMMENT ON FUNCTION integration_worker.sweep_actions(bigint, timestamptz, integer) IS
     'Removes those of the next actions that are old and have no sync any more; the first young one ends it.';
 
+-- An answer that was on its way when its endpoint was deleted leaves a status for nobody.  An hour later none is on
+-- its way any more; then the table is walked once, block by block, since no index leads from an endpoint to its rows.
+CREATE FUNCTION integration_worker.sweep_statuses(after_block bigint, most integer DEFAULT 100) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    blocks bigint := pg_relation_size('integration.sync_status') / current_setting('block_size')::bigint;
+    ids integer[];
+BEGIN
+    IF after_block = 0 THEN
+        UPDATE integration_worker.deleted_endpoint d SET is_swept = true WHERE d.at < now() - interval '1 hour';
+    END IF;
+    ids := ARRAY(SELECT d.id FROM integration_worker.deleted_endpoint d WHERE d.is_swept);
+    IF ids = '{}' THEN
+        RETURN NULL;
+    END IF;
+    DELETE FROM integration.sync_status s
+     WHERE s.ctid >= format('(%s,0)', after_block)::tid
+       AND s.ctid < format('(%s,0)', after_block + most)::tid
+       AND s.endpoint_id = ANY (ids);
+    IF after_block + most < blocks THEN
+        RETURN after_block + most;
+    END IF;
+    DELETE FROM integration.endpoint_health h WHERE h.endpoint_id = ANY (ids);
+    DELETE FROM integration_worker.deleted_endpoint d WHERE d.is_swept;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.sweep_statuses(bigint, integer) IS
+    'Removes from the next blocks of sync_status what belongs to endpoints that are gone.';
+
 CREATE FUNCTION integration_worker.sweep_incidents(after_id bigint, failed_before timestamptz, most integer DEFAULT 500)
     RETURNS bigint
     LANGUAGE plpgsql VOLATILE

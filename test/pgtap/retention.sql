@@ -1,7 +1,7 @@
 -- What is old leaves, by the time it was over; what is not finished stays.
 BEGIN;
 \ir ../lib/retention.sql
-SELECT plan(35);
+SELECT plan(42);
 
 INSERT INTO integration.endpoint (name, url) VALUES ('shop', 'https://shop.example.com/');
 
@@ -118,6 +118,38 @@ SELECT isnt(to_regclass('integration.' || (:'copied'::jsonb #>> '{staged,outbox}
 SELECT integration_worker.retain(:'copied', now() - interval '7 d', '-infinity') \g /dev/null
 SELECT isnt(to_regclass('integration.' || (:'copied'::jsonb #>> '{staged,outbox}')), NULL, 'and when failed ones are');
 SELECT is((SELECT count(*)::integer FROM integration_worker.outbox_staged), 0, 'the copy does not');
+
+-- what happens to a range while it is copied
+SELECT pg_temp.begin_range(1000) AS low \gset
+SELECT pg_temp.old_sync('delivered', 8) AS touched, pg_temp.old_sync('pending', 8) AS waiting, pg_temp.old_sync('delivered', 8) AS plain \gset
+SELECT pg_temp.end_range() \g /dev/null
+SELECT next AS staged FROM integration_worker.retain(jsonb_build_object('after', :low - 1), now() - interval '1 min', now() - interval '90 d') \gset
+SELECT next AS copied FROM integration_worker.retain(:'staged', now() - interval '1 min', now() - interval '90 d') \gset
+SELECT is(:'copied'::jsonb #> '{staged,low}', to_jsonb(:low), 'a range is copied');
+SELECT integration.replay(:touched, 'asked for once more') \g /dev/null
+INSERT INTO integration.attempt (outbox_id, attempt_no, endpoint_id, started_at, outcome, reason)
+SELECT :waiting, 1, e.id, now() - interval '10 min', 'delivered', 'http:200' FROM integration.endpoint e WHERE e.name = 'shop';
+DELETE FROM integration.queue WHERE outbox_id = :waiting;
+SELECT integration_worker.retain(:'copied', now() - interval '1 min', now() - interval '90 d') \g /dev/null
+SELECT is(to_regclass('integration.outbox_' || :low), NULL, 'it leaves');
+SELECT set_eq(format('SELECT id FROM integration.outbox WHERE id BETWEEN %s AND %s', :low, :plain), ARRAY[:touched, :waiting]::bigint[],
+              'without what was touched or under way meanwhile');
+SELECT is((SELECT outcome FROM integration.attempt WHERE outbox_id = :waiting), 'delivered', 'which has the attempt that ended it');
+
+-- an answer was on its way when its endpoint was deleted
+DELETE FROM integration.queue;
+DELETE FROM integration.endpoint WHERE name = 'shop';
+INSERT INTO integration.endpoint (name, url) VALUES ('other', 'https://other.example.com/');
+INSERT INTO integration.sync_status (endpoint_id, object_type, object_id, state, last_outbox_id, last_attempt_at)
+SELECT i.id, 'order', 'PO-' || n, 'in_sync', 1, now()
+  FROM generate_series(1, 10000) n,
+       (SELECT e.id FROM integration.endpoint e UNION ALL SELECT d.id FROM integration_worker.deleted_endpoint d) i;
+SELECT is(integration_worker.sweep_statuses(0), NULL, 'for an hour more may come');
+UPDATE integration_worker.deleted_endpoint SET at = now() - interval '61 min';
+SELECT is(integration_worker.sweep_statuses(0), 100::bigint, 'then it is removed, in small steps');
+SELECT pg_temp.retain() \g /dev/null
+SELECT results_eq('SELECT count(*), (SELECT count(*) FROM integration_worker.deleted_endpoint) FROM integration.sync_status', 'VALUES (10000::bigint, 0::bigint)',
+                  'and nothing is left of it');
 
 SELECT * FROM finish();
 ROLLBACK;
