@@ -108,8 +108,8 @@ CREATE TABLE integration.action (
     reason text,
     details jsonb
 );
--- Serves timeline().
-CREATE INDEX action_outbox ON integration.action (outbox_id) WHERE outbox_id IS NOT NULL;
+-- Serves timeline(), and retention, which asks what was touched since.
+CREATE INDEX action_outbox ON integration.action (outbox_id, at) WHERE outbox_id IS NOT NULL;
 
 COMMENT ON TABLE integration.action IS 'What people did, with who and why.';
 COMMENT ON COLUMN integration.action.id IS 'Its number.';

@@ -29,31 +29,56 @@ $$;
 COMMENT ON FUNCTION integration_worker.few() IS
     'How many syncs the default partition takes over from a range at most.';
 
--- Attempts of a range that began lately, one look-up an endpoint in the index for endpoint_status.
-CREATE FUNCTION integration_worker.recent_attempts(attempt text, since timestamptz, most integer, only_first boolean)
-    RETURNS SETOF bigint
-    LANGUAGE plpgsql STABLE ROWS 10
+-- One look-up an endpoint in the index for endpoint_status.
+CREATE FUNCTION integration_worker.has_late_delivery(attempt text, since timestamptz) RETURNS boolean
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
     SET enable_hashjoin = off
     SET enable_mergejoin = off
     SET enable_seqscan = off
 AS $$
+DECLARE
+    is_found boolean;
 BEGIN
-    RETURN QUERY EXECUTE format(
-        'SELECT r.outbox_id
-           FROM integration.endpoint e
-          CROSS JOIN LATERAL (
-                SELECT a.outbox_id
-                  FROM integration.%I a
-                 WHERE a.endpoint_id = e.id
-                   AND a.started_at >= $1
-                   AND (NOT $3 OR a.attempt_no = 1 AND a.outcome = ''delivered'')
-                 LIMIT $2) r
-          LIMIT $2', attempt) USING since, most, only_first;
+    EXECUTE format(
+        'SELECT EXISTS (
+                SELECT
+                  FROM integration.endpoint e
+                 CROSS JOIN LATERAL (
+                       SELECT
+                         FROM integration.%I a
+                        WHERE a.endpoint_id = e.id
+                          AND a.started_at >= $1
+                          AND a.attempt_no = 1 AND a.outcome = ''delivered''
+                        LIMIT 1) r)', attempt) INTO is_found USING since;
+    RETURN is_found;
 END
 $$;
-COMMENT ON FUNCTION integration_worker.recent_attempts(text, timestamptz, integer, boolean) IS
-    'Syncs of a range with attempts since then; only_first: those that were delivered by the first.';
+COMMENT ON FUNCTION integration_worker.has_late_delivery(text, timestamptz) IS
+    'Whether a sync of the range was delivered by its first attempt since then.';
+
+-- What was not finished when a copy was begun, what is not finished now, what people touched meanwhile: nothing else
+-- of a range changes.  Actions are seen a day back, for transactions that were open when the copy was begun.
+CREATE FUNCTION integration_worker.changed_since(staged jsonb, most integer) RETURNS SETOF bigint
+    LANGUAGE sql STABLE ROWS 100
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    (SELECT q.outbox_id
+       FROM integration.queue q
+      WHERE q.outbox_id >= (staged ->> 'low')::bigint AND q.outbox_id < (staged ->> 'high')::bigint
+      LIMIT most)
+    UNION
+    SELECT u.id::bigint FROM jsonb_array_elements_text(staged -> 'unfinished') AS u (id)
+    UNION
+    (SELECT x.outbox_id
+       FROM integration.action x
+      WHERE x.outbox_id >= (staged ->> 'low')::bigint AND x.outbox_id < (staged ->> 'high')::bigint
+        AND x.at >= (staged ->> 'began')::timestamptz - interval '1 day'
+      GROUP BY x.outbox_id
+      LIMIT most)
+$$;
+COMMENT ON FUNCTION integration_worker.changed_since(jsonb, integer) IS
+    'Syncs of a range that may have changed since a copy of it was begun; so many of each kind at most.';
 
 -- A default partition that has caught much makes ATTACH slow, which reads it whole.
 CREATE FUNCTION integration_worker.is_due(
@@ -83,8 +108,7 @@ BEGIN
            > integration_worker.few() THEN
         RETURN false;
     END IF;
-    RETURN range.is_kept
-        OR NOT EXISTS (SELECT FROM integration_worker.recent_attempts(range.attempt, delivered_before, 1, true));
+    RETURN NOT integration_worker.has_late_delivery(range.attempt, delivered_before);
 END
 $$;
 COMMENT ON FUNCTION integration_worker.is_due(record, timestamptz, timestamptz, bigint) IS
@@ -136,10 +160,16 @@ AS $$
 DECLARE
     last_id bigint := integration_worker.last_id();
     range record;
+    unfinished bigint[];
     is_found boolean := false;
 BEGIN
     -- One by one: those behind the first that is due are not looked at.
     FOR range IN SELECT r.* FROM integration_worker.ranges() r WHERE r.low > after_low AND r.high <= last_id LOOP
+        -- Before the look at deliveries: a sync is in the queue now, or that look sees how it ended.
+        unfinished := ARRAY(SELECT q.outbox_id
+                              FROM integration.queue q
+                             WHERE q.outbox_id >= range.low AND q.outbox_id < range.high
+                             LIMIT 501);
         is_found := integration_worker.is_due(range, delivered_before, failed_before);
         EXIT WHEN is_found;
     END LOOP;
@@ -150,8 +180,7 @@ BEGIN
     RETURN to_jsonb(range) || jsonb_build_object(
         'after', range.low - 1, 'is_copied', false,
         'delivered_before', delivered_before, 'failed_before', failed_before,
-        -- Requests that were under way then began later than this.
-        'since', greatest(least(delivered_before, clock_timestamp()), clock_timestamp() - interval '1 day'));
+        'began', clock_timestamp(), 'unfinished', to_jsonb(unfinished));
 END
 $$;
 COMMENT ON FUNCTION integration_worker.stage(bigint, timestamptz, timestamptz) IS
@@ -195,12 +224,7 @@ CREATE FUNCTION integration_worker.refresh_stage(staged jsonb, most integer DEFA
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    ids bigint[] := ARRAY(
-        SELECT q.outbox_id
-          FROM integration.queue q
-         WHERE q.outbox_id >= (staged ->> 'low')::bigint AND q.outbox_id < (staged ->> 'high')::bigint
-         LIMIT most
-    ) || ARRAY(SELECT integration_worker.recent_attempts(staged ->> 'attempt', (staged ->> 'since')::timestamptz, most, false));
+    ids bigint[] := ARRAY(SELECT integration_worker.changed_since(staged, most));
 BEGIN
     IF cardinality(ids) >= most THEN
         RETURN false;
@@ -249,20 +273,20 @@ BEGIN
                    'ONLY integration.outbox_default, ONLY integration.attempt, ONLY integration.outbox '
                    'IN ACCESS EXCLUSIVE MODE', staged ->> 'attempt', staged ->> 'outbox');
     EXECUTE format('SELECT EXISTS (SELECT
-                                     FROM integration.queue q
-                                    WHERE q.outbox_id >= $1 AND q.outbox_id < $2
-                                      AND NOT EXISTS (SELECT FROM integration.%I o WHERE o.id = q.outbox_id))',
-                   integration_worker.copy_name(staged, 'outbox'))
-       INTO is_missed USING (staged ->> 'low')::bigint, (staged ->> 'high')::bigint;
+                                     FROM integration_worker.changed_since($1, 1000) AS c (id)
+                                     JOIN integration.%I o ON o.id = c.id
+                                    WHERE NOT EXISTS (SELECT FROM integration.%I k WHERE k.id = c.id))',
+                   staged ->> 'outbox', integration_worker.copy_name(staged, 'outbox'))
+       INTO is_missed USING staged;
     IF is_missed THEN
         RAISE EXCEPTION USING
             ERRCODE = 'lock_not_available',
-            MESSAGE = format('a sync of range %s was brought back just now', staged ->> 'low');
+            MESSAGE = format('a sync of range %s was touched just now', staged ->> 'low');
     END IF;
 END
 $$;
 COMMENT ON FUNCTION integration_worker.lock_range(jsonb) IS
-    'Locks everything that dropping a range needs; raises an error if that has to wait, or an unfinished sync is not in the copy.';
+    'Locks everything that dropping a range needs; raises an error if that has to wait, or a sync that is not finished, or was touched, is not in the copy.';
 
 CREATE FUNCTION integration_worker.swap_range(staged jsonb) RETURNS text
     LANGUAGE plpgsql VOLATILE
