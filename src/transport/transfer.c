@@ -17,15 +17,21 @@
 #define IDLE_S 300L
 #define IDLE_NOT_IDEMPOTENT_S 10L
 
+#define AGENT_BYTES (sizeof(agent_name) - 1)
+
 static CURLcode set_fixed_options(Transfer *transfer, const TransferSettings *settings);
 static CURLcode set_protocols(CURL *easy);
 static CURLcode set_method(Transfer *transfer, const Request *request);
 static CURLcode set_url(Transfer *transfer, const char *url);
+static CURLcode set_url_parts(Transfer *transfer, const char *url);
+static void forget_url_parts(Transfer *transfer);
 static CURLcode set_times(Transfer *transfer, const TransferOptions *options);
 static CURLcode set_body(CURL *easy, const Request *request);
 static void forget_applied(Transfer *transfer);
 static bool keep_copy(char **copy, const char *string);
-static bool list_headers(Transfer *transfer, const Request *request);
+static bool list_headers(Transfer *transfer, const TransferSettings *settings,
+						 const Request *request);
+static bool names_agent(const Request *request);
 static char *header_line(char *line);
 static ReasonFacts collect_facts(const Transfer *transfer, CURLcode code);
 static void collect_info(const Transfer *transfer, ReasonFacts *facts);
@@ -35,6 +41,8 @@ static void write_error(Transfer *transfer, CURLcode code);
 
 /* otherwise a large body waits a second for "100 Continue" */
 static char no_expect[] = "Expect:";
+
+static const char agent_name[] = "User-Agent";
 
 static const struct
 {
@@ -86,8 +94,10 @@ void
 transfer_free(Transfer *transfer)
 {
 	curl_easy_cleanup(transfer->easy);
+	curl_url_cleanup(transfer->url_parts);
+	free(transfer->applied_url);
+	free(transfer->applied_method);
 	free(transfer->headers);
-	forget_applied(transfer);
 	capture_free(&transfer->capture);
 	free(transfer);
 }
@@ -107,8 +117,10 @@ transfer_prepare(Transfer *transfer, const TransferSettings *settings,
 	capture_begin(&transfer->capture, &settings->allowed_networks,
 				  is_plain && !options->allow_http);
 
-	curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 0L);
-	if (!list_headers(transfer, request))
+	if (transfer->is_renewed)
+		curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 0L);
+	transfer->is_renewed = false;
+	if (!list_headers(transfer, settings, request))
 		return CURLE_OUT_OF_MEMORY;
 	code = set_url(transfer, request->url);
 	if (code == CURLE_OK)
@@ -127,6 +139,8 @@ transfer_prepare(Transfer *transfer, const TransferSettings *settings,
 void
 transfer_wait_for_connection(Transfer *transfer, bool is_wanted)
 {
+	if (transfer->may_wait == is_wanted)
+		return;
 	transfer->may_wait = is_wanted;
 	curl_easy_setopt(transfer->easy, CURLOPT_PIPEWAIT, is_wanted ? 1L : 0L);
 }
@@ -142,6 +156,7 @@ transfer_renew(Transfer *transfer)
 {
 	transfer->error[0] = '\0';
 	capture_renew(&transfer->capture);
+	transfer->is_renewed = true;
 	curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L);
 }
 
@@ -183,7 +198,7 @@ set_fixed_options(Transfer *transfer, const TransferSettings *settings)
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(easy, CURLOPT_PROXY, "");
 	if (code == CURLE_OK)
-		code = curl_easy_setopt(easy, CURLOPT_USERAGENT, settings->user_agent);
+		code = curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
 	if (code == CURLE_OK && settings->ca_file)
 		code = curl_easy_setopt(easy, CURLOPT_CAINFO, settings->ca_file);
 	if (code == CURLE_OK)
@@ -222,10 +237,39 @@ static CURLcode
 set_url(Transfer *transfer, const char *url)
 {
 	if (transfer->applied_url && strcmp(transfer->applied_url, url) == 0)
-		return CURLE_OK;
+		return transfer->url_parts ? CURLE_OK : set_url_parts(transfer, url);
+	forget_url_parts(transfer);
 	if (!keep_copy(&transfer->applied_url, url))
 		return CURLE_OUT_OF_MEMORY;
 	return curl_easy_setopt(transfer->easy, CURLOPT_URL, url);
+}
+
+/*
+ * libcurl takes a URL apart and puts it together again for each transfer, unless it is given
+ * the parts.  What they can't be told of stays with the URL, and its errors.
+ */
+static CURLcode
+set_url_parts(Transfer *transfer, const char *url)
+{
+	CURLU	   *parts = curl_url();
+
+	if (!parts || curl_url_set(parts, CURLUPART_URL, url, CURLU_DISALLOW_USER) != CURLUE_OK)
+	{
+		curl_url_cleanup(parts);
+		return CURLE_OK;
+	}
+	transfer->url_parts = parts;
+	return curl_easy_setopt(transfer->easy, CURLOPT_CURLU, parts);
+}
+
+static void
+forget_url_parts(Transfer *transfer)
+{
+	if (!transfer->url_parts)
+		return;
+	curl_easy_setopt(transfer->easy, CURLOPT_CURLU, NULL);
+	curl_url_cleanup(transfer->url_parts);
+	transfer->url_parts = NULL;
 }
 
 static CURLcode
@@ -287,6 +331,7 @@ set_body(CURL *easy, const Request *request)
 static void
 forget_applied(Transfer *transfer)
 {
+	forget_url_parts(transfer);
 	free(transfer->applied_url);
 	free(transfer->applied_method);
 	transfer->applied_url = NULL;
@@ -302,41 +347,59 @@ keep_copy(char **copy, const char *string)
 	return *copy != NULL;
 }
 
-/* libcurl only reads the list, so its nodes can point to the request's own lines. */
+/*
+ * libcurl only reads the list, so its nodes can point to the request's own lines.  It would format
+ * CURLOPT_USERAGENT twice for each request.
+ */
 static bool
-list_headers(Transfer *transfer, const Request *request)
+list_headers(Transfer *transfer, const TransferSettings *settings, const Request *request)
 {
-	int			count = request->header_count + 1;
+	int			room = request->header_count + 2;
+	int			count = 0;
 
-	if (count > transfer->header_room)
+	if (room > transfer->header_room)
 	{
 		free(transfer->headers);
-		transfer->headers = calloc((size_t) count, sizeof(struct curl_slist));
-		transfer->header_room = transfer->headers ? count : 0;
+		transfer->headers = calloc((size_t) room, sizeof(struct curl_slist));
+		transfer->header_room = transfer->headers ? room : 0;
 	}
 	if (!transfer->headers)
 		return false;
 
-	transfer->headers[0].data = no_expect;
+	if (!names_agent(request))
+		transfer->headers[count++].data = settings->user_agent_line;
+	transfer->headers[count++].data = no_expect;
+	for (int i = 0; i < request->header_count; i++)
+		transfer->headers[count++].data = header_line(request->headers[i]);
 	for (int i = 1; i < count; i++)
-	{
-		char	   *line = header_line(request->headers[i - 1]);
-
-		transfer->headers[i].data = line;
 		transfer->headers[i - 1].next = &transfer->headers[i];
-	}
 	transfer->headers[count - 1].next = NULL;
 	return true;
+}
+
+static bool
+names_agent(const Request *request)
+{
+	for (int i = 0; i < request->header_count; i++)
+	{
+		const char *line = request->headers[i];
+
+		/* a semicolon: it has been sent before, with an empty value */
+		if (strncasecmp(line, agent_name, AGENT_BYTES) == 0 &&
+			(line[AGENT_BYTES] == ':' || line[AGENT_BYTES] == ';'))
+			return true;
+	}
+	return false;
 }
 
 /* To libcurl "Name:" means "leave it out", "Name;" means an empty value. */
 static char *
 header_line(char *line)
 {
-	size_t		name_bytes = strcspn(line, ":");
+	char	   *colon = strchr(line, ':');
 
-	if (strcmp(line + name_bytes, ": ") == 0)
-		memcpy(line + name_bytes, ";", 2);
+	if (colon && strcmp(colon, ": ") == 0)
+		memcpy(colon, ";", 2);
 	return line;
 }
 
@@ -350,7 +413,8 @@ collect_facts(const Transfer *transfer, CURLcode code)
 		.error = transfer->error,
 		.refusal = capture_final_refusal(capture),
 		.is_https = transfer->is_https,
-		.is_conditional = is_conditional(transfer->request),
+		.is_conditional = transfer->node->answer.http_status == 304 &&
+		is_conditional(transfer->request),
 		.url_has_values = transfer->request->url_has_values,
 		.may_have_queued = transfer->may_have_queued,
 		.socket_was_opened = capture->socket_at_us != 0,
@@ -361,10 +425,12 @@ collect_facts(const Transfer *transfer, CURLcode code)
 		.headers_were_cut = capture->headers_were_cut,
 		.has_retry_after = capture->has_retry_after,
 		.is_exhausted = transfer->node->answer.rate_limit.is_exhausted,
-		.lacks_resources = lacks_resources(transfer)
+		.lacks_resources = code != CURLE_OK && lacks_resources(transfer)
 	};
 
-	collect_info(transfer, &facts);
+	/* of a transfer that went well only the status is asked */
+	if (code != CURLE_OK)
+		collect_info(transfer, &facts);
 	return facts;
 }
 
@@ -417,8 +483,10 @@ write_error(Transfer *transfer, CURLcode code)
 	Answer	   *answer = &transfer->node->answer;
 	const Capture *capture = &transfer->capture;
 	GuardVerdict refusal = capture_final_refusal(capture);
-	char		error[TRANSPORT_ERROR_BYTES * 2] = "";
+	char		error[TRANSPORT_ERROR_BYTES * 2];
 
+	if (code == CURLE_OK)
+		return;
 	if (capture->answer_was_cut)
 		snprintf(error, sizeof(error), "answer cut after 1 MiB");
 	else if (capture->headers_were_cut)
@@ -431,7 +499,7 @@ write_error(Transfer *transfer, CURLcode code)
 	else if (capture->socket_error != 0 && capture->socket_at_us == 0)
 		snprintf(error, sizeof(error), "could not open a socket: %s",
 				 strerror(capture->socket_error));
-	else if (code != CURLE_OK)
+	else
 		snprintf(error, sizeof(error), "%s",
 				 transfer->error[0] ? transfer->error : curl_easy_strerror(code));
 	text_copy_clean(answer->error, sizeof(answer->error), error);

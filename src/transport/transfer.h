@@ -24,6 +24,7 @@ typedef struct Transfer
 	CURL	   *easy;
 	TransferOptions applied;	/* what the handle is set to already */
 	char	   *applied_url;
+	CURLU	   *url_parts;		/* of applied_url once it came twice, or NULL */
 	char	   *applied_method;
 	bool		applied_body;
 	struct curl_slist *headers; /* an array; its lines are the request's */
@@ -33,6 +34,7 @@ typedef struct Transfer
 	Capture		capture;
 	uint64_t	isolation;
 	bool		is_https;
+	bool		is_renewed;
 	bool		may_wait;		/* for a connection that another one is making */
 	bool		may_have_queued;
 	char		error[CURL_ERROR_SIZE];
@@ -43,7 +45,7 @@ typedef struct Transfer
 /* What is the same for all transfers. */
 typedef struct TransferSettings
 {
-	char	   *user_agent;
+	char	   *user_agent_line;
 	char	   *ca_file;		/* NULL: the system's certificates */
 	NetworkList allowed_networks;
 	Poller	   *poller;			/* learns of sockets that come and go */

@@ -16,18 +16,15 @@
 
 #include <curl/curl.h>
 
+#include "message/text.h"
 #include "transport/answer.h"
+#include "transport/library.h"
 #include "transport/mailbox.h"
 #include "transport/poller.h"
 #include "transport/pool.h"
 #include "transport/stopwatch.h"
 #include "transport/transfer.h"
 #include "transport/transport.h"
-
-/* CURLOPT_PREREQFUNCTION, on which the address policy rests */
-#define OLDEST_VERSION 0x075000
-
-_Static_assert(LIBCURL_VERSION_NUM >= OLDEST_VERSION, "libcurl 7.80 or newer is needed");
 
 #define EVENTS_MAX 64
 
@@ -51,8 +48,8 @@ struct Transport
 	int			in_flight_count;	/* started and not yet collected */
 };
 
-static bool describe_problem(char *problem, size_t problem_size);
 static bool set_up(Transport *transport, const TransportOptions *options);
+static char *name_agent(const char *user_agent);
 static bool open_multi(Transport *transport);
 static CURLMcode configure_multi(Transport *transport, CURLM *multi);
 static int	socket_changed(CURL *easy, curl_socket_t descriptor, int action,
@@ -84,7 +81,7 @@ transport_create(const TransportOptions *options, char *problem, size_t problem_
 	bool		is_ready;
 
 	block_signals(&saved);
-	is_ready = describe_problem(problem, problem_size);
+	is_ready = library_start(problem, problem_size);
 	restore_signals(&saved);
 	if (!is_ready)
 		return NULL;
@@ -120,7 +117,7 @@ transport_destroy(Transport *transport)
 	mailbox_clear(&transport->mailbox);
 	if (transport->poller)
 		poller_destroy(transport->poller);
-	free(transport->settings.user_agent);
+	free(transport->settings.user_agent_line);
 	free(transport->settings.ca_file);
 	free(transport);
 }
@@ -165,17 +162,14 @@ transport_start(Transport *transport, const Request *request,
 	AnswerNode *node = mailbox_obtain(&transport->mailbox);
 	Transfer   *transfer;
 	CURLcode	code;
-	sigset_t	saved;
 
 	if (!node)
 		return false;
 	node->answer.owner = owner;
 	transport->in_flight_count++;
-	block_signals(&saved);
 	transfer = obtain_transfer(transport, options->isolation);
 	if (!transfer)
 	{
-		restore_signals(&saved);
 		answer_fail(&node->answer, "curl:27", "no memory for a transfer");
 		mailbox_push(&transport->mailbox, node);
 		return true;
@@ -187,7 +181,6 @@ transport_start(Transport *transport, const Request *request,
 		refuse(transport, transfer, code);
 	else
 		launch(transport, transfer);
-	restore_signals(&saved);
 	return true;
 }
 
@@ -227,39 +220,6 @@ transport_in_flight(const Transport *transport)
 	return transport->in_flight_count;
 }
 
-/* Start libcurl; false with a sentence when it can't serve. */
-static bool
-describe_problem(char *problem, size_t problem_size)
-{
-	const		curl_version_info_data *info;
-
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-	{
-		snprintf(problem, problem_size, "libcurl could not be started.");
-		return false;
-	}
-	info = curl_version_info(CURLVERSION_NOW);
-	if (info->version_num < OLDEST_VERSION)
-	{
-		snprintf(problem, problem_size, "libcurl %s is too old; 7.80 or newer is needed.",
-				 info->version);
-		return false;
-	}
-	if (!(info->features & CURL_VERSION_ASYNCHDNS))
-	{
-		snprintf(problem, problem_size, "libcurl %s was built without asynchronous name"
-				 " resolution, so that one slow name server would stop all syncs.",
-				 info->version);
-		return false;
-	}
-	if (!(info->features & CURL_VERSION_SSL))
-	{
-		snprintf(problem, problem_size, "libcurl %s was built without TLS.", info->version);
-		return false;
-	}
-	return true;
-}
-
 static bool
 set_up(Transport *transport, const TransportOptions *options)
 {
@@ -269,10 +229,10 @@ set_up(Transport *transport, const TransportOptions *options)
 	transport->timer_at_us = NO_TIMER;
 	transport->max_connections = options->max_connections;
 	transport->settings.allowed_networks = options->allowed_networks;
-	transport->settings.user_agent = strdup(user_agent);
+	transport->settings.user_agent_line = name_agent(user_agent);
 	if (options->ca_file)
 		transport->settings.ca_file = strdup(options->ca_file);
-	if (!transport->settings.user_agent || (options->ca_file && !transport->settings.ca_file))
+	if (!transport->settings.user_agent_line || (options->ca_file && !transport->settings.ca_file))
 		return false;
 	transport->pool = pool_create(options->max_connections);
 	if (!transport->pool)
@@ -284,11 +244,25 @@ set_up(Transport *transport, const TransportOptions *options)
 	return transport->poller && open_multi(transport);
 }
 
+static char *
+name_agent(const char *user_agent)
+{
+	Text		line = {0};
+
+	text_append_string(&line, "User-Agent: ");
+	text_append_string(&line, user_agent);
+	return text_take(&line);
+}
+
 static bool
 open_multi(Transport *transport)
 {
-	CURLM	   *multi = curl_multi_init();
+	sigset_t	saved;
+	CURLM	   *multi;
 
+	block_signals(&saved);
+	multi = curl_multi_init();
+	restore_signals(&saved);
 	if (!multi)
 		return false;
 	if (configure_multi(transport, multi) != CURLM_OK)
@@ -352,8 +326,10 @@ timer_changed(CURLM *multi, long timeout_ms, void *context)
 	Transport  *transport = context;
 
 	(void) multi;
-	transport->timer_at_us = timeout_ms < 0 ? NO_TIMER :
-		stopwatch_now_us() + (int64_t) timeout_ms * 1000;
+	if (timeout_ms <= 0)
+		transport->timer_at_us = timeout_ms < 0 ? NO_TIMER : 0;
+	else
+		transport->timer_at_us = stopwatch_now_us() + (int64_t) timeout_ms * 1000;
 	return 0;
 }
 
@@ -361,8 +337,14 @@ static Transfer *
 obtain_transfer(Transport *transport, uint64_t isolation)
 {
 	Transfer   *transfer = pool_take(transport->pool, isolation);
+	sigset_t	saved;
 
-	return transfer ? transfer : transfer_create(&transport->settings);
+	if (transfer)
+		return transfer;
+	block_signals(&saved);
+	transfer = transfer_create(&transport->settings);
+	restore_signals(&saved);
+	return transfer;
 }
 
 /* The handle still holds what its last transfer left, so libcurl isn't asked. */
@@ -581,7 +563,7 @@ write_multi_failure(Answer *answer, CURLMcode code)
 
 /*
  * libcurl's resolver threads inherit the mask: without this the server's
- * signal handlers would run in them.
+ * signal handlers would run in them.  Options and curl_multi_add_handle() start none.
  */
 static void
 block_signals(sigset_t *saved)

@@ -6,6 +6,9 @@
  * does what the path says.
  *-------------------------------------------------------------------------
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE				/* for strcasestr() */
+#endif
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -28,6 +31,7 @@
 static int	listener;
 static int	listener_port;
 static atomic_int closed_count;
+static char last_request[REQUEST_BYTES];	/* whole when its answer is there */
 static Transport *transport;
 static CURLMcode injected_error = CURLM_OK;
 
@@ -91,7 +95,7 @@ read_request(int descriptor, char *request)
 static void
 serve(int descriptor)
 {
-	char		request[REQUEST_BYTES];
+	char	   *request = last_request;
 
 	if (!read_request(descriptor, request))
 		return;
@@ -103,7 +107,7 @@ serve(int descriptor)
 		if (!path || strncmp(path + 1, scripts[i].path, length) != 0 || path[1 + length] != ' ')
 			continue;
 		if (!scripts[i].bytes)
-			while (read(descriptor, request, sizeof(request)) > 0)
+			while (read(descriptor, request, REQUEST_BYTES) > 0)
 				continue;
 		else if (write(descriptor, scripts[i].bytes, strlen(scripts[i].bytes)) < 0)
 			return;
@@ -177,10 +181,16 @@ await_close(int count)
 }
 
 static Request
-build(const char *path)
+build_with(const char *path, const char *headers)
 {
 	char		url[100];
-	RequestSource source = {.url = url,.message_id = "m1",.payload = "{}",.payload_bytes = 2};
+	RequestSource source = {
+		.url = url,
+		.endpoint_headers = headers,
+		.message_id = "m1",
+		.payload = "{}",
+		.payload_bytes = 2
+	};
 	Request		request;
 	const char *reason;
 	char		problem[100];
@@ -191,8 +201,14 @@ build(const char *path)
 	return request;
 }
 
+static Request
+build(const char *path)
+{
+	return build_with(path, NULL);
+}
+
 static Answer *
-call(const char *path, int timeout_ms)
+call_with(Request *request, int timeout_ms)
 {
 	TransferOptions options = {
 		.connect_timeout_ms = timeout_ms,
@@ -200,17 +216,25 @@ call(const char *path, int timeout_ms)
 		.idempotent = true,
 		.isolation = 1
 	};
-	Request		request = build(path);
 	int			closed_before = atomic_load(&closed_count);
 	Answer	   *answer;
 
-	transport_start(transport, &request, &options, &listener);
+	transport_start(transport, request, &options, &listener);
 	answer = await_answer();
 	if (answer->connect_ms >= 0)
 		await_close(closed_before + 1);
 	tap_ok(answer->owner == &listener, "the owner comes back");
 	tap_text(answer->remote_address, "127.0.0.1", "with the address");
 	tap_number(transport_in_flight(transport), 0, "and nothing is left");
+	return answer;
+}
+
+static Answer *
+call(const char *path, int timeout_ms)
+{
+	Request		request = build(path);
+	Answer	   *answer = call_with(&request, timeout_ms);
+
 	request_free(&request);
 	return answer;
 }
@@ -294,6 +318,83 @@ check_policy(const NetworkList *loopback)
 	answer = call("/ok", 5000);
 	tap_text(answer->reason, "http:200", "and allowed again");
 	answer_free(answer);
+}
+
+static int
+count_in_request(const char *words)
+{
+	int			count = 0;
+
+	for (const char *at = last_request; (at = strcasestr(at, words)) != NULL; at++)
+		count++;
+	return count;
+}
+
+static void
+check_agent(void)
+{
+	Request		named = build_with("/ok", "{\"user-agent\":\"own/2\"}");
+	Request		unnamed = build_with("/ok", "{\"User-Agent\":\"\"}");
+
+	answer_free(call("/ok", 5000));
+	tap_number(count_in_request("User-Agent: unit/1\r\n"), 1, "who sends is told");
+	answer_free(call_with(&named, 5000));
+	tap_number(count_in_request("user-agent: own/2\r\n"), 1, "unless the endpoint says who");
+	tap_number(count_in_request("user-agent"), 1, "once");
+	for (int i = 0; i < 2; i++)
+	{
+		answer_free(call_with(&unnamed, 5000));
+		tap_number(count_in_request("User-Agent:\r\n"), 1, "or that nobody is named");
+		tap_number(count_in_request("user-agent"), 1, "each time");
+	}
+	request_free(&named);
+	request_free(&unnamed);
+}
+
+/* A URL that comes again is not taken apart again. */
+static void
+check_urls(void)
+{
+	static const struct
+	{
+		const char *path;
+		const char *reason;
+	}			cases[] =
+	{
+		{"/ok", "http:200"},
+		{"/ok", "http:200"},
+		{"/ok", "http:200"},
+		{"/bad", "http:422"},
+		{"/bad", "http:422"},
+		{"/ok", "http:200"},
+		{"/moved", "http:301"},
+		{"/moved", "http:301"},
+	};
+	Request		request = build("/ok");
+	int			length = snprintf(NULL, 0, "http://me@127.0.0.1:%d/ok", listener_port) + 1;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		Answer	   *answer = call(cases[i].path, 5000);
+
+		tap_text(answer->reason, cases[i].reason, cases[i].path);
+		tap_ok((answer->redirect_url && strstr(answer->redirect_url, "/there")) ==
+			   (strcmp(cases[i].path, "/moved") == 0), "where it points to");
+		answer_free(answer);
+	}
+	request.url = realloc(request.url, (size_t) length);
+	snprintf(request.url, (size_t) length, "http://me@127.0.0.1:%d/ok", listener_port);
+	for (int i = 0; i < 2; i++)
+	{
+		TransferOptions options = {.connect_timeout_ms = 1000,.timeout_ms = 1000,.isolation = 1};
+		Answer	   *answer;
+
+		transport_start(transport, &request, &options, NULL);
+		answer = await_answer();
+		tap_text(answer->reason, "curl:67", "a URL with a user is refused");
+		answer_free(answer);
+	}
+	request_free(&request);
 }
 
 static bool
@@ -412,6 +513,8 @@ main(void)
 	check_reasons();
 	check_answer();
 	check_policy(&options.allowed_networks);
+	check_agent();
+	check_urls();
 	check_idle_close();
 	check_many();
 	check_prepare_failure();
