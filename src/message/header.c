@@ -63,20 +63,15 @@ header_name_problem(const char *name)
 const char *
 header_value_problem(const char *value)
 {
-	size_t		length = strlen(value);
+	const unsigned char *at = (const unsigned char *) value;
 
-	if (length > VALUE_MAX_BYTES)
-		return "is longer than 8192 bytes";
-	for (size_t i = 0; i < length; i++)
-	{
-		unsigned char byte = (unsigned char) value[i];
-
-		if (byte == '\r' || byte == '\n')
-			return "holds a line break";
-		if ((byte < 0x20 && byte != '\t') || byte == 0x7f)
-			return "holds a control character";
-	}
-	return NULL;
+	while ((*at >= 0x20 && *at != 0x7f) || *at == '\t')
+		at++;
+	if (*at == '\r' || *at == '\n')
+		return "holds a line break";
+	if (*at != '\0')
+		return "holds a control character";
+	return at - (const unsigned char *) value > VALUE_MAX_BYTES ? "is longer than 8192 bytes" : NULL;
 }
 
 void

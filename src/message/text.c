@@ -13,6 +13,10 @@
 #define REPLACEMENT "\xEF\xBF\xBD"
 #define REPLACEMENT_BYTES 3
 
+/* of the eight bytes of a word */
+#define LOWEST_BITS UINT64_C(0x0101010101010101)
+#define HIGHEST_BITS UINT64_C(0x8080808080808080)
+
 static bool make_room(Text *text, size_t more);
 static size_t next_clean(const char **bytes, size_t *length, const char **piece);
 static size_t announced_bytes(unsigned char first);
@@ -38,7 +42,16 @@ text_append_string(Text *text, const char *string)
 void
 text_append_char(Text *text, char byte)
 {
-	text_append(text, &byte, 1);
+	if (!make_room(text, 1))
+		return;
+	text->data[text->length++] = byte;
+	text->data[text->length] = '\0';
+}
+
+void
+text_reserve(Text *text, size_t more)
+{
+	(void) make_room(text, more);
 }
 
 void
@@ -110,7 +123,15 @@ text_ascii_run(const char *bytes, size_t length)
 {
 	const signed char *at = (const signed char *) bytes;
 	size_t		run = 0;
+	uint64_t	word;
 
+	for (; run + sizeof(word) <= length; run += sizeof(word))
+	{
+		memcpy(&word, at + run, sizeof(word));
+		/* a zero byte borrows into its highest bit, which others have set */
+		if (((word - LOWEST_BITS) | word) & HIGHEST_BITS)
+			break;
+	}
 	while (run < length && at[run] > 0)
 		run++;
 	return run;

@@ -26,6 +26,9 @@ extern void text_append(Text *text, const char *bytes, size_t length);
 extern void text_append_string(Text *text, const char *string);
 extern void text_append_char(Text *text, char byte);
 
+/* Make room for so many bytes, so that appending them costs no more.  Does not throw. */
+extern void text_reserve(Text *text, size_t more);
+
 /*
  * Append as valid UTF-8: each byte that belongs to no character, and each zero
  * byte, becomes U+FFFD.  Stops before the character that would make the

@@ -19,6 +19,8 @@
 /* Bounds the work of joining repeated names, which grows with the square. */
 #define LINES_MAX 128
 
+#define USUAL_QUOTES_BYTES 64	/* more that headers take as JSON */
+
 typedef struct Line
 {
 	const char *name;
@@ -36,6 +38,7 @@ static char *clean_copy(const char *bytes, size_t length, size_t limit_bytes);
 static bool belongs_to_connection(const Line *line);
 static int	split_lines(const char *lines, size_t length, Line *found);
 static bool read_line(const char *bytes, size_t length, Line *line);
+static bool is_blank(char byte);
 static void append_member(Text *json, Line *lines, int count, int which);
 static void append_lower(Text *json, const char *name, size_t length);
 static bool same_name(const Line *one, const Line *other);
@@ -108,6 +111,7 @@ answer_headers_json(const char *lines, size_t length)
 
 	if (count == 0)
 		return NULL;
+	text_reserve(&json, length + USUAL_QUOTES_BYTES);
 	text_append_char(&json, '{');
 	for (int i = 0; i < count; i++)
 		if (!found[i].is_written)
@@ -185,13 +189,16 @@ clean_copy(const char *bytes, size_t length, size_t limit_bytes)
 static bool
 belongs_to_connection(const Line *line)
 {
-	static const char *const names[] = {"Connection", "Keep-Alive", "Transfer-Encoding"};
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (line->name_bytes == strlen(names[i]) &&
-			strncasecmp(line->name, names[i], line->name_bytes) == 0)
-			return true;
-	return false;
+	switch (line->name_bytes)
+	{
+		case sizeof("Connection") - 1:	/* as long as Keep-Alive */
+			return strncasecmp(line->name, "Connection", line->name_bytes) == 0 ||
+				strncasecmp(line->name, "Keep-Alive", line->name_bytes) == 0;
+		case sizeof("Transfer-Encoding") - 1:
+			return strncasecmp(line->name, "Transfer-Encoding", line->name_bytes) == 0;
+		default:
+			return false;
+	}
 }
 
 static int
@@ -225,14 +232,20 @@ read_line(const char *bytes, size_t length, Line *line)
 	line->value = colon + 1;
 	line->value_bytes = length - line->name_bytes - 1;
 	line->is_written = false;
-	while (line->value_bytes > 0 && memchr(" \t", line->value[0], 2))
+	while (line->value_bytes > 0 && is_blank(line->value[0]))
 	{
 		line->value++;
 		line->value_bytes--;
 	}
-	while (line->value_bytes > 0 && memchr(" \t\r\n", line->value[line->value_bytes - 1], 4))
+	while (line->value_bytes > 0 && is_blank(line->value[line->value_bytes - 1]))
 		line->value_bytes--;
 	return true;
+}
+
+static bool
+is_blank(char byte)
+{
+	return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n';
 }
 
 static void

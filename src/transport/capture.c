@@ -41,10 +41,11 @@ static bool was_closed_meanwhile(const Capture *capture);
 static size_t take_header(char *bytes, size_t size, size_t count, void *context);
 static size_t take_body(char *bytes, size_t size, size_t count, void *context);
 static void note_address(Capture *capture, const struct sockaddr *address);
-static bool read_address(const char *text, int port, struct sockaddr_storage *address);
+static bool read_address(const char *host, int port, struct sockaddr_storage *address);
 static void begin_header_block(Capture *capture);
 static void keep_header(Capture *capture, const char *line, size_t length);
 static void read_field(Capture *capture, const char *line, size_t length);
+static bool is_blank(char byte);
 static void copy_trimmed(char *target, size_t size, const char *bytes, size_t length);
 
 bool
@@ -174,6 +175,7 @@ check_request(void *context, char *remote_address, char *local_address,
 {
 	Capture    *capture = context;
 	struct sockaddr_storage address;
+	char		host[CAPTURE_ADDRESS_BYTES];
 	GuardVerdict verdict = GUARD_REFUSES_FAMILY;
 
 	(void) local_address;
@@ -183,9 +185,10 @@ check_request(void *context, char *remote_address, char *local_address,
 		capture->would_resend = true;
 		return CURL_PREREQFUNC_ABORT;
 	}
-	if (read_address(remote_address, remote_port, &address))
+	copy_trimmed(host, sizeof(host), remote_address, strcspn(remote_address, ZONE_MARK));
+	if (read_address(host, remote_port, &address))
 	{
-		note_address(capture, (struct sockaddr *) &address);
+		memcpy(capture->address, host, sizeof(host));
 		verdict = guard_judge(capture->allowed, (struct sockaddr *) &address,
 							  capture->is_plain);
 	}
@@ -274,14 +277,12 @@ note_address(Capture *capture, const struct sockaddr *address)
 }
 
 static bool
-read_address(const char *text, int port, struct sockaddr_storage *address)
+read_address(const char *host, int port, struct sockaddr_storage *address)
 {
-	char		host[CAPTURE_ADDRESS_BYTES];
 	struct sockaddr_in *address4 = (struct sockaddr_in *) address;
 	struct sockaddr_in6 *address6 = (struct sockaddr_in6 *) address;
 
 	memset(address, 0, sizeof(*address));
-	copy_trimmed(host, sizeof(host), text, strcspn(text, ZONE_MARK));
 	if (inet_pton(AF_INET, host, &address4->sin_addr) == 1)
 	{
 		address4->sin_family = AF_INET;
@@ -320,11 +321,16 @@ keep_header(Capture *capture, const char *line, size_t length)
 static void
 read_field(Capture *capture, const char *line, size_t length)
 {
-	const char *colon = memchr(line, ':', length);
-	size_t		name_bytes = colon ? (size_t) (colon - line) : 0;
+	const char *colon;
+	size_t		name_bytes;
 	char		name[FIELD_NAME_BYTES];
 	char		value[RATE_LIMIT_LIST_BYTES];
 
+	/* Retry-After, Date, RateLimit, X-RateLimit: few lines begin like these */
+	if (length == 0 || !strchr("RrDdXx", line[0]))
+		return;
+	colon = memchr(line, ':', length);
+	name_bytes = colon ? (size_t) (colon - line) : 0;
 	if (!colon || name_bytes >= sizeof(name))
 		return;
 	memcpy(name, line, name_bytes);
@@ -342,15 +348,21 @@ read_field(Capture *capture, const char *line, size_t length)
 		rate_limit_note(&capture->rate_limit, name, value);
 }
 
+static bool
+is_blank(char byte)
+{
+	return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n';
+}
+
 static void
 copy_trimmed(char *target, size_t size, const char *bytes, size_t length)
 {
-	while (length > 0 && strchr(" \t\r\n", bytes[0]))
+	while (length > 0 && is_blank(bytes[0]))
 	{
 		bytes++;
 		length--;
 	}
-	while (length > 0 && strchr(" \t\r\n", bytes[length - 1]))
+	while (length > 0 && is_blank(bytes[length - 1]))
 		length--;
 	if (length >= size)
 		length = size - 1;

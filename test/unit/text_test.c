@@ -102,6 +102,27 @@ check_copy(void)
 	tap_text(small, BAD "ab", "cleaned");
 }
 
+/* Whole words are skipped at once: the byte that ends a run may stand anywhere in one. */
+static void
+check_ascii_runs(void)
+{
+	static const char ends[] = {'\0', '\x80', '\xFF', '\xC3'};
+	size_t		wrong = 0;
+
+	for (size_t length = 0; length < 20; length++)
+		for (size_t at = 0; at <= length; at++)
+			for (size_t i = 0; i < sizeof(ends); i++)
+			{
+				char		bytes[20];
+
+				memset(bytes, i % 2 ? 0x7f : 0x01, sizeof(bytes));
+				if (at < length)
+					bytes[at] = ends[i];
+				wrong += text_ascii_run(bytes, length) != at;
+			}
+	tap_number((long long) wrong, 0, "runs of ASCII end where something else stands");
+}
+
 int
 main(void)
 {
@@ -109,6 +130,7 @@ main(void)
 		check_cleaning(i);
 	tap_ok(!text_is_utf8("a\0b", 3), "a zero byte is not text");
 	tap_ok(!text_is_utf8("\xC3", 1), "half a character is not text");
+	check_ascii_runs();
 	check_growth();
 	check_failure();
 	check_copy();
