@@ -63,7 +63,8 @@ header_name_problem(const char *name)
 const char *
 header_value_problem(const char *value)
 {
-	const unsigned char *at = (const unsigned char *) value;
+	const unsigned char *first = (const unsigned char *) value;
+	const unsigned char *at = first;
 
 	while ((*at >= 0x20 && *at != 0x7f) || *at == '\t')
 		at++;
@@ -71,7 +72,7 @@ header_value_problem(const char *value)
 		return "holds a line break";
 	if (*at != '\0')
 		return "holds a control character";
-	return at - (const unsigned char *) value > VALUE_MAX_BYTES ? "is longer than 8192 bytes" : NULL;
+	return at - first > VALUE_MAX_BYTES ? "is longer than 8192 bytes" : NULL;
 }
 
 void

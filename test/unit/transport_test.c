@@ -370,6 +370,7 @@ check_urls(void)
 		{"/moved", "http:301"},
 		{"/moved", "http:301"},
 	};
+	TransferOptions options = {.connect_timeout_ms = 1000,.timeout_ms = 1000,.isolation = 1};
 	Request		request = build("/ok");
 	int			length = snprintf(NULL, 0, "http://me@127.0.0.1:%d/ok", listener_port) + 1;
 
@@ -386,7 +387,6 @@ check_urls(void)
 	snprintf(request.url, (size_t) length, "http://me@127.0.0.1:%d/ok", listener_port);
 	for (int i = 0; i < 2; i++)
 	{
-		TransferOptions options = {.connect_timeout_ms = 1000,.timeout_ms = 1000,.isolation = 1};
 		Answer	   *answer;
 
 		transport_start(transport, &request, &options, NULL);
@@ -405,7 +405,7 @@ is_readable(int wait_ms)
 	return poll(&waited, 1, wait_ms) == 1;
 }
 
-/* A kept connection is not watched while nobody uses it; that it is closed must not keep us busy. */
+/* A kept connection is not watched while nobody uses it: its end must not keep us busy. */
 static void
 check_idle_close(void)
 {
