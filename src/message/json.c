@@ -13,7 +13,12 @@
 
 #define DIGITS "0123456789"
 
+/* of the eight bytes of a word */
+#define LOWEST_BITS UINT64_C(0x0101010101010101)
+#define HIGHEST_BITS UINT64_C(0x8080808080808080)
+
 static size_t plain_run(const char *bytes, size_t length);
+static bool holds_special(uint64_t word);
 static void append_escaped(Text *text, char byte);
 static bool read_member(JsonReader *reader);
 static bool read_string(JsonReader *reader, Text *text);
@@ -96,11 +101,32 @@ static size_t
 plain_run(const char *bytes, size_t length)
 {
 	size_t		run = 0;
+	uint64_t	word;
 
+	for (; run + sizeof(word) <= length; run += sizeof(word))
+	{
+		memcpy(&word, bytes + run, sizeof(word));
+		if (holds_special(word))
+			break;
+	}
 	while (run < length && (signed char) bytes[run] >= ' ' &&
 		   bytes[run] != '"' && bytes[run] != '\\')
 		run++;
 	return run;
+}
+
+/*
+ * Whether one of eight bytes is a quote, a backslash, a control or no ASCII: then one of the
+ * differences borrows into its highest bit, or it was set before.
+ */
+static bool
+holds_special(uint64_t word)
+{
+	uint64_t	quotes = (word ^ (LOWEST_BITS * '"')) - LOWEST_BITS;
+	uint64_t	backslashes = (word ^ (LOWEST_BITS * '\\')) - LOWEST_BITS;
+	uint64_t	controls = word - LOWEST_BITS * ' ';
+
+	return ((quotes | backslashes | controls | word) & HIGHEST_BITS) != 0;
 }
 
 static void

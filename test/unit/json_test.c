@@ -111,6 +111,28 @@ check_object(const char *text, const char *wanted)
 	json_reader_end(&reader);
 }
 
+/* Whole words are copied at once: what must be escaped may stand anywhere in one. */
+static void
+check_escapes(void)
+{
+	static const char escaped[] = {'"', '\\', '\x1f', '\n'};
+	int			wrong = 0;
+
+	for (size_t at = 0; at < 20; at++)
+		for (size_t i = 0; i < sizeof(escaped); i++)
+		{
+			char		bytes[20];
+			Text		text = {0};
+
+			memset(bytes, i % 2 ? '~' : '#', sizeof(bytes));
+			bytes[at] = escaped[i];
+			json_append_string(&text, bytes, sizeof(bytes));
+			wrong += memchr(text.data, '\\', text.length) != text.data + 1 + at;
+			text_free(&text);
+		}
+	tap_number(wrong, 0, "each is escaped in its place");
+}
+
 int
 main(void)
 {
@@ -118,5 +140,6 @@ main(void)
 		check_string(i);
 	for (size_t i = 0; i < sizeof(objects) / sizeof(objects[0]); i++)
 		check_object(objects[i].text, objects[i].wanted);
+	check_escapes();
 	return tap_done();
 }
