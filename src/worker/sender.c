@@ -5,6 +5,7 @@
  */
 #include "postgres.h"
 
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -201,13 +202,23 @@ sender_row_bytes(int32 payload_bytes)
 	return (size_t) payload_bytes + ROW_OVERHEAD_BYTES;
 }
 
+static void
+write_message_id(const Sender *sender, int64 outbox_id, char *message_id)
+{
+	size_t		length = strlen(sender->registry.installation);
+
+	memcpy(message_id, sender->registry.installation, length);
+	message_id[length] = '-';
+	pg_lltoa(outbox_id, message_id + length + 1);
+}
+
 /* The request is made at once, so that nothing of the row needs to be kept. */
 static void
 build_request(const Sender *sender, Lease *lease, const Content *content)
 {
 	const Endpoint *endpoint = lease->endpoint;
 	char		created_at[CLOCK_RFC3339_BYTES];
-	char		traceparent[56];
+	char		traceparent[TRACE_PARENT_BYTES];
 	char		source_name[NAMEDATALEN + 32];
 	char		message_id[sizeof(sender->registry.installation) + 24];
 	const char *reason = endpoint->row.problem;
@@ -224,17 +235,18 @@ build_request(const Sender *sender, Lease *lease, const Content *content)
 		.remote_id = content->remote_id,
 		.payload = content->payload,
 		.payload_bytes = content->payload_bytes,
-		.source = source_name,
 		.traceparent = traceparent,
 	};
 
-	snprintf(message_id, sizeof(message_id), "%s-" INT64_FORMAT,
-			 sender->registry.installation, lease->outbox_id);
-	snprintf(source_name, sizeof(source_name), "/integration/%s", endpoint->row.name);
+	write_message_id(sender, lease->outbox_id, message_id);
 	if (endpoint->format != REQUEST_FORMAT_JSON)
+	{
+		snprintf(source_name, sizeof(source_name), "/integration/%s", endpoint->row.name);
+		source.source = source_name;
 		source.created_at = clock_rfc3339(content->created_at, created_at);
+	}
 	trace_start(content->traceparent, message_id, lease->trace_id, lease->span_id);
-	snprintf(traceparent, sizeof(traceparent), "00-%s-%s-01", lease->trace_id, lease->span_id);
+	trace_write_parent(lease->trace_id, lease->span_id, traceparent);
 	if (reason != NULL)
 		snprintf(lease->problem, sizeof(lease->problem),
 				 "The endpoint names a credential whose secret is not there.");

@@ -9,7 +9,7 @@
 
 #include "worker/trace.h"
 
-#define TRACEPARENT_LENGTH 55
+#define TRACEPARENT_LENGTH (TRACE_PARENT_BYTES - 1)
 
 static bool
 is_lower_hex(const char *digits, int length)
@@ -87,4 +87,15 @@ trace_start(const char *traceparent, const char *message_id,
 	}
 	write_hex(span_id, next_span());
 	span_id[16] = '\0';
+}
+
+void
+trace_write_parent(const char trace_id[33], const char span_id[17],
+				   char traceparent[TRACE_PARENT_BYTES])
+{
+	memcpy(traceparent, "00-", 3);
+	memcpy(traceparent + 3, trace_id, 32);
+	traceparent[35] = '-';
+	memcpy(traceparent + 36, span_id, 16);
+	memcpy(traceparent + 52, "-01", 4);
 }
