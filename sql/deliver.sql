@@ -6,10 +6,27 @@
 CREATE TYPE integration_worker.plain_batch AS (
     ids integer[],
     unwritten integer[],
-    name_objects boolean
+    name_objects boolean,
+    reasons text[]
 );
 COMMENT ON TYPE integration_worker.plain_batch IS
-    'Endpoints whose deliveries go the straight way; those whose last delivery was noted ten seconds ago or earlier; has one of them a remote_id_path?';
+    'Endpoints whose deliveries go the straight way; those whose last delivery was noted ten seconds ago or earlier; has one of them a remote_id_path?; what a good answer is called.';
+
+CREATE TYPE integration_worker.written AS (
+    done integer[],
+    told integer[]
+);
+COMMENT ON TYPE integration_worker.written IS
+    'Places in an array of results: those that are recorded; those of them that name an object.';
+
+CREATE FUNCTION integration_worker.record_deliveries(
+        results integration_worker.result[], endpoint_ids integer[], reasons text[])
+    RETURNS integration_worker.written
+    LANGUAGE c STRICT VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'integration_record_deliveries';
+COMMENT ON FUNCTION integration_worker.record_deliveries(integration_worker.result[], integer[], text[]) IS
+    'Moves syncs from queue to attempt whose result has one of these reasons at one of these endpoints; leaves those that a person changed, holds or closed, that have an ordering key or are a ping.';
 
 -- A delivery to such an endpoint changes nothing but its own sync: it is well and no rule or incident waits
 -- for the answer.  Rules and incidents are rare, so that there are none at all is asked first.
@@ -23,7 +40,9 @@ DECLARE
 BEGIN
     SELECT array_agg(h.endpoint_id),
            array_agg(h.endpoint_id) FILTER (WHERE h.last_success_at <= settled_at - interval '10 s'),
-           bool_or(e.remote_id_path IS NOT NULL OR c.remote_id_path IS NOT NULL)
+           bool_or(e.remote_id_path IS NOT NULL OR c.remote_id_path IS NOT NULL),
+           -- By the index error_reason_class.
+           ARRAY(SELECT r.reason FROM integration.error_reason r WHERE r.error_class = 'success' AND r.remote_state = 'done')
       INTO plain
       FROM unnest(endpoint_ids) AS b (endpoint_id)
      -- Looked up one by one: a join could come to read the health of all endpoints.
@@ -117,9 +136,8 @@ $$;
 COMMENT ON FUNCTION integration_worker.tell_objects(integration_worker.result[], integer[], boolean, timestamptz) IS
     'Writes sync_status for the objects of these plain deliveries; named: one of the endpoints has a remote_id_path.';
 
--- Takes no lock beforehand, which would cost as much as the work itself: should somebody hold a row, the
--- short lock_timeout ends the attempt, and the rules, which lock row by row, find out whose it is.  A sync
--- that a person changed or closed, that has an ordering key or is a ping, is left out.
+-- An object's row is not locked beforehand, which would cost as much as the work itself: should somebody hold it, the
+-- short lock_timeout ends the attempt, and the rules, which lock row by row, find out whose it is.
 CREATE FUNCTION integration_worker.deliver(
         results integration_worker.result[], counters integration_worker.counter[],
         settled_at timestamptz DEFAULT clock_timestamp())
@@ -132,54 +150,21 @@ AS $$
 DECLARE
     plain integration_worker.plain_batch :=
         integration_worker.plain_endpoints(ARRAY(SELECT c.endpoint_id FROM unnest(counters) c), settled_at);
-    done integer[];
-    any_object boolean;
+    written integration_worker.written;
     to_write integer[];
 BEGIN
     IF plain.ids IS NULL THEN
         RETURN '{}';
     END IF;
-    -- Row by row through the key and the place it gives: a join of the two could come to read the whole queue.
-    WITH found AS (
-        SELECT f.*, q.place
-          FROM unnest(results) WITH ORDINALITY AS f
-         CROSS JOIN LATERAL (
-               SELECT x.ctid AS place
-                 FROM integration.queue x
-                WHERE x.outbox_id = f.outbox_id
-               OFFSET 0) q
-         WHERE f.endpoint_id = ANY (plain.ids)
-           -- By the index error_reason_class, once.
-           AND f.reason = ANY (ARRAY(
-               SELECT r.reason FROM integration.error_reason r
-                WHERE r.error_class = 'success' AND r.remote_state = 'done'))
-    ), removed AS (
-        DELETE FROM integration.queue q
-         USING found f
-         WHERE q.ctid = f.place
-           AND q.outbox_id + 0 = f.outbox_id
-           AND q.change_xid IS NOT DISTINCT FROM f.change_xid
-           AND q.ordering_key IS NULL
-           AND q.priority <> 0
-        RETURNING f.*, q.attempts + 1 AS attempt_no
-    ), recorded AS (
-        INSERT INTO integration.attempt (
-               outbox_id, attempt_no, endpoint_id, started_at, outcome, reason, http_status, duration_ms,
-               dns_ms, connect_ms, tls_ms, first_byte_ms, request_url, remote_address,
-               response_headers, response_body, trace_id, span_id)
-        SELECT r.outbox_id, r.attempt_no, r.endpoint_id, r.started_at, 'delivered', r.reason, r.http_status, r.duration_ms,
-               r.dns_ms, r.connect_ms, r.tls_ms, r.first_byte_ms, r.request_url, r.remote_address,
-               r.response_headers::jsonb, r.response_body, r.trace_id, r.span_id
-          FROM removed r
-    )
-    SELECT coalesce(array_agg(r.ordinality::integer), '{}'), coalesce(bool_or(r.object_id IS NOT NULL), false),
-           array_agg(DISTINCT r.endpoint_id) FILTER (WHERE r.endpoint_id = ANY (plain.unwritten))
-      INTO done, any_object, to_write
-      FROM removed r;
-    IF any_object THEN
-        PERFORM integration_worker.tell_objects(results, done, plain.name_objects, settled_at);
+    written := integration_worker.record_deliveries(results, plain.ids, plain.reasons);
+    IF written.told <> '{}' THEN
+        PERFORM integration_worker.tell_objects(results, written.told, plain.name_objects, settled_at);
     END IF;
-    IF to_write IS NOT NULL THEN
+    IF plain.unwritten IS NOT NULL THEN
+        to_write := ARRAY(
+            SELECT DISTINCT d.endpoint_id
+              FROM (SELECT (results[n]).endpoint_id FROM unnest(written.done) AS n) d
+             WHERE d.endpoint_id = ANY (plain.unwritten));
         UPDATE integration.endpoint_health h
            SET updated_at = settled_at, last_success_at = settled_at, failures = 0, "window" = coalesce(c."window", h."window")
           FROM unnest(to_write) AS t (endpoint_id)
@@ -192,7 +177,7 @@ BEGIN
          WHERE h.endpoint_id = held.endpoint_id;
     END IF;
     PERFORM integration_worker.choose_durability(false);
-    RETURN done;
+    RETURN written.done;
 EXCEPTION WHEN lock_not_available OR data_exception THEN
     RETURN '{}';
 END

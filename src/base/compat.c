@@ -151,6 +151,16 @@ compat_begin_set(FunctionCallInfo fcinfo, TupleDesc *columns)
 	return rows;
 }
 
+IndexScanDesc
+compat_index_beginscan(Relation table, Relation index, Snapshot snapshot, int conditions)
+{
+#if PG_VERSION_NUM >= 180000
+	return index_beginscan(table, index, snapshot, NULL, conditions, 0);
+#else
+	return index_beginscan(table, index, snapshot, conditions, 0);
+#endif
+}
+
 void
 compat_insert_index_tuples(ResultRelInfo *result, TupleTableSlot *slot, EState *estate)
 {

@@ -11,6 +11,7 @@
 
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "fmgr.h"
 #include "nodes/execnodes.h"
 #include "storage/latch.h"
@@ -64,6 +65,10 @@ extern Oid	compat_primary_key_index(Relation table);
 
 /* A tuplestore that becomes the result of the set-returning function. */
 extern Tuplestorestate *compat_begin_set(FunctionCallInfo fcinfo, TupleDesc *columns);
+
+/* A scan of an index that has still to be given its conditions, by index_rescan(). */
+extern IndexScanDesc compat_index_beginscan(Relation table, Relation index, Snapshot snapshot,
+											int conditions);
 
 /* Index entries of a tuple that was just inserted. */
 extern void compat_insert_index_tuples(ResultRelInfo *result, TupleTableSlot *slot, EState *estate);

@@ -25,10 +25,10 @@
 
 #include "store/columns.h"
 #include "store/parameters.h"
+#include "store/result.h"
 #include "store/session.h"
 #include "store/settle.h"
 
-#define RESULT_COLUMNS 22
 #define COUNTER_COLUMNS 7
 #define SETTLE_ARGS 2
 
