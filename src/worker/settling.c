@@ -3,7 +3,8 @@
  *		Results into tables, verdicts back into memory.
  *
  * A batch goes when 200 results are there, when the first can't wait any more,
- * or when somebody waits for a verdict and nothing else is to be done.
+ * or when somebody waits for a verdict and nothing else is to be done.  Bad
+ * answers go in small batches with a turn of the loop between two.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -18,6 +19,8 @@
 #include "worker/sending.h"
 #include "worker/settling.h"
 
+#define JUDGED_MOST 25			/* bad answers in a batch: each costs as much
+								 * as 20 deliveries */
 #define STUCK_AGAIN_MS 1000		/* its row is held by somebody */
 #define NARROW_AGAIN_MS 200		/* a statement failed */
 #define REFUSED_AGAIN_MS 10000	/* the statement failed with this result alone */
@@ -91,9 +94,21 @@ add_counter(SettleStep *step, Endpoint *endpoint)
 	step->batch.counters[step->batch.counter_count++] = endpoint->counter;
 }
 
+/* Not whether it is one: only what it will probably cost. */
+static bool
+looks_delivered(const Fact *fact)
+{
+	return fact->http_status >= 200 && fact->http_status <= 299;
+}
+
+/*
+ * Results in the order in which they came, as many as leave the loop time for
+ * other endpoints' requests.
+ */
 static void
 gather(SettleStep *step)
 {
+	int			bad_count = 0;
 	dlist_iter	iter;
 
 	step->sender->settles++;
@@ -103,10 +118,13 @@ gather(SettleStep *step)
 	dlist_foreach(iter, &step->sender->answered)
 	{
 		Lease	   *lease = dlist_container(Lease, node, iter.cur);
+		Fact	   *fact = &step->batch.facts[step->batch.fact_count];
 
-		if (step->batch.fact_count == step->sender->settle_most)
+		if (step->batch.fact_count == step->sender->settle_most || bad_count == JUDGED_MOST)
 			break;
-		step->batch.facts[step->batch.fact_count++] = fact_of(lease);
+		*fact = fact_of(lease);
+		step->batch.fact_count++;
+		bad_count += looks_delivered(fact) ? 0 : 1;
 		add_counter(step, lease->endpoint);
 	}
 	step->fact_count = step->batch.fact_count;
