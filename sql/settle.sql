@@ -81,7 +81,8 @@ BEGIN
     PERFORM integration_worker.choose_durability(
         resolved
         OR EXISTS (SELECT FROM unnest(verdicts) v WHERE v.state = 'failed')
-        OR EXISTS (SELECT FROM unnest(standings) s WHERE s.changed)
+        -- One more probe in vain is nothing that anybody waits for.
+        OR EXISTS (SELECT FROM unnest(standings) s WHERE s.changed AND s.openings < 2)
         OR EXISTS (SELECT FROM integration.endpoint_config c
                     WHERE c.id = ANY (ARRAY(SELECT DISTINCT v.endpoint_id FROM unnest(verdicts) v))
                       AND NOT c.idempotent));
