@@ -18,10 +18,12 @@
 #include "utils/plancache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "store/session.h"
 
 #define OUTGROWN 4				/* times as big as when plans were made */
+#define LOOK_AGAIN_MS 100		/* at the tables' sizes */
 
 /*
  * ALTER ROLE and ALTER DATABASE … SET reach this session too.  Each of these
@@ -95,13 +97,20 @@ table_blocks(Oid schema, const char *name)
 /*
  * Plans are made once.  One that was made while a table was small may walk all
  * of it for each row, so they are made anew when it has grown much; one that
- * was made for a big table is good for a small one.
+ * was made for a big table is good for a small one.  To look costs as much as a
+ * small statement, so not every transaction does.
  */
 static void
 forget_outgrown_plans(void)
 {
-	Oid			schema = get_namespace_oid("integration", true);
+	static TimestampTz looked_at = 0;
+	TimestampTz now = GetCurrentStatementStartTimestamp();
+	Oid			schema;
 
+	if (!TimestampDifferenceExceeds(looked_at, now, LOOK_AGAIN_MS) && looked_at <= now)
+		return;
+	looked_at = now;
+	schema = get_namespace_oid("integration", true);
 	for (int i = 0; OidIsValid(schema) && i < lengthof(planned_tables); i++)
 	{
 		BlockNumber planned_blocks = planned_tables[i].planned_blocks;
