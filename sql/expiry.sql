@@ -5,7 +5,7 @@
 -- come back to.  The next time is that of anybody's next: to ask for a shard's would walk over the others'.
 CREATE FUNCTION integration_worker.expire(
         shards integer DEFAULT 65535, done_before timestamptz DEFAULT '-infinity',
-        OUT done_until timestamptz, OUT next_at timestamptz)
+        OUT done_until timestamptz, OUT next_at timestamptz, OUT successors bigint[])
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -13,6 +13,8 @@ DECLARE
     -- A volatile function in the condition would keep it out of the index.
     at timestamptz := clock_timestamp();
     found bigint[];
+    endpoint_ids integer[];
+    ordering_keys text[];
 BEGIN
     -- Others may expire at the same time as the last one.
     SELECT array_agg(e.outbox_id), max(e.expires_at) - interval '1 microsecond' INTO found, done_until
@@ -44,26 +46,13 @@ BEGIN
         INSERT INTO integration.closing (outbox_id, state, reason)
         SELECT d.outbox_id, 'expired', 'expired' FROM deleted d
         ON CONFLICT DO NOTHING
-    -- Whoever holds the next one changes it, and so has it looked at himself.
-    ), successor AS (
-        SELECT DISTINCT ON (d.endpoint_id, d.ordering_key) n.outbox_id
-          FROM deleted d
-         CROSS JOIN LATERAL (
-               SELECT s.outbox_id
-                 FROM integration.queue s
-                WHERE s.endpoint_id = d.endpoint_id
-                  AND s.ordering_key = d.ordering_key
-                  AND s.outbox_id NOT IN (SELECT x.outbox_id FROM deleted x)
-                ORDER BY coalesce(s.place, s.outbox_id)
-                LIMIT 1
-                  FOR UPDATE SKIP LOCKED) n
-         WHERE d.ordering_key IS NOT NULL
-         ORDER BY d.endpoint_id, d.ordering_key, n.outbox_id
     )
-    UPDATE integration.queue q
-       SET change_xid = pg_current_xact_id()
-      FROM successor
-     WHERE q.outbox_id = successor.outbox_id;
+    SELECT array_agg(d.endpoint_id), array_agg(d.ordering_key) INTO endpoint_ids, ordering_keys
+      FROM deleted d
+     WHERE d.ordering_key IS NOT NULL;
+    IF endpoint_ids IS NOT NULL THEN
+        successors := ARRAY(SELECT h.outbox_id FROM integration_worker.heads(endpoint_ids, ordering_keys) h);
+    END IF;
     SELECT min(q.expires_at) INTO next_at
       FROM integration.queue q
      WHERE q.outbox_id = ANY (found) AND coalesce(q.state, '') <> 'failed' AND q.claimed_at IS NULL;
@@ -74,4 +63,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_worker.expire(integer, timestamptz) IS
-    'Closes syncs of these shards (bit by bit) whose expires_at has passed and is later than done_before; returns up to when that is done, when it is to be called next.';
+    'Closes syncs of these shards (bit by bit) whose expires_at has passed and is later than done_before; returns up to when that is done, when it is to be called next, and who is next under the ordering keys.';

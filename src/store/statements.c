@@ -510,20 +510,30 @@ statements_recover(const TimestampTz *marked_before, int shard_count)
 	return column_int64(0, 1, 0);
 }
 
-TimestampTz
-statements_expire(uint32 shards, TimestampTz *after)
+ExpireResult
+statements_expire(MemoryContext memory, uint32 shards, TimestampTz after)
 {
 	static const Oid types[] = {INT4OID, TIMESTAMPTZOID};
 	static Statement statement = {
-		.text = "SELECT done_until, next_at FROM integration_worker.expire($1, $2)",
+		.text = "SELECT e.done_until, e.next_at, n.outbox_id"
+		" FROM integration_worker.expire($1, $2) e LEFT JOIN unnest(e.successors) AS n (outbox_id) ON true",
 		.arg_count = 2,
 		.arg_types = types,
 	};
-	Datum		values[] = {Int32GetDatum((int32) shards), TimestampTzGetDatum(*after)};
+	Datum		values[] = {Int32GetDatum((int32) shards), TimestampTzGetDatum(after)};
+	uint64		rows = session_execute(&statement, values, NULL);
+	ExpireResult result = {
+		.done_until = column_time(0, 1, after),
+		.next_at = column_time(0, 2, 0),
+		.successors = MemoryContextAlloc(memory, sizeof(int64) * rows),
+	};
 
-	session_execute(&statement, values, NULL);
-	*after = column_time(0, 1, *after);
-	return column_time(0, 2, 0);
+	for (uint64 i = 0; i < rows; i++)
+	{
+		if (!column_is_null(i, 3))
+			result.successors[result.successor_count++] = column_int64(i, 3, 0);
+	}
+	return result;
 }
 
 bool

@@ -231,11 +231,17 @@ extern SupersedeRow *statements_supersede(MemoryContext memory, const SupersedeR
  */
 extern int64 statements_recover(const TimestampTz *marked_before, int shard_count);
 
-/*
- * Close what expired of these shards later than *after, which is moved up to
- * what is left to do.  Returns when to call next; 0: nothing expires.
- */
-extern TimestampTz statements_expire(uint32 shards, TimestampTz *after);
+typedef struct ExpireResult
+{
+	TimestampTz done_until;		/* what expires up to then is closed */
+	TimestampTz next_at;		/* when to call next; 0: nothing expires */
+	int			successor_count;
+	int64	   *successors;		/* next under their ordering keys once this is
+								 * committed */
+} ExpireResult;
+
+/* Close what expired of these shards, later than after. */
+extern ExpireResult statements_expire(MemoryContext memory, uint32 shards, TimestampTz after);
 
 /* Remove some dedup_keys whose window is over; whether there are more. */
 extern bool statements_forget_duplicates(void);

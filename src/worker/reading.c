@@ -61,12 +61,15 @@ check_ready(Sender *sender)
 
 /* ---- the turn */
 
-static void
+static ExpireResult
 expire(Sender *sender)
 {
-	TimestampTz next = statements_expire(sender->shards, &sender->expired_until);
+	ExpireResult result = statements_expire(sender->scratch, sender->shards, sender->expired_until);
 
-	sender->expire_at = next == 0 ? DT_NOEND : Max(next, sender->now + USECS_PER_SEC);
+	sender->expired_until = result.done_until;
+	sender->expire_at = result.next_at == 0 ? DT_NOEND
+		: Max(result.next_at, sender->now + USECS_PER_SEC);
+	return result;
 }
 
 static bool
@@ -97,18 +100,26 @@ static void
 read_step(void *arg)
 {
 	Sender	   *sender = arg;
+	ExpireResult expired = {0};
 
 	if (registry_must_load(sender))
 		registry_load(sender);
 	else if (sender->must_look)
 		registry_look(sender);
 	if (sender->expire_at <= sender->now)
-		expire(sender);
+		expired = expire(sender);
 	if (sender->must_check)
 		check_ready(sender);
 	/* what was enqueued after a pause must not be read before the pause is */
 	if (sender->loading == NULL)
 		read_rows(sender);
+
+	/*
+	 * in the next turn: this one's statements don't see that their heads have
+	 * gone
+	 */
+	for (int i = 0; i < expired.successor_count; i++)
+		places_read_id(sender, expired.successors[i]);
 }
 
 static void

@@ -64,6 +64,24 @@ for my $end ('cancelled', 'expired')
 	wait_until($node, state_is('delivered', $next), "the successor of a head that is $end goes");
 }
 
+# Also where somebody holds its successor just then, and changes nothing.
+{
+	$receiver->switch('/ok/passed', '/status/503');
+	add_retry_policy($node, undef, 'late', '{1 h}');
+	add_endpoint($node, name => 'passed', url => $receiver->url('/ok/passed'), retry_policy => 'late');
+	my $head = add_sync($node, endpoint => 'passed', ordering_key => 'k',
+		expires_at => value($node, q{SELECT clock_timestamp() + interval '2 s'}));
+	my $next = add_sync($node, endpoint => 'passed', ordering_key => 'k');
+	my $holder = $node->background_psql('postgres');
+	$holder->query_safe("BEGIN; SELECT FROM integration.queue WHERE outbox_id = $next FOR UPDATE");
+	wait_until($node, "SELECT attempts = 1 FROM integration.queue WHERE outbox_id = $head", "a head waits for its retry");
+	$receiver->switch('/ok/passed');
+	wait_until($node, state_is('expired', $head), 'it expires while somebody holds the next one');
+	$holder->query_safe('ROLLBACK');
+	$holder->quit;
+	wait_until($node, state_is('delivered', $next), 'which goes all the same');
+}
+
 # Six of ten turns are for high, three for normal, one for low.
 {
 	add_endpoint($node, name => 'shared', url => $receiver->url('/ok/shared'), max_concurrency => 1);
