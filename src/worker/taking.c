@@ -470,7 +470,8 @@ taking_step(Sender *sender)
 	take->chosen = palloc(sizeof(TakenRow *) * (count + 1));
 	take->deferred = palloc(sizeof(TakenRow *) * (count + 1));
 	sender->id_count -= id_count;
-	memmove(sender->ids, sender->ids + id_count, sizeof(int64) * sender->id_count);
+	if (sender->id_count > 0)
+		memmove(sender->ids, sender->ids + id_count, sizeof(int64) * sender->id_count);
 	for (int i = 0; i < count; i++)
 		apply_taken_row(take, &rows[i]);
 	for (int i = 0; i < take->source_count; i++)

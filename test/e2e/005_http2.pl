@@ -79,8 +79,7 @@ $temporary
 	}
 }
 END
-	PostgreSQL::Test::Utils::system_or_bail($nginx, '-c', "$directory/nginx.conf",
-		'-e', "$directory/error.log");
+	PostgreSQL::Test::Utils::system_or_bail($nginx, '-c', "$directory/nginx.conf");
 	return;
 }
 

@@ -29,7 +29,7 @@ our @EXPORT = qw(
   run_scenarios worker_pid worker_runs setting_is set_workers shards_are_shared_by
 );
 
-use constant DEADLINE_S => 60;
+use constant DEADLINE_S => $ENV{WAIT_S} // 60;
 use constant POLL_S => 0.05;
 
 # A running node whose database postgres has the extension and the policy "fast".
