@@ -228,6 +228,14 @@ session_flush(void)
 }
 
 void
+session_flush_all(void)
+{
+	/* the commit of a transaction with an id is a record behind all others */
+	(void) GetTopTransactionId();
+	ForceSyncCommit();
+}
+
+void
 session_report(void)
 {
 	pgstat_report_stat(true);

@@ -60,6 +60,9 @@ extern void session_return(SessionCaller caller);
 /* Make what the last step committed durable, however it was committed. */
 extern void session_flush(void);
 
+/* Within a step: make durable all that was committed by anybody before the step is. */
+extern void session_flush_all(void);
+
 /* Tell the statistics system about what was done, at once. */
 extern void session_report(void);
 

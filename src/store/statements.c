@@ -192,12 +192,17 @@ statements_flood(MemoryContext memory, const FloodRequest *request)
 	return feed;
 }
 
-/* Make durable what the rows depend on, where their commits may not be yet. */
+/*
+ * Make durable what the rows depend on, where it may not be yet: the commits they
+ * came with, and what ended the one before them under their ordering key.  After a
+ * crash that one would be sent again behind them.
+ */
 static void
 flush_commits(const TakenRow *rows, int count)
 {
 	uint64		next = U64FromFullTransactionId(ReadNextFullTransactionId());
 	XLogRecPtr	newest = InvalidXLogRecPtr;
+	bool		follows = false;
 
 	for (int i = 0; i < count; i++)
 	{
@@ -205,6 +210,7 @@ flush_commits(const TakenRow *rows, int count)
 		TransactionId xid = XidFromFullTransactionId(rows[i].change_xid);
 		XLogRecPtr	commit;
 
+		follows = follows || (!rows[i].held && rows[i].keys[KEY_ORDERING] != 0);
 		if (full_xid >= next || full_xid + RECENT_XIDS < next ||
 			!compat_xid_is_known(xid))
 			continue;
@@ -214,6 +220,8 @@ flush_commits(const TakenRow *rows, int count)
 	}
 	if (newest != InvalidXLogRecPtr)
 		XLogFlush(newest);
+	if (follows)
+		session_flush();
 }
 
 static TakenRow

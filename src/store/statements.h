@@ -177,7 +177,8 @@ extern Feed statements_flood(MemoryContext memory, const FloodRequest *request);
 
 /*
  * The next rows.  WAL is flushed up to the commits they came with, since an
- * application that commits asynchronously shows rows before they are durable.
+ * application that commits asynchronously shows rows before they are durable,
+ * where they have ordering keys also up to this session's last one.
  */
 extern TakenRow *statements_take(MemoryContext memory, const TakeRequest *request, int *count);
 

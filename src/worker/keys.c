@@ -151,8 +151,6 @@ keys_release(Sender *sender, const Lease *lease)
 		if (waiting == 0)
 			continue;
 		places_read_id(sender, waiting);
-		if (lease->state == LEASE_ANSWERED)
-			sender->must_flush = true;
 	}
 }
 

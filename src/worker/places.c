@@ -48,7 +48,10 @@ rewind_cursor(Cursor *cursor, TimestampTz after_due)
 		.after_due = after_due,
 			.has_more = true,
 			.next_due_at = DT_NOEND,
-			.held_due = DT_NOEND,
+			.held_due =
+		{
+			DT_NOEND, DT_NOEND
+		},
 	};
 }
 
@@ -56,12 +59,12 @@ static void
 go_back(Endpoint *endpoint, int16 priority, TimestampTz after_due)
 {
 	Cursor	   *cursor = &endpoint->cursors[priority];
-	TimestampTz held_due = cursor->held_due;
+	Cursor		before = *cursor;
 
 	if (after_due >= cursor->after_due)
 		return;
 	rewind_cursor(cursor, after_due);
-	cursor->held_due = held_due;
+	memcpy(cursor->held_due, before.held_due, sizeof(before.held_due));
 }
 
 void
@@ -155,7 +158,15 @@ places_rewind(Sender *sender)
 }
 
 void
-places_rewind_held(Sender *sender)
+places_pass_over(Endpoint *endpoint, int16 priority, TimestampTz due_at, Hold hold)
+{
+	TimestampTz *held_due = &endpoint->cursors[priority].held_due[hold];
+
+	*held_due = Min(*held_due, due_at);
+}
+
+void
+places_rewind_held(Sender *sender, Hold hold)
 {
 	HASH_SEQ_STATUS scan;
 	Endpoint   *endpoint;
@@ -165,11 +176,11 @@ places_rewind_held(Sender *sender)
 	{
 		for (int16 p = 0; p < PRIORITY_COUNT; p++)
 		{
-			TimestampTz held_due = endpoint->cursors[p].held_due;
+			TimestampTz held_due = endpoint->cursors[p].held_due[hold];
 
 			if (held_due == DT_NOEND)
 				continue;
-			endpoint->cursors[p].held_due = DT_NOEND;
+			endpoint->cursors[p].held_due[hold] = DT_NOEND;
 			go_back(endpoint, p, held_due - 1);
 			sender_mark_hungry(sender, endpoint);
 		}

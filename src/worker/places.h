@@ -22,8 +22,9 @@ extern void places_free_ranges(Endpoint *endpoint);
 extern void places_rewind(Sender *sender);
 extern void places_rewind_endpoint(Sender *sender, Endpoint *endpoint);
 
-/* Have rows read again that were passed over for a customer's pause. */
-extern void places_rewind_held(Sender *sender);
+/* Note that a row is passed over; have those read again that were. */
+extern void places_pass_over(Endpoint *endpoint, int16 priority, TimestampTz due_at, Hold hold);
+extern void places_rewind_held(Sender *sender, Hold hold);
 
 /* Whether reading on from the cursor comes to a row that is due then. */
 extern bool places_lies_ahead(const Cursor *cursor, TimestampTz due_at, int64 outbox_id);

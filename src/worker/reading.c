@@ -134,6 +134,20 @@ begin_look(Sender *sender)
 	sender->later_id_count = 0;
 }
 
+/*
+ * A head that a person closed, and a successor that committed while the person's
+ * transaction ran: neither saw the other, so nothing has announced that the
+ * successor may go.  A failed head can have a million behind it, so not at once
+ * for each of a thousand statements.
+ */
+static void
+look_back(Sender *sender)
+{
+	sender->must_look_back = false;
+	sender->look_back_at = TimestampTzPlusMilliseconds(sender->now, LOOK_EVERY_MS);
+	places_rewind_held(sender, HOLD_KEY);
+}
+
 static Endpoint *
 first_sleeper(Sender *sender)
 {
@@ -168,7 +182,7 @@ notice_changes(Sender *sender)
 	if (rows != rows_seen || people != people_seen)
 		sender->must_feed = true;
 	if (people != people_seen)
-		sender->must_check = true;
+		sender->must_check = sender->must_look_back = true;
 	if (registry != registry_seen || sender->registry.resume_at <= sender->now)
 		sender->must_load = true;
 	rows_seen = rows;
@@ -179,6 +193,8 @@ notice_changes(Sender *sender)
 	sender->noticed_at = sender->now;
 	if (sender->look_at <= sender->now)
 		begin_look(sender);
+	if (sender->must_look_back && sender->look_back_at <= sender->now)
+		look_back(sender);
 	wake_sleepers(sender);
 }
 

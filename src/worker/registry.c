@@ -112,7 +112,7 @@ apply_state(Sender *sender, const RegistryState *state)
 	if (is_renamed || holds_others)
 		sender_drop_all_ready(sender);
 	if (holds_others)
-		places_rewind_held(sender);
+		places_rewind_held(sender, HOLD_PAUSE);
 }
 
 /*

@@ -496,6 +496,7 @@ sender_turn_back(Sender *sender)
 	sender->must_feed = true;
 	sender->feed_at = sender->now;
 	sender->look_at = sender->now;
+	sender->look_back_at = sender->now;
 	sender->expire_at = sender->now;
 	sender->maintain_at = sender->now;
 	sender->checked_at = Min(sender->checked_at, sender->now);

@@ -39,6 +39,14 @@
 #define SENDER_IDS 1000			/* rows that the feed gives to be read by
 								 * their ids */
 
+/* What rows are passed over for that may end without a word about them. */
+typedef enum Hold
+{
+	HOLD_PAUSE,					/* of their customer */
+	HOLD_KEY,					/* an earlier one of their ordering key */
+	HOLD_COUNT
+} Hold;
+
 /* Where reading of one endpoint and priority stands. */
 typedef struct Cursor
 {
@@ -47,8 +55,8 @@ typedef struct Cursor
 	bool		has_more;		/* the last read stopped at its limit */
 	TimestampTz next_due_at;	/* of rows above the cursor; DT_NOEND: none
 								 * known */
-	TimestampTz held_due;		/* first row passed over for a customer's
-								 * pause; DT_NOEND: none */
+	TimestampTz held_due[HOLD_COUNT];	/* first row passed over for each;
+										 * DT_NOEND: none */
 } Cursor;
 
 /*
@@ -247,9 +255,10 @@ typedef struct Sender
 	bool		must_feed;		/* commits were announced */
 	TimestampTz feed_at;		/* and are looked at not before */
 	bool		must_rewind;	/* read from the beginning */
-	bool		must_flush;		/* something goes out because of a result */
 	TimestampTz noticed_at;		/* of the last turn that read */
 	TimestampTz look_at;		/* next safety look */
+	bool		must_look_back; /* at what was passed over behind heads */
+	TimestampTz look_back_at;	/* not before */
 	TimestampTz expire_at;		/* DT_NOEND: nothing expires */
 	TimestampTz expired_until;	/* what expired before has been closed */
 	int64		settles;		/* batches so far */

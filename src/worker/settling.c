@@ -301,7 +301,6 @@ apply_sync_verdict(Sender *sender, const Verdict *verdict)
 	/* the successor of an ordering key that may go now */
 	if (lease != NULL)
 		return;
-	sender->must_flush = true;
 	places_read_id(sender, verdict->outbox_id);
 }
 
@@ -323,18 +322,6 @@ apply(Sender *sender, const SettleStep *step)
 		else
 			apply_sync_verdict(sender, &step->batch.verdicts[i]);
 	}
-}
-
-/*
- * Whatever leaves because a head has ended leaves only once that is durable:
- * after a crash the head would be sent again behind its successor.
- */
-static void
-flush_for_successors(Sender *sender)
-{
-	if (sender->must_flush)
-		session_flush();
-	sender->must_flush = false;
 }
 
 /*
@@ -382,7 +369,6 @@ settling_now(Sender *sender)
 	{
 		sender->settle_most = Min(sender->settle_most * 2, SENDER_BATCH);
 		apply(sender, &step);
-		flush_for_successors(sender);
 	}
 	else
 		narrow_down(sender, step.fact_count);

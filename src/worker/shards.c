@@ -104,11 +104,6 @@ leave_step(void *arg)
 {
 	LockStep   *step = arg;
 
-	/*
-	 * what another worker sends because of a result must not outlive the
-	 * result
-	 */
-	session_flush();
 	for (int shard = 0; shard < OWNERSHIP_SHARDS; shard++)
 	{
 		if (step->taken & (1U << shard))
@@ -162,6 +157,12 @@ recover_taken_step(void *arg)
 		marked_before[shard] = step->taken & (1U << shard) ? DT_NOEND : DT_NOBEGIN;
 	(void) statements_recover(marked_before, OWNERSHIP_SHARDS);
 	suspects_load(step->sender);
+
+	/*
+	 * what is sent because of another worker's results must not outlive them,
+	 * however that worker ended
+	 */
+	session_flush_all();
 }
 
 static void

@@ -315,6 +315,8 @@ apply_taken_row(Take *take, const TakenRow *row)
 	move_on(source, row);
 	if (row->crowded)
 		coalescing_note(sender, row);
+	if (row->held && row->keys[KEY_ORDERING] != 0)
+		places_pass_over(endpoint, row->priority, row->due_at, HOLD_KEY);
 	if (row->expires_at <= sender->now)
 		sender_note_expiry(sender, row->expires_at);
 	if (is_wanted)
@@ -410,7 +412,6 @@ lease_row(Take *take, const TakenRow *row, const Content *content)
 {
 	Endpoint   *endpoint = sender_endpoint(take->sender, row->endpoint_id);
 	size_t		bytes = sender_row_bytes(row->payload_bytes);
-	Cursor	   *cursor = &endpoint->cursors[row->priority];
 
 	endpoint->planned_bytes -= bytes;
 	endpoint->needed_bytes = 0;
@@ -418,7 +419,7 @@ lease_row(Take *take, const TakenRow *row, const Content *content)
 	if (content == NULL)
 		return;
 	if (content->held)
-		cursor->held_due = Min(cursor->held_due, row->due_at);
+		places_pass_over(endpoint, row->priority, row->due_at, HOLD_PAUSE);
 	else
 		sender_add_lease(take->sender, endpoint, row, content);
 }
