@@ -2,7 +2,8 @@
 
 -- Closes what expired, by the index queue_expires; what was claimed is left to settle().  It reads forward only:
 -- entries of syncs that were delivered in time may stay in the index for long.  Rows that somebody holds are
--- come back to.  The next time is that of anybody's next: to ask for a shard's would walk over the others'.
+-- come back to.  Rows are named by an array: a join that is planned with what was known of an empty queue may walk
+-- the whole of a full one.  The next time is that of anybody's next: to ask for a shard's would walk over the others'.
 CREATE FUNCTION integration_worker.expire(
         shards integer DEFAULT 65535, done_before timestamptz DEFAULT '-infinity',
         OUT done_until timestamptz, OUT next_at timestamptz, OUT successors bigint[])
@@ -39,8 +40,7 @@ BEGIN
            FOR UPDATE SKIP LOCKED
     ), deleted AS (
         DELETE FROM integration.queue q
-         USING gone
-         WHERE q.outbox_id = gone.outbox_id
+         WHERE q.outbox_id = ANY (ARRAY(SELECT g.outbox_id FROM gone g))
         RETURNING q.outbox_id, q.endpoint_id, q.ordering_key
     ), closed AS (
         INSERT INTO integration.closing (outbox_id, state, reason)
