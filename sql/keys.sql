@@ -72,10 +72,10 @@ BEGIN
                 WHERE q.outbox_id = x.outbox_id
                   FOR KEY SHARE SKIP LOCKED) held
     ), older AS MATERIALIZED (
-        SELECT o.outbox_id, x.outbox_id AS newest
+        SELECT o.place, x.outbox_id AS newest
           FROM newest x
          CROSS JOIN LATERAL (
-               SELECT q.outbox_id
+               SELECT q.ctid AS place
                  FROM integration.queue q
                 WHERE q.endpoint_id = x.endpoint_id
                   AND q.object_id = x.object_id
@@ -88,7 +88,7 @@ BEGIN
     ), gone AS (
         DELETE FROM integration.queue q
          USING older o
-         WHERE q.outbox_id = o.outbox_id
+         WHERE q.ctid = o.place
         RETURNING q.outbox_id, q.endpoint_id, q.ordering_key, o.newest
     ), closed AS (
         INSERT INTO integration.closing (outbox_id, state, closed_at, reason, superseded_by)
@@ -121,7 +121,7 @@ BEGIN
       FROM (SELECT DISTINCT ON (q.endpoint_id, q.object_type, q.object_id)
                    q.endpoint_id, q.object_type, q.object_id, u.object_key
               FROM unnest(ids, object_keys) AS u (outbox_id, object_key)
-              JOIN integration.queue q ON q.outbox_id = u.outbox_id
+              JOIN integration.queue q ON q.outbox_id = u.outbox_id AND q.outbox_id = ANY (ids)
              WHERE q.object_id IS NOT NULL) o;
     SELECT count(*) AS syncs, array_agg(c.endpoint_id) AS endpoint_ids, array_agg(c.ordering_key) AS ordering_keys
       INTO gone

@@ -16,13 +16,13 @@ BEGIN
           FROM unnest(ids, change_xids) AS m (outbox_id, change_xid)
           JOIN integration.queue q
             ON q.outbox_id = m.outbox_id
+           AND q.outbox_id = ANY (ids)
            AND q.change_xid IS NOT DISTINCT FROM m.change_xid
            AND coalesce(q.state, '') <> 'failed'
            FOR UPDATE OF q SKIP LOCKED)
     UPDATE integration.queue q
        SET claimed_at = clock_timestamp()
-      FROM mine
-     WHERE q.outbox_id = mine.outbox_id
+     WHERE q.outbox_id = ANY (ARRAY(SELECT m.outbox_id FROM mine m))
     RETURNING q.outbox_id;
 END
 $$;

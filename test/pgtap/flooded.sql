@@ -1,6 +1,6 @@
 -- A flood that comes while the planner believes the queue to be empty: nothing walks over it.
 BEGIN;
-SELECT plan(4);
+SELECT plan(7);
 
 INSERT INTO integration.endpoint (name, url) VALUES ('flooded', 'https://flooded.example.com/'), ('steady', 'https://steady.example.com/');
 CREATE FUNCTION pg_temp.endpoint_id(name text) RETURNS integer LANGUAGE sql AS
@@ -9,6 +9,8 @@ INSERT INTO integration.queue (outbox_id, endpoint_id, due_at, payload_bytes, ch
 SELECT n, pg_temp.endpoint_id('flooded'), now() - interval '1 h', 2, '5' FROM generate_series(1001, 21000) AS n;
 INSERT INTO integration.queue (outbox_id, endpoint_id, due_at, payload_bytes, change_xid, expires_at)
 VALUES (21001, pg_temp.endpoint_id('steady'), now() - interval '1 h', 2, '7', now() - interval '1 min');
+INSERT INTO integration.queue (outbox_id, endpoint_id, due_at, payload_bytes, change_xid, object_type, object_id)
+SELECT n, pg_temp.endpoint_id('steady'), now() - interval '1 h', 2, '7', 'order', 'O-1' FROM generate_series(21002, 21005) AS n;
 -- What a vacuum of the empty queue leaves behind.
 UPDATE pg_class SET reltuples = 0, relpages = 10 WHERE oid = 'integration.queue'::regclass;
 
@@ -33,6 +35,12 @@ SELECT cmp_ok(pg_temp.blocks(format($$ SELECT * FROM integration_worker.take(ARR
                   ARRAY[now() - interval '2 h'], ARRAY[0], ARRAY[10], '{}') $$, pg_temp.endpoint_id('steady'))), '<', 50::bigint,
               'others'' rows are taken');
 SELECT cmp_ok(pg_temp.blocks($$ SELECT * FROM integration_worker.expire() $$), '<', 100::bigint, 'what expired is closed');
+
+SELECT cmp_ok(pg_temp.blocks($$ SELECT * FROM integration_worker.mark('{21002,21003}', '{7,7}') $$), '<', 100::bigint, 'marks are set');
+UPDATE integration.queue SET claimed_at = NULL WHERE claimed_at IS NOT NULL;
+SELECT cmp_ok(pg_temp.blocks($$ SELECT * FROM integration_worker.supersede('{21002,21003}', '{1,1}', '{}') $$), '<', 150::bigint,
+              'older states of an object are closed');
+SELECT is((SELECT count(*) FROM integration.queue q WHERE q.outbox_id BETWEEN 21001 AND 21005), 1::bigint, 'each did its work');
 
 SELECT * FROM finish();
 ROLLBACK;
