@@ -78,9 +78,9 @@ COMMENT ON FUNCTION integration_worker.keep_inserts_out() IS
 
 -- The first one waits until the outbox is in use: a restore sets the sequence after it has attached the ranges
 -- of the dump, and must not find others in their place.  A range and a half ahead of the sequence, so that a bulk
--- of a million rows finds its place.
+-- of a million rows finds its place: ATTACH reads all that the default partition holds.  One a call: each takes a while.
 CREATE FUNCTION integration_worker.make_partitions(
-        range_size bigint DEFAULT 1000000, margin bigint DEFAULT 10000, first_at bigint DEFAULT 1000)
+        range_size bigint DEFAULT 1000000, margin bigint DEFAULT 10000, first_at bigint DEFAULT 1)
     RETURNS bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -102,16 +102,13 @@ BEGIN
     END IF;
     last_id := integration_worker.last_id();
     top := greatest(top, last_id + margin);
-    WHILE top < last_id + ahead LOOP
-        FOREACH kind IN ARRAY ARRAY['outbox', 'attempt'] LOOP
-            PERFORM integration_worker.create_range(kind, kind || '_' || top, top, top + range_size);
-            PERFORM integration_worker.attach_range('integration.' || kind, kind || '_' || top, top, top + range_size);
-            PERFORM integration_worker.drop_bounds(kind || '_' || top);
-        END LOOP;
-        top := top + range_size;
+    FOREACH kind IN ARRAY ARRAY['outbox', 'attempt'] LOOP
+        PERFORM integration_worker.create_range(kind, kind || '_' || top, top, top + range_size);
+        PERFORM integration_worker.attach_range('integration.' || kind, kind || '_' || top, top, top + range_size);
+        PERFORM integration_worker.drop_bounds(kind || '_' || top);
     END LOOP;
-    RETURN top - ahead + 1;
+    RETURN top + range_size - ahead + 1;
 END
 $$;
 COMMENT ON FUNCTION integration_worker.make_partitions(bigint, bigint, bigint) IS
-    'Makes ranges of outbox and attempt until one and a half lie ahead of the sequence; returns the id at which it is to be called next.';
+    'Makes a range of outbox and attempt unless one and a half lie ahead of the sequence; returns the id at which it is to be called next.';

@@ -553,12 +553,13 @@ statements_forget_duplicates(void)
 	return column_bool(0, 1);
 }
 
-void
+int64
 statements_make_partitions(void)
 {
 	static Statement statement = {.text = "SELECT integration_worker.make_partitions()"};
 
 	session_execute(&statement, NULL, NULL);
+	return column_int64(0, 1, 0);
 }
 
 TimestampTz

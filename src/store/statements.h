@@ -247,8 +247,8 @@ extern ExpireResult statements_expire(MemoryContext memory, uint32 shards, Times
 /* Remove some dedup_keys whose window is over; whether there are more. */
 extern bool statements_forget_duplicates(void);
 
-/* Make ranges of outbox and attempt ahead of the sequence. */
-extern void statements_make_partitions(void);
+/* Make a range of outbox and attempt ahead of the sequence; the id at which to call next. */
+extern int64 statements_make_partitions(void);
 
 /*
  * One step of removing what is old.  *progress says where to go on, NULL: from

@@ -316,6 +316,7 @@ sender_add_lease(Sender *sender, Endpoint *endpoint, const TakenRow *row, const 
 	entry = hash_search(sender->leases, &row->outbox_id, HASH_ENTER, NULL);
 	entry->lease = lease;
 	lease->bytes = sender_row_bytes(row->payload_bytes);
+	sender->highest_id = Max(sender->highest_id, row->outbox_id);
 	count_lease(sender, endpoint, lease);
 	/* else an object that changes all the time would never be sent */
 	if (has_turn)
@@ -499,6 +500,7 @@ sender_turn_back(Sender *sender)
 	sender->look_back_at = sender->now;
 	sender->expire_at = sender->now;
 	sender->maintain_at = sender->now;
+	sender->ranges_at = sender->now;
 	sender->checked_at = Min(sender->checked_at, sender->now);
 	sender->lock_at = Min(sender->lock_at, sender->now);
 	/* else marks of ours would look older than our locks: left behind */

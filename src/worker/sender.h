@@ -273,7 +273,10 @@ typedef struct Sender
 	bool		is_turning_back;	/* it was: the queue's rows are gone
 									 * through */
 	int64		turned_back_to;
-	TimestampTz maintain_at;	/* partitions are looked after next */
+	TimestampTz maintain_at;	/* ranges and marks are looked after next */
+	TimestampTz ranges_at;		/* the next range is not made before */
+	int64		ranges_from;	/* it is wanted when this id is reached */
+	int64		highest_id;		/* of a sync that was read */
 	TimestampTz retain_at;		/* next step of removing what is old */
 	char	   *retained;		/* how far it came; NULL: begins */
 	TimestampTz forget_at;		/* old dedup_keys are removed next */

@@ -20,6 +20,7 @@
 #define EVERY_MS 60000
 #define FORGET_AGAIN_MS 100
 #define AGAIN_AFTER_ERROR_MS 1000
+#define RANGES_AGAIN_MS 5000
 
 static bool
 serves_all(const Sender *sender)
@@ -68,7 +69,25 @@ recover_step(void *arg)
 static void
 partitions_step(void *arg)
 {
-	statements_make_partitions();
+	Sender	   *sender = arg;
+
+	sender->ranges_from = statements_make_partitions();
+}
+
+static bool
+wants_range(const Sender *sender)
+{
+	return serves_all(sender) && sender->highest_id >= sender->ranges_from;
+}
+
+/* In time for a bulk: what finds no range is in the way of the next one's attaching. */
+static void
+make_ranges(Sender *sender)
+{
+	if (!wants_range(sender) || sender->ranges_at > sender->now)
+		return;
+	sender->ranges_at = TimestampTzPlusMilliseconds(sender->now, RANGES_AGAIN_MS);
+	(void) session_run(partitions_step, sender);
 }
 
 static void
@@ -77,8 +96,8 @@ maintain(Sender *sender)
 	if (sender->maintain_at > sender->now)
 		return;
 	sender->maintain_at = TimestampTzPlusMilliseconds(sender->now, EVERY_MS);
-	if (serves_all(sender))
-		(void) session_run(partitions_step, NULL);
+	/* whatever was read: a pause may hold what is inserted */
+	sender->ranges_from = 0;
 	(void) session_run(recover_step, sender);
 }
 
@@ -128,6 +147,7 @@ upkeep_turn(Sender *sender)
 {
 	turn_back(sender);
 	maintain(sender);
+	make_ranges(sender);
 	if (!serves_all(sender))
 		return;
 	retain(sender);
@@ -137,9 +157,13 @@ upkeep_turn(Sender *sender)
 TimestampTz
 upkeep_deadline(const Sender *sender)
 {
+	TimestampTz deadline = sender->maintain_at;
+
 	if (sender->is_turning_back)
 		return Max(sender->now, sender->sql_again_at);
+	if (wants_range(sender))
+		deadline = Min(deadline, sender->ranges_at);
 	if (!serves_all(sender))
-		return sender->maintain_at;
-	return Min(sender->maintain_at, Min(sender->retain_at, sender->forget_at));
+		return deadline;
+	return Min(deadline, Min(sender->retain_at, sender->forget_at));
 }
