@@ -160,7 +160,7 @@ typedef struct Content
 /* Words in memory; notes in the tables what people should know. */
 extern Adoption statements_look_for_copy(MemoryContext memory);
 
-/* At most *count endpoints after this id, in the order of their ids; their strings are in memory. */
+/* At most *count endpoints after this id, in the order of their ids; strings in memory. */
 extern EndpointRow *statements_endpoints(MemoryContext memory, int32 after_id, int *count);
 
 extern RegistryState statements_registry_state(void);
