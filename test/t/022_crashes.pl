@@ -78,7 +78,8 @@ add_endpoint($node, name => 'hangs', url => $receiver->url('/stall-before/hangs'
 	wait_until($node, worker_runs('postgres'), 'so it is after an immediate stop');
 	is(value($node, 'SELECT count(*) FROM integration_worker.crash'), 0, 'neither counts as a crash of the worker');
 	$node->restart;
-	is(scalar(() = glob($node->data_dir . '/pg_stat_tmp/integration.*')), 1, 'of what was noted only the present is there');
+	ok(wait_for(sub { scalar(() = glob($node->data_dir . '/pg_stat_tmp/integration.*')) == 1 }),
+		'of what was noted only the present is there');
 }
 $node->stop;
 is(scalar(() = glob($node->data_dir . '/pg_stat_tmp/integration.*')), 0, 'and nothing after a clean stop');
