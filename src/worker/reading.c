@@ -202,7 +202,8 @@ static bool
 has_statement(const Sender *sender)
 {
 	return registry_must_load(sender) || sender->must_look || sender->must_check ||
-		may_feed(sender) || sender->must_rewind || sender->id_count > 0 || sender->expire_at <= sender->now;
+		may_feed(sender) || sender->must_rewind || sender->id_count > 0 ||
+		sender->expire_at <= sender->now;
 }
 
 void
