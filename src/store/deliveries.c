@@ -9,6 +9,7 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "commands/trigger.h"
 #include "executor/executor.h"
 #include "partitioning/partbounds.h"
 #include "partitioning/partdesc.h"
@@ -87,10 +88,27 @@ struct DeliveryWriter
 	TupleTableSlot *held[HELD_MOST];	/* of that partition */
 	int			slot_count;
 	int			held_count;
+	bool		is_watched;		/* a trigger must see what happens */
 	Datum		outcome;
 	text	   *headers_text;	/* what headers was read from, or NULL */
 	Datum		headers;
 };
+
+static bool
+watches_deletes(const TriggerDesc *triggers)
+{
+	return triggers != NULL &&
+		(triggers->trig_delete_before_row || triggers->trig_delete_after_row ||
+		 triggers->trig_delete_before_statement || triggers->trig_delete_after_statement);
+}
+
+static bool
+watches_inserts(const TriggerDesc *triggers)
+{
+	return triggers != NULL &&
+		(triggers->trig_insert_before_row || triggers->trig_insert_after_row ||
+		 triggers->trig_insert_before_statement || triggers->trig_insert_after_statement);
+}
 
 DeliveryWriter *
 deliveries_open(Oid schema)
@@ -104,6 +122,8 @@ deliveries_open(Oid schema)
 										  GetActiveSnapshot(), 1);
 	writer->found = table_slot_create(writer->queue, NULL);
 	writer->attempts = table_open(get_relname_relid("attempt", schema), RowExclusiveLock);
+	writer->is_watched = watches_deletes(writer->queue->trigdesc) ||
+		watches_inserts(writer->attempts->trigdesc);
 	writer->estate = CreateExecutorState();
 	writer->outcome = CStringGetTextDatum("delivered");
 	return writer;
@@ -207,10 +227,8 @@ put(TupleTableSlot *slot, int column, Datum value)
 static void
 hold_attempt(DeliveryWriter *writer, const ResultRow *result, int32 attempt_no)
 {
-	TupleTableSlot *slot;
+	TupleTableSlot *slot = next_slot(writer);
 
-	enter_range(writer, result->values[RESULT_OUTBOX_ID]);
-	slot = next_slot(writer);
 	ExecStoreAllNullTuple(slot);
 	for (int i = 0; i < lengthof(copied); i++)
 		if (!result->nulls[copied[i]])
@@ -257,7 +275,10 @@ deliveries_record(DeliveryWriter *writer, const ResultRow *result)
 	bool		is_null;
 	int32		attempts;
 
-	if (!find_plain(writer, result))
+	if (writer->is_watched || !find_plain(writer, result))
+		return false;
+	enter_range(writer, result->values[RESULT_OUTBOX_ID]);
+	if (watches_inserts(writer->range->ri_TrigDesc))
 		return false;
 	attempts = DatumGetInt32(queue_value(writer, QUEUE_ATTEMPTS, &is_null));
 	if (table_tuple_delete(writer->queue, &writer->found->tts_tid, GetCurrentCommandId(true),

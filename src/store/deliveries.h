@@ -4,8 +4,8 @@
  *
  * Straight through the table and index interfaces, since a statement of SQL
  * spends twice as long on a row as the row itself takes.  Whether a delivery is
- * plain is for SQL to say; the caller answers for the tables' constraints,
- * triggers are not called.
+ * plain is for SQL to say; the caller answers for the tables' constraints.  Where
+ * somebody's trigger would have to be called nothing is written.
  *-------------------------------------------------------------------------
  */
 #ifndef INTEGRATION_DELIVERIES_H
@@ -29,8 +29,9 @@ extern DeliveryWriter *deliveries_open(Oid schema);
 
 /*
  * Ends a sync as delivered.  False: nothing was written, since it is not queued
- * as it was when it was taken, has an ordering key, is a ping, or because
- * somebody holds its row, for which it never waits.  May throw.
+ * as it was when it was taken, has an ordering key, is a ping, because somebody
+ * holds its row, for which it never waits, or a trigger has to be called.  May
+ * throw.
  */
 extern bool deliveries_record(DeliveryWriter *writer, const ResultRow *result);
 

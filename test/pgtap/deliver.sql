@@ -1,14 +1,14 @@
 -- What deliver() writes past the executor: attempts of a batch across ranges, every column, every index.
 BEGIN;
 \ir ../lib/settle.sql
-SELECT plan(9);
+SELECT plan(11);
 
 CREATE EXTENSION amcheck;
 INSERT INTO integration.endpoint (name, url) VALUES ('well', 'https://api.example.com/'), ('new', 'https://api.example.com/');
 INSERT INTO integration.endpoint_health (endpoint_id, last_success_at)
 SELECT e.id, now() FROM integration.endpoint e WHERE e.name = 'well';
 SELECT pg_temp.enqueue('well') \g /dev/null
-SELECT integration_worker.make_partitions(100, 10, 1) \g /dev/null
+SELECT integration_worker.make_partitions(100, 10, 1) FROM generate_series(1, 2) \g /dev/null
 SELECT pg_temp.enqueue(CASE WHEN n % 50 = 0 THEN 'new' ELSE 'well' END) FROM generate_series(1, 250) n \g /dev/null
 SELECT cmp_ok(count(DISTINCT o.tableoid), '>=', 3::bigint, 'the batch lies in several ranges') FROM integration.outbox o;
 -- A range whose columns are in another order.
@@ -66,6 +66,21 @@ SELECT is(integration_worker.deliver(
               ARRAY[pg_temp.result(:sync, 'http:200', '{"response_headers": "{"}')],
               ARRAY[ROW (pg_temp.endpoint_of(:sync), NULL, NULL, NULL, NULL, NULL, NULL)::integration_worker.counter]),
           '{}', 'headers that are no JSON are left to settle()');
+
+-- Somebody's triggers are called by settle().
+CREATE FUNCTION pg_temp.watch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+CREATE FUNCTION pg_temp.deliver_one(sync bigint) RETURNS integer[]
+    LANGUAGE sql
+AS $$
+    SELECT integration_worker.deliver(
+               ARRAY[pg_temp.result(sync, 'http:200')],
+               ARRAY[ROW (pg_temp.endpoint_of(sync), NULL, NULL, NULL, NULL, NULL, NULL)::integration_worker.counter])
+$$;
+CREATE TRIGGER watch AFTER INSERT ON integration.attempt FOR EACH ROW EXECUTE FUNCTION pg_temp.watch();
+SELECT is(pg_temp.deliver_one(:sync), '{}', 'a trigger of attempt');
+DROP TRIGGER watch ON integration.attempt;
+CREATE TRIGGER watch AFTER DELETE ON integration.queue EXECUTE FUNCTION pg_temp.watch();
+SELECT is(pg_temp.deliver_one(:sync), '{}', 'or of queue leaves all to settle()');
 
 SELECT * FROM finish();
 ROLLBACK;
