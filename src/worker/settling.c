@@ -4,7 +4,7 @@
  *
  * A batch goes when 200 results are there, when the first can't wait any more,
  * or when somebody waits for a verdict and nothing else is to be done.  Bad
- * answers go in small batches with a turn of the loop between two.
+ * answers and big ones go in smaller batches with a turn of the loop between two.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -23,6 +23,8 @@
 								 * as 20 deliveries */
 #define STUCK_AGAIN_MS 1000		/* its row is held by somebody */
 #define NARROW_AGAIN_MS 200		/* a statement failed */
+#define BATCH_BYTES (4 << 20)	/* of answers in one settle: an array of all
+								 * of them is copied more than once */
 #define REFUSED_AGAIN_MS 10000	/* the statement failed with this result alone */
 
 typedef struct SettleStep
@@ -101,14 +103,30 @@ looks_delivered(const Fact *fact)
 	return fact->http_status >= 200 && fact->http_status <= 299;
 }
 
-/*
- * Results in the order in which they came, as many as leave the loop time for
- * other endpoints' requests.
- */
+static size_t
+answer_bytes(const Answer *answer)
+{
+	if (answer == NULL)
+		return 0;
+	return answer->body_bytes + (answer->headers == NULL ? 0 : strlen(answer->headers));
+}
+
+/* Whether what was gathered is as much as leaves the loop time for other endpoints' requests. */
+static bool
+is_enough(const SettleStep *step, int bad_count, size_t bytes)
+{
+	int			count = step->batch.fact_count;
+
+	return count == step->sender->settle_most || bad_count == JUDGED_MOST ||
+		(count > 0 && bytes > BATCH_BYTES);
+}
+
+/* Results in the order in which they came. */
 static void
 gather(SettleStep *step)
 {
 	int			bad_count = 0;
+	size_t		bytes = 0;
 	dlist_iter	iter;
 
 	step->sender->settles++;
@@ -120,7 +138,8 @@ gather(SettleStep *step)
 		Lease	   *lease = dlist_container(Lease, node, iter.cur);
 		Fact	   *fact = &step->batch.facts[step->batch.fact_count];
 
-		if (step->batch.fact_count == step->sender->settle_most || bad_count == JUDGED_MOST)
+		bytes += answer_bytes(lease->answer);
+		if (is_enough(step, bad_count, bytes))
 			break;
 		*fact = fact_of(lease);
 		step->batch.fact_count++;

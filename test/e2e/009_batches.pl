@@ -43,4 +43,22 @@ wait_until($node, q{SELECT count(*) = 10 AND bool_and(state = 'retrying') FROM i
 is(value($node, 'SELECT state FROM integration.endpoint_health'), 'closed',
 	'ten failures before a delivery are not ten in a row');
 
+# Big answers are recorded a few at a time.
+add_endpoint($node, name => 'big', url => $receiver->url('/slow/big?seconds=0.2'), retry_policy => 'late',
+	max_concurrency => 100);
+add_syncs($node, 'big', 500);
+wait_until($node, q{SELECT count(*) = 10 FROM integration.queue}, 'the window is open');
+value($node, q{SELECT integration.pause('endpoint', 'big', 'to be locked')});
+$receiver->switch('/slow/big', '/endless');
+add_syncs($node, 'big', 100);
+$holder = $node->background_psql('postgres');
+$holder->query_safe('BEGIN; SELECT FROM integration.queue FOR UPDATE');
+value($node, q{SELECT integration.resume('endpoint', 'big')});
+ok(wait_for(sub { $receiver->count('/slow/big')->{requests} >= 580 }), 'eighty of them are answered');
+$holder->quit;
+my $bytes = q{SELECT sum(octet_length(response_body)) AS b FROM integration.attempt a
+                JOIN integration.endpoint e ON e.id = a.endpoint_id WHERE e.name = 'big'};
+wait_until($node, "SELECT b > 80 * 65000 FROM ($bytes) AS s", 'and then recorded');
+cmp_ok(value($node, "SELECT max(b) FROM ($bytes GROUP BY a.xmin::text) AS s"), '<=', 4 << 20, 'not all in one transaction');
+
 done_testing();
