@@ -123,6 +123,7 @@ hold(Oid database, int change)
 		slot->holds = Max(slot->holds + change, 0);
 		for (int i = 0; i < SHARED_WORKERS; i++)
 			attached += slot->workers[i].pid != 0 ? 1 : 0;
+		attached += slot->upkeep_pid != 0 ? 1 : 0;
 	}
 	LWLockRelease(shared->lock);
 	return attached;
@@ -141,6 +142,8 @@ ask_to_leave(Oid database)
 		if (slot->workers[i].pid != 0)
 			kill(slot->workers[i].pid, SIGTERM);
 	}
+	if (slot != NULL && slot->upkeep_pid != 0)
+		kill(slot->upkeep_pid, SIGTERM);
 	LWLockRelease(shared->lock);
 }
 

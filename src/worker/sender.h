@@ -277,8 +277,7 @@ typedef struct Sender
 	TimestampTz ranges_at;		/* the next range is not made before */
 	int64		ranges_from;	/* it is wanted when this id is reached */
 	int64		highest_id;		/* of a sync that was read */
-	TimestampTz retain_at;		/* next step of removing what is old */
-	char	   *retained;		/* how far it came; NULL: begins */
+	TimestampTz retain_at;		/* what is old is looked for next */
 	TimestampTz forget_at;		/* old dedup_keys are removed next */
 	TimestampTz sql_again_at;	/* after an error no statement is run before */
 	int64		delivered;

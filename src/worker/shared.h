@@ -101,6 +101,7 @@ typedef struct DatabaseSlot
 	int			holds;			/* statements under way that need the database
 								 * empty */
 	WorkerSlot	workers[SHARED_WORKERS];
+	int			upkeep_pid;		/* of retaining.c's process; 0: there is none */
 	pg_atomic_uint32 extension_changes; /* commits that may have dropped or
 										 * updated the extension */
 	pg_atomic_uint32 rows_changes;	/* commits that enqueued */

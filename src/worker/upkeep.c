@@ -13,6 +13,7 @@
 
 #include "store/earlier.h"
 #include "store/session.h"
+#include "worker/retaining.h"
 #include "worker/sender.h"
 #include "worker/shards.h"
 #include "worker/upkeep.h"
@@ -102,26 +103,12 @@ maintain(Sender *sender)
 }
 
 static void
-retain_step(void *arg)
-{
-	Sender	   *sender = arg;
-	char	   *before = sender->retained;
-
-	sender->retain_at = statements_retain(sender->memory, &sender->retained);
-	if (before != NULL)
-		pfree(before);
-}
-
-/* A step that fails begins anew a minute later. */
-static void
 retain(Sender *sender)
 {
 	if (sender->retain_at > sender->now)
 		return;
-	if (session_run(retain_step, sender))
-		return;
 	sender->retain_at = TimestampTzPlusMilliseconds(sender->now, EVERY_MS);
-	sender->retained = NULL;
+	retaining_start(sender->slot);
 }
 
 static void

@@ -57,6 +57,8 @@ ok($tried, 'the worker tries to drop the range again and again');
 wait_until($node, 'SELECT count(*) = 1 FROM integration.queue', 'meanwhile syncs are delivered');
 is(value($node, 'SELECT count(*) FROM integration.outbox'), 1001 + $inserts, 'and no insert waits for it');
 ok(value($node, range_is_there($low)), 'the range is there as long as somebody reads it');
+my $upkeep = q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'integration upkeep'};
+is(value($node, $upkeep), 1, 'it is not the sender that tries');
 $reader->quit;
 wait_until($node, 'SELECT NOT (' . range_is_there($low) . ')', 'then it leaves');
 is(value($node, 'SELECT count(*) FROM integration.sync'), 2 + $inserts, 'with all that was delivered');
@@ -64,8 +66,14 @@ ok(value($node, state_is('failed', $bad)), 'what is not finished stays');
 value($node, "SELECT integration.cancel($bad, 'no use')");
 ok(value($node, state_is('cancelled', $bad)), 'and can be acted on');
 
+# Whoever needs the database empty has it.
+$node->safe_psql('template1', 'ALTER DATABASE postgres RENAME TO elsewhere');
+$node->safe_psql('template1', 'ALTER DATABASE elsewhere RENAME TO postgres');
+wait_until($node, "SELECT ($upkeep) = 1", 'what is old is looked for again');
+
 # A copy that is under way is in nobody's way.
 set_keep('-1', '-1');
+wait_until($node, "SELECT ($upkeep) = 0", 'but not where everything is kept');
 value($node, q{SELECT setval('integration.outbox_id_seq', (SELECT max(high) FROM integration_worker.ranges()))});
 ok(value($node, q{SELECT integration_worker.stage(0, 'infinity', 'infinity') IS NOT NULL}), 'a copy is begun');
 my $dump = PostgreSQL::Test::Utils::tempdir() . '/dump';
