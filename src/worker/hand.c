@@ -39,6 +39,7 @@ static HandFile *hand = NULL;
 static char path[MAXPGPATH];
 static int	free_places[PLACES];
 static int	free_count = 0;
+static emit_log_hook_type previous_log_hook = NULL;
 
 /* Nothing of ours: another process crashed, or the server is stopped at once. */
 static void
@@ -47,6 +48,16 @@ quit(SIGNAL_ARGS)
 	if (hand != NULL)
 		hand->is_ended_by_others = 1;
 	_exit(2);
+}
+
+/* The server's own end, such as a log without room: no sync is to blame. */
+static void
+note_panic(ErrorData *error)
+{
+	if (error->elevel >= PANIC && hand != NULL)
+		hand->is_ended_by_others = 1;
+	if (previous_log_hook)
+		previous_log_hook(error);
 }
 
 /* Written out: a store into a page of a sparse file for which there is no disk is a SIGBUS. */
@@ -101,6 +112,8 @@ hand_open(void)
 	for (int place = PLACES - 1; place > 0; place--)
 		free_places[free_count++] = place;
 	before_shmem_exit(remove_file, (Datum) 0);
+	previous_log_hook = emit_log_hook;
+	emit_log_hook = note_panic;
 	pqsignal(SIGQUIT, quit);
 }
 
