@@ -27,6 +27,7 @@ our @EXPORT = qw(
   state_is queue_is_empty wait_until wait_for rows row value quoted make_certificates
   build_preload build_server_library is_long_form
   run_scenarios worker_pid worker_runs setting_is set_workers shards_are_shared_by
+  can_dump
 );
 
 use constant DEADLINE_S => $ENV{WAIT_S} // 60;
@@ -125,6 +126,13 @@ sub rows
 sub row
 {
 	return (rows(@_))[0];
+}
+
+# Of 14 pg_dump itself crashes on a partition that an extension owns; that of a later one dumps a 14 as well.
+sub can_dump
+{
+	my ($node) = @_;
+	return $node->pg_version >= 15;
 }
 
 sub state_is

@@ -76,12 +76,16 @@ set_keep('-1', '-1');
 wait_until($node, "SELECT ($upkeep) = 0", 'but not where everything is kept');
 value($node, q{SELECT setval('integration.outbox_id_seq', (SELECT max(high) FROM integration_worker.ranges()))});
 ok(value($node, q{SELECT integration_worker.stage(0, 'infinity', 'infinity') IS NOT NULL}), 'a copy is begun');
-my $dump = PostgreSQL::Test::Utils::tempdir() . '/dump';
-$node->command_ok([ 'pg_dump', '-Fc', '-f', $dump, 'postgres' ], 'pg_dump');
-$node->safe_psql('postgres', 'CREATE DATABASE restored');
-$node->command_ok([ 'pg_restore', '--exit-on-error', '-d', 'restored', $dump ], 'pg_restore');
-is(value($node, q{SELECT integration_worker.stage(0, 'infinity', 'infinity') ->> 'low'}, 'restored'),
-	value($node, 'SELECT min(low) FROM integration_worker.ranges()'), 'the copy of the database begins anew');
+SKIP:
+{
+	skip 'pg_dump 14 crashes on partitions of an extension', 3 unless can_dump($node);
+	my $dump = PostgreSQL::Test::Utils::tempdir() . '/dump';
+	$node->command_ok([ 'pg_dump', '-Fc', '-f', $dump, 'postgres' ], 'pg_dump');
+	$node->safe_psql('postgres', 'CREATE DATABASE restored');
+	$node->command_ok([ 'pg_restore', '--exit-on-error', '-d', 'restored', $dump ], 'pg_restore');
+	is(value($node, q{SELECT integration_worker.stage(0, 'infinity', 'infinity') ->> 'low'}, 'restored'),
+		value($node, 'SELECT min(low) FROM integration_worker.ranges()'), 'the copy of the database begins anew');
+}
 is($node->psql('postgres', 'DROP EXTENSION integration'), 0, 'DROP EXTENSION');
 is(value($node, q{SELECT count(*) FROM pg_class WHERE relname ~ '^(outbox|attempt)_'}), 0, 'takes ranges and copies along');
 

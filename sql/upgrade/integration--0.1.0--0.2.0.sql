@@ -1,0 +1,1596 @@
+-- Brings the objects of 0.1.0 to those of 0.2.0.
+
+\echo Use "ALTER EXTENSION integration UPDATE" to load this file. \quit
+
+SET LOCAL search_path = pg_catalog, pg_temp;
+
+ALTER TABLE integration.installation
+    ADD COLUMN fingerprint jsonb,
+    ADD COLUMN adopted_at timestamptz,
+    ADD COLUMN adopted_by name;
+
+ALTER TYPE integration_worker.plain_batch ADD ATTRIBUTE reasons text[];
+
+-- Shipped rows, where nobody has changed them: the triggers would take it for a change of the user's.
+ALTER TABLE integration.error_class DISABLE TRIGGER own_text;
+ALTER TABLE integration.error_reason DISABLE TRIGGER own_text;
+INSERT INTO integration.error_class (name, title, remedy, customer_message, shipped) VALUES
+    ('copied_database', 'Copied database',
+     'If this database takes over from the original, run SELECT integration.adopt(); if the original still sends, leave it.',
+     'Your data is waiting for its turn and is sent automatically.', true)
+    ON CONFLICT (name) DO NOTHING;
+UPDATE integration.error_reason
+   SET remedy = 'Our server stopped in the middle of sending; look up in the other system whether it did the work, and retry if it did not. Where the error says that it happened several times, find the cause in the server''s log first.',
+       notes = 'Found at the next start: a mark without a result, or a sync that was in hand at three crashes.'
+ WHERE reason = 'worker_crash' AND shipped;
+ALTER TABLE integration.error_class ENABLE TRIGGER own_text;
+ALTER TABLE integration.error_reason ENABLE TRIGGER own_text;
+
+-- Written by test/upgrade/draft from here on.
+
+DROP FUNCTION integration_worker.refusal(bigint, text, text, jsonb, jsonb, text, timestamptz, timestamptz);
+
+DROP FUNCTION integration_worker.endpoints();
+
+DROP FUNCTION integration_worker.recent_attempts(text, timestamptz, integer, boolean);
+
+-- By hand: TABLE integration.installation
+
+COMMENT ON COLUMN integration.installation.name IS 'Twelve hex digits, drawn with the first endpoint.';
+
+COMMENT ON COLUMN integration.installation.fingerprint IS
+    'The database that sends: one that differs is a copy, so is one that was restored (NULL); {} before the first endpoint. See integration.adopt().';
+
+COMMENT ON COLUMN integration.installation.adopted_at IS 'When it last took over from another; NULL: never.';
+
+COMMENT ON COLUMN integration.installation.adopted_by IS 'Who had it do so.';
+
+CREATE FUNCTION integration_worker.new_name() RETURNS text
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT substr(replace(gen_random_uuid()::text, '-', ''), 1, 12)
+$$;
+REVOKE ALL ON FUNCTION integration_worker.new_name() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.new_name() IS 'Draws a name for an installation.';
+
+-- By hand: INSERT INTO integration.installation (name) VALUES (integration_worker.new_name());
+
+-- By hand: INSERT INTO integration.error_class (name, title, remedy, customer_message) VALUES
+
+-- By hand: INSERT INTO integration.error_reason (reason, kind, code, name, since, condition, error_class, remote_state, retryable, retry_hint, scope,
+
+COMMENT ON COLUMN integration.incident.id IS 'Its number; 0: the database is a copy.';
+
+COMMENT ON COLUMN integration.incident.endpoint IS 'The endpoint''s name; empty: all of them (a copied database).';
+
+COMMENT ON COLUMN integration.pause.name IS 'Which one; empty for all, unless the database is a copy (copied_database).';
+
+DROP INDEX integration.action_outbox;
+
+-- Serves timeline(), and retention, which asks what was touched since.
+CREATE INDEX action_outbox ON integration.action (outbox_id, at) WHERE outbox_id IS NOT NULL;
+
+COMMENT ON COLUMN integration.action.verb IS 'retry, cancel, amend, pause, resume, replay, ping, adopt, acknowledge.';
+
+CREATE FUNCTION integration_worker.place(
+        OUT machine text, OUT directory text, OUT inode bigint, OUT born text, OUT was_standby boolean)
+    LANGUAGE c STRICT STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'integration_place';
+REVOKE ALL ON FUNCTION integration_worker.place() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.place() IS
+    'Where the server''s data lies, and whether it was started as a standby; NULL: not known.';
+
+-- A copied database doesn't send: what tells it from its original, how it takes over.
+
+-- What tells this database here from every copy of it: another cluster (a restore, pg_upgrade), another database of
+-- the same cluster (a template), another history (a restore to a point in time), another place (a copy of the files),
+-- another environment (what the others can't tell: a promoted clone, a snapshot of the machine).  What can't be known
+-- here is left out.
+CREATE FUNCTION integration_worker.fingerprint() RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT jsonb_strip_nulls(jsonb_build_object(
+               'system', (SELECT s.system_identifier::text FROM pg_control_system() s),
+               'database', (SELECT d.oid::text FROM pg_database d WHERE d.datname = current_database()),
+               'timeline', substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),
+               'machine', left(encode(sha256(convert_to('integration' || p.machine, 'UTF8')), 'hex'), 16),
+               'directory', p.directory,
+               'file', concat_ws(' ', p.inode, p.born),
+               'environment', current_setting('integration.environment')))
+      FROM integration_worker.place() p
+$$;
+REVOKE ALL ON FUNCTION integration_worker.fingerprint() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.fingerprint() IS
+    'What this database is recognised by, by kind; not to be called on a standby.';
+
+-- Nothing was recorded for a row that came out of a dump.
+CREATE FUNCTION integration_worker.differences(adopted jsonb, present jsonb) RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN adopted IS NULL THEN ARRAY['dump']
+                ELSE ARRAY(SELECT a.key
+                             FROM jsonb_each_text(adopted) a
+                             JOIN jsonb_each_text(present) p ON p.key = a.key
+                            WHERE p.value <> a.value
+                            ORDER BY a.key) END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.differences(jsonb, jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.differences(jsonb, jsonb) IS
+    'In which kinds two fingerprints differ, as far as both know them.';
+
+CREATE FUNCTION integration_worker.copy_words(adopted jsonb, present jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN 'dump' = ANY (d.kinds) THEN 'it was restored from a dump'
+                WHEN 'system' = ANY (d.kinds) THEN 'it came from another cluster, by a dump or pg_upgrade'
+                WHEN 'database' = ANY (d.kinds) THEN 'it was made from another database as its template'
+                WHEN 'environment' = ANY (d.kinds) THEN
+                     format('it sent in environment "%s", and this is "%s" (integration.environment)',
+                            adopted ->> 'environment', present ->> 'environment')
+                WHEN d.kinds = '{timeline}' THEN 'it was restored to an earlier point in time'
+                WHEN d.kinds <> '{}' THEN
+                     'its data directory is a copy, or was moved'
+                     || CASE WHEN 'machine' = ANY (d.kinds) THEN ' to another machine' ELSE '' END END
+      FROM (SELECT integration_worker.differences(adopted, present) AS kinds) d
+$$;
+REVOKE ALL ON FUNCTION integration_worker.copy_words(jsonb, jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.copy_words(jsonb, jsonb) IS
+    'Why a database is taken for a copy, as a part of a sentence; NULL: it is none.';
+
+CREATE FUNCTION integration_worker.is_adopted() RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce((SELECT integration_worker.differences(i.fingerprint, integration_worker.fingerprint()) = '{}'
+                       FROM integration.installation i), false)
+$$;
+REVOKE ALL ON FUNCTION integration_worker.is_adopted() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.is_adopted() IS
+    'Whether this database may send, or is a copy that nobody has let take over.';
+
+-- A name of its own keeps its pause apart from one that somebody made, and both out of each other's way.
+CREATE FUNCTION integration_worker.is_held_as_copy() RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT EXISTS (SELECT FROM integration.pause p WHERE p.scope = 'all' AND p.name = 'copied_database')
+$$;
+REVOKE ALL ON FUNCTION integration_worker.is_held_as_copy() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.is_held_as_copy() IS
+    'Whether the pause of a copied database is in force.';
+
+-- The worker may find a copy while it is being restored, so that the incident must not take an id that is about to
+-- come out of the dump: its id is 0, and a dump leaves it out.
+CREATE FUNCTION integration_worker.hold_copy(words text) RETURNS text
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    advice text := format('This database is a copy: %s. If it takes over from the original, run SELECT integration.adopt(); '
+                          'if the original still sends, leave it as it is.', words);
+BEGIN
+    -- Also a statement that inserts nothing would wake the worker, which would look again.
+    IF NOT integration_worker.is_held_as_copy() THEN
+        INSERT INTO integration.pause (scope, name, reason, actor)
+        VALUES ('all', 'copied_database', 'copied_database', 'integration worker')
+            ON CONFLICT DO NOTHING;
+    END IF;
+    INSERT INTO integration.incident AS i (id, endpoint, error_class, severity, responsible, remedy)
+    OVERRIDING SYSTEM VALUE
+    VALUES (0, '', 'copied_database', 1, 'operations', advice)
+        ON CONFLICT (id) DO UPDATE
+        SET state = CASE WHEN i.resolved_at IS NULL THEN i.state ELSE 'open' END,
+            opened_at = CASE WHEN i.resolved_at IS NULL THEN i.opened_at ELSE now() END,
+            remedy = excluded.remedy, last_seen_at = now(), resolved_at = NULL
+      WHERE i.resolved_at IS NOT NULL OR i.remedy <> excluded.remedy;
+    RETURN advice;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.hold_copy(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.hold_copy(text) IS
+    'Pauses a copy, opens its incident; returns what is to be said about it.';
+
+CREATE FUNCTION integration_worker.release_copy() RETURNS void
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    DELETE FROM integration.pause p WHERE p.scope = 'all' AND p.name = 'copied_database';
+    UPDATE integration.incident i
+       SET state = 'resolved', resolved_at = now()
+     WHERE i.id = 0 AND i.resolved_at IS NULL
+$$;
+REVOKE ALL ON FUNCTION integration_worker.release_copy() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.release_copy() IS
+    'Ends the pause of a copy and its incident.';
+
+-- A promoted standby is no copy: it is elsewhere, and its history has a new branch.  Unless it followed a copy.
+CREATE FUNCTION integration_worker.is_promoted(kinds text[]) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT kinds <@ '{timeline,machine,directory,file}'
+           AND (SELECT p.was_standby FROM integration_worker.place() p)
+           AND NOT integration_worker.is_held_as_copy()
+$$;
+REVOKE ALL ON FUNCTION integration_worker.is_promoted(text[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.is_promoted(text[]) IS
+    'Whether a promotion explains all these differences.';
+
+CREATE FUNCTION integration_worker.look_for_copy(OUT problem text, OUT renewed text)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    present jsonb := integration_worker.fingerprint();
+    adopted jsonb := (SELECT i.fingerprint FROM integration.installation i);
+    kinds text[] := integration_worker.differences(adopted, present);
+BEGIN
+    IF kinds = '{}' THEN
+        IF integration_worker.is_held_as_copy() THEN
+            PERFORM integration_worker.release_copy();
+        END IF;
+    ELSIF integration_worker.is_promoted(kinds) THEN
+        UPDATE integration.installation SET fingerprint = present;
+        renewed := 'this server was promoted from a standby';
+    ELSE
+        problem := integration_worker.hold_copy(integration_worker.copy_words(adopted, present));
+    END IF;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.look_for_copy() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.look_for_copy() IS
+    'Whether the database is a copy: why, as a sentence, NULL if not; why its fingerprint was renewed without anybody''s consent.';
+
+-- Ids of another cluster that this one has not given out yet would count as new when it does.
+CREATE FUNCTION integration_worker.renew_foreign_ids() RETURNS void
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    UPDATE integration.queue q
+       SET change_xid = pg_current_xact_id()
+     WHERE q.change_xid >= pg_snapshot_xmax(pg_current_snapshot())
+$$;
+REVOKE ALL ON FUNCTION integration_worker.renew_foreign_ids() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.renew_foreign_ids() IS
+    'Makes queue rows with transaction ids that this cluster has not given out yet rows of this transaction; by the index queue_change.';
+
+CREATE FUNCTION integration.adopt(reason text DEFAULT NULL) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    present jsonb := integration_worker.fingerprint();
+    home integration.installation;
+    words text;
+BEGIN
+    INSERT INTO integration.installation (name)
+    SELECT integration_worker.new_name()
+     WHERE NOT EXISTS (SELECT FROM integration.installation);
+    SELECT i.* INTO home FROM integration.installation i FOR UPDATE;
+    words := integration_worker.copy_words(home.fingerprint, present);
+    IF words IS NULL AND NOT integration_worker.is_held_as_copy() THEN
+        RAISE NOTICE 'this database is no copy: it sends already';
+        RETURN 0;
+    END IF;
+    PERFORM pg_current_xact_id();
+    PERFORM integration_worker.renew_foreign_ids();
+    UPDATE integration.installation i SET fingerprint = present, adopted_at = now(), adopted_by = session_user;
+    PERFORM integration_worker.release_copy();
+    INSERT INTO integration.action (verb, reason, details)
+    VALUES ('adopt', nullif(btrim(adopt.reason), ''), jsonb_strip_nulls(jsonb_build_object('copied', words)));
+    PERFORM integration_worker.wake_at_commit(true);
+    RETURN (SELECT count(*) FROM integration.queue q WHERE q.state <> 'failed');
+END
+$$;
+REVOKE ALL ON FUNCTION integration.adopt(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration.adopt(text) IS
+    'Has a copied database take over from its original: it sends from now on. Returns how many syncs wait to be sent.';
+
+-- A row that comes out of a dump says nothing about this database.
+CREATE OR REPLACE FUNCTION integration_worker.one_installation() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    DELETE FROM integration.installation i WHERE i.name <> NEW.name;
+    NEW.fingerprint := NULL;
+    RETURN NEW;
+END
+$$;
+
+COMMENT ON FUNCTION integration_worker.one_installation() IS
+    'Row trigger: a new name of the installation takes the place of the old one, and is a copy until somebody takes over.';
+
+-- Without endpoints there is nothing to copy: a template that only has the extension gives each database made from it
+-- a beginning of its own.
+CREATE FUNCTION integration_worker.begin_installation() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE integration.installation i
+       SET fingerprint = integration_worker.fingerprint(), name = integration_worker.new_name()
+     WHERE i.fingerprint = '{}';
+    RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.begin_installation() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.begin_installation() IS
+    'Statement trigger: with its first endpoint the installation gets its fingerprint, and a name that no copy made before has.';
+
+CREATE TRIGGER begin_installation AFTER INSERT ON integration.endpoint
+    FOR EACH STATEMENT EXECUTE FUNCTION integration_worker.begin_installation();
+
+-- By hand: UPDATE integration.installation
+
+CREATE TABLE integration_worker.deleted_endpoint (
+    id integer PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT now(),
+    is_swept boolean NOT NULL DEFAULT false
+);
+REVOKE ALL ON TABLE integration_worker.deleted_endpoint FROM PUBLIC;
+
+COMMENT ON TABLE integration_worker.deleted_endpoint IS
+    'Endpoints that were deleted lately: what answers on their way leave behind is still to be removed.';
+
+COMMENT ON COLUMN integration_worker.deleted_endpoint.id IS 'endpoint.id.';
+
+COMMENT ON COLUMN integration_worker.deleted_endpoint.at IS 'When it was deleted.';
+
+COMMENT ON COLUMN integration_worker.deleted_endpoint.is_swept IS 'Retention is at it.';
+
+-- An endpoint of the same name later has another id, so what was known about this one is of no use.
+CREATE OR REPLACE FUNCTION integration_worker.forget_endpoint() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    DELETE FROM integration.endpoint_health h WHERE h.endpoint_id = OLD.id;
+    DELETE FROM integration.sync_status s WHERE s.endpoint_id = OLD.id;
+    DELETE FROM integration.pause p WHERE p.scope = 'endpoint' AND p.name = OLD.name;
+    UPDATE integration.incident i
+       SET state = 'resolved', resolved_at = now()
+     WHERE i.endpoint = OLD.name AND i.resolved_at IS NULL;
+    INSERT INTO integration_worker.deleted_endpoint (id) VALUES (OLD.id);
+    RETURN NULL;
+END
+$$;
+
+-- Why the queue did not take a row, in the parts of an error; the trigger raises it, so that the
+-- application sees its own statement and none of this.  The fast path never comes here.
+CREATE FUNCTION integration_worker.refusal(
+        id bigint, endpoint text, operation text, payload jsonb, headers jsonb, priority text, send_after timestamptz,
+        expires_at timestamptz, enqueued_by name, OUT code text, OUT message text, OUT detail text, OUT hint text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    target integration.endpoint_config;
+BEGIN
+    SELECT c.* INTO target FROM integration.endpoint_config c WHERE c.name = refusal.endpoint;
+    IF target.id IS NULL THEN
+        code := '23503';
+        message := format('endpoint "%s" does not exist', refusal.endpoint);
+        SELECT 'Endpoints are: ' || string_agg(format('"%s"', e.name), ', ' ORDER BY e.name) || '.' INTO detail
+          FROM (SELECT x.name FROM integration.endpoint x ORDER BY x.name LIMIT 10) e;
+        detail := coalesce(detail, 'There is no endpoint yet.');
+        hint := 'Insert a row into integration.endpoint first, or correct the name.';
+    ELSIF refusal.id > integration_worker.last_id() THEN
+        code := '428C9';
+        message := format('the id of a sync is given by the outbox, not by the insert (id %s)', refusal.id);
+        hint := 'Leave the column id out and read it with RETURNING id. A dump is restored without --load-via-partition-root.';
+    ELSIF refusal.enqueued_by <> session_user THEN
+        code := '428C9';
+        message := format('enqueued_by of a sync to endpoint "%s" can''t be "%s"', target.name, refusal.enqueued_by);
+        detail := format('It is the user of the session: "%s".', session_user);
+        hint := 'Leave the column enqueued_by out; triggered_by is for who in the application caused it.';
+    ELSIF refusal.priority NOT IN ('high', 'normal', 'low') THEN
+        code := '23514';
+        message := format('priority "%s" is not known', refusal.priority);
+        hint := 'Write high, normal or low.';
+    ELSIF octet_length(refusal.payload::text) > target.max_payload_bytes THEN
+        code := '54000';
+        message := format('payload of %s bytes is larger than endpoint "%s" allows', octet_length(refusal.payload::text), target.name);
+        detail := format('max_payload_bytes is %s.', target.max_payload_bytes);
+        hint := 'Send less, or raise max_payload_bytes of the endpoint or its connector.';
+    ELSIF integration_worker.header_problem(refusal.headers) IS NOT NULL THEN
+        code := '22023';
+        message := format('headers of a sync to endpoint "%s" can''t be sent', target.name);
+        detail := integration_worker.header_problem(refusal.headers);
+        hint := 'Write a JSON object of names and values, such as {"X-Request-Source": "shop"}.';
+    ELSIF refusal.operation <> 'ping' AND target.payload_check IS NOT NULL AND (refusal.payload @@ target.payload_check) IS NOT TRUE THEN
+        code := '23514';
+        message := format('payload is refused by the payload_check of endpoint "%s"', target.name);
+        detail := format('The check is %s.', target.payload_check);
+        hint := 'Correct the payload, or the payload_check of the endpoint or its connector.';
+    ELSE
+        code := '23514';
+        message := format('a sync to endpoint "%s" could never be sent', target.name);
+        detail := format('send_after is %s, expires_at is %s, it is now %s.',
+                         coalesce(refusal.send_after::text, 'not given'), coalesce(refusal.expires_at::text, 'not given'), now());
+        hint := 'Write an expires_at that is later than both now and send_after, and a finite send_after.';
+    END IF;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.refusal(bigint, text, text, jsonb, jsonb, text, timestamptz, timestamptz, name) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.refusal(bigint, text, text, jsonb, jsonb, text, timestamptz, timestamptz, name) IS
+    'The parts of the error for an outbox row that the queue did not take: SQLSTATE, message, detail, hint.';
+
+-- In C, without a condition of its own: WHEN would cost each insert as much as a third of what it costs by itself.
+CREATE OR REPLACE FUNCTION integration_worker.refuse_extent() RETURNS trigger
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'integration_refuse_extent';
+
+CREATE OR REPLACE TRIGGER refuse_extent BEFORE INSERT ON integration.outbox
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.refuse_extent();
+
+-- What the worker reads: the registry, what is new, what is due.
+
+-- By the index endpoint_id_key, a bite at a time: all of ten thousand endpoints at once would stall the sender.
+CREATE FUNCTION integration_worker.endpoints(after_id integer DEFAULT 0, most integer DEFAULT 2147483647)
+    RETURNS TABLE (id integer, name text, url text, method text, headers text, format text,
+                   connect_timeout_ms integer, timeout_ms integer, max_concurrency integer,
+                   rate_limit double precision, rate_burst integer,
+                   idempotent boolean, allow_http boolean, problem text,
+                   paused_until timestamptz, not_before timestamptz, state text, failures integer, tripped_by bigint,
+                   since timestamptz)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    SET enable_hashjoin = off
+    SET enable_mergejoin = off
+    SET enable_sort = off
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT c.id, c.name, c.url, c.method, c.headers::text, c.format,
+           ceil(extract(epoch FROM c.connect_timeout) * 1000)::integer,
+           ceil(extract(epoch FROM c.timeout) * 1000)::integer,
+           c.max_concurrency, c.rate_limit, c.rate_burst, c.idempotent, c.allow_http,
+           CASE WHEN c.credential IS NOT NULL OR c.signing IS NOT NULL THEN 'secret_missing' END,
+           p.until,
+           greatest(CASE WHEN h.state <> 'closed' THEN h.open_until END, h.retry_after_until),
+           coalesce(h.state, 'closed'), coalesce(h.failures, 0), h.tripped_by, h.since
+      FROM integration.endpoint_config c
+      LEFT JOIN integration.endpoint_health h ON h.endpoint_id = c.id
+      LEFT JOIN LATERAL (
+           SELECT max(coalesce(x.until, 'infinity')) AS until
+             FROM integration.pause x
+            WHERE (x.until IS NULL OR x.until > now())
+              AND (x.scope, x.name) IN (('all', ''), ('connector', c.connector), ('endpoint', c.name), ('customer', c.customer))
+           ) p ON true
+     WHERE c.id > after_id
+     ORDER BY c.id
+     LIMIT most;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.endpoints(integer, integer) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.endpoints(integer, integer) IS
+    'The registry as the sender needs it, by id, so many after one: settings resolved, paused until when, not called before when.';
+
+-- By the index (endpoint_id, started_at) of each range.
+CREATE FUNCTION integration_worker.recent_attempts(endpoint_ids integer[], since timestamptz[])
+    RETURNS TABLE (endpoint_id integer, started_at timestamptz)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    SET enable_seqscan = off
+AS $$
+    SELECT e.id, a.started_at
+      FROM unnest(endpoint_ids, since) WITH ORDINALITY AS e (id, since, n)
+     CROSS JOIN LATERAL (SELECT x.started_at FROM integration.attempt x
+                          WHERE x.endpoint_id = e.id AND x.started_at > e.since
+                          ORDER BY x.started_at DESC
+                          LIMIT 10000) a
+     ORDER BY e.n, a.started_at
+$$;
+REVOKE ALL ON FUNCTION integration_worker.recent_attempts(integer[], timestamptz[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.recent_attempts(integer[], timestamptz[]) IS
+    'When each of the endpoints was called since its time, oldest first: what a worker that takes it over counts towards its rate.';
+
+DROP FUNCTION integration_worker.registry_state();
+
+-- What the commit of a prepared transaction changes is announced by nothing, so the worker looks now and then
+-- whether the registry is still the one it has read: cheap, where reading ten thousand endpoints is not.
+-- A customer's pause holds single rows of shared endpoints, so its end makes the worker read those again.
+CREATE FUNCTION integration_worker.registry_state(
+        OUT version bigint, OUT holds bigint, OUT installation text, OUT resume_at timestamptz, OUT is_adopted boolean)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT (SELECT bit_xor(hashtextextended(v.row_version, v.seed))
+              FROM (SELECT t.xmin::text || t.ctid::text AS row_version, 1 AS seed FROM integration.endpoint t
+                    UNION ALL SELECT t.xmin::text || t.ctid::text, 2 FROM integration.connector t
+                    UNION ALL SELECT t.xmin::text || t.ctid::text, 3 FROM integration.credential t
+                    UNION ALL SELECT t.xmin::text || t.ctid::text, 4 FROM integration.secret t
+                    UNION ALL SELECT t.xmin::text || t.ctid::text, 5 FROM integration.pause t
+                    UNION ALL SELECT t.name, 6 FROM integration.installation t
+                    UNION ALL SELECT h.endpoint_id || h.state || coalesce(h.open_until::text, ''), 7
+                      FROM integration.endpoint_health h WHERE h.state <> 'closed') v),
+           (SELECT bit_xor(hashtextextended(p.name, 0))
+              FROM integration.pause p
+             WHERE p.scope = 'customer' AND (p.until IS NULL OR p.until > now())),
+           (SELECT i.name FROM integration.installation i),
+           (SELECT min(p.until) FROM integration.pause p WHERE p.until > now()),
+           integration_worker.is_adopted()
+$$;
+REVOKE ALL ON FUNCTION integration_worker.registry_state() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.registry_state() IS
+    'What changes with the registry: its version, the customers on hold (both as hashes), the name of the installation, when the next pause ends by itself, whether the database is no copy.';
+
+-- What a clock that is set back leaves in the queue.
+
+CREATE FUNCTION integration_worker.was_set_back() RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce((SELECT o.created_at FROM integration.outbox o ORDER BY o.id DESC LIMIT 1)
+                    > clock_timestamp() + interval '1 s', false)
+$$;
+REVOKE ALL ON FUNCTION integration_worker.was_set_back() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.was_set_back() IS
+    'Is the newest sync one of the future?';
+
+-- A time that an application gave (send_after) stays.  One that was reckoned from a clock that ran ahead is
+-- reckoned anew from now: at once for what was never tried, after the same wait for what was.
+CREATE FUNCTION integration_worker.turn_back(shards integer, INOUT after bigint, OUT turned integer)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET enable_seqscan = off
+AS $$
+DECLARE
+    most CONSTANT integer := 2000;
+    first bigint := turn_back.after;
+    at timestamptz := clock_timestamp();
+BEGIN
+    SELECT max(x.outbox_id) INTO turn_back.after
+      FROM (SELECT q.outbox_id FROM integration.queue q
+             WHERE q.outbox_id > first ORDER BY q.outbox_id LIMIT most) x;
+    WITH ahead AS (
+        SELECT q.outbox_id,
+               CASE WHEN q.attempts > 0
+                    THEN (SELECT max(a.started_at) FROM integration.attempt a WHERE a.outbox_id = q.outbox_id)
+                    ELSE (SELECT o.created_at FROM integration.outbox o WHERE o.id = q.outbox_id AND o.send_after IS NULL)
+               END AS reckoned_at
+          FROM integration.queue q
+         WHERE q.outbox_id > first AND q.outbox_id <= turn_back.after
+           AND q.due_at > at
+           AND q.state <> 'failed'
+           AND 1 << q.endpoint_id % 16 & shards <> 0
+           FOR UPDATE OF q SKIP LOCKED)
+    UPDATE integration.queue q
+       SET due_at = at + greatest(q.due_at - a.reckoned_at, interval '0')
+      FROM ahead a
+     WHERE q.outbox_id = a.outbox_id AND a.reckoned_at > at;
+    GET DIAGNOSTICS turn_back.turned = ROW_COUNT;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.turn_back(integer, bigint) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.turn_back(integer, bigint) IS
+    'Has the rows after this id wait no longer than they would have; returns how far it came (NULL: to the end), how many it changed.';
+
+-- Made outside CREATE EXTENSION, so that retention may drop them.
+CREATE OR REPLACE FUNCTION integration_worker.create_range(kind text, name text, low bigint, high bigint) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- The constraint spares ATTACH reading the rows.
+    EXECUTE format('CREATE TABLE integration.%I (LIKE integration.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS '
+                   'INCLUDING STORAGE INCLUDING INDEXES, CONSTRAINT bounds CHECK (%I >= %s AND %3$I < %5$s))',
+                   name, kind || '_default', CASE kind WHEN 'outbox' THEN 'id' ELSE 'outbox_id' END, low, high);
+END
+$$;
+
+-- Of a new range only: each insert would read and plan the constraint again, though its partition says the same.
+CREATE FUNCTION integration_worker.drop_bounds(name text) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    EXECUTE format('ALTER TABLE integration.%I DROP CONSTRAINT bounds', name);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.drop_bounds(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.drop_bounds(text) IS
+    'Removes from a range that is attached the constraint for its attaching.';
+
+-- The first one waits until the outbox is in use: a restore sets the sequence after it has attached the ranges
+-- of the dump, and must not find others in their place.  A range and a half ahead of the sequence, so that a bulk
+-- of a million rows finds its place.
+CREATE OR REPLACE FUNCTION integration_worker.make_partitions(
+        range_size bigint DEFAULT 1000000, margin bigint DEFAULT 10000, first_at bigint DEFAULT 1000)
+    RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    last_id bigint := integration_worker.last_id();
+    top bigint := (SELECT max(r.high) FROM integration_worker.ranges() r);
+    ahead bigint := range_size + range_size / 2;
+    kind text;
+BEGIN
+    IF top >= last_id + ahead THEN
+        RETURN top - ahead + 1;
+    END IF;
+    IF top IS NULL AND last_id < first_at THEN
+        RETURN first_at;
+    END IF;
+    IF NOT integration_worker.keep_inserts_out() THEN
+        RETURN last_id;
+    END IF;
+    last_id := integration_worker.last_id();
+    top := greatest(top, last_id + margin);
+    WHILE top < last_id + ahead LOOP
+        FOREACH kind IN ARRAY ARRAY['outbox', 'attempt'] LOOP
+            PERFORM integration_worker.create_range(kind, kind || '_' || top, top, top + range_size);
+            PERFORM integration_worker.attach_range('integration.' || kind, kind || '_' || top, top, top + range_size);
+            PERFORM integration_worker.drop_bounds(kind || '_' || top);
+        END LOOP;
+        top := top + range_size;
+    END LOOP;
+    RETURN top - ahead + 1;
+END
+$$;
+
+-- An answer that was on its way when its endpoint was deleted leaves a status for nobody.  An hour later none is on
+-- its way any more; then the table is walked once, block by block, since no index leads from an endpoint to its rows.
+CREATE FUNCTION integration_worker.sweep_statuses(after_block bigint, most integer DEFAULT 100) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    blocks bigint := pg_relation_size('integration.sync_status') / current_setting('block_size')::bigint;
+    ids integer[];
+BEGIN
+    IF after_block = 0 THEN
+        UPDATE integration_worker.deleted_endpoint d SET is_swept = true WHERE d.at < now() - interval '1 hour';
+    END IF;
+    ids := ARRAY(SELECT d.id FROM integration_worker.deleted_endpoint d WHERE d.is_swept);
+    IF ids = '{}' THEN
+        RETURN NULL;
+    END IF;
+    DELETE FROM integration.sync_status s
+     WHERE s.ctid >= format('(%s,0)', after_block)::tid
+       AND s.ctid < format('(%s,0)', after_block + most)::tid
+       AND s.endpoint_id = ANY (ids);
+    IF after_block + most < blocks THEN
+        RETURN after_block + most;
+    END IF;
+    DELETE FROM integration.endpoint_health h WHERE h.endpoint_id = ANY (ids);
+    DELETE FROM integration_worker.deleted_endpoint d WHERE d.is_swept;
+    RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.sweep_statuses(bigint, integer) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.sweep_statuses(bigint, integer) IS
+    'Removes from the next blocks of sync_status what belongs to endpoints that are gone.';
+
+-- One look-up an endpoint in the index for endpoint_status.
+CREATE FUNCTION integration_worker.has_late_delivery(attempt text, since timestamptz) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    SET enable_hashjoin = off
+    SET enable_mergejoin = off
+    SET enable_seqscan = off
+AS $$
+DECLARE
+    is_found boolean;
+BEGIN
+    EXECUTE format(
+        'SELECT EXISTS (
+                SELECT
+                  FROM integration.endpoint e
+                 CROSS JOIN LATERAL (
+                       SELECT
+                         FROM integration.%I a
+                        WHERE a.endpoint_id = e.id
+                          AND a.started_at >= $1
+                          AND a.attempt_no = 1 AND a.outcome = ''delivered''
+                        LIMIT 1) r)', attempt) INTO is_found USING since;
+    RETURN is_found;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.has_late_delivery(text, timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.has_late_delivery(text, timestamptz) IS
+    'Whether a sync of the range was delivered by its first attempt since then.';
+
+-- What was not finished when a copy was begun, what is not finished now, what people touched meanwhile: nothing else
+-- of a range changes.  Actions are seen a day back, for transactions that were open when the copy was begun.
+CREATE FUNCTION integration_worker.changed_since(staged jsonb, most integer) RETURNS SETOF bigint
+    LANGUAGE sql STABLE ROWS 100
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    (SELECT q.outbox_id
+       FROM integration.queue q
+      WHERE q.outbox_id >= (staged ->> 'low')::bigint AND q.outbox_id < (staged ->> 'high')::bigint
+      LIMIT most)
+    UNION
+    SELECT u.id::bigint FROM jsonb_array_elements_text(staged -> 'unfinished') AS u (id)
+    UNION
+    (SELECT x.outbox_id
+       FROM integration.action x
+      WHERE x.outbox_id >= (staged ->> 'low')::bigint AND x.outbox_id < (staged ->> 'high')::bigint
+        AND x.at >= (staged ->> 'began')::timestamptz - interval '1 day'
+      GROUP BY x.outbox_id
+      LIMIT most)
+$$;
+REVOKE ALL ON FUNCTION integration_worker.changed_since(jsonb, integer) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.changed_since(jsonb, integer) IS
+    'Syncs of a range that may have changed since a copy of it was begun; so many of each kind at most.';
+
+-- A default partition that has caught much makes ATTACH slow, which reads it whole.
+CREATE OR REPLACE FUNCTION integration_worker.is_due(
+        range record, delivered_before timestamptz, failed_before timestamptz, most_default_bytes bigint DEFAULT 64 << 20)
+    RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    newest timestamptz;
+    unfinished integer;
+BEGIN
+    EXECUTE format('SELECT o.created_at FROM integration.%I o ORDER BY o.id DESC LIMIT 1', range.outbox) INTO newest;
+    IF newest >= delivered_before OR (range.is_kept AND newest >= failed_before) THEN
+        RETURN false;
+    END IF;
+    SELECT count(*) INTO unfinished
+      FROM (SELECT
+              FROM integration.queue q
+             WHERE q.outbox_id >= range.low AND q.outbox_id < range.high
+             LIMIT 501) q;
+    IF unfinished > 500 OR (range.is_kept AND unfinished > integration_worker.few()) THEN
+        RETURN false;
+    END IF;
+    IF NOT range.is_kept AND pg_relation_size('integration.outbox_default') + pg_relation_size('integration.attempt_default') > most_default_bytes
+       AND (SELECT count(*) FROM integration_worker.marked_syncs(range.low - 1, range.high, integration_worker.few() + 1))
+           > integration_worker.few() THEN
+        RETURN false;
+    END IF;
+    RETURN NOT integration_worker.has_late_delivery(range.attempt, delivered_before);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION integration_worker.stage(
+        after_low bigint, delivered_before timestamptz, failed_before timestamptz)
+    RETURNS jsonb
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    last_id bigint := integration_worker.last_id();
+    range record;
+    unfinished bigint[];
+    is_found boolean := false;
+BEGIN
+    -- One by one: those behind the first that is due are not looked at.
+    FOR range IN SELECT r.* FROM integration_worker.ranges() r WHERE r.low > after_low AND r.high <= last_id LOOP
+        -- Before the look at deliveries: a sync is in the queue now, or that look sees how it ended.
+        unfinished := ARRAY(SELECT q.outbox_id
+                              FROM integration.queue q
+                             WHERE q.outbox_id >= range.low AND q.outbox_id < range.high
+                             LIMIT 501);
+        is_found := integration_worker.is_due(range, delivered_before, failed_before);
+        EXIT WHEN is_found;
+    END LOOP;
+    IF NOT is_found THEN
+        RETURN NULL;
+    END IF;
+    PERFORM integration_worker.create_stage(range);
+    RETURN to_jsonb(range) || jsonb_build_object(
+        'after', range.low - 1, 'is_copied', false,
+        'delivered_before', delivered_before, 'failed_before', failed_before,
+        'began', clock_timestamp(), 'unfinished', to_jsonb(unfinished));
+END
+$$;
+
+-- What was sent meanwhile, or brought back, is copied again; false: there is too much of it.
+CREATE OR REPLACE FUNCTION integration_worker.refresh_stage(staged jsonb, most integer DEFAULT 1000) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    ids bigint[] := ARRAY(SELECT integration_worker.changed_since(staged, most));
+BEGIN
+    IF cardinality(ids) >= most THEN
+        RETURN false;
+    END IF;
+    DELETE FROM integration_worker.attempt_staged a WHERE a.outbox_id = ANY (ids);
+    DELETE FROM integration_worker.outbox_staged o WHERE o.id = ANY (ids);
+    PERFORM integration_worker.copy_to_stage(staged, ids);
+    RETURN true;
+END
+$$;
+
+-- Last of all the lock that the application's inserts need: they wait for nothing but it.
+CREATE OR REPLACE FUNCTION integration_worker.lock_range(staged jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    is_missed boolean;
+BEGIN
+    EXECUTE format('LOCK TABLE ONLY integration.%I, ONLY integration.%I, ONLY integration.attempt_default, '
+                   'ONLY integration.outbox_default, ONLY integration.attempt, ONLY integration.outbox '
+                   'IN ACCESS EXCLUSIVE MODE', staged ->> 'attempt', staged ->> 'outbox');
+    EXECUTE format('SELECT EXISTS (SELECT
+                                     FROM integration_worker.changed_since($1, 1000) AS c (id)
+                                     JOIN integration.%I o ON o.id = c.id
+                                    WHERE NOT EXISTS (SELECT FROM integration.%I k WHERE k.id = c.id))',
+                   staged ->> 'outbox', integration_worker.copy_name(staged, 'outbox'))
+       INTO is_missed USING staged;
+    IF is_missed THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'lock_not_available',
+            MESSAGE = format('a sync of range %s was touched just now', staged ->> 'low');
+    END IF;
+END
+$$;
+
+COMMENT ON FUNCTION integration_worker.lock_range(jsonb) IS
+    'Locks everything that dropping a range needs; raises an error if that has to wait, or a sync that is not finished, or was touched, is not in the copy.';
+
+-- What leaves by itself, when: one small step at a time.
+
+-- Everything it remembers is in what it returns; a worker that begins anew loses a copy, nothing else.
+CREATE OR REPLACE FUNCTION integration_worker.retain(
+        so_far jsonb DEFAULT '{}',
+        delivered_before timestamptz DEFAULT integration_worker.keep_limit('integration.keep_delivered'),
+        failed_before timestamptz DEFAULT integration_worker.keep_limit('integration.keep_failed'),
+        OUT next jsonb, OUT next_at timestamptz)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    -- By index and in its order, whatever the statistics say: a step reads as much as it removes.
+    SET enable_seqscan = off
+    SET enable_bitmapscan = off
+    SET enable_hashjoin = off
+    SET enable_mergejoin = off
+    SET enable_hashagg = off
+    SET plan_cache_mode = force_generic_plan
+    SET jit = off
+AS $$
+DECLARE
+    began timestamptz := clock_timestamp();
+    part text := coalesce(so_far ->> 'part', 'ranges');
+    parts text[] := '{ranges,syncs,closings,actions,statuses,incidents,ranges}';
+    after_id bigint := coalesce((so_far ->> 'after')::bigint, 0);
+BEGIN
+    -- A lost record is removed once more.
+    PERFORM set_config('synchronous_commit', 'off', true);
+    CASE part
+        WHEN 'ranges' THEN next := integration_worker.thin(so_far, delivered_before, failed_before);
+        WHEN 'syncs' THEN after_id := integration_worker.sweep_syncs(after_id, delivered_before, failed_before);
+        WHEN 'closings' THEN after_id := integration_worker.sweep_closings(after_id);
+        WHEN 'actions' THEN after_id := integration_worker.sweep_actions(after_id, failed_before);
+        WHEN 'statuses' THEN after_id := integration_worker.sweep_statuses(after_id);
+        WHEN 'incidents' THEN after_id := integration_worker.sweep_incidents(after_id, failed_before);
+    END CASE;
+    IF part <> 'ranges' THEN
+        next := so_far || jsonb_build_object(
+            'part', CASE WHEN after_id IS NULL THEN parts[array_position(parts, part) + 1] ELSE part END,
+            'after', coalesce(after_id, 0));
+    END IF;
+    next_at := clock_timestamp() + CASE
+        WHEN part = 'incidents' AND after_id IS NULL
+            THEN greatest((began - greatest(delivered_before, failed_before, began - interval '100 min')) / 100, '1 s')
+        -- So nine tenths of the worker's time are left for sending.
+        ELSE 9 * (clock_timestamp() - began) END;
+END
+$$;
+
+-- Ends of a worker that took the server down: what it had in hand, which of it is to blame, when it goes on.
+
+CREATE TABLE integration_worker.crash (
+    started_at timestamptz NOT NULL,
+    pid integer NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    syncs bigint[] NOT NULL,
+    culprit bigint,
+    PRIMARY KEY (started_at, pid)
+);
+REVOKE ALL ON TABLE integration_worker.crash FROM PUBLIC;
+
+COMMENT ON TABLE integration_worker.crash IS
+    'Each end of a worker that took the server down, of the last day; deleting rows has the worker forget them.';
+
+COMMENT ON COLUMN integration_worker.crash.started_at IS 'When that worker had started.';
+
+COMMENT ON COLUMN integration_worker.crash.pid IS 'Its process.';
+
+COMMENT ON COLUMN integration_worker.crash.at IS 'When its end was found out, at the next start.';
+
+COMMENT ON COLUMN integration_worker.crash.syncs IS 'What it had in hand: being made into a request, sent, or recorded.';
+
+COMMENT ON COLUMN integration_worker.crash.culprit IS 'The sync that was set aside for it; NULL: none was, all that were in hand are suspected.';
+
+CREATE FUNCTION integration_worker.note_crash(started_at timestamptz, pid integer, syncs bigint[]) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    DELETE FROM integration_worker.crash c WHERE c.at < now() - interval '1 day';
+    INSERT INTO integration_worker.crash (started_at, pid, syncs)
+    VALUES (note_crash.started_at, note_crash.pid, note_crash.syncs)
+    ON CONFLICT DO NOTHING;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.note_crash(timestamptz, integer, bigint[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.note_crash(timestamptz, integer, bigint[]) IS
+    'Notes that a worker took the server down with these syncs in hand; once, however often it is called.';
+
+-- The first is no pattern.  More than that in a row, and the whole server would do nothing but restart.
+-- Three that are explained are over, and count as one: there may be many such syncs.
+CREATE FUNCTION integration_worker.resume_at(OUT crashes integer, OUT resume_at timestamptz)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    pauses interval[] := '{0,1 s,5 s,30 s,5 min}';
+    later timestamptz := now();
+    earlier record;
+    explained integer := 0;
+BEGIN
+    crashes := 0;
+    FOR earlier IN SELECT c.at, c.culprit IS NOT NULL AS is_explained FROM integration_worker.crash c ORDER BY c.at DESC LOOP
+        EXIT WHEN earlier.at < later - interval '10 min';
+        crashes := crashes + CASE WHEN earlier.is_explained THEN 0 ELSE 1 END;
+        explained := explained + CASE WHEN earlier.is_explained THEN 1 ELSE 0 END;
+        resume_at := coalesce(resume_at, earlier.at);
+        later := earlier.at;
+    END LOOP;
+    crashes := crashes + explained / 3;
+    resume_at := resume_at + pauses[least(crashes, 5)];
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.resume_at() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.resume_at() IS
+    'How often workers crashed in a row, ten minutes apart at most, and before when the next one sends nothing; NULL: now.';
+
+-- Whatever came of an attempt, it was none that ended in a crash: only crashes after it count.
+CREATE FUNCTION integration_worker.suspects()
+    RETURNS TABLE (outbox_id bigint, endpoint_id integer, crashes integer, last_at timestamptz)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT s.outbox_id, q.endpoint_id, count(*)::integer, max(c.at)
+      FROM integration_worker.crash c
+     CROSS JOIN LATERAL unnest(c.syncs) AS s (outbox_id)
+     CROSS JOIN LATERAL (SELECT x.endpoint_id FROM integration.queue x
+                          WHERE x.outbox_id = s.outbox_id AND coalesce(x.state, '') <> 'failed' OFFSET 0) q
+     WHERE c.culprit IS NULL
+       AND c.at > coalesce((SELECT max(a.started_at) FROM integration.attempt a WHERE a.outbox_id = s.outbox_id), '-infinity')
+     GROUP BY s.outbox_id, q.endpoint_id
+$$;
+REVOKE ALL ON FUNCTION integration_worker.suspects() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.suspects() IS
+    'Unfinished syncs that a worker had in hand when it crashed, since their last attempt: how often, when last.';
+
+CREATE FUNCTION integration_worker.blame(ids bigint[]) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE integration_worker.crash c
+       SET culprit = b.id
+      FROM unnest(ids) AS b (id)
+      JOIN integration.queue q ON q.outbox_id = b.id AND q.state = 'failed'
+     WHERE c.culprit IS NULL AND c.syncs @> ARRAY[b.id];
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.blame(bigint[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.blame(bigint[]) IS
+    'Those of the syncs that were set aside explain the crashes at which they were in hand: what else was is suspected no more.';
+
+CREATE FUNCTION integration_worker.is_crasher(id bigint) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT EXISTS (SELECT FROM integration_worker.suspects() s WHERE s.outbox_id = is_crasher.id AND s.crashes >= 3)
+$$;
+REVOKE ALL ON FUNCTION integration_worker.is_crasher(bigint) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.is_crasher(bigint) IS
+    'Is this sync to be left alone, since a worker crashed three times while it had it in hand?';
+
+DROP FUNCTION integration_worker.expire(integer, timestamptz);
+
+-- Syncs whose time has passed are closed.
+
+-- Closes what expired, by the index queue_expires; what was claimed is left to settle().  It reads forward only:
+-- entries of syncs that were delivered in time may stay in the index for long.  Rows that somebody holds are
+-- come back to.  The next time is that of anybody's next: to ask for a shard's would walk over the others'.
+CREATE FUNCTION integration_worker.expire(
+        shards integer DEFAULT 65535, done_before timestamptz DEFAULT '-infinity',
+        OUT done_until timestamptz, OUT next_at timestamptz, OUT successors bigint[])
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    -- A volatile function in the condition would keep it out of the index.
+    at timestamptz := clock_timestamp();
+    found bigint[];
+    endpoint_ids integer[];
+    ordering_keys text[];
+BEGIN
+    -- Others may expire at the same time as the last one.
+    SELECT array_agg(e.outbox_id), max(e.expires_at) - interval '1 microsecond' INTO found, done_until
+      FROM (SELECT q.outbox_id, q.expires_at
+              FROM integration.queue q
+             WHERE q.expires_at > done_before
+               AND q.expires_at <= at
+               AND q.state <> 'failed'
+               AND q.claimed_at IS NULL
+               AND shards & (1 << q.endpoint_id % 16) <> 0
+             ORDER BY q.expires_at
+             LIMIT 1000) e;
+    IF coalesce(cardinality(found), 0) < 1000 THEN
+        done_until := at;
+    END IF;
+    WITH gone AS (
+        SELECT q.outbox_id
+          FROM integration.queue q
+         WHERE q.outbox_id = ANY (found)
+           AND coalesce(q.expires_at <= at AND q.state <> 'failed', false)
+           AND q.claimed_at IS NULL
+           FOR UPDATE SKIP LOCKED
+    ), deleted AS (
+        DELETE FROM integration.queue q
+         USING gone
+         WHERE q.outbox_id = gone.outbox_id
+        RETURNING q.outbox_id, q.endpoint_id, q.ordering_key
+    ), closed AS (
+        INSERT INTO integration.closing (outbox_id, state, reason)
+        SELECT d.outbox_id, 'expired', 'expired' FROM deleted d
+        ON CONFLICT DO NOTHING
+    )
+    SELECT array_agg(d.endpoint_id), array_agg(d.ordering_key) INTO endpoint_ids, ordering_keys
+      FROM deleted d
+     WHERE d.ordering_key IS NOT NULL;
+    IF endpoint_ids IS NOT NULL THEN
+        successors := ARRAY(SELECT h.outbox_id FROM integration_worker.heads(endpoint_ids, ordering_keys) h);
+    END IF;
+    SELECT min(q.expires_at) INTO next_at
+      FROM integration.queue q
+     WHERE q.outbox_id = ANY (found) AND coalesce(q.state, '') <> 'failed' AND q.claimed_at IS NULL;
+    done_until := least(done_until, next_at - interval '1 microsecond');
+    SELECT least(next_at, min(q.expires_at)) INTO next_at
+      FROM integration.queue q
+     WHERE q.expires_at > done_until AND q.state <> 'failed' AND q.claimed_at IS NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.expire(integer, timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.expire(integer, timestamptz) IS
+    'Closes syncs of these shards (bit by bit) whose expires_at has passed and is later than done_before; returns up to when that is done, when it is to be called next, and who is next under the ordering keys.';
+
+CREATE OR REPLACE FUNCTION integration_worker.decide(
+        verdict integration_worker.verdict, proven boolean, retry_after_s integer, settled_at timestamptz)
+    RETURNS integration_worker.verdict
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    fact integration.error_reason;
+    idempotent boolean := coalesce((SELECT c.idempotent FROM integration.endpoint_config c
+                                     WHERE c.id = verdict.endpoint_id), true);
+    pause_s integer := least(greatest(retry_after_s, 1), 86400);
+BEGIN
+    IF verdict.reason = 'http:404'
+       AND (proven OR EXISTS (SELECT FROM integration.endpoint_health h
+                               WHERE h.endpoint_id = verdict.endpoint_id
+                                 AND h.last_success_at > settled_at - interval '1 h')) THEN
+        verdict.reason := 'http:404:item';
+    END IF;
+    IF retry_after_s IS NULL OR retry_after_s < 0 THEN
+        pause_s := NULL;
+    END IF;
+    fact := integration_worker.fact_of(verdict);
+    verdict.error_class := fact.error_class;
+    verdict.effect := integration_worker.effect_of(fact, verdict, pause_s);
+    verdict.signal := CASE WHEN fact.concurrency = 'decrease' AND NOT verdict.ping THEN 'decrease' ELSE 'neutral' END;
+    IF NOT verdict.ping
+       AND (integration_worker.is_limit(fact, pause_s) OR (fact.scope = 'endpoint' AND fact.breaker <> 'trip')) THEN
+        verdict.pause_until := settled_at + make_interval(secs => pause_s);
+    END IF;
+    IF verdict.kept_state IS NOT NULL THEN
+        verdict.state := verdict.kept_state;
+        RETURN verdict;
+    END IF;
+    verdict.due_at := NULL;
+    IF fact.error_class = 'cancelled' OR verdict.reason = 'expired' THEN
+        verdict.state := fact.error_class;
+        RETURN verdict;
+    END IF;
+    -- A ping is a question to the endpoint; no answer is an answer.
+    IF verdict.ping
+       OR (verdict.reason = 'worker_crash' AND integration_worker.is_crasher(verdict.outbox_id))
+       OR NOT integration_worker.may_retry(
+           fact, idempotent, fact.retryable = 'once' AND integration_worker.repeats(verdict)) THEN
+        verdict.state := 'failed';
+        RETURN verdict;
+    END IF;
+    RETURN integration_worker.schedule_next(verdict, fact, pause_s, settled_at);
+END
+$$;
+
+-- By hand: TYPE integration_worker.plain_batch
+
+COMMENT ON TYPE integration_worker.plain_batch IS
+    'Endpoints whose deliveries go the straight way; those whose last delivery was noted ten seconds ago or earlier; has one of them a remote_id_path?; what a good answer is called.';
+
+CREATE TYPE integration_worker.written AS (
+    done integer[],
+    told integer[]
+);
+
+COMMENT ON TYPE integration_worker.written IS
+    'Places in an array of results: those that are recorded; those of them that name an object.';
+
+CREATE FUNCTION integration_worker.record_deliveries(
+        results integration_worker.result[], endpoint_ids integer[], reasons text[])
+    RETURNS integration_worker.written
+    LANGUAGE c STRICT VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'integration_record_deliveries';
+REVOKE ALL ON FUNCTION integration_worker.record_deliveries(integration_worker.result[], integer[], text[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.record_deliveries(integration_worker.result[], integer[], text[]) IS
+    'Moves syncs from queue to attempt whose result has one of these reasons at one of these endpoints; leaves those that a person changed, holds or closed, that have an ordering key or are a ping.';
+
+-- A delivery to such an endpoint changes nothing but its own sync: it is well and no rule or incident waits
+-- for the answer.  Rules and incidents are rare, so that there are none at all is asked first.
+CREATE OR REPLACE FUNCTION integration_worker.plain_endpoints(endpoint_ids integer[], settled_at timestamptz)
+    RETURNS integration_worker.plain_batch
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    plain integration_worker.plain_batch;
+BEGIN
+    SELECT array_agg(h.endpoint_id),
+           array_agg(h.endpoint_id) FILTER (WHERE h.last_success_at <= settled_at - interval '10 s'),
+           bool_or(e.remote_id_path IS NOT NULL OR c.remote_id_path IS NOT NULL),
+           -- By the index error_reason_class.
+           ARRAY(SELECT r.reason FROM integration.error_reason r WHERE r.error_class = 'success' AND r.remote_state = 'done')
+      INTO plain
+      FROM unnest(endpoint_ids) AS b (endpoint_id)
+     -- Looked up one by one: a join could come to read the health of all endpoints.
+     CROSS JOIN LATERAL (SELECT x.* FROM integration.endpoint_health x WHERE x.endpoint_id = b.endpoint_id OFFSET 0) h
+     CROSS JOIN LATERAL (SELECT x.* FROM integration.endpoint x WHERE x.id = b.endpoint_id OFFSET 0) e
+      LEFT JOIN integration.connector c ON c.name = e.connector
+     WHERE h.state = 'closed'
+       AND h.last_success_at IS NOT NULL
+       AND (h.retry_after_until IS NULL OR h.retry_after_until <= settled_at)
+       AND coalesce(e.idempotent, c.idempotent, true)
+       AND (NOT (SELECT EXISTS (SELECT FROM integration.error_rule))
+            OR NOT EXISTS (SELECT FROM integration.error_rule r
+                            WHERE (r.endpoint IS NULL OR r.endpoint = e.name)
+                              AND (r.connector IS NULL OR r.connector = e.connector)))
+       AND (NOT (SELECT EXISTS (SELECT FROM integration.incident i WHERE i.resolved_at IS NULL))
+            OR NOT EXISTS (SELECT FROM integration.incident i
+                            WHERE i.endpoint = e.name AND i.resolved_at IS NULL));
+    RETURN plain;
+END
+$$;
+
+-- An object's row is not locked beforehand, which would cost as much as the work itself: should somebody hold it, the
+-- short lock_timeout ends the attempt, and the rules, which lock row by row, find out whose it is.
+CREATE OR REPLACE FUNCTION integration_worker.deliver(
+        results integration_worker.result[], counters integration_worker.counter[],
+        settled_at timestamptz DEFAULT clock_timestamp())
+    RETURNS integer[]
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '10ms'
+AS $$
+#variable_conflict use_column
+DECLARE
+    plain integration_worker.plain_batch :=
+        integration_worker.plain_endpoints(ARRAY(SELECT c.endpoint_id FROM unnest(counters) c), settled_at);
+    written integration_worker.written;
+    to_write integer[];
+BEGIN
+    IF plain.ids IS NULL THEN
+        RETURN '{}';
+    END IF;
+    written := integration_worker.record_deliveries(results, plain.ids, plain.reasons);
+    IF written.told <> '{}' THEN
+        PERFORM integration_worker.tell_objects(results, written.told, plain.name_objects, settled_at);
+    END IF;
+    IF plain.unwritten IS NOT NULL THEN
+        to_write := ARRAY(
+            SELECT DISTINCT d.endpoint_id
+              FROM (SELECT (results[n]).endpoint_id FROM unnest(written.done) AS n) d
+             WHERE d.endpoint_id = ANY (plain.unwritten));
+        UPDATE integration.endpoint_health h
+           SET updated_at = settled_at, last_success_at = settled_at, failures = 0, "window" = coalesce(c."window", h."window")
+          FROM unnest(to_write) AS t (endpoint_id)
+          JOIN unnest(counters) c ON c.endpoint_id = t.endpoint_id
+         CROSS JOIN LATERAL (
+               SELECT x.endpoint_id
+                 FROM integration.endpoint_health x
+                WHERE x.endpoint_id = t.endpoint_id
+                  FOR NO KEY UPDATE SKIP LOCKED) held
+         WHERE h.endpoint_id = held.endpoint_id;
+    END IF;
+    PERFORM integration_worker.choose_durability(false);
+    RETURN written.done;
+EXCEPTION WHEN lock_not_available OR data_exception THEN
+    RETURN '{}';
+END
+$$;
+
+-- Everything but the attempts; returns the syncs that failed because another one went through.
+CREATE OR REPLACE FUNCTION integration_worker.follow_up(
+        verdicts integration_worker.verdict[], standings integration_worker.standing[], settled_at timestamptz)
+    RETURNS integration_worker.verdict[]
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    suspects integration_worker.verdict[] := '{}';
+    resolved boolean := false;
+BEGIN
+    PERFORM integration_worker.finish(verdicts, settled_at);
+    IF EXISTS (SELECT FROM unnest(verdicts) v WHERE NOT v.delivered) THEN
+        PERFORM integration_worker.reschedule(verdicts);
+        PERFORM integration_worker.raise_incidents(verdicts, standings, settled_at);
+    END IF;
+    PERFORM integration_worker.write_status(verdicts, settled_at);
+    IF EXISTS (SELECT FROM unnest(standings) s WHERE s.changed OR s.news) THEN
+        PERFORM integration_worker.write_health(verdicts, standings, settled_at);
+    END IF;
+    IF EXISTS (SELECT FROM unnest(standings) s WHERE s.suspect IS NOT NULL) THEN
+        suspects := integration_worker.fail_suspects(standings);
+        PERFORM integration_worker.raise_incidents(suspects, standings, settled_at);
+    END IF;
+    IF EXISTS (SELECT FROM integration.incident i WHERE i.resolved_at IS NULL) THEN
+        resolved := integration_worker.resolve_incidents(standings, settled_at);
+    END IF;
+    PERFORM integration_worker.choose_durability(
+        resolved
+        OR EXISTS (SELECT FROM unnest(verdicts) v WHERE v.state = 'failed')
+        -- One more probe in vain is nothing that anybody waits for.
+        OR EXISTS (SELECT FROM unnest(standings) s WHERE s.changed AND s.openings < 2)
+        OR EXISTS (SELECT FROM integration.endpoint_config c
+                    WHERE c.id = ANY (ARRAY(SELECT DISTINCT v.endpoint_id FROM unnest(verdicts) v))
+                      AND NOT c.idempotent));
+    RETURN suspects;
+END
+$$;
+
+-- Marks that a worker left behind, by the index queue_claimed: the requests were about to leave when it died.
+-- What took workers down three times is set aside, too.
+CREATE OR REPLACE FUNCTION integration_worker.recover(marked_before timestamptz[])
+    RETURNS TABLE (outbox_id bigint, endpoint_id integer, state text, due_at timestamptz, signal text,
+                   failures integer, minute_at timestamptz, minute_attempts integer, minute_failures integer)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    left_behind integration_worker.result[] := ARRAY(
+        SELECT jsonb_populate_record(NULL::integration_worker.result, jsonb_build_object(
+                   'outbox_id', q.outbox_id, 'endpoint_id', q.endpoint_id, 'change_xid', q.change_xid::text,
+                   'reason', 'worker_crash', 'started_at', q.claimed_at))
+          FROM integration.queue q
+         WHERE q.claimed_at < marked_before[1 + q.endpoint_id % cardinality(marked_before)]
+        UNION ALL
+        SELECT jsonb_populate_record(NULL::integration_worker.result, jsonb_build_object(
+                   'outbox_id', q.outbox_id, 'endpoint_id', q.endpoint_id, 'change_xid', q.change_xid::text,
+                   'reason', 'worker_crash', 'started_at', s.last_at,
+                   'error', format('The worker crashed %s times while it had this sync in hand.', s.crashes)))
+          FROM integration_worker.suspects() s
+          JOIN integration.queue q ON q.outbox_id = s.outbox_id
+         WHERE s.crashes >= 3
+           AND q.claimed_at IS NULL
+           AND s.last_at < marked_before[1 + s.endpoint_id % cardinality(marked_before)]);
+BEGIN
+    IF left_behind = '{}' THEN
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT s.* FROM integration_worker.settle(left_behind) s;
+    PERFORM integration_worker.blame(ARRAY(SELECT r.outbox_id FROM unnest(left_behind) r));
+END
+$$;
+
+COMMENT ON FUNCTION integration_worker.recover(timestamptz[]) IS
+    'Settles requests that were in flight when a worker died, and syncs that are to blame for its end, as worker_crash; called with a time for each shard before anything of it is sent, and again for those whose rows somebody held. Returns what settle() returns.';
+
+CREATE OR REPLACE FUNCTION integration.amend(id bigint, payload jsonb, reason text DEFAULT NULL) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    original integration.outbox;
+    removed integration.queue;
+    ended integration.closing;
+    copy bigint;
+    why text := nullif(btrim(amend.reason), '');
+BEGIN
+    PERFORM integration_worker.require_sync(amend.id);
+    SELECT o.* INTO original FROM integration.outbox o WHERE o.id = amend.id;
+    DELETE FROM integration.queue q WHERE q.outbox_id = amend.id RETURNING q.* INTO removed;
+    SELECT c.* INTO ended FROM integration.closing c WHERE c.outbox_id = amend.id FOR UPDATE;
+    IF removed.outbox_id IS NULL AND (ended.outbox_id IS NULL OR ended.superseded_by IS NOT NULL) THEN
+        PERFORM integration_worker.refuse_action(amend.id, 'amended', integration_worker.state_of(amend.id));
+    END IF;
+    copy := integration_worker.copy_sync(original, amend.payload);
+    INSERT INTO integration.action (verb, outbox_id, reason, details)
+    VALUES ('amend', amend.id, why,
+            jsonb_build_object('state', coalesce(removed.state, ended.state), 'copy', copy));
+    -- By these two words of its own the extension knows what it closed itself.
+    INSERT INTO integration.closing (outbox_id, state, closed_at, reason, superseded_by)
+    VALUES (amend.id, 'superseded', clock_timestamp(),
+            CASE WHEN why IN ('duplicate', 'coalesced') THEN 'amended' ELSE coalesce(why, 'amended') END, copy)
+        ON CONFLICT (outbox_id) DO UPDATE SET superseded_by = excluded.superseded_by;
+    PERFORM integration_worker.place_copies(ARRAY[copy]);
+    PERFORM integration_worker.warn_if_in_flight(amend.id);
+    PERFORM integration_worker.wake_at_commit(false);
+    RETURN copy;
+END
+$$;
+
+CREATE FUNCTION integration_worker.is_amended(original bigint, copy bigint) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT EXISTS (SELECT FROM integration.closing c WHERE c.outbox_id = original AND c.superseded_by = copy)
+$$;
+REVOKE ALL ON FUNCTION integration_worker.is_amended(bigint, bigint) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.is_amended(bigint, bigint) IS
+    'Whether the copy took the place of the original.';
+
+-- What is sent again is as old as what it copies: where the endpoint coalesces, it must not take the place
+-- of a newer state.  Under an ordering key a replay comes last, and only an amended copy takes a place over.
+CREATE OR REPLACE FUNCTION integration_worker.place_copies(copies bigint[]) RETURNS void
+    LANGUAGE sql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH RECURSIVE origin AS (
+        SELECT o.id AS copy, o.replay_of AS id, integration_worker.is_amended(o.replay_of, o.id) AS is_amended
+          FROM integration.outbox o
+         WHERE o.id = ANY (copies)
+        UNION ALL
+        SELECT r.copy, o.replay_of, r.is_amended AND integration_worker.is_amended(o.replay_of, o.id)
+          FROM origin r
+          JOIN integration.outbox o ON o.id = r.id
+         WHERE o.replay_of IS NOT NULL
+    )
+    UPDATE integration.queue q
+       SET place = (SELECT min(r.id)
+                      FROM origin r
+                     WHERE r.copy = q.outbox_id AND (q.object_id IS NOT NULL OR r.is_amended))
+     WHERE q.outbox_id = ANY (copies)
+       AND (q.object_id IS NOT NULL OR q.ordering_key IS NOT NULL)
+$$;
+
+COMMENT ON FUNCTION integration_worker.place_copies(bigint[]) IS
+    'Gives copies of syncs the places of what they copy, where the endpoint coalesces, and amended ones under an ordering key.';
+
+CREATE OR REPLACE FUNCTION integration.resume(scope text, name text DEFAULT NULL, reason text DEFAULT NULL) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    ended integration.pause;
+    held integration.endpoint_health;
+BEGIN
+    PERFORM integration_worker.require_scope(resume.scope, resume.name);
+    DELETE FROM integration.pause p
+     WHERE p.scope = resume.scope AND p.name = coalesce(resume.name, '')
+    RETURNING p.* INTO ended;
+    IF resume.scope = 'endpoint' THEN
+        held := integration_worker.close_breaker(resume.name);
+    END IF;
+    IF resume.scope = 'all' AND ended.scope IS NULL AND integration_worker.is_held_as_copy() THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = 'this database is a copy, so nothing is sent from it',
+            DETAIL = (SELECT i.remedy FROM integration.incident i WHERE i.id = 0),
+            HINT = 'SELECT integration.adopt() has it take over from the original.';
+    END IF;
+    IF ended.scope IS NULL AND held.endpoint_id IS NULL THEN
+        RAISE NOTICE '% was not held', CASE resume.scope WHEN 'all' THEN 'sending'
+                                       ELSE format('%s "%s"', resume.scope, resume.name) END;
+        RETURN false;
+    END IF;
+    INSERT INTO integration.action (verb, endpoint, reason, details)
+    VALUES ('resume', CASE resume.scope WHEN 'endpoint' THEN resume.name END, nullif(btrim(resume.reason), ''),
+            jsonb_strip_nulls(jsonb_build_object(
+                'scope', resume.scope, 'name', resume.name,
+                'paused_because', ended.reason, 'paused_by', ended.actor,
+                'state', held.state, 'open_until', held.open_until, 'retry_after_until', held.retry_after_until)));
+    PERFORM integration_worker.wake_at_commit(true);
+    RETURN true;
+END
+$$;
+
+CREATE OR REPLACE VIEW integration.endpoint_status AS
+SELECT e.name, e.connector, e.customer,
+       coalesce(h.state, 'closed') AS state,
+       CASE WHEN p.reason IS NOT NULL THEN 'paused'
+            WHEN h.state = 'stopped' THEN 'stopped'
+            WHEN h.state IN ('open', 'half_open') THEN 'open'
+            WHEN h.retry_after_until > statement_timestamp() THEN 'retry_after'
+            WHEN w.rate_free_at > statement_timestamp() THEN 'rate'
+            WHEN w.in_flight >= w."window" THEN 'window' END AS blocked_by,
+       p.reason AS paused_reason, p.until AS paused_until,
+       b.backlog, f.failed, b.oldest_due_at,
+       coalesce(w.in_flight, 0) AS in_flight,
+       coalesce(w."window", h."window") AS "window",
+       e.max_concurrency, e.rate_limit,
+       t.attempts_last_hour, t.success_share_last_hour,
+       h.last_success_at, h.last_failure_at, h.last_reason, h.last_error,
+       CASE WHEN h.state <> 'closed' THEN h.open_until END AS next_probe_at,
+       h.retry_after_until, h.tripped_by,
+       e.owner, e.url
+  FROM integration.endpoint_config e
+  LEFT JOIN integration.endpoint_health h ON h.endpoint_id = e.id
+  LEFT JOIN integration_worker.live_endpoints() w ON w.endpoint_id = e.id
+  LEFT JOIN LATERAL (
+       SELECT x.reason, x.until
+         FROM integration_worker.pause_in_force x
+        WHERE x.scope = 'all'
+           OR (x.scope = 'connector' AND x.name = e.connector)
+           OR (x.scope = 'endpoint' AND x.name = e.name)
+           OR (x.scope = 'customer' AND x.name = e.customer)
+        ORDER BY x.until DESC NULLS FIRST, x.scope, x.name DESC
+        LIMIT 1) p ON true
+ CROSS JOIN LATERAL (
+       SELECT count(*) AS backlog, min(q.due_at) FILTER (WHERE q.due_at <= statement_timestamp()) AS oldest_due_at
+         FROM integration.queue q
+        WHERE q.endpoint_id = e.id AND q.state <> 'failed') b
+ CROSS JOIN LATERAL (
+       SELECT count(*) AS failed
+         FROM integration.queue q
+        WHERE q.endpoint_id = e.id AND q.state = 'failed') f
+ CROSS JOIN LATERAL (
+       SELECT count(*) AS attempts_last_hour,
+              round(avg((a.outcome = 'delivered')::integer), 3) AS success_share_last_hour
+         FROM integration.attempt a
+        WHERE a.endpoint_id = e.id AND a.started_at >= statement_timestamp() - interval '1 hour') t;
+
+CREATE OR REPLACE FUNCTION integration_worker.why_paused(sync integration_worker.waiting) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN p.scope = 'all' AND p.name <> '' THEN
+                concat('Sync ', sync.id, ' is not sent. ', (SELECT i.remedy FROM integration.incident i WHERE i.id = 0))
+           ELSE
+           format('Sync %s waits because %s is paused by %s since %s ("%s"), until %s.', sync.id,
+                  CASE p.scope WHEN 'all' THEN 'everything' ELSE format('%s "%s"', p.scope, p.name) END,
+                  p.actor, integration_worker.time_words(p.since), p.reason,
+                  coalesce(integration_worker.time_words(p.until),
+                           format('somebody runs SELECT integration.resume(%L%s)', p.scope,
+                                  CASE WHEN p.scope <> 'all' THEN format(', %L', p.name) END))) END
+      FROM integration_worker.pause_in_force p
+     WHERE p.scope = 'all'
+        OR (p.scope = 'connector' AND p.name = sync.connector)
+        OR (p.scope = 'endpoint' AND p.name = sync.endpoint)
+        OR (p.scope = 'customer' AND p.name IN (sync.customer, sync.endpoint_customer))
+     ORDER BY p.until DESC NULLS FIRST, p.scope, p.name DESC
+     LIMIT 1
+$$;
+
+-- Who may do what: the only part that grants anything.
+
+-- The matrix; each level of people holds what the level above it in this list holds, producers stand alone.
+-- What the views call has to be granted too, but without USAGE of its schema nobody calls it by name.
+CREATE OR REPLACE FUNCTION integration_worker.privileges()
+    RETURNS TABLE (level text, privilege text, object text)
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    VALUES
+        ('producer', 'USAGE', 'SCHEMA integration'),
+        ('producer', 'INSERT (endpoint, object_type, object_id, operation, payload, headers, customer, ordering_key, '
+                     'dedup_key, priority, impact, send_after, expires_at, traceparent, triggered_by, trigger_ref, '
+                     'created_at, enqueued_by, enqueued_from, replay_of)', 'integration.outbox'),
+        ('producer', 'SELECT (id)', 'integration.outbox'),
+
+        ('support', 'USAGE', 'SCHEMA integration'),
+        ('support', 'SELECT, UPDATE', 'integration.sync'),
+        ('support', 'SELECT, UPDATE', 'integration.failed'),
+        ('support', 'SELECT', 'integration.object_status'),
+        ('support', 'SELECT', 'integration.endpoint_status'),
+        ('support', 'SELECT', 'integration.worker_status'),
+        ('support', 'SELECT', 'integration.endpoint_config'),
+        ('support', 'SELECT', 'integration.connector'),
+        ('support', 'SELECT', 'integration.endpoint'),
+        ('support', 'SELECT', 'integration.retry_policy'),
+        ('support', 'SELECT', 'integration.error_class'),
+        ('support', 'SELECT', 'integration.error_reason'),
+        ('support', 'SELECT', 'integration.error_rule'),
+        ('support', 'SELECT', 'integration.outbox'),
+        ('support', 'SELECT', 'integration.queue'),
+        ('support', 'SELECT', 'integration.closing'),
+        ('support', 'SELECT', 'integration.attempt'),
+        ('support', 'SELECT', 'integration.sync_status'),
+        ('support', 'SELECT', 'integration.endpoint_health'),
+        ('support', 'SELECT', 'integration.incident'),
+        ('support', 'SELECT', 'integration.pause'),
+        ('support', 'SELECT', 'integration.action'),
+        ('support', 'EXECUTE', 'FUNCTION integration.why(bigint)'),
+        ('support', 'EXECUTE', 'FUNCTION integration.timeline(bigint)'),
+        ('support', 'EXECUTE', 'FUNCTION integration.preview(bigint)'),
+        ('support', 'EXECUTE', 'FUNCTION integration.retry(bigint, text)'),
+        ('support', 'EXECUTE', 'FUNCTION integration.cancel(bigint, text)'),
+        ('support', 'EXECUTE', 'FUNCTION integration.amend(bigint, jsonb, text)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.remedy_when_failed(text, boolean)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.held_by(text, timestamptz, boolean, text, timestamptz, '
+                               'timestamptz, bigint, timestamptz, integer, integer)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.live_syncs()'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.live_endpoints()'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.live_workers()'),
+
+        ('operator', 'EXECUTE', 'FUNCTION integration.retry_where(text, text, timestamptz, timestamptz, text, text)'),
+        ('operator', 'EXECUTE', 'FUNCTION integration.replay(bigint, text)'),
+        ('operator', 'EXECUTE', 'FUNCTION integration.replay(text, timestamptz, timestamptz, text)'),
+        ('operator', 'EXECUTE', 'FUNCTION integration.pause(text, text, text, timestamptz)'),
+        ('operator', 'EXECUTE', 'FUNCTION integration.resume(text, text, text)'),
+        ('operator', 'EXECUTE', 'FUNCTION integration.ping(text)'),
+        -- How fast and how patient; not where to, nor with which credential.
+        ('operator', 'UPDATE (max_concurrency, rate_limit, rate_burst, connect_timeout, timeout, retry_policy)',
+                     'integration.endpoint'),
+        ('operator', 'UPDATE (max_concurrency, rate_limit, rate_burst, connect_timeout, timeout, retry_policy)',
+                     'integration.connector'),
+
+        ('administrator', 'INSERT, UPDATE, DELETE', 'integration.connector'),
+        ('administrator', 'INSERT, UPDATE, DELETE', 'integration.endpoint'),
+        ('administrator', 'SELECT, INSERT, UPDATE, DELETE', 'integration.credential'),
+        ('administrator', 'INSERT, UPDATE, DELETE', 'integration.retry_policy'),
+        ('administrator', 'INSERT, UPDATE, DELETE', 'integration.error_rule'),
+        ('administrator', 'INSERT, UPDATE, DELETE', 'integration.error_class'),
+        ('administrator', 'UPDATE', 'integration.error_reason'),
+        ('administrator', 'EXECUTE', 'FUNCTION integration.adopt(text)')
+$$;
+
+COMMENT ON FUNCTION integration.grant_administrator(regrole) IS
+    'What operators may do, and: change connectors, endpoints, credentials, retry policies, the reading of errors; let a copy take over.';
+
+-- What the worker says about a copy holds for that copy alone; another one is told anew.
+SELECT pg_extension_config_dump('integration.incident', 'WHERE id <> 0');
+
+SELECT pg_extension_config_dump('integration.pause', $$WHERE (scope, name) <> ('all', 'copied_database')$$);
+
+-- Written by test/upgrade/draft up to here.
+
+-- It sent until now, so it is no copy.
+UPDATE integration.installation
+   SET fingerprint = CASE WHEN EXISTS (SELECT FROM integration.endpoint) THEN integration_worker.fingerprint()
+                          ELSE '{}'::jsonb END;
