@@ -4,7 +4,8 @@ EXTENSION = integration
 MODULE_big = $(EXTENSION)
 
 # Targets that need no PostgreSQL yet: their scripts install what is missing first.
-SCRIPTED = test test-faults demo lint bench bench-short bench-smoke help dist test-versions smoke-versions
+SCRIPTED = test test-faults demo lint bench bench-short bench-smoke help dist test-versions smoke-versions \
+	test-sanitizers smoke-sanitizers test-valgrind smoke-valgrind coverage print-parts
 
 .DEFAULT_GOAL = all
 .PHONY: $(SCRIPTED)
@@ -32,6 +33,23 @@ smoke-versions:
 ## make test-faults   faults in their long form: a thousand kills, ten minutes
 test-faults:
 	@FORM=long PRIVATE_KEEPS=FORM test/run faults
+
+## make test-sanitizers every test with the server under ASan and UBSan; smoke-sanitizers: a part, in minutes
+smoke-sanitizers: export PROGRAMS = 001_*
+test-sanitizers smoke-sanitizers:
+	@VARIANT=sanitizers test/run $(SUITES)
+
+## make test-valgrind tests with the server under valgrind; smoke-valgrind: a part, in minutes
+test-valgrind: export PROGRAMS = 001_* 004_* 006_* 010_*
+smoke-valgrind: export PROGRAMS = 001_failures
+smoke-valgrind: SUITES = e2e
+test-valgrind: SUITES = regress isolation t e2e
+test-valgrind smoke-valgrind:
+	@VARIANT=valgrind test/run $(SUITES)
+
+## make coverage      what of the code no test runs
+coverage:
+	@VARIANT=coverage test/run $(SUITES)
 
 ## make demo          installs what is missing, then shows syncs leave, fail, heal
 demo:
@@ -101,6 +119,9 @@ SQL_PARTS += preview      # the request as it would leave
 SQL_PARTS += privileges   # who may do what: the only GRANTs
 SQL_PARTS += dump         # what pg_dump takes along
 SQL_PARTS += start        # the worker starts when the script commits
+
+print-parts:
+	@echo $(SQL_PARTS)
 
 ifneq ($(filter-out $(SCRIPTED),$(or $(MAKECMDGOALS),all)),)
 
