@@ -15,6 +15,7 @@
 #include "message/text.h"
 
 #define METHOD_MAX_BYTES 20
+#define SHOWN_NAME_BYTES 60
 
 static const char reason_template[] = "template_error";
 static const char reason_data[] = "template_data_error";
@@ -223,6 +224,7 @@ set_given(Draft *draft, const char *json, const char *reason)
 {
 	JsonReader	reader;
 	const char *problem = NULL;
+	char		name[SHOWN_NAME_BYTES + 1];
 
 	if (!json)
 		return;
@@ -236,8 +238,8 @@ set_given(Draft *draft, const char *json, const char *reason)
 	if (problem)
 	{
 		draft->reason = reason;
-		snprintf(draft->problem, draft->problem_size, "Header \"%.60s\" %s.",
-				 reader.name.data, problem);
+		text_copy_clean(name, sizeof(name), reader.name.data);
+		snprintf(draft->problem, draft->problem_size, "Header \"%s\" %s.", name, problem);
 	}
 	else if (reader.name.failed || reader.value.failed)
 		fail_for_memory(draft);

@@ -13,6 +13,7 @@
 
 /* RFC 3986 §2.3 */
 #define UNRESERVED "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+#define SHOWN_BYTES 40			/* of what is wrong */
 
 typedef struct Placeholder
 {
@@ -24,6 +25,7 @@ static const Placeholder *find_placeholder(const Placeholder *known, const char 
 										   size_t length);
 static bool value_is_usable(const Placeholder *placeholder, char *problem, size_t problem_size);
 static const char *path_of(const char *url);
+static void describe_placeholder(const char *place, char *problem, size_t problem_size);
 static void append_encoded(Text *text, const char *value);
 
 TemplateResult
@@ -60,9 +62,7 @@ template_fill(const char *url, const TemplateValues *values, Text *filled,
 		placeholder = find_placeholder(known, name, length);
 		if (url[literal] == '}' || name[length] != '}' || !placeholder)
 		{
-			snprintf(problem, problem_size,
-					 "The URL has a placeholder other than {object_type}, {object_id},"
-					 " {operation} and {remote_id} at \"%.40s\".", url + literal);
+			describe_placeholder(url + literal, problem, problem_size);
 			return TEMPLATE_IS_WRONG;
 		}
 		if (!value_is_usable(placeholder, problem, problem_size))
@@ -70,6 +70,17 @@ template_fill(const char *url, const TemplateValues *values, Text *filled,
 		append_encoded(filled, placeholder->value);
 		url = name + length + 1;
 	}
+}
+
+static void
+describe_placeholder(const char *place, char *problem, size_t problem_size)
+{
+	char		shown[SHOWN_BYTES + 1];
+
+	text_copy_clean(shown, sizeof(shown), place);
+	snprintf(problem, problem_size,
+			 "The URL has a placeholder other than {object_type}, {object_id},"
+			 " {operation} and {remote_id} at \"%s\".", shown);
 }
 
 /* With all but unreserved characters percent-encoded. */

@@ -245,6 +245,14 @@ static const struct
 		" and !#$%&'*+-.^_`|~."
 	},
 	{
+		.name = "a long name, cut on a character",
+		.source.url = "https://h/",
+		.source.sync_headers = "{\"aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeefffffffff\u00e9\":\"a\"}",
+		.reason = "template_data_error",
+		.problem = "Header \"aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeefffffffff\" holds"
+		" something other than letters, digits and !#$%&'*+-.^_`|~."
+	},
+	{
 		.name = "a header of the connection",
 		.source.url = "https://h/",
 		.source.sync_headers = "{\"Host\":\"a\"}",

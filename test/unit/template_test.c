@@ -50,6 +50,9 @@ static const struct
 	{"https://h/object_id}", "1", TEMPLATE_IS_WRONG, UNKNOWN_AT "\"}\"."},
 	{"https://h/{{object_id}}", "1", TEMPLATE_IS_WRONG, UNKNOWN_AT "\"{{object_id}}\"."},
 	{"https://h/{Object_id}", "1", TEMPLATE_IS_WRONG, UNKNOWN_AT "\"{Object_id}\"."},
+	/* cut on a character */
+	{"https://h/{aaaaaaaaaabbbbbbbbbbccccccccccdddddddd\u00e9}", "1", TEMPLATE_IS_WRONG,
+	UNKNOWN_AT "\"{aaaaaaaaaabbbbbbbbbbccccccccccdddddddd\"."},
 	{"https://{object_id}.h/", "1", TEMPLATE_IS_WRONG, MISPLACED},
 	{"https://h:{object_id}/", "1", TEMPLATE_IS_WRONG, MISPLACED},
 	{"{object_id}://h/", "1", TEMPLATE_IS_WRONG, MISPLACED},
