@@ -211,7 +211,10 @@ shards_deadline(Sender *sender)
 {
 	uint32		leaving = sender->locked & ~sender->shards;
 
-	/* asked each turn, while the leases are walked only where some are leaving */
+	/*
+	 * asked each turn, while the leases are walked only where some are
+	 * leaving
+	 */
 	if (leaving != 0 && (leaving & ~occupied_shards(sender)) != 0)
 		return sender->now;
 	return (sender->share & ~sender->locked) != 0 ? sender->lock_at : DT_NOEND;
