@@ -74,7 +74,7 @@ list_syncs(const Crash *crash)
 	for (int i = 0; i < crash->count && i < NAMED_SYNCS; i++)
 		appendStringInfo(&list, "%s" INT64_FORMAT, i == 0 ? "" : ", ", crash->syncs[i]);
 	if (crash->count > NAMED_SYNCS)
-		appendStringInfo(&list, ", ...");
+		appendStringInfo(&list, ", and %d more", crash->count - NAMED_SYNCS);
 	return list.data;
 }
 

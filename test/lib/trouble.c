@@ -33,7 +33,7 @@ lacks(const char *what)
 	return found;
 }
 
-/* Whether what is written there makes a file of the server longer, and there is no room for that. */
+/* Whether what is written there makes a file of the server longer without room for it. */
 static bool
 has_no_room(int descriptor, off_t end)
 {

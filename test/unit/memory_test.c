@@ -226,7 +226,12 @@ send_request(long fails_at, int *failures)
 	char		problem[256] = "";
 	char	   *headers[] = {"X-One: 1"};
 	Request		request = {
-		.method = "POST",.url = url,.headers = headers,.header_count = 1,.body = "{}",.body_bytes = 2
+		.method = "POST",
+		.url = url,
+		.headers = headers,
+		.header_count = 1,
+		.body = "{}",
+		.body_bytes = 2,
 	};
 	TransportOptions options = {.max_connections = 2,.user_agent = "test"};
 	TransferOptions calling = {.connect_timeout_ms = 2000,.timeout_ms = 2000,.allow_http = true};
