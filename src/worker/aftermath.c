@@ -25,6 +25,7 @@
 #include "worker/hand.h"
 
 #define NAMED_SYNCS 10			/* in a line of the log */
+#define LOOK_AGAIN_MS 2000
 
 typedef struct NoteStep
 {
@@ -107,7 +108,7 @@ note(NoteStep *step, ResumeStep *resume)
 }
 
 static void
-wait_until(DatabaseSlot *slot, int number, const ResumeStep *resume)
+wait_until(DatabaseSlot *slot, int number, ResumeStep *resume)
 {
 	char		activity[sizeof(((LiveWorker *) NULL)->activity)];
 	long		wait_ms;
@@ -119,9 +120,11 @@ wait_until(DatabaseSlot *slot, int number, const ResumeStep *resume)
 													  resume->resume_at)) > 0)
 	{
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 wait_ms, compat_wait_event());
+						 Min(wait_ms, LOOK_AGAIN_MS), compat_wait_event());
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
+		/* somebody may have had it forget */
+		(void) session_run(resume_step, resume);
 	}
 }
 

@@ -57,7 +57,8 @@ $node->stop;
 
 sub kill_lines
 {
-	return -e $log ? grep { $_ =~ LINE } split(/\n/, slurp_file($log)) : ();
+	my @lines = -e $log ? split(/\n/, slurp_file($log)) : ();
+	return grep { $_ =~ LINE } @lines;
 }
 
 # The server restarts all the time: a statement that fails has done nothing.
@@ -65,8 +66,8 @@ sub try
 {
 	my ($query) = @_;
 	my $output;
-	my $result = $node->psql('postgres', $query, stdout => \$output, stderr => \my $error);
-	return $result == 0 ? $output : undef;
+	my $result = eval { $node->psql('postgres', $query, stdout => \$output, stderr => \my $error) };
+	return defined $result && $result == 0 ? $output : undef;
 }
 
 my $until = Time::HiRes::time() + $deadline_s;
@@ -81,7 +82,7 @@ while (Time::HiRes::time() < $until && ($killed < $kills || !$is_there))
 	try($enqueue);
 	my $count = try('SELECT count(*) FROM integration.outbox');
 	$is_there = defined $count && $count == $syncs;
-	$killed = kill_lines();
+	$killed = () = kill_lines();
 	last if $is_there && $killed < $kills && (try(queue_is_empty()) // '') eq 't';
 	Time::HiRes::sleep(0.02);
 }

@@ -66,6 +66,17 @@ add_endpoint($node, name => 'hangs', url => $receiver->url('/stall-before/hangs'
 	is(crashes(), 6, 'after three more crashes');
 }
 
+# Many in a row: a long wait, which a person can end.
+{
+	value($node, q{SELECT integration_worker.note_crash(now(), n, '{}') FROM generate_series(1, 5) AS n});
+	$node->restart;
+	wait_until($node, q{SELECT activity LIKE 'waits after % crashes in a row' FROM integration.worker_status},
+		'after more in a row the worker waits, and says so');
+	my $id = add_sync($node, endpoint => 'many');
+	value($node, 'DELETE FROM integration_worker.crash');
+	wait_until($node, state_is('delivered', $id), 'until somebody has it forget them', deadline_s => 20);
+}
+
 # An end that is nobody's fault: back within a second, nothing is counted.
 {
 	value($node, 'DELETE FROM integration_worker.crash');
