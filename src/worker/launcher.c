@@ -38,6 +38,7 @@
 #define RESTART_AFTER_MOST_MS 30000
 #define AT_ONCE_MS 2000			/* a worker that ends within it can't work
 								 * here */
+#define AT_ONCE_OFTEN 3
 #define RETRY_AFTER_MS 5000
 
 /* What the launcher alone knows of a worker's place. */
@@ -151,6 +152,24 @@ set_goal(void)
 		return;
 	for (int i = 0; i < shared->slot_count; i++)
 		shared_announce_share(&shared->slots[i]);
+}
+
+/* A database found no slot: whichever it was may find one now. */
+static void
+list_again(void)
+{
+	SharedState *shared = shared_state();
+	bool		has_room;
+
+	if (databases_to_probe != NIL || pg_atomic_read_u32(&shared->is_short) == 0)
+		return;
+	LWLockAcquire(shared->lock, LW_SHARED);
+	has_room = shared_find(InvalidOid) != NULL;
+	LWLockRelease(shared->lock);
+	if (!has_room)
+		return;
+	pg_atomic_write_u32(&shared->is_short, 0);
+	databases_to_probe = list_databases();
 }
 
 /* Give slots to databases that were not looked into yet, as far as there are any. */
@@ -311,7 +330,10 @@ notice_end(DatabaseSlot *slot, int number, Child *child)
 		memset(child, 0, sizeof(*child));
 }
 
-/* Whether some database has not even one worker: what is free is for that one. */
+/*
+ * Whether some database has not even one worker: what is free is for that one.
+ * Nobody waits for one whose worker ends as soon as it begins.
+ */
 static bool
 lacks_all_somewhere(void)
 {
@@ -319,7 +341,10 @@ lacks_all_somewhere(void)
 
 	for (int i = 0; i < shared->slot_count; i++)
 	{
-		if (wants(&shared->slots[i], 0) && shared_count_workers(&shared->slots[i]) == 0)
+		const Child *first = &children[i * SHARED_WORKERS];
+
+		if (wants(&shared->slots[i], 0) && shared_count_workers(&shared->slots[i]) == 0 &&
+			first->ends_at_once < AT_ONCE_OFTEN)
 			return true;
 	}
 	return false;
@@ -405,6 +430,7 @@ integration_launcher_main(Datum arg)
 			ProcessConfigFile(PGC_SIGHUP);
 			set_goal();
 		}
+		list_again();
 		probe_databases();
 		timeout_ms = serve_slots();
 		if (timeout_ms >= 0)

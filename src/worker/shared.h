@@ -118,6 +118,7 @@ typedef struct SharedState
 	pg_atomic_uint32 goal;		/* workers that each database should have */
 	pg_atomic_uint32 share_changes; /* workers that came, went, or gave a
 									 * shard up; changes of goal */
+	pg_atomic_uint32 is_short;	/* 1: a database found no slot */
 	int			slot_count;
 	DatabaseSlot slots[FLEXIBLE_ARRAY_MEMBER];
 } SharedState;

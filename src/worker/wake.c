@@ -33,6 +33,8 @@ want_worker(Oid database)
 		if (slot->state == SLOT_ABSENT)
 			slot->state = SLOT_WANTED;
 	}
+	else
+		pg_atomic_write_u32(&shared->is_short, 1);
 	LWLockRelease(shared->lock);
 	shared_wake(&shared->launcher_proc_number);
 	return slot != NULL;
