@@ -68,13 +68,15 @@ CREATE FUNCTION integration_worker.keep_inserts_out() RETURNS boolean
 AS $$
 BEGIN
     LOCK TABLE ONLY integration.outbox IN SHARE MODE;
+    -- ATTACH wants these two.
+    LOCK TABLE ONLY integration.attempt_default, ONLY integration.outbox_default IN ACCESS EXCLUSIVE MODE;
     RETURN true;
 EXCEPTION WHEN lock_not_available THEN
     RETURN false;
 END
 $$;
 COMMENT ON FUNCTION integration_worker.keep_inserts_out() IS
-    'Locks the outbox against inserts until the transaction ends; false: somebody has inserted and not committed yet.';
+    'Locks what a new range needs until the transaction ends, the outbox against inserts; false: somebody has inserted or read and not ended yet.';
 
 -- The first one waits until the outbox is in use: a restore sets the sequence after it has attached the ranges
 -- of the dump, and must not find others in their place.  A range and a half ahead of the sequence, so that a bulk
