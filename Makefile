@@ -4,8 +4,9 @@ EXTENSION = integration
 MODULE_big = $(EXTENSION)
 
 # Targets that need no PostgreSQL yet: their scripts install what is missing first.
-SCRIPTED = test test-faults demo lint bench bench-short bench-smoke help dist test-versions smoke-versions \
-	test-sanitizers smoke-sanitizers test-valgrind smoke-valgrind coverage print-parts
+SCRIPTED = test test-model test-fuzz test-soak test-faults demo lint bench bench-short bench-smoke help dist \
+	test-versions smoke-versions test-sanitizers smoke-sanitizers test-valgrind smoke-valgrind coverage \
+	print-parts
 
 .DEFAULT_GOAL = all
 .PHONY: $(SCRIPTED)
@@ -50,6 +51,18 @@ test-valgrind smoke-valgrind:
 ## make coverage      what of the code no test runs
 coverage:
 	@VARIANT=coverage test/run $(SUITES)
+
+## make test-model    checks the model of the hand-over, refutes its mutations (test/model/README.md)
+test-model:
+	@test/lib/packages test && test/model/run
+
+## make test-fuzz     feeds what reads foreign bytes with them, SECONDS=60 for each target (test/fuzz/README.md)
+test-fuzz:
+	@test/fuzz/run
+
+## make test-soak     MINUTES=10 at full load: a misbehaving receiver, then fast retention (test/soak/run)
+test-soak:
+	@test/soak/run
 
 ## make demo          installs what is missing, then shows syncs leave, fail, heal
 demo:
