@@ -153,6 +153,8 @@ AS $$
 DECLARE
     span record;
     last record;
+    from_xid xid8;
+    from_endpoint integer;
 BEGIN
     FOR span IN
         SELECT s.first_xid, s.end_xid
@@ -164,12 +166,14 @@ BEGIN
          WHERE s.end_xid > after_xid
          ORDER BY s.first_xid
     LOOP
+        -- In one comparison: a scan with two lower bounds may begin at the lesser one, before all of a flood.
+        from_xid := greatest(after_xid, span.first_xid);
+        from_endpoint := CASE WHEN after_xid = from_xid THEN after_endpoint ELSE 0 END;
         FOR last IN
             WITH RECURSIVE g AS (
                 (SELECT q.change_xid, q.endpoint_id
                    FROM integration.queue q
-                  WHERE (q.change_xid, q.endpoint_id) > (after_xid, after_endpoint)
-                    AND q.change_xid >= span.first_xid
+                  WHERE (q.change_xid, q.endpoint_id) > (from_xid, from_endpoint)
                     AND q.change_xid < span.end_xid
                   ORDER BY q.change_xid, q.endpoint_id
                   LIMIT 1)
