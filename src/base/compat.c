@@ -6,6 +6,7 @@
 #include "base/compat.h"
 
 #include "access/transam.h"
+#include "access/xact.h"
 #include "catalog/pg_database.h"
 #include "executor/executor.h"
 #include "funcapi.h"
@@ -17,6 +18,7 @@
 #include "utils/acl.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/wait_event.h"
 
 WaitEventSet *
@@ -154,10 +156,27 @@ compat_begin_set(FunctionCallInfo fcinfo, TupleDesc *columns)
 IndexScanDesc
 compat_index_beginscan(Relation table, Relation index, Snapshot snapshot, int conditions)
 {
-#if PG_VERSION_NUM >= 180000
+#if PG_VERSION_NUM >= 190000
+	return index_beginscan(table, index, snapshot, NULL, conditions, 0, 0);
+#elif PG_VERSION_NUM >= 180000
 	return index_beginscan(table, index, snapshot, NULL, conditions, 0);
 #else
 	return index_beginscan(table, index, snapshot, conditions, 0);
+#endif
+}
+
+TM_Result
+compat_delete_tuple(Relation table, ItemPointer tuple)
+{
+	TM_FailureData failure;
+	CommandId	command = GetCurrentCommandId(true);
+	Snapshot	snapshot = GetActiveSnapshot();
+
+#if PG_VERSION_NUM >= 190000
+	return table_tuple_delete(table, tuple, command, 0, snapshot, InvalidSnapshot, false, &failure);
+#else
+	return table_tuple_delete(table, tuple, command, snapshot, InvalidSnapshot, false, &failure,
+							  false);
 #endif
 }
 

@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/tableam.h"
 #include "fmgr.h"
 #include "nodes/execnodes.h"
 #include "storage/latch.h"
@@ -69,6 +70,9 @@ extern Tuplestorestate *compat_begin_set(FunctionCallInfo fcinfo, TupleDesc *col
 /* A scan of an index that has still to be given its conditions, by index_rescan(). */
 extern IndexScanDesc compat_index_beginscan(Relation table, Relation index, Snapshot snapshot,
 											int conditions);
+
+/* Delete the tuple that the active snapshot sees there; waits for nobody: TM_Ok, or it stays. */
+extern TM_Result compat_delete_tuple(Relation table, ItemPointer tuple);
 
 /* Index entries of a tuple that was just inserted. */
 extern void compat_insert_index_tuples(ResultRelInfo *result, TupleTableSlot *slot, EState *estate);

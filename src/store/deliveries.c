@@ -271,7 +271,6 @@ find_plain(DeliveryWriter *writer, const ResultRow *result)
 bool
 deliveries_record(DeliveryWriter *writer, const ResultRow *result)
 {
-	TM_FailureData failure;
 	bool		is_null;
 	int32		attempts;
 
@@ -281,9 +280,7 @@ deliveries_record(DeliveryWriter *writer, const ResultRow *result)
 	if (watches_inserts(writer->range->ri_TrigDesc))
 		return false;
 	attempts = DatumGetInt32(queue_value(writer, QUEUE_ATTEMPTS, &is_null));
-	if (table_tuple_delete(writer->queue, &writer->found->tts_tid, GetCurrentCommandId(true),
-						   GetActiveSnapshot(), InvalidSnapshot, false, &failure,
-						   false) != TM_Ok)
+	if (compat_delete_tuple(writer->queue, &writer->found->tts_tid) != TM_Ok)
 		return false;
 	hold_attempt(writer, result, attempts + 1);
 	return true;

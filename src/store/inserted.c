@@ -9,6 +9,7 @@
 
 #include "catalog/pg_type.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 
 #include "store/session.h"
 

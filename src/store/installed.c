@@ -7,6 +7,7 @@
 
 #include "commands/dbcommands.h"
 #include "miscadmin.h"
+#include "utils/lsyscache.h"
 
 #include "store/columns.h"
 #include "store/session.h"
