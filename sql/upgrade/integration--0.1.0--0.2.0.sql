@@ -620,11 +620,13 @@ REVOKE ALL ON FUNCTION integration_worker.drop_bounds(text) FROM PUBLIC;
 COMMENT ON FUNCTION integration_worker.drop_bounds(text) IS
     'Removes from a range that is attached the constraint for its attaching.';
 
+DROP FUNCTION integration_worker.make_partitions(bigint, bigint, bigint);
+
 -- The first one waits until the outbox is in use: a restore sets the sequence after it has attached the ranges
 -- of the dump, and must not find others in their place.  A range and a half ahead of the sequence, so that a bulk
--- of a million rows finds its place.
-CREATE OR REPLACE FUNCTION integration_worker.make_partitions(
-        range_size bigint DEFAULT 1000000, margin bigint DEFAULT 10000, first_at bigint DEFAULT 1000)
+-- of a million rows finds its place: ATTACH reads all that the default partition holds.  One a call: each takes a while.
+CREATE FUNCTION integration_worker.make_partitions(
+        range_size bigint DEFAULT 1000000, margin bigint DEFAULT 10000, first_at bigint DEFAULT 1)
     RETURNS bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -646,17 +648,18 @@ BEGIN
     END IF;
     last_id := integration_worker.last_id();
     top := greatest(top, last_id + margin);
-    WHILE top < last_id + ahead LOOP
-        FOREACH kind IN ARRAY ARRAY['outbox', 'attempt'] LOOP
-            PERFORM integration_worker.create_range(kind, kind || '_' || top, top, top + range_size);
-            PERFORM integration_worker.attach_range('integration.' || kind, kind || '_' || top, top, top + range_size);
-            PERFORM integration_worker.drop_bounds(kind || '_' || top);
-        END LOOP;
-        top := top + range_size;
+    FOREACH kind IN ARRAY ARRAY['outbox', 'attempt'] LOOP
+        PERFORM integration_worker.create_range(kind, kind || '_' || top, top, top + range_size);
+        PERFORM integration_worker.attach_range('integration.' || kind, kind || '_' || top, top, top + range_size);
+        PERFORM integration_worker.drop_bounds(kind || '_' || top);
     END LOOP;
-    RETURN top - ahead + 1;
+    RETURN top + range_size - ahead + 1;
 END
 $$;
+REVOKE ALL ON FUNCTION integration_worker.make_partitions(bigint, bigint, bigint) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.make_partitions(bigint, bigint, bigint) IS
+    'Makes a range of outbox and attempt unless one and a half lie ahead of the sequence; returns the id at which it is to be called next.';
 
 -- An answer that was on its way when its endpoint was deleted leaves a status for nobody.  An hour later none is on
 -- its way any more; then the table is walked once, block by block, since no index leads from an endpoint to its rows.
@@ -906,6 +909,96 @@ BEGIN
 END
 $$;
 
+-- Closes what newer states have made pointless, failed syncs too: a newer state heals them.  Left alone are
+-- those that somebody holds, those that are under way (busy; claimed), and all of an object whose newest is
+-- being taken away.
+CREATE OR REPLACE FUNCTION integration_worker.close_older(
+        endpoint_ids integer[], object_types text[], object_ids text[], busy bigint[], most integer)
+    RETURNS TABLE (endpoint_id integer, ordering_key text)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH newest AS MATERIALIZED (
+        SELECT x.*
+          FROM integration_worker.newest(endpoint_ids, object_types, object_ids) x
+         CROSS JOIN LATERAL (
+               SELECT true
+                 FROM integration.queue q
+                WHERE q.outbox_id = x.outbox_id
+                  FOR KEY SHARE SKIP LOCKED) held
+    ), older AS MATERIALIZED (
+        SELECT o.place, x.outbox_id AS newest
+          FROM newest x
+         CROSS JOIN LATERAL (
+               SELECT q.ctid AS place
+                 FROM integration.queue q
+                WHERE q.endpoint_id = x.endpoint_id
+                  AND q.object_id = x.object_id
+                  AND q.object_type = x.object_type
+                  AND (coalesce(q.place, q.outbox_id), q.outbox_id) < (x.place, x.outbox_id)
+                  AND q.claimed_at IS NULL
+                  AND q.outbox_id <> ALL (busy)
+                  FOR UPDATE SKIP LOCKED) o
+         LIMIT most
+    ), gone AS (
+        DELETE FROM integration.queue q
+         USING older o
+         WHERE q.ctid = o.place
+        RETURNING q.outbox_id, q.endpoint_id, q.ordering_key, o.newest
+    ), closed AS (
+        INSERT INTO integration.closing (outbox_id, state, closed_at, reason, superseded_by)
+        SELECT g.outbox_id, 'superseded', clock_timestamp(), 'coalesced', g.newest FROM gone g
+    )
+    SELECT g.endpoint_id, g.ordering_key FROM gone g;
+END
+$$;
+
+-- Never waits for a lock.  The keys of the objects are the caller's own and come back with what it asks next.
+CREATE OR REPLACE FUNCTION integration_worker.supersede(
+        ids bigint[], object_keys bigint[], busy bigint[], most integer DEFAULT 1000)
+    RETURNS TABLE (outbox_id bigint, object_key bigint, standing text)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET enable_hashjoin = off
+    SET enable_mergejoin = off
+    SET enable_seqscan = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    crowd record;
+    gone record;
+BEGIN
+    SELECT array_agg(o.endpoint_id) AS endpoint_ids, array_agg(o.object_type) AS object_types,
+           array_agg(o.object_id) AS object_ids, array_agg(o.object_key) AS object_keys
+      INTO crowd
+      FROM (SELECT DISTINCT ON (q.endpoint_id, q.object_type, q.object_id)
+                   q.endpoint_id, q.object_type, q.object_id, u.object_key
+              FROM unnest(ids, object_keys) AS u (outbox_id, object_key)
+              JOIN integration.queue q ON q.outbox_id = u.outbox_id AND q.outbox_id = ANY (ids)
+             WHERE q.object_id IS NOT NULL) o;
+    SELECT count(*) AS syncs, array_agg(c.endpoint_id) AS endpoint_ids, array_agg(c.ordering_key) AS ordering_keys
+      INTO gone
+      FROM integration_worker.close_older(crowd.endpoint_ids, crowd.object_types, crowd.object_ids, busy, most) c;
+    PERFORM integration_worker.choose_durability(false);
+    RETURN QUERY
+    SELECT x.outbox_id, crowd.object_keys[x.n],
+           CASE WHEN NOT EXISTS (SELECT FROM integration.queue q
+                                  WHERE q.endpoint_id = x.endpoint_id
+                                    AND q.object_id = x.object_id
+                                    AND q.object_type = x.object_type
+                                    AND (coalesce(q.place, q.outbox_id), q.outbox_id) < (x.place, x.outbox_id)) THEN 'next'
+                WHEN gone.syncs = most THEN 'again'
+                ELSE 'held' END
+      FROM integration_worker.newest(crowd.endpoint_ids, crowd.object_types, crowd.object_ids) x
+    UNION ALL
+    SELECT h.outbox_id, NULL, 'next'
+      FROM integration_worker.heads(gone.endpoint_ids, gone.ordering_keys) h;
+END
+$$;
+
 -- Ends of a worker that took the server down: what it had in hand, which of it is to blame, when it goes on.
 
 CREATE TABLE integration_worker.crash (
@@ -1030,7 +1123,8 @@ DROP FUNCTION integration_worker.expire(integer, timestamptz);
 
 -- Closes what expired, by the index queue_expires; what was claimed is left to settle().  It reads forward only:
 -- entries of syncs that were delivered in time may stay in the index for long.  Rows that somebody holds are
--- come back to.  The next time is that of anybody's next: to ask for a shard's would walk over the others'.
+-- come back to.  Rows are named by an array: a join that is planned with what was known of an empty queue may walk
+-- the whole of a full one.  The next time is that of anybody's next: to ask for a shard's would walk over the others'.
 CREATE FUNCTION integration_worker.expire(
         shards integer DEFAULT 65535, done_before timestamptz DEFAULT '-infinity',
         OUT done_until timestamptz, OUT next_at timestamptz, OUT successors bigint[])
@@ -1067,8 +1161,7 @@ BEGIN
            FOR UPDATE SKIP LOCKED
     ), deleted AS (
         DELETE FROM integration.queue q
-         USING gone
-         WHERE q.outbox_id = gone.outbox_id
+         WHERE q.outbox_id = ANY (ARRAY(SELECT g.outbox_id FROM gone g))
         RETURNING q.outbox_id, q.endpoint_id, q.ordering_key
     ), closed AS (
         INSERT INTO integration.closing (outbox_id, state, reason)
@@ -1288,6 +1381,35 @@ BEGIN
                     WHERE c.id = ANY (ARRAY(SELECT DISTINCT v.endpoint_id FROM unnest(verdicts) v))
                       AND NOT c.idempotent));
     RETURN suspects;
+END
+$$;
+
+-- Marks that go before requests to endpoints that are not idempotent; what a worker that died has left of them.
+
+-- A durable mark before a request that must not be repeated leaves: after a crash it says "unknown outcome".
+CREATE OR REPLACE FUNCTION integration_worker.mark(ids bigint[], change_xids xid8[]) RETURNS SETOF bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET enable_hashjoin = off
+    SET enable_mergejoin = off
+    SET enable_seqscan = off
+AS $$
+BEGIN
+    PERFORM set_config('synchronous_commit', 'local', true);
+    RETURN QUERY
+    WITH mine AS (
+        SELECT q.outbox_id
+          FROM unnest(ids, change_xids) AS m (outbox_id, change_xid)
+          JOIN integration.queue q
+            ON q.outbox_id = m.outbox_id
+           AND q.outbox_id = ANY (ids)
+           AND q.change_xid IS NOT DISTINCT FROM m.change_xid
+           AND coalesce(q.state, '') <> 'failed'
+           FOR UPDATE OF q SKIP LOCKED)
+    UPDATE integration.queue q
+       SET claimed_at = clock_timestamp()
+     WHERE q.outbox_id = ANY (ARRAY(SELECT m.outbox_id FROM mine m))
+    RETURNING q.outbox_id;
 END
 $$;
 
