@@ -57,15 +57,15 @@ static const struct
 	{"plan_cache_mode", "force_generic_plan"},
 	{"enable_seqscan", "off"},
 	{"enable_bitmapscan", "off"},
-	{"application_name", "integration worker"},
 };
 
 void
-session_pin_settings(void)
+session_pin_settings(const char *process)
 {
 	for (int i = 0; i < lengthof(pinned_settings); i++)
 		SetConfigOption(pinned_settings[i].name, pinned_settings[i].value,
 						PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("application_name", process, PGC_SUSET, PGC_S_OVERRIDE);
 }
 
 /* Tables whose size decides how they are best read, with the size plans were made for. */

@@ -26,7 +26,7 @@ typedef struct Statement
 typedef void (*SessionStep) (void *arg);
 
 /* Settings that the worker's session must have, whatever was set for its role or database. */
-extern void session_pin_settings(void);
+extern void session_pin_settings(const char *process);
 
 /*
  * Run step(arg) in a transaction of its own; what the step allocates without

@@ -16,7 +16,6 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "tcop/tcopprot.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -123,8 +122,7 @@ start_up(Oid database)
 	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
-	session_pin_settings();
-	SetConfigOption("application_name", "integration upkeep", PGC_SUSET, PGC_S_OVERRIDE);
+	session_pin_settings("integration upkeep");
 	pgstat_report_activity(STATE_RUNNING, "removes what is old");
 	if (!extension_look(slot) || !extension_exists() || !extension_fits())
 		proc_exit(0);

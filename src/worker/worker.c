@@ -307,7 +307,7 @@ start_up(Oid database, DatabaseSlot *slot, int number)
 	ConfigReloadPending = true;
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
-	session_pin_settings();
+	session_pin_settings("integration worker");
 	pgstat_report_activity(STATE_RUNNING, "starting");
 	if (!extension_look(slot))
 		proc_exit(1);
