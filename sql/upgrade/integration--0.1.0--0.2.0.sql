@@ -540,6 +540,82 @@ REVOKE ALL ON FUNCTION integration_worker.registry_state() FROM PUBLIC;
 COMMENT ON FUNCTION integration_worker.registry_state() IS
     'What changes with the registry: its version, the customers on hold (both as hashes), the name of the installation, when the next pause ends by itself, whether the database is no copy.';
 
+-- The same where feed() found too much: the first rows of each transaction and endpoint, the rest of which is
+-- jumped over in the index queue_change.  A group without a row to send comes as one row without outbox_id.
+CREATE OR REPLACE FUNCTION integration_worker.flood(
+        previous pg_snapshot, present pg_snapshot, after_xid xid8, after_endpoint integer,
+        groups integer, group_rows integer, shards integer)
+    RETURNS TABLE (outbox_id bigint, endpoint_id integer, priority smallint, due_at timestamptz,
+                   expires_at timestamptz, change_xid xid8, object_hash bigint)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    SET enable_bitmapscan = off
+    SET enable_hashjoin = off
+    SET enable_mergejoin = off
+    SET enable_seqscan = off
+    SET enable_sort = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    span record;
+    last record;
+    from_xid xid8;
+    from_endpoint integer;
+BEGIN
+    FOR span IN
+        SELECT s.first_xid, s.end_xid
+          FROM (SELECT x.xid AS first_xid, (x.xid::text::numeric + 1)::text::xid8 AS end_xid
+                  FROM pg_snapshot_xip(previous) AS x (xid)
+                 WHERE pg_visible_in_snapshot(x.xid, present)
+                UNION ALL
+                SELECT pg_snapshot_xmax(previous), pg_snapshot_xmax(present)) s
+         WHERE s.end_xid > after_xid
+         ORDER BY s.first_xid
+    LOOP
+        -- In one comparison: a scan with two lower bounds may begin at the lesser one, before all of a flood.
+        from_xid := greatest(after_xid, span.first_xid);
+        from_endpoint := CASE WHEN after_xid = from_xid THEN after_endpoint ELSE 0 END;
+        FOR last IN
+            WITH RECURSIVE g AS (
+                (SELECT q.change_xid, q.endpoint_id
+                   FROM integration.queue q
+                  WHERE (q.change_xid, q.endpoint_id) > (from_xid, from_endpoint)
+                    AND q.change_xid < span.end_xid
+                  ORDER BY q.change_xid, q.endpoint_id
+                  LIMIT 1)
+                UNION ALL
+                SELECT n.change_xid, n.endpoint_id
+                  FROM g
+                 CROSS JOIN LATERAL (
+                       SELECT q.change_xid, q.endpoint_id
+                         FROM integration.queue q
+                        WHERE (q.change_xid, q.endpoint_id) > (g.change_xid, g.endpoint_id)
+                          AND q.change_xid < span.end_xid
+                        ORDER BY q.change_xid, q.endpoint_id
+                        LIMIT 1) n
+            )
+            SELECT f.change_xid, f.endpoint_id FROM g f LIMIT groups
+        LOOP
+            groups := groups - 1;
+            RETURN QUERY
+            SELECT t.outbox_id, last.endpoint_id, t.priority, t.due_at, t.expires_at, last.change_xid, t.object_hash
+              FROM (SELECT) AS one
+              LEFT JOIN LATERAL (
+                   SELECT q.outbox_id, q.priority, q.due_at, q.expires_at,
+                          hashtextextended(q.object_id, hashtextextended(q.object_type, q.endpoint_id)) AS object_hash
+                     FROM integration.queue q
+                    WHERE q.change_xid = last.change_xid
+                      AND q.endpoint_id = last.endpoint_id
+                      AND coalesce(q.state, '') <> 'failed'
+                      AND shards & (1 << q.endpoint_id % 16) <> 0
+                    ORDER BY q.change_xid, q.endpoint_id, q.due_at, q.outbox_id + 0
+                    LIMIT group_rows) t ON true;
+        END LOOP;
+        EXIT WHEN groups <= 0;
+    END LOOP;
+END
+$$;
+
 -- What a clock that is set back leaves in the queue.
 
 CREATE FUNCTION integration_worker.was_set_back() RETURNS boolean
@@ -619,6 +695,27 @@ REVOKE ALL ON FUNCTION integration_worker.drop_bounds(text) FROM PUBLIC;
 
 COMMENT ON FUNCTION integration_worker.drop_bounds(text) IS
     'Removes from a range that is attached the constraint for its attaching.';
+
+-- A statement that was begun before a range was attached goes on without it: a row of that range would go to the
+-- default partition, and be refused there.  So nothing may be inserting meanwhile; a range is made long before it is
+-- needed, and when it can't be had in 20 ms the next minute will do.
+CREATE OR REPLACE FUNCTION integration_worker.keep_inserts_out() RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '20ms'
+AS $$
+BEGIN
+    LOCK TABLE ONLY integration.outbox IN SHARE MODE;
+    -- ATTACH wants these two.
+    LOCK TABLE ONLY integration.attempt_default, ONLY integration.outbox_default IN ACCESS EXCLUSIVE MODE;
+    RETURN true;
+EXCEPTION WHEN lock_not_available THEN
+    RETURN false;
+END
+$$;
+
+COMMENT ON FUNCTION integration_worker.keep_inserts_out() IS
+    'Locks what a new range needs until the transaction ends, the outbox against inserts; false: somebody has inserted or read and not ended yet.';
 
 DROP FUNCTION integration_worker.make_partitions(bigint, bigint, bigint);
 
