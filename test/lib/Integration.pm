@@ -24,7 +24,7 @@ use Receiver;
 
 our @EXPORT = qw(
   integration_node add_extension add_retry_policy add_endpoint add_sync add_syncs
-  state_is queue_is_empty wait_until wait_for rows row value quoted make_certificates
+  state_is queue_is_empty ranges_are_made wait_until wait_for rows row value quoted make_certificates
   build_preload build_server_library is_long_form
   run_scenarios worker_pid worker_runs setting_is set_workers shards_are_shared_by
   can_dump
@@ -146,6 +146,12 @@ sub state_is
 sub queue_is_empty
 {
 	return 'SELECT count(*) = 0 FROM integration.queue';
+}
+
+# Until then the worker may make a range at any moment.
+sub ranges_are_made
+{
+	return 'SELECT max(r.high) >= integration_worker.last_id() + 1500000 FROM integration_worker.ranges() r';
 }
 
 sub worker_runs

@@ -30,6 +30,8 @@ my %id = map { $_ => add_sync($node, endpoint => $_, object_type => 'order', obj
 wait_until($node, state_is('delivered', $id{good}), 'one sync is delivered');
 wait_until($node, state_is('failed', $id{bad}), 'one sync failed');
 
+wait_until($node, ranges_are_made(), 'there are ranges');
+
 my %questions = (
 	ranges => q{SELECT inhparent::regclass::text, count(*) FROM pg_inherits
 	             WHERE inhparent IN ('integration.outbox'::regclass, 'integration.attempt'::regclass) GROUP BY 1 ORDER BY 1},

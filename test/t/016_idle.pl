@@ -58,6 +58,7 @@ value($node, "
 add_syncs($node, 'open', HELD);
 my $first = add_sync($node, endpoint => 'tomorrow');
 wait_until($node, state_is('delivered', $first), 'one that is due passes those that are not');
+wait_until($node, ranges_are_made(), 'there are ranges');
 value($node, 'VACUUM ANALYZE integration.queue');
 
 # From one safety look to the next, which comes every ten seconds.
