@@ -148,7 +148,8 @@ for my $key (keys %received)
 my @unexplained = grep { ($_->{repeated} // 0) > $_->{forgotten} } @kills;
 diag(sprintf('%d of %d requests were duplicates: %d of what was in hand, %d of what was just settled',
 	$by_hand + $by_tail, sum(map { scalar @$_ } values %received), $by_hand, $by_tail));
-is(scalar(@unexplained), 0, 'only what was in hand or just settled was sent twice');
+is(scalar(@unexplained), 0, 'only what was in hand or just settled was sent twice')
+  or diag(map { "$_->{step}: $_->{repeated} of $_->{forgotten}\n" } @unexplained);
 cmp_ok($by_hand, '>', 0, 'the kills came while something was on its way');
 
 done_testing();

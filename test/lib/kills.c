@@ -37,6 +37,7 @@ extern PGDLLEXPORT void _PG_init(void);
 #define REQUESTS_MOST 300
 #define SETTLES_MOST 3
 #define SETTLES_KEPT 4096
+#define BATCH 200				/* SENDER_BATCH */
 
 typedef enum Step
 {
@@ -60,7 +61,7 @@ static Step planned_step = STEP_COUNT;
 static int	events_to_live = 0;
 static int	requests = 0;
 static int	answers = 0;
-static int	answers_at_settle = 0;
+static int	settled = 0;
 
 /* Settles that have committed, and what of the WAL they need. */
 static struct
@@ -119,7 +120,7 @@ reach(Step step)
 	clock_gettime(CLOCK_REALTIME, &now);
 	memset(line, ' ', LINE_BYTES);
 	snprintf(line, sizeof(line), "%-12s %8d %5d %5d %5d %10ld.%06ld", step_names[step],
-			 (int) getpid(), requests - answers, answers - answers_at_settle, count_forgotten(),
+			 (int) getpid(), requests - answers, answers - settled, count_forgotten(),
 			 (long) now.tv_sec, now.tv_nsec / 1000);
 	line[strlen(line)] = ' ';
 	line[LINE_BYTES - 1] = '\n';
@@ -173,15 +174,15 @@ watch_transaction(XactEvent event, void *arg)
 		return;
 	if (event == XACT_EVENT_PRE_COMMIT)
 	{
-		is_settle = answers > answers_at_settle && TransactionIdIsValid(GetTopTransactionIdIfAny());
+		is_settle = answers > settled && TransactionIdIsValid(GetTopTransactionIdIfAny());
 		if (is_settle)
 			reach(STEP_IN_SETTLE);
 	}
 	else if (event == XACT_EVENT_COMMIT && is_settle)
 	{
 		settles[settle_count % SETTLES_KEPT].end = XactLastCommitEnd;
-		settles[settle_count++ % SETTLES_KEPT].results = answers - answers_at_settle;
-		answers_at_settle = answers;
+		settles[settle_count++ % SETTLES_KEPT].results = Min(answers - settled, BATCH);
+		settled += Min(answers - settled, BATCH);
 		reach(STEP_AFTER_SETTLE);
 		is_settle = false;
 	}
