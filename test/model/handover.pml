@@ -83,7 +83,6 @@ byte lease[WORKERS * SYNCS];
 byte lease_xid[WORKERS * SYNCS];
 byte waiting[WORKERS * KEYS];	/* sync + 1 to be read when the key is free */
 byte ids[WORKERS];				/* syncs to be read by id */
-byte later_ids[WORKERS];		/* the same at the next safety look */
 byte stuck[WORKERS];			/* results whose rows somebody held */
 byte after_due[WORKERS];
 byte next_due[WORKERS];			/* 0: not known */
@@ -93,7 +92,6 @@ bit serves[WORKERS];
 bit is_dying[WORKERS];			/* its requests are cut, its lock is still there */
 bit must_feed[WORKERS];
 bit must_check[WORKERS];
-bit must_flush[WORKERS];
 byte snapshot_xmax[WORKERS];	/* 0: no look yet */
 byte snapshot_xip[WORKERS];
 byte settling[WORKERS];			/* sync + 1 whose transaction runs */
@@ -236,7 +234,6 @@ inline free_lease(w, s)
 	if
 	:: waiting[w * KEYS + KEY(s)] != 0 ->
 		ids[w] = ids[w] | BIT(waiting[w * KEYS + KEY(s)] - 1);
-		must_flush[w] = must_flush[w] || lease[AT(w, s)] >= GOOD;
 		waiting[w * KEYS + KEY(s)] = 0
 	:: else
 	fi;
@@ -277,11 +274,6 @@ inline add_lease(w, s)
 		skip
 #endif
 	:: lease[AT(w, s)] == 0 && !HELD(s) && KEY_IS_LEASED(w, s) ->
-		if
-		:: waiting[w * KEYS + KEY(s)] != 0 && waiting[w * KEYS + KEY(s)] != s + 1 ->
-			later_ids[w] = later_ids[w] | BIT(waiting[w * KEYS + KEY(s)] - 1)
-		:: else
-		fi;
 		waiting[w * KEYS + KEY(s)] = s + 1
 	:: else ->
 		lease[AT(w, s)] = READY;
@@ -302,7 +294,6 @@ inline forget_memory(w)
 	waiting[w * KEYS] = 0;
 	waiting[w * KEYS + 1] = 0;
 	ids[w] = 0;
-	later_ids[w] = 0;
 	stuck[w] = 0;
 	after_due[w] = 0;
 	next_due[w] = 0;
@@ -311,7 +302,6 @@ inline forget_memory(w)
 	serves[w] = 0;
 	must_feed[w] = 0;
 	must_check[w] = 0;
-	must_flush[w] = 0;
 	snapshot_xmax[w] = 0;
 	snapshot_xip[w] = 0;
 	settling[w] = 0;
@@ -359,9 +349,6 @@ inline close_shard(w)
 
 inline leave_shard(w)
 {
-#ifndef WITHOUT_LEAVE_FLUSH
-	session_flush(w);
-#endif
 	lock_owner = NOBODY;
 #ifndef WITHOUT_REWIND
 	after_due[w] = 0;
@@ -424,8 +411,7 @@ inline feed(w)
 	if
 	:: snapshot_xmax[w] == 0 ->
 		rewind(w);
-		ids[w] = 0;
-		later_ids[w] = 0
+		ids[w] = 0
 	:: else ->
 		FOR_SYNCS(i)
 			if
@@ -584,17 +570,9 @@ inline end_settle(w, s)
 	fi;
 	if
 	:: successor[w] != 0 && lease[AT(w, successor[w] - 1)] == 0 ->
-		ids[w] = ids[w] | BIT(successor[w] - 1);
-		must_flush[w] = 1
+		ids[w] = ids[w] | BIT(successor[w] - 1)
 	:: else
 	fi;
-#ifndef WITHOUT_SUCCESSOR_FLUSH
-	if
-	:: must_flush[w] -> session_flush(w)
-	:: else
-	fi;
-#endif
-	must_flush[w] = 0;
 	settling[w] = 0;
 	successor[w] = 0
 }
@@ -637,9 +615,6 @@ end:
 	:: d_step { CAN_SETTLE(w, 1) && wal_count < WAL -> begin_settle(w, 1); end_settle(w, 1); END }
 	:: d_step { CAN_SETTLE(w, 2) -> begin_settle(w, 2) }
 	:: d_step { settling[w] != 0 && wal_count < WAL -> i = settling[w] - 1; end_settle(w, i); END }
-	/* the safety look */
-	:: timeout && IS_IDLE(w) && later_ids[w] != 0 ->
-		d_step { ids[w] = later_ids[w]; later_ids[w] = 0 }
 	:: d_step { is_dying[w] ->
 #ifdef WITHOUT_CUTTING_REQUESTS
 			forget_memory(w);
@@ -861,7 +836,7 @@ inline check_end(s)
 
 proctype watcher()
 {
-	timeout && later_ids[0] == 0 && later_ids[1] == 0 ->
+	timeout ->
 		d_step { check_end(0); check_end(1); check_end(2) }
 }
 
