@@ -90,10 +90,27 @@ read_rows(Sender *sender)
 	/* the feed met a new endpoint */
 	if (sender->must_load)
 		registry_load(sender);
+	if (sender->loading != NULL)
+		return;
 	if (sender->must_rewind)
 		places_rewind(sender);
 	sender->must_rewind = false;
 	taking_step(sender);
+}
+
+/*
+ * What changed while it was read is read at once, or changes without end would
+ * keep rows from being read.
+ */
+static void
+load_registry(Sender *sender)
+{
+	registry_load(sender);
+	if (sender->loading != NULL || !sender->must_load)
+		return;
+	do
+		registry_load(sender);
+	while (sender->loading != NULL);
 }
 
 static void
@@ -103,15 +120,19 @@ read_step(void *arg)
 	ExpireResult expired = {0};
 
 	if (registry_must_load(sender))
-		registry_load(sender);
+		load_registry(sender);
 	else if (sender->must_look)
 		registry_look(sender);
 	if (sender->expire_at <= sender->now)
 		expired = expire(sender);
 	if (sender->must_check)
 		check_ready(sender);
-	/* what was enqueued after a pause must not be read before the pause is */
-	if (sender->loading == NULL)
+
+	/*
+	 * what was enqueued after a pause must not be read before the pause is,
+	 * which may have come while the registry was read
+	 */
+	if (!registry_must_load(sender))
 		read_rows(sender);
 
 	/*
