@@ -122,7 +122,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	Capture		capture;
 
 	CHECK(node && capture_create(&capture));
-	CHECK(capture_attach(&capture, NULL) == CURLE_OK);
+	CHECK(capture_attach(&capture, NULL, NULL) == CURLE_OK);
 	capture_begin(&capture, &nothing, false);
 	if (size > 0)
 		feed_all(&capture, &input);
