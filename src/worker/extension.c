@@ -76,12 +76,16 @@ extension_database(void)
 	return installed.database;
 }
 
-/* Once for each worker, not at each look. */
+/* Once for each version, not at each look: an update may have been looked at before its commit. */
 static void
 report_misfit(DatabaseSlot *slot, int number)
 {
+	static char reported[sizeof(installed.version)];
 	char		activity[sizeof(((LiveWorker *) NULL)->activity)];
 
+	if (strcmp(installed.version, reported) == 0)
+		return;
+	strlcpy(reported, installed.version, sizeof(reported));
 	snprintf(activity, sizeof(activity), "waits: library %s, extension %s",
 			 INTEGRATION_VERSION, installed.version);
 	shared_say(&slot->workers[number], activity);
@@ -96,11 +100,9 @@ report_misfit(DatabaseSlot *slot, int number)
 void
 extension_await_fit(DatabaseSlot *slot, int number)
 {
-	if (extension_fits())
-		return;
-	report_misfit(slot, number);
 	while (!ShutdownRequestPending && extension_exists() && !extension_fits())
 	{
+		report_misfit(slot, number);
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 LOOK_AGAIN_MS, compat_wait_event());
 		ResetLatch(MyLatch);
