@@ -69,15 +69,15 @@ SQL
 	return $load;
 }
 
-# Anonymous memory in kB, open descriptors.
+# Anonymous memory in kB, open descriptors; files of the data directory are the server's, which bounds them itself.
 sub worker_figures
 {
 	my ($node) = @_;
 	my $pid = worker_pid($node);
 	open(my $status, '<', "/proc/$pid/status") or die "worker $pid: $!";
 	my ($anonymous) = map { /^RssAnon:\s+(\d+)/ ? $1 : () } <$status>;
-	opendir(my $descriptors, "/proc/$pid/fd") or die "worker $pid: $!";
-	my $count = grep { /^\d+$/ } readdir($descriptors);
+	my $files = $node->data_dir;
+	my $count = grep { defined && !/^\Q$files\E/ } map { readlink } glob("/proc/$pid/fd/*");
 	return (pid => $pid, memory_kb => $anonymous, descriptors => $count);
 }
 
