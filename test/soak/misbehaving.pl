@@ -115,8 +115,8 @@ is($last->{harmed}, 0, 'no attempt at a healthy endpoint failed');
 is((grep { $_->{pid} != $first->{pid} } @table) + 0, 0, 'the worker is the same all the time');
 cmp_ok($last->{memory_kb}, '<=', 1.1 * largest_in(1, 'memory_kb', @table) + MEMORY_MARGIN_KB, 'its memory is flat');
 cmp_ok($last->{descriptors}, '<=', 1.2 * largest_in(1, 'descriptors', @table) + 16, 'so are its descriptors');
-cmp_ok((sort { $a <=> $b } map { $_->{delivered} } @table)[0], '>', 0.5 * $first->{delivered},
-	'healthy endpoints get as much in the worst minute');
+my @delivered = sort { $a <=> $b } map { $_->{delivered} } @table;
+cmp_ok($delivered[0], '>', 0.5 * $delivered[ @delivered / 2 ], 'healthy endpoints get no less in the worst minute');
 wait_until($node, q{SELECT count(*) = 0 FROM integration.queue q JOIN integration.endpoint e ON e.id = q.endpoint_id
 	WHERE e.name LIKE 'good %'}, 'all of theirs is delivered in the end');
 
