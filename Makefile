@@ -101,6 +101,7 @@ SQL_PARTS += native       # the functions in C
 SQL_PARTS += adoption     # a copied database doesn't send until somebody takes over
 SQL_PARTS += checks       # what may stand in the registry
 SQL_PARTS += guards       # what may not be changed; what a change sets off
+SQL_PARTS += credentials  # what credentials need; secrets sealed, read by the worker only
 SQL_PARTS += enqueue      # the door: from an insert to a queue row
 SQL_PARTS += feed         # what the worker reads: registry, what is new, what is due
 SQL_PARTS += clock        # what a clock that is set back leaves behind

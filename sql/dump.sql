@@ -8,6 +8,7 @@ SELECT pg_extension_config_dump('integration.retry_policy', 'WHERE NOT shipped')
 SELECT pg_extension_config_dump('integration.error_rule', '');
 SELECT pg_extension_config_dump('integration.error_rule_id_seq', '');
 SELECT pg_extension_config_dump('integration.credential', '');
+-- Sealed: of use only beside the key file, which no dump holds.
 SELECT pg_extension_config_dump('integration.secret', '');
 SELECT pg_extension_config_dump('integration.connector', '');
 SELECT pg_extension_config_dump('integration.endpoint', '');

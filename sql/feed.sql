@@ -5,7 +5,7 @@ CREATE FUNCTION integration_worker.endpoints(after_id integer DEFAULT 0, most in
     RETURNS TABLE (id integer, name text, url text, method text, headers text, format text,
                    connect_timeout_ms integer, timeout_ms integer, max_concurrency integer,
                    rate_limit double precision, rate_burst integer,
-                   idempotent boolean, allow_http boolean, problem text,
+                   idempotent boolean, allow_http boolean, credential text, signing text,
                    paused_until timestamptz, not_before timestamptz, state text, failures integer, tripped_by bigint,
                    since timestamptz)
     LANGUAGE plpgsql STABLE
@@ -21,8 +21,7 @@ BEGIN
            ceil(extract(epoch FROM c.connect_timeout) * 1000)::integer,
            ceil(extract(epoch FROM c.timeout) * 1000)::integer,
            c.max_concurrency, c.rate_limit, c.rate_burst, c.idempotent, c.allow_http,
-           CASE WHEN c.credential IS NOT NULL OR c.signing IS NOT NULL THEN 'secret_missing' END,
-           p.until,
+           c.credential, c.signing, p.until,
            greatest(CASE WHEN h.state <> 'closed' THEN h.open_until END, h.retry_after_until),
            coalesce(h.state, 'closed'), coalesce(h.failures, 0), h.tripped_by, h.since
       FROM integration.endpoint_config c
@@ -80,11 +79,14 @@ AS $$
               FROM integration.pause p
              WHERE p.scope = 'customer' AND (p.until IS NULL OR p.until > now())),
            (SELECT i.name FROM integration.installation i),
-           (SELECT min(p.until) FROM integration.pause p WHERE p.until > now()),
+           (SELECT min(t.at)
+              FROM (SELECT p.until AS at FROM integration.pause p
+                    UNION ALL SELECT s.not_before FROM integration.secret s) t
+             WHERE t.at > now()),
            integration_worker.is_adopted()
 $$;
 COMMENT ON FUNCTION integration_worker.registry_state() IS
-    'What changes with the registry: its version, the customers on hold (both as hashes), the name of the installation, when the next pause ends by itself, whether the database is no copy.';
+    'What changes with the registry: its version, the customers on hold (both as hashes), the name of the installation, when the next pause ends or secret begins by itself, whether the database is no copy.';
 
 -- Plans are made once, perhaps while the queue is empty and every way to read it looks as good as any other.  So
 -- what would walk all of it when it is full is switched off here; a condition written as coalesce(state, '') keeps

@@ -8,7 +8,14 @@ AS $$
 BEGIN
     PERFORM integration_worker.require_sync(preview.id);
     RETURN QUERY
-    SELECT r.method, r.url, array_to_string(r.headers, E'\n'), r.body, r.problem
+    SELECT r.method, r.url,
+           (SELECT string_agg(l.line, E'\n' ORDER BY l.n)
+              FROM unnest(r.headers || a.masked) WITH ORDINALITY AS l (line, n)
+             WHERE l.n > cardinality(r.headers)
+                OR NOT EXISTS (SELECT FROM unnest(a.masked) AS x (line)
+                                WHERE lower(split_part(x.line, ':', 1)) = lower(split_part(l.line, ':', 1)))),
+           r.body,
+           coalesce(r.problem, integration_worker.missing_secret(c.credential, c.signing))
       FROM integration.outbox o
       JOIN integration.endpoint_config c ON c.name = o.endpoint
       LEFT JOIN integration.sync_status s
@@ -20,6 +27,8 @@ BEGIN
            coalesce((SELECT i.name FROM integration.installation i), '') || '-' || o.id,
            o.object_type, o.object_id, o.operation, s.remote_id, o.payload, o.created_at,
            '/integration/' || c.name, NULL) r
+     CROSS JOIN LATERAL (SELECT CASE WHEN r.headers IS NOT NULL
+                                     THEN integration_worker.masked_headers(c.credential, c.signing) END AS masked) a
      WHERE o.id = preview.id;
     IF NOT FOUND THEN
         PERFORM integration_worker.require_endpoint((SELECT o.endpoint FROM integration.outbox o WHERE o.id = preview.id));
@@ -27,4 +36,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration.preview(bigint) IS
-    'The request of a sync as it would be sent now, secrets masked; nothing is sent. Not shown: what each attempt draws anew (traceparent) and what the connection adds (Host, User-Agent, Content-Length). problem says why it could not be.';
+    'The request of a sync as it would be sent now, secrets of credentials shown as ***; nothing is sent. Not shown: what each attempt draws anew (traceparent) and what the connection adds (Host, User-Agent, Content-Length). problem says why it could not be.';

@@ -31,7 +31,7 @@ COMMENT ON TABLE integration.credential IS
 COMMENT ON COLUMN integration.credential.name IS 'What endpoint.credential and endpoint.signing refer to.';
 COMMENT ON COLUMN integration.credential.kind IS
     'basic, bearer, header, oauth2_client_credentials, aws_sigv4, client_certificate or signing.';
-COMMENT ON COLUMN integration.credential.settings IS 'JSON object of what is not secret, such as a user name or a token URL.';
+COMMENT ON COLUMN integration.credential.settings IS 'JSON object of what is not secret, such as a user name or a token URL; which members there are depends on the kind.';
 
 CREATE TABLE integration.secret (
     credential text NOT NULL REFERENCES integration.credential ON UPDATE CASCADE ON DELETE CASCADE,
@@ -42,10 +42,10 @@ CREATE TABLE integration.secret (
     PRIMARY KEY (credential, version)
 );
 COMMENT ON TABLE integration.secret IS
-    'Sealed secret values of credentials by version; read by the worker only.';
+    'Sealed secret values of credentials by version; opened by the worker only, written by integration.set_secret().';
 COMMENT ON COLUMN integration.secret.credential IS 'The credential it belongs to.';
 COMMENT ON COLUMN integration.secret.version IS 'Counts up with each new value.';
-COMMENT ON COLUMN integration.secret.sealed IS 'The encrypted value.';
+COMMENT ON COLUMN integration.secret.sealed IS 'The value, encrypted with AES-256-GCM.';
 COMMENT ON COLUMN integration.secret.not_before IS 'Used from here on.';
 COMMENT ON COLUMN integration.secret.not_after IS 'Not used from here on; NULL: no end.';
 

@@ -11,6 +11,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 
+#include "api/log_filter.h"
 #include "base/compat.h"
 #include "base/place.h"
 #include "base/settings.h"
@@ -32,5 +33,6 @@ _PG_init(void)
 	place_note();
 	shared_install();
 	ddl_install();
+	log_filter_install();
 	launcher_register();
 }

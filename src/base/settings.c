@@ -23,6 +23,8 @@ static int	keep_failed_s = 90 * SECS_PER_DAY;
 static char *environment = NULL;
 static char *ca_file = NULL;
 static char *allowed_networks = NULL;
+static char *secret_key_file = NULL;
+static char *secret_directory = NULL;
 static char *traceparent = NULL;
 static char *triggered_by = NULL;
 static char *trigger_ref = NULL;
@@ -83,6 +85,21 @@ define_server_settings(void)
 							   PGC_SIGHUP, GUC_LIST_INPUT, check_allowed_networks, NULL, NULL);
 }
 
+static void
+define_secret_settings(void)
+{
+	DefineCustomStringVariable("integration.secret_key_file",
+							   "A file of 32 random bytes or more that secrets are sealed with.",
+							   "An absolute path outside of the data directory, readable by the server's user alone.",
+							   &secret_key_file, "",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+	DefineCustomStringVariable("integration.secret_directory",
+							   "The directory below which secrets may refer to files.",
+							   "Empty: secrets of the form file:... are refused.",
+							   &secret_directory, "",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+}
+
 /* Read by SQL: integration_worker.keep_limit(). */
 static void
 define_retention_settings(void)
@@ -120,6 +137,7 @@ void
 settings_define(void)
 {
 	define_server_settings();
+	define_secret_settings();
 	define_retention_settings();
 	define_session_settings();
 	compat_reserve_prefix("integration");
@@ -153,6 +171,18 @@ const char *
 settings_ca_file(void)
 {
 	return ca_file[0] == '\0' ? NULL : ca_file;
+}
+
+const char *
+settings_secret_key_file(void)
+{
+	return secret_key_file[0] == '\0' ? NULL : secret_key_file;
+}
+
+const char *
+settings_secret_directory(void)
+{
+	return secret_directory[0] == '\0' ? NULL : secret_directory;
 }
 
 NetworkList

@@ -28,6 +28,12 @@ extern size_t settings_worker_memory_bytes(void);
 /* A PEM bundle of certificate authorities, or NULL for the system's. */
 extern const char *settings_ca_file(void);
 
+/* The file whose bytes secrets are sealed with, or NULL. */
+extern const char *settings_secret_key_file(void);
+
+/* The directory below which secrets may refer to files, or NULL. */
+extern const char *settings_secret_directory(void);
+
 /* Address ranges that the address policy leaves open; parsed at each call. */
 extern NetworkList settings_allowed_networks(void);
 

@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+
+#include <openssl/crypto.h>
 
 #include "message/envelope.h"
 #include "message/header.h"
@@ -89,9 +92,63 @@ request_build(const RequestSource *source, Request *request, const char **reason
 	return false;
 }
 
+/* The line goes; the others keep their order. */
+static void
+drop_header(Request *request, int at)
+{
+	OPENSSL_cleanse(request->headers[at], strlen(request->headers[at]));
+	free(request->headers[at]);
+	if (at >= request->header_count - request->secret_count)
+		request->secret_count--;
+	request->header_count--;
+	memmove(&request->headers[at], &request->headers[at + 1],
+			sizeof(char *) * (size_t) (request->header_count - at));
+}
+
+static void
+drop_headers_named(Request *request, const char *name)
+{
+	size_t		length = strlen(name);
+
+	for (int i = request->header_count - 1; i >= 0; i--)
+		if (strncasecmp(request->headers[i], name, length) == 0 &&
+			request->headers[i][length] == ':')
+			drop_header(request, i);
+}
+
+bool
+request_set_secret(Request *request, const char *name, const char *value)
+{
+	size_t		bytes = strlen(name) + strlen(value) + sizeof(": ");
+	char	   *line = malloc(bytes);
+	char	  **headers = realloc(request->headers,
+								  sizeof(char *) * (size_t) (request->header_count + 1));
+
+	if (headers)
+		request->headers = headers;
+	if (!line || !headers)
+	{
+		free(line);
+		return false;
+	}
+	snprintf(line, bytes, "%s: %s", name, value);
+	drop_headers_named(request, name);
+	request->headers[request->header_count++] = line;
+	request->secret_count++;
+	return true;
+}
+
+void
+request_forget_secrets(Request *request)
+{
+	while (request->secret_count > 0)
+		drop_header(request, request->header_count - 1);
+}
+
 void
 request_free(Request *request)
 {
+	request_forget_secrets(request);
 	for (int i = 0; i < request->header_count; i++)
 		free(request->headers[i]);
 	free(request->headers);

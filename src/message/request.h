@@ -48,6 +48,7 @@ typedef struct Request
 	char	   *url;			/* placeholders filled in, percent-encoded */
 	char	  **headers;		/* "Name: value", no CR or LF */
 	int			header_count;
+	int			secret_count;	/* the last so many hold secrets */
 	char	   *body;			/* NULL when the method carries none (GET,
 								 * HEAD, ...) */
 	size_t		body_bytes;
@@ -67,6 +68,16 @@ extern RequestFormat request_format_of(const char *name);
  */
 extern bool request_build(const RequestSource *source, Request *request,
 						  const char **reason, char *problem, size_t problem_size);
+
+/*
+ * Set a header that holds a secret, in place of any other of its name.  Copies;
+ * the value is shown by nothing that shows requests.  False: memory ran out,
+ * nothing was changed.  Does not throw.
+ */
+extern bool request_set_secret(Request *request, const char *name, const char *value);
+
+/* Wipe what request_set_secret() set.  Does not throw. */
+extern void request_forget_secrets(Request *request);
 
 /* Free what request_build() made; safe on a zeroed or freed one.  Does not throw. */
 extern void request_free(Request *request);

@@ -68,13 +68,14 @@ statements_endpoints(MemoryContext memory, int32 after_id, int *count)
 				.rate_burst = column_int32(i, 11, 0),
 				.idempotent = column_bool(i, 12),
 				.allow_http = column_bool(i, 13),
-				.problem = column_text(i, 14, memory),
-				.paused_until = column_time(i, 15, 0),
-				.not_before = column_time(i, 16, 0),
-				.state = column_text(i, 17, memory),
-				.failures = column_int32(i, 18, 0),
-				.tripped_by = column_int64(i, 19, 0),
-				.since = column_time(i, 20, 0),
+				.credential = column_text(i, 14, memory),
+				.signing = column_text(i, 15, memory),
+				.paused_until = column_time(i, 16, 0),
+				.not_before = column_time(i, 17, 0),
+				.state = column_text(i, 18, memory),
+				.failures = column_int32(i, 19, 0),
+				.tripped_by = column_int64(i, 20, 0),
+				.since = column_time(i, 21, 0),
 		};
 	}
 	*count = (int) rows;

@@ -31,8 +31,8 @@ typedef struct EndpointRow
 	int32		rate_burst;
 	bool		idempotent;
 	bool		allow_http;
-	char	   *problem;		/* an error_reason that keeps it from being
-								 * called, or NULL */
+	char	   *credential;		/* what it authenticates with, or NULL */
+	char	   *signing;		/* what it signs with, or NULL */
 	TimestampTz paused_until;	/* 0: not paused; DT_NOEND: until resumed */
 	TimestampTz not_before;		/* 0: now */
 	char	   *state;			/* of endpoint_health */
@@ -56,7 +56,8 @@ typedef struct RegistryState
 	int64		version;		/* a hash */
 	int64		holds;			/* a hash of the customers that are paused */
 	char		installation[128];
-	TimestampTz resume_at;		/* a pause ends by itself; DT_NOEND: none does */
+	TimestampTz resume_at;		/* a pause ends by itself, a secret begins;
+								 * DT_NOEND: none does */
 	bool		is_adopted;		/* not a copy of another database */
 } RegistryState;
 

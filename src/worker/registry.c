@@ -15,7 +15,9 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "store/credentials.h"
 #include "store/earlier.h"
+#include "worker/credentials.h"
 #include "worker/places.h"
 #include "worker/registry.h"
 #include "worker/sender.h"
@@ -35,7 +37,7 @@ makes_same_requests(const EndpointRow *a, const EndpointRow *b)
 {
 	return is_same(a->name, b->name) && is_same(a->url, b->url) &&
 		is_same(a->method, b->method) && is_same(a->headers, b->headers) &&
-		is_same(a->format, b->format) && is_same(a->problem, b->problem);
+		is_same(a->format, b->format);
 }
 
 static void
@@ -133,9 +135,12 @@ leave_copy(Sender *sender)
 static void
 begin_load(Sender *sender)
 {
-	/* the state first: what changes in between makes it another one */
-	RegistryState state = statements_registry_state();
+	RegistryState state;
 
+	credentials_probe(sender->is_reloaded);
+	sender->is_reloaded = false;
+	/* the state first: what changes in between makes it another one */
+	state = statements_registry_state();
 	/* an error later on leaves it: the load goes on from where it was */
 	sender->loading = AllocSetContextCreate(sender->memory, "integration registry",
 											ALLOCSET_DEFAULT_SIZES);
@@ -220,6 +225,7 @@ static void
 finish_load(Sender *sender)
 {
 	forget_unlisted(sender);
+	credentials_end_load(sender);
 	MemoryContextDelete(sender->registry_memory);
 	sender->registry_memory = sender->loading;
 	sender->loading = NULL;
@@ -240,6 +246,7 @@ registry_load(Sender *sender)
 	if (sender->loading == NULL)
 		begin_load(sender);
 	rows = statements_endpoints(sender->loading, sender->loaded_until, &count);
+	credentials_load(sender, rows, count);
 	for (int i = 0; i < count; i++)
 		apply_endpoint(sender, &rows[i]);
 	resume_buckets(sender, rows, count);

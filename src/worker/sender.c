@@ -10,6 +10,7 @@
 #include "utils/timestamp.h"
 
 #include "base/clock.h"
+#include "worker/credentials.h"
 #include "worker/hand.h"
 #include "worker/keys.h"
 #include "worker/places.h"
@@ -87,6 +88,7 @@ sender_create(DatabaseSlot *slot, int number, int max_connections)
 	sender->endpoints = create_table(sender, "integration endpoints",
 									 sizeof(int32), sizeof(Endpoint));
 	sender->leases = create_table(sender, "integration leases", sizeof(int64), sizeof(LeaseEntry));
+	credentials_init(sender);
 	keys_create(sender);
 	sender->sleepers = create_heap(sender);
 	dlist_init(&sender->busy);
@@ -221,7 +223,7 @@ build_request(const Sender *sender, Lease *lease, const Content *content)
 	char		traceparent[TRACE_PARENT_BYTES];
 	char		source_name[NAMEDATALEN + 32];
 	char		message_id[sizeof(sender->registry.installation) + 24];
-	const char *reason = endpoint->row.problem;
+	const char *reason;
 	RequestSource source = {
 		.method = lease->priority == PRIORITY_PING ? "HEAD" : endpoint->row.method,
 		.url = endpoint->row.url,
@@ -247,14 +249,9 @@ build_request(const Sender *sender, Lease *lease, const Content *content)
 	}
 	trace_start(content->traceparent, message_id, lease->trace_id, lease->span_id);
 	trace_write_parent(lease->trace_id, lease->span_id, traceparent);
-	if (reason != NULL)
-		snprintf(lease->problem, sizeof(lease->problem),
-				 "The endpoint names a credential whose secret is not there.");
-	else if (request_build(&source, &lease->request, &reason,
-						   lease->problem, sizeof(lease->problem)))
-		return;
-	/* a copy: the endpoint's own goes with the registry as last read */
-	strlcpy(lease->reason, reason, sizeof(lease->reason));
+	if (!request_build(&source, &lease->request, &reason,
+					   lease->problem, sizeof(lease->problem)))
+		strlcpy(lease->reason, reason, sizeof(lease->reason));
 }
 
 static char *
@@ -352,6 +349,7 @@ sender_free_lease(Sender *sender, Lease *lease)
 	discount_lease(sender, lease->endpoint, lease);
 	/* there is room for another one */
 	sender_mark_hungry(sender, lease->endpoint);
+	credentials_remove(sender, lease);
 	request_free(&lease->request);
 	if (lease->answer != NULL)
 		answer_free(lease->answer);

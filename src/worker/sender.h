@@ -137,6 +137,8 @@ typedef struct Endpoint
 	unsigned	turn;			/* walks through the priorities' weights */
 } Endpoint;
 
+typedef struct OpenedCredential OpenedCredential;
+
 typedef enum LeaseState
 {
 	LEASE_READY,
@@ -169,6 +171,8 @@ typedef struct Lease
 								 * was answered, itself included */
 	size_t		bytes;			/* counted in sender->held_bytes */
 	Request		request;
+	OpenedCredential *used[2];	/* whose secrets the request holds: the one
+								 * that authenticates, the one that signs */
 	Answer	   *answer;			/* NULL: never left, reason says why not */
 	char		reason[TRANSPORT_REASON_BYTES]; /* why it can't leave; "" when
 												 * it can */
@@ -198,6 +202,8 @@ typedef struct Sender
 								 * has not looked yet */
 	TimestampTz now;			/* of this turn */
 
+	MemoryContext secrets;		/* wiped before it is freed */
+	HTAB	   *credentials;	/* by name; see credentials.c */
 	HTAB	   *endpoints;		/* by id */
 	dlist_head	busy;			/* endpoints that are shown: with something to
 								 * send, or in flight */
@@ -250,6 +256,7 @@ typedef struct Sender
 	int32		loaded_until;	/* how far by their ids */
 	int64		loads;			/* begun so far */
 	bool		must_load;		/* the registry changed: begin to read it */
+	bool		is_reloaded;	/* the settings were, since it was read */
 	bool		must_look;		/* safety look: whether it did */
 	bool		must_check;		/* people changed rows that may be leased */
 	bool		must_feed;		/* commits were announced */

@@ -16,6 +16,7 @@
 
 #include "store/session.h"
 #include "worker/choosing.h"
+#include "worker/credentials.h"
 #include "worker/places.h"
 #include "worker/sender.h"
 #include "worker/sending.h"
@@ -340,7 +341,7 @@ serve(Sender *sender, Lease *lease, MarkStep *step)
 	}
 	if (sender_rereads(sender, lease) || !suspects_may_leave(sender, lease))
 		return;
-	if (lease->reason[0] != '\0')
+	if (lease->reason[0] != '\0' || !credentials_apply(sender, lease))
 	{
 		leave_ready(sender, lease);
 		answer_at_once(sender, lease);
@@ -433,6 +434,7 @@ sending_collect(Sender *sender)
 		leave_in_flight(sender, lease);
 		learn(sender, lease->endpoint, answer);
 		lease->answer = answer;
+		credentials_remove(sender, lease);
 		sender_await_settle(sender, lease);
 	}
 }

@@ -28,6 +28,7 @@
 #include "worker/adoption.h"
 #include "worker/aftermath.h"
 #include "worker/coalescing.h"
+#include "worker/credentials.h"
 #include "worker/extension.h"
 #include "worker/hand.h"
 #include "worker/publishing.h"
@@ -151,6 +152,7 @@ close_sender(int code, Datum arg)
 	Sender	   *sender = (Sender *) DatumGetPointer(arg);
 
 	transport_destroy(sender->transport);
+	credentials_wipe(sender);
 	publishing_end(sender);
 }
 
@@ -172,6 +174,8 @@ reload_settings(Sender *sender)
 	}
 	networks = settings_allowed_networks();
 	transport_set_allowed_networks(sender->transport, &networks);
+	credentials_reopen(sender);
+	sender->is_reloaded = true;
 	sender->must_load = true;
 	sender->retain_at = sender->now;
 }

@@ -32,6 +32,7 @@ What a test asks (never recorded):
 
 import argparse
 import asyncio
+import base64
 import collections
 import contextlib
 import hashlib
@@ -216,6 +217,17 @@ async def status(call):
     send(call.writer, call.status(), body, kind, headers)
 
 
+async def reflect(call):
+    """/reflect/N: says back what it was sent, in headers, in the body, cut off at the end of it."""
+    fields = call.request.fields
+    sent = [fields[name] for name in ("authorization", "x-api-key") if name in fields]
+    clear = [base64.b64decode(value[6:]).decode() for value in sent if value.startswith("Basic ")]
+    body = json.dumps({"headers": fields, "clear": clear, "quoted": [urllib.parse.quote(v) for v in sent]})
+    headers = [("X-Echo", value) for value in sent + clear]
+    headers += [("Location", "https://example.com/?key=" + urllib.parse.quote(value, "")) for value in sent]
+    send(call.writer, call.status(), body.encode(), headers=headers)
+
+
 async def create(call):
     """/create/X: 201 with an id of the receiver's own."""
     body = {"id": f"R-{call.words[-1]}", "created": True}
@@ -341,7 +353,7 @@ async def endless(call):
 
 
 BEHAVIOURS = {
-    "ok": ok, "brief": ok, "unknown": unknown, "status": status, "create": create, "slow": slow,
+    "ok": ok, "brief": ok, "unknown": unknown, "status": status, "create": create, "slow": slow, "reflect": reflect,
     "success-false": success_false, "conflict-exists": conflict_exists, "problem": problem,
     "not-utf8": not_utf8, "flaky": flaky, "stall-before": stall, "stall-send": stall,
     "stall-after-headers": stall_after_headers, "drip": drip, "drip-body": drip_body,

@@ -1,0 +1,12 @@
+/*-------------------------------------------------------------------------
+ * log_filter.h
+ *		Statements that set a secret, kept out of the server's log.
+ *-------------------------------------------------------------------------
+ */
+#ifndef INTEGRATION_LOG_FILTER_H
+#define INTEGRATION_LOG_FILTER_H
+
+/* Called once from _PG_init(). */
+extern void log_filter_install(void);
+
+#endif							/* INTEGRATION_LOG_FILTER_H */

@@ -1,0 +1,168 @@
+/*-------------------------------------------------------------------------
+ * credential.c
+ *		Who we are, in the headers of a request.
+ *-------------------------------------------------------------------------
+ */
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+
+#include "message/credential.h"
+#include "message/header.h"
+#include "message/json.h"
+#include "message/text.h"
+
+static const char *const kind_names[] = {
+	[CREDENTIAL_BASIC] = "basic",
+	[CREDENTIAL_BEARER] = "bearer",
+	[CREDENTIAL_HEADER] = "header",
+	[CREDENTIAL_OAUTH2] = "oauth2_client_credentials",
+	[CREDENTIAL_AWS_SIGV4] = "aws_sigv4",
+	[CREDENTIAL_CLIENT_CERTIFICATE] = "client_certificate",
+	[CREDENTIAL_SIGNING] = "signing",
+};
+
+CredentialKind
+credential_kind_of(const char *name)
+{
+	for (int kind = CREDENTIAL_BASIC; kind <= CREDENTIAL_SIGNING; kind++)
+		if (strcmp(name, kind_names[kind]) == 0)
+			return (CredentialKind) kind;
+	return CREDENTIAL_NONE;
+}
+
+char *
+credential_setting(const char *settings, const char *name)
+{
+	JsonReader	reader;
+	char	   *value = NULL;
+
+	json_reader_begin(&reader, settings);
+	while (!value && json_reader_next(&reader))
+		if (strcmp(reader.name.data, name) == 0)
+			value = strdup(reader.value.data);
+	json_reader_end(&reader);
+	return value;
+}
+
+const char *
+credential_value_problem(CredentialKind kind, const char *value)
+{
+	bool		is_line = kind == CREDENTIAL_BASIC || kind == CREDENTIAL_BEARER ||
+		kind == CREDENTIAL_HEADER;
+
+	if (value[0] == '\0')
+		return "The value is empty.";
+	if (is_line && header_value_problem(value))
+		return "The value holds a line break or another control character, or is longer than 8192 bytes.";
+	return NULL;
+}
+
+static bool
+refuse(CredentialProblem *problem, const char *reason, const char *text)
+{
+	problem->reason = reason;
+	snprintf(problem->text, sizeof(problem->text), "%s", text);
+	return false;
+}
+
+static bool
+refuse_for_memory(CredentialProblem *problem)
+{
+	return refuse(problem, "curl:27", "The request needs more memory than there is.");
+}
+
+static void
+wipe(char *text)
+{
+	if (text)
+		OPENSSL_cleanse(text, strlen(text));
+	free(text);
+}
+
+static bool
+set_authorization(const char *scheme, const char *value, Request *request,
+				  CredentialProblem *problem)
+{
+	size_t		bytes = strlen(scheme) + 1 + strlen(value) + 1;
+	char	   *line = malloc(bytes);
+	bool		is_set;
+
+	if (line)
+		snprintf(line, bytes, "%s %s", scheme, value);
+	is_set = line && request_set_secret(request, "Authorization", line);
+	wipe(line);
+	return is_set || refuse_for_memory(problem);
+}
+
+/* RFC 7617 §2: the user name ends at the first colon; §2.1: UTF-8 */
+static bool
+apply_basic(const Credential *credential, Request *request, CredentialProblem *problem)
+{
+	char	   *user = credential_setting(credential->settings, "username");
+	size_t		bytes = (user ? strlen(user) : 0) + 1 + strlen(credential->values[0]);
+	char	   *pair = malloc(bytes + 1);
+	char	   *encoded = malloc((bytes + 2) / 3 * 4 + 1);
+	bool		is_set;
+
+	if (user && pair && encoded && bytes < INT_MAX / 2)
+	{
+		snprintf(pair, bytes + 1, "%s:%s", user, credential->values[0]);
+		EVP_EncodeBlock((unsigned char *) encoded, (unsigned char *) pair, (int) bytes);
+		is_set = set_authorization("Basic", encoded, request, problem);
+		wipe(encoded);
+		wipe(pair);
+	}
+	else
+	{
+		is_set = refuse_for_memory(problem);
+		free(encoded);
+		free(pair);
+	}
+	free(user);
+	return is_set;
+}
+
+static bool
+apply_header(const Credential *credential, Request *request, CredentialProblem *problem)
+{
+	char	   *name = credential_setting(credential->settings, "name");
+	bool		is_set = name && request_set_secret(request, name, credential->values[0]);
+
+	free(name);
+	return is_set || refuse_for_memory(problem);
+}
+
+bool
+credential_apply(const Credential *credential, Request *request,
+				 int64_t now_s, CredentialProblem *problem)
+{
+	const char *broken;
+
+	(void) now_s;
+	if (credential->value_count == 0)
+		return refuse(problem, "secret_missing", "No secret is valid at this time.");
+	broken = credential_value_problem(credential->kind, credential->values[0]);
+	if (broken)
+		return refuse(problem, "secret_unreadable", broken);
+	switch (credential->kind)
+	{
+		case CREDENTIAL_BASIC:
+			return apply_basic(credential, request, problem);
+		case CREDENTIAL_BEARER:
+			return set_authorization("Bearer", credential->values[0], request, problem);
+		case CREDENTIAL_HEADER:
+			return apply_header(credential, request, problem);
+		case CREDENTIAL_NONE:
+		case CREDENTIAL_OAUTH2:
+		case CREDENTIAL_AWS_SIGV4:
+		case CREDENTIAL_CLIENT_CERTIFICATE:
+		case CREDENTIAL_SIGNING:
+			break;
+	}
+	return refuse(problem, "secret_missing", "Credentials of this kind can't be used yet.");
+}
