@@ -373,7 +373,8 @@ open_entry(Sender *sender, Entry *entry)
 	Opening		opening = {.sender = sender,.problem = &entry->problem};
 
 	close_entry(entry);
-	opening.values = MemoryContextAllocZero(sender->secrets, sizeof(char *) * (entry->row_count + 1));
+	opening.values = MemoryContextAllocZero(sender->secrets,
+											sizeof(char *) * (entry->row_count + 1));
 	if (has_secrets && (path == NULL || !secret_file_key(path, DataDir, &key, &key_problem)))
 		refuse(&entry->problem, entry->name, key_problem.text);
 	else if (has_secrets)
