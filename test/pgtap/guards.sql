@@ -56,11 +56,11 @@ INSERT INTO integration.endpoint_health (endpoint_id, state, open_until)
 SELECT id, 'stopped', now() + interval '1 hour' FROM integration.endpoint WHERE name = 'shop';
 SELECT ok(pg_temp.probed_by($$UPDATE integration.endpoint SET timeout = '9 s' WHERE name = 'shop'$$), 'its own change has it probed');
 SELECT ok(pg_temp.probed_by($$UPDATE integration.connector SET timeout = '9 s' WHERE name = 'erp'$$), 'so has its connector''s');
-SELECT ok(pg_temp.probed_by($$UPDATE integration.credential SET settings = '{"user": "a"}' WHERE name = 'key'$$), 'its credential''s');
-SELECT ok(pg_temp.probed_by($$UPDATE integration.credential SET settings = '{"user": "a"}' WHERE name = 'seal'$$),
+SELECT ok(pg_temp.probed_by($$UPDATE integration.credential SET settings = '{}' WHERE name = 'key'$$), 'its credential''s');
+SELECT ok(pg_temp.probed_by($$UPDATE integration.credential SET settings = '{"overlap": "1 h"}' WHERE name = 'seal'$$),
           'its connector''s signing credential''s');
 SELECT ok(pg_temp.probed_by($$INSERT INTO integration.secret (credential, version, sealed) VALUES ('key', 1, '')$$), 'a new secret');
-SELECT ok(NOT pg_temp.probed_by($$UPDATE integration.credential SET settings = '{"user": "a"}' WHERE name = 'other'$$),
+SELECT ok(NOT pg_temp.probed_by($$UPDATE integration.credential SET settings = '{}' WHERE name = 'other'$$),
           'another credential''s has not');
 SELECT ok(pg_temp.probed_by($$INSERT INTO integration.error_rule (connector, status_from, error_class) VALUES ('erp', 401, 'validation')$$),
           'an error rule for it has');
