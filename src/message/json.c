@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <openssl/crypto.h>
+
 #include "message/json.h"
 
 #define DIGITS "0123456789"
@@ -87,6 +89,29 @@ json_reader_next(JsonReader *reader)
 	reader->position++;
 	skip_blanks(reader);
 	return read_member(reader);
+}
+
+bool
+json_find(const char *object, const char *name, Text *value)
+{
+	JsonReader	reader;
+	bool		is_found = false;
+
+	json_reader_begin(&reader, object);
+
+	/*
+	 * what is read may be secret: no copy stays behind where the buffer would
+	 * have grown
+	 */
+	text_reserve(&reader.value, strlen(object));
+	while (!is_found && json_reader_next(&reader))
+		is_found = strcmp(reader.name.data, name) == 0;
+	if (is_found)
+		text_append(value, reader.value.data, reader.value.length);
+	if (reader.value.data)
+		OPENSSL_cleanse(reader.value.data, reader.value.capacity);
+	json_reader_end(&reader);
+	return is_found;
 }
 
 void

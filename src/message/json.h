@@ -34,6 +34,12 @@ extern void json_reader_begin(JsonReader *reader, const char *text);
  */
 extern bool json_reader_next(JsonReader *reader);
 
+/*
+ * The member of that name in a flat object, appended to *value.  Returns whether
+ * it is there; what stands behind something that can't be read is not.  Does not throw.
+ */
+extern bool json_find(const char *object, const char *name, Text *value);
+
 /* Does not throw. */
 extern void json_reader_end(JsonReader *reader);
 
