@@ -130,6 +130,7 @@ SQL_PARTS += sync_view    # every sync as people see it
 SQL_PARTS += status_views # how objects, endpoints, workers stand
 SQL_PARTS += why          # timeline, why
 SQL_PARTS += preview      # the request as it would leave
+SQL_PARTS += signatures   # keys to sign with, a check for receivers in SQL
 SQL_PARTS += privileges   # who may do what: the only GRANTs
 SQL_PARTS += dump         # what pg_dump takes along
 SQL_PARTS += start        # the worker starts when the script commits

@@ -13,6 +13,8 @@ AS $$
                      'dedup_key, priority, impact, send_after, expires_at, traceparent, triggered_by, trigger_ref, '
                      'created_at, enqueued_by, enqueued_from, replay_of)', 'integration.outbox'),
         ('producer', 'SELECT (id)', 'integration.outbox'),
+        ('producer', 'EXECUTE', 'FUNCTION integration.verify_signature(bytea, jsonb, text, interval)'),
+        ('producer', 'EXECUTE', 'FUNCTION integration.verify_signature(text, jsonb, text, interval)'),
 
         ('support', 'USAGE', 'SCHEMA integration'),
         ('support', 'SELECT, UPDATE', 'integration.sync'),
@@ -36,6 +38,8 @@ AS $$
         ('support', 'SELECT', 'integration.incident'),
         ('support', 'SELECT', 'integration.pause'),
         ('support', 'SELECT', 'integration.action'),
+        ('support', 'EXECUTE', 'FUNCTION integration.verify_signature(bytea, jsonb, text, interval)'),
+        ('support', 'EXECUTE', 'FUNCTION integration.verify_signature(text, jsonb, text, interval)'),
         ('support', 'EXECUTE', 'FUNCTION integration.why(bigint)'),
         ('support', 'EXECUTE', 'FUNCTION integration.timeline(bigint)'),
         ('support', 'EXECUTE', 'FUNCTION integration.preview(bigint)'),
@@ -72,6 +76,8 @@ AS $$
         ('administrator', 'INSERT, UPDATE, DELETE', 'integration.error_rule'),
         ('administrator', 'INSERT, UPDATE, DELETE', 'integration.error_class'),
         ('administrator', 'UPDATE', 'integration.error_reason'),
+        ('administrator', 'EXECUTE', 'FUNCTION integration.new_signing_key(text)'),
+        ('administrator', 'EXECUTE', 'FUNCTION integration.public_signing_key(text)'),
         ('administrator', 'EXECUTE', 'FUNCTION integration.adopt(text)')
 $$;
 COMMENT ON FUNCTION integration_worker.privileges() IS
@@ -100,7 +106,7 @@ AS $$
     SELECT integration_worker.grant_levels('{producer}', role)
 $$;
 COMMENT ON FUNCTION integration.grant_producer(regrole) IS
-    'Lets a role of an application insert into the outbox and learn the ids, nothing else.';
+    'Lets a role of an application insert into the outbox, learn the ids, verify signatures, nothing else.';
 
 CREATE FUNCTION integration.grant_support(role regrole) RETURNS void
     LANGUAGE sql
