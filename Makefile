@@ -64,6 +64,10 @@ test-fuzz:
 test-soak:
 	@test/soak/run
 
+## make test-peers    others verify our signatures: npm standardwebhooks, Swift's S3
+test-peers:
+	@test/peers/run
+
 ## make demo          installs what is missing, then shows syncs leave, fail, heal
 demo:
 	@test/demo/run
