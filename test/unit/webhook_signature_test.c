@@ -6,8 +6,8 @@
 #include "message/webhook_signature.h"
 #include "tap.h"
 
-#define MESSAGE_ID "msg_p5jXN8AQM9LWM0D4loKWxJek"
-#define SENT_S 1614265330
+#define MSG "msg_p5jXN8AQM9LWM0D4loKWxJek"
+#define NOW 1614265330
 #define BODY "{\"test\": 2432232314}"
 #define SHARED "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 #define OTHER "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
@@ -29,33 +29,36 @@ static const struct
 }			good[] =
 
 {
-	{"v1", SHARED, NULL, MESSAGE_ID, SENT_S, BODY, V1},
+	{"v1", SHARED, NULL, MSG, NOW, BODY, V1},
 	{
 		"v1, another", OTHER, NULL, "msg_27UH4WbU6Z5A5EzD8u03UvzRbpk", 1649367553,
 		"{\"email\":\"test@example.com\",\"username\":\"test_user\"}",
 		"v1,tZ1I4/hDygAJgO5TYxiSd6Sd0kDW6hPenDe+bTa3Kkw="
 	},
 	{
-		"without prefix, unpadded", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS", NULL, MESSAGE_ID, SENT_S, BODY,
+		"without prefix, unpadded", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS", NULL, MSG, NOW, BODY,
 		"v1,LVOXivKoo4FWasi/IaHvzhE/u+7/cu2AME+zS/nXqzk="
 	},
 	{
-		"unpadded", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwBr", NULL, MESSAGE_ID, SENT_S, BODY,
+		"unpadded", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwBr", NULL, MSG, NOW, BODY,
 		"v1,yK2tMbA6BHPrMEJ1lLv7UlJJbgFoqGenJkiajZ29evg="
 	},
-	{"an empty body", SHARED, NULL, MESSAGE_ID, SENT_S, "", "v1,v48jdbgvh29KJz2Qc+ghw8G6vG3nAKnujWBg8oM/62A="},
-	{"no body", SHARED, NULL, MESSAGE_ID, SENT_S, NULL, "v1,v48jdbgvh29KJz2Qc+ghw8G6vG3nAKnujWBg8oM/62A="},
 	{
-		"UTF-8", SHARED, NULL, MESSAGE_ID, SENT_S, "{\"name\":\"ZoÃ« â63“ æ—¥æœ¬\"}",
+		"an empty body", SHARED, NULL, MSG, NOW, "",
+		"v1,v48jdbgvh29KJz2Qc+ghw8G6vG3nAKnujWBg8oM/62A="
+	},
+	{"no body", SHARED, NULL, MSG, NOW, NULL, "v1,v48jdbgvh29KJz2Qc+ghw8G6vG3nAKnujWBg8oM/62A="},
+	{
+		"UTF-8", SHARED, NULL, MSG, NOW, "{\"name\":\"Zo\u00eb \u2013 \u65e5\u672c\"}",
 		"v1,+n6Cv4+cYwuneAzrYNIX4KaeAWAij53hfMzCkTKVbpw="
 	},
-	{"v1a", SECRET, NULL, MESSAGE_ID, SENT_S, BODY, V1A},
+	{"v1a", SECRET, NULL, MSG, NOW, BODY, V1A},
 	{
-		"v1a, an empty body", SECRET, NULL, MESSAGE_ID, SENT_S, "",
+		"v1a, an empty body", SECRET, NULL, MSG, NOW, "",
 		"v1a,B7QTtBWn3FCmEgaIAxfHcTQsVTvrObbZrn2ZpDIJT+aUREdLmLcUDsy+BgzSHOSWZ5c+W5sPYk5UnuCxv79UCQ=="
 	},
-	{"two keys", OTHER, SHARED, MESSAGE_ID, SENT_S, BODY, V1_OTHER " " V1},
-	{"from v1 to v1a", SECRET, SHARED, MESSAGE_ID, SENT_S, BODY, V1A " " V1},
+	{"two keys", OTHER, SHARED, MSG, NOW, BODY, V1_OTHER " " V1},
+	{"from v1 to v1a", SECRET, SHARED, MSG, NOW, BODY, V1A " " V1},
 };
 
 static const struct
@@ -68,13 +71,13 @@ static const struct
 }			bad[] =
 
 {
-	{"no key", NULL, NULL, MESSAGE_ID, "There is no key to sign with."},
-	{"an empty key", "whsec_", NULL, MESSAGE_ID, "The signing key is empty."},
+	{"no key", NULL, NULL, MSG, "There is no key to sign with."},
+	{"an empty key", "whsec_", NULL, MSG, "The signing key is empty."},
 	{
-		"a bad key beside a good one", SHARED, "whsec_-", MESSAGE_ID,
+		"a bad key beside a good one", SHARED, "whsec_-", MSG,
 		"The signing key is not in base64 of at most 512 bytes."
 	},
-	{"a public key", PUBLIC, NULL, MESSAGE_ID, "The signing key is a public key, which can't sign."},
+	{"a public key", PUBLIC, NULL, MSG, "The signing key is a public key, which can't sign."},
 	{
 		"no id", SHARED, NULL, NULL,
 		"The request has no webhook-id without a dot, which a signature needs."
@@ -99,42 +102,42 @@ static const struct
 }			seen[] =
 
 {
-	{"as sent", SHARED, MESSAGE_ID, "1614265330", V1, BODY, SENT_S, 300, true},
-	{"by the public key", PUBLIC, MESSAGE_ID, "1614265330", V1A, BODY, SENT_S, 300, true},
-	{"by the secret key", SECRET, MESSAGE_ID, "1614265330", V1A, BODY, SENT_S, 300, true},
-	{"the second of two", SHARED, MESSAGE_ID, "1614265330", V1_OTHER " " V1, BODY, SENT_S, 300, true},
+	{"as sent", SHARED, MSG, "1614265330", V1, BODY, NOW, 300, true},
+	{"by the public key", PUBLIC, MSG, "1614265330", V1A, BODY, NOW, 300, true},
+	{"by the secret key", SECRET, MSG, "1614265330", V1A, BODY, NOW, 300, true},
+	{"the second of two", SHARED, MSG, "1614265330", V1_OTHER " " V1, BODY, NOW, 300, true},
 	{
-		"beside unknown versions", SHARED, MESSAGE_ID, "1614265330", "v9,x v1a,= , v1 " V1, BODY, SENT_S, 300,
+		"beside unknown versions", SHARED, MSG, "1614265330", "v9,x v1a,= , v1 " V1, BODY, NOW, 300,
 		true
 	},
-	{"beside a broken one", SHARED, MESSAGE_ID, "1614265330", "v1,a v1,?? " V1, BODY, SENT_S, 300, true},
-	{"another key", OTHER, MESSAGE_ID, "1614265330", V1, BODY, SENT_S, 300, false},
-	{"another kind of key", PUBLIC, MESSAGE_ID, "1614265330", V1, BODY, SENT_S, 300, false},
+	{"beside a broken one", SHARED, MSG, "1614265330", "v1,a v1,?? " V1, BODY, NOW, 300, true},
+	{"another key", OTHER, MSG, "1614265330", V1, BODY, NOW, 300, false},
+	{"another kind of key", PUBLIC, MSG, "1614265330", V1, BODY, NOW, 300, false},
 	{
 		"another version's name", SHARED,
-		MESSAGE_ID, "1614265330", "v2,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
-		BODY, SENT_S, 300, false
+		MSG, "1614265330", "v2,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+		BODY, NOW, 300, false
 	},
-	{"another body", SHARED, MESSAGE_ID, "1614265330", V1, BODY " ", SENT_S, 300, false},
-	{"another id", SHARED, "msg_x", "1614265330", V1, BODY, SENT_S, 300, false},
-	{"another time", SHARED, MESSAGE_ID, "1614265331", V1, BODY, SENT_S, 300, false},
+	{"another body", SHARED, MSG, "1614265330", V1, BODY " ", NOW, 300, false},
+	{"another id", SHARED, "msg_x", "1614265330", V1, BODY, NOW, 300, false},
+	{"another time", SHARED, MSG, "1614265331", V1, BODY, NOW, 300, false},
 	{
-		"a part of it", SHARED, MESSAGE_ID, "1614265330", "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1A==",
-		BODY, SENT_S, 300, false
+		"a part of it", SHARED, MSG, "1614265330", "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1A==",
+		BODY, NOW, 300, false
 	},
-	{"nothing of it", SHARED, MESSAGE_ID, "1614265330", "v1,", BODY, SENT_S, 300, false},
-	{"just recent enough", SHARED, MESSAGE_ID, "1614265330", V1, BODY, SENT_S + 300, 300, true},
-	{"too old", SHARED, MESSAGE_ID, "1614265330", V1, BODY, SENT_S + 301, 300, false},
-	{"just not too far ahead", SHARED, MESSAGE_ID, "1614265330", V1, BODY, SENT_S - 300, 300, true},
-	{"too far ahead", SHARED, MESSAGE_ID, "1614265330", V1, BODY, SENT_S - 301, 300, false},
-	{"of any age", SHARED, MESSAGE_ID, "1614265330", V1, BODY, 2 * (long) SENT_S, -1, true},
-	{"no number", SHARED, MESSAGE_ID, "1614265330 ", V1, BODY, SENT_S, -1, false},
-	{"a negative number", SHARED, MESSAGE_ID, "-1614265330", V1, BODY, SENT_S, -1, false},
-	{"a huge number", SHARED, MESSAGE_ID, "99999999999999999999", V1, BODY, SENT_S, -1, false},
-	{"no time", SHARED, MESSAGE_ID, NULL, V1, BODY, SENT_S, 300, false},
-	{"no id", SHARED, NULL, "1614265330", V1, BODY, SENT_S, 300, false},
-	{"no signature", SHARED, MESSAGE_ID, "1614265330", NULL, BODY, SENT_S, 300, false},
-	{"an empty signature", SHARED, MESSAGE_ID, "1614265330", "", BODY, SENT_S, 300, false},
+	{"nothing of it", SHARED, MSG, "1614265330", "v1,", BODY, NOW, 300, false},
+	{"just recent enough", SHARED, MSG, "1614265330", V1, BODY, NOW + 300, 300, true},
+	{"too old", SHARED, MSG, "1614265330", V1, BODY, NOW + 301, 300, false},
+	{"just not too far ahead", SHARED, MSG, "1614265330", V1, BODY, NOW - 300, 300, true},
+	{"too far ahead", SHARED, MSG, "1614265330", V1, BODY, NOW - 301, 300, false},
+	{"of any age", SHARED, MSG, "1614265330", V1, BODY, 2 * (long) NOW, -1, true},
+	{"no number", SHARED, MSG, "1614265330 ", V1, BODY, NOW, -1, false},
+	{"a negative number", SHARED, MSG, "-1614265330", V1, BODY, NOW, -1, false},
+	{"a huge number", SHARED, MSG, "99999999999999999999", V1, BODY, NOW, -1, false},
+	{"no time", SHARED, MSG, NULL, V1, BODY, NOW, 300, false},
+	{"no id", SHARED, NULL, "1614265330", V1, BODY, NOW, 300, false},
+	{"no signature", SHARED, MSG, "1614265330", NULL, BODY, NOW, 300, false},
+	{"an empty signature", SHARED, MSG, "1614265330", "", BODY, NOW, 300, false},
 };
 
 static long now_s;
