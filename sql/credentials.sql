@@ -19,6 +19,7 @@ AS $$
         ('aws_sigv4', 'service', true, NULL),
         ('client_certificate', 'ca', false, NULL),
         ('signing', 'scheme', false, '{standard_webhooks,rfc9421}'),
+        ('signing', 'key_id', false, NULL),
         ('signing', 'overlap', false, NULL)
 $$;
 COMMENT ON FUNCTION integration_worker.credential_settings() IS

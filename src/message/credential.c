@@ -13,8 +13,10 @@
 
 #include "message/credential.h"
 #include "message/header.h"
+#include "message/http_signature.h"
 #include "message/json.h"
-#include "message/text.h"
+#include "message/sigv4.h"
+#include "message/webhook_signature.h"
 
 static const char *const kind_names[] = {
 	[CREDENTIAL_BASIC] = "basic",
@@ -49,6 +51,18 @@ credential_setting(const char *settings, const char *name)
 	return value;
 }
 
+static const char *
+signing_value_problem(const char *value)
+{
+	SigningKey	key;
+	const char *wrong = signing_key_read(value, &key);
+
+	if (!wrong && key.kind == SIGNING_PUBLIC)
+		wrong = "The value is a public key, which can't sign.";
+	signing_key_wipe(&key);
+	return wrong;
+}
+
 const char *
 credential_value_problem(CredentialKind kind, const char *value)
 {
@@ -59,6 +73,8 @@ credential_value_problem(CredentialKind kind, const char *value)
 		return "The value is empty.";
 	if (is_line && header_value_problem(value))
 		return "The value holds a line break or another control character, or is longer than 8192 bytes.";
+	if (kind == CREDENTIAL_SIGNING)
+		return signing_value_problem(value);
 	return NULL;
 }
 
@@ -137,13 +153,26 @@ apply_header(const Credential *credential, Request *request, CredentialProblem *
 	return is_set || refuse_for_memory(problem);
 }
 
+static bool
+apply_signature(const Credential *credential, Request *request, int64_t now_s,
+				CredentialProblem *problem)
+{
+	char	   *scheme = credential_setting(credential->settings, "scheme");
+	bool		is_http = scheme && strcmp(scheme, "rfc9421") == 0;
+
+	free(scheme);
+	return is_http ? http_signature_apply(credential, request, now_s, problem) :
+		webhook_signature_apply(credential, request, now_s, problem);
+}
+
 bool
 credential_apply(const Credential *credential, Request *request,
 				 int64_t now_s, CredentialProblem *problem)
 {
 	const char *broken;
 
-	(void) now_s;
+	if (credential->kind == CREDENTIAL_CLIENT_CERTIFICATE)
+		return true;
 	if (credential->value_count == 0)
 		return refuse(problem, "secret_missing", "No secret is valid at this time.");
 	broken = credential_value_problem(credential->kind, credential->values[0]);
@@ -154,15 +183,17 @@ credential_apply(const Credential *credential, Request *request,
 		case CREDENTIAL_BASIC:
 			return apply_basic(credential, request, problem);
 		case CREDENTIAL_BEARER:
+		case CREDENTIAL_OAUTH2:
 			return set_authorization("Bearer", credential->values[0], request, problem);
 		case CREDENTIAL_HEADER:
 			return apply_header(credential, request, problem);
-		case CREDENTIAL_NONE:
-		case CREDENTIAL_OAUTH2:
 		case CREDENTIAL_AWS_SIGV4:
-		case CREDENTIAL_CLIENT_CERTIFICATE:
+			return sigv4_apply(credential, request, now_s, problem);
 		case CREDENTIAL_SIGNING:
+			return apply_signature(credential, request, now_s, problem);
+		case CREDENTIAL_CLIENT_CERTIFICATE:
+		case CREDENTIAL_NONE:
 			break;
 	}
-	return refuse(problem, "secret_missing", "Credentials of this kind can't be used yet.");
+	return true;
 }

@@ -448,13 +448,19 @@ mask_answer(Answer *answer, const char *secret)
 		answer->body_bytes = mask_secret(answer->body, secret);
 }
 
-/* The value of the header line, and what follows the scheme in it. */
+/*
+ * What follows from the secret: the value of the header line, and what follows the
+ * scheme in it.  Signatures and their times give nothing away.
+ */
 static void
 mask_line(Answer *answer, const char *line)
 {
 	const char *value = strchr(line, ':') + 2;
 	const char *rest = strchr(value, ' ');
 
+	if (pg_strncasecmp(line, "Authorization:", 14) != 0 &&
+		pg_strncasecmp(line, "X-Amz-Security-Token:", 21) != 0)
+		return;
 	mask_answer(answer, value);
 	if (rest != NULL)
 		mask_answer(answer, rest + 1);

@@ -30,6 +30,11 @@ static const struct
 	"X-Api-Key: abc def", NULL},
 	{"no secret", CREDENTIAL_BEARER, "{}", NULL, NULL, "secret_missing"},
 	{"an empty one", CREDENTIAL_BEARER, "{}", "", NULL, "secret_unreadable"},
+	{"a token of OAuth 2.0", CREDENTIAL_OAUTH2, "{}", "abc", "Authorization: Bearer abc", NULL},
+	{"a key that can't be read", CREDENTIAL_SIGNING, "{}", "whsec_short", NULL,
+	"secret_unreadable"},
+	{"a public key", CREDENTIAL_SIGNING, "{}", "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
+	NULL, "secret_unreadable"},
 	{"a line break", CREDENTIAL_BEARER, "{}", "a\r\nX-Evil: b", NULL, "secret_unreadable"},
 };
 
