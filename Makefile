@@ -5,7 +5,7 @@ MODULE_big = $(EXTENSION)
 
 # Targets that need no PostgreSQL yet: their scripts install what is missing first.
 SCRIPTED = test test-model test-fuzz test-soak test-faults demo lint bench bench-short bench-smoke help dist \
-	test-versions smoke-versions test-sanitizers smoke-sanitizers test-valgrind smoke-valgrind coverage \
+	test-versions smoke-versions test-sanitizers smoke-sanitizers test-valgrind coverage \
 	print-parts
 
 .DEFAULT_GOAL = all
@@ -37,15 +37,13 @@ test-faults:
 
 ## make test-sanitizers every test with the server under ASan and UBSan; smoke-sanitizers: a part, in minutes
 smoke-sanitizers: export PROGRAMS = 001_*
+test-sanitizers smoke-sanitizers: SUITES = regress isolation pgtap t e2e
 test-sanitizers smoke-sanitizers:
 	@VARIANT=sanitizers test/run $(SUITES)
 
-## make test-valgrind tests with the server under valgrind; smoke-valgrind: a part, in minutes
-test-valgrind: export PROGRAMS = 001_* 004_* 006_* 010_*
-smoke-valgrind: export PROGRAMS = 001_failures
-smoke-valgrind: SUITES = e2e
-test-valgrind: SUITES = regress isolation t e2e
-test-valgrind smoke-valgrind:
+## make test-valgrind the worker's ways with the server under valgrind
+test-valgrind: SUITES = memory
+test-valgrind:
 	@VARIANT=valgrind test/run $(SUITES)
 
 ## make coverage      what of the code no test runs
