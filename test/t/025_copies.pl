@@ -88,22 +88,25 @@ isnt(value($node, 'SELECT name FROM integration.installation', 'fresh'),
 	value($node, 'SELECT name FROM integration.installation', 'plain'), 'under a name of its own');
 
 # pg_dump, pg_restore: ids of another cluster, one of which is far ahead of this one.
-my $dump = PostgreSQL::Test::Utils::tempdir() . '/dump';
-value($node, q{UPDATE integration.queue SET change_xid = '4000000000'}, 'shop');
-$node->command_ok([ 'pg_dump', '-Fd', '-j', '2', '-f', $dump, 'shop' ], 'pg_dump');
-my $other = PostgreSQL::Test::Cluster->new('other');
-$other->init;
-$other->start;
-my %ways = (
-	at_once => ['--single-transaction'],
-	in_parts => [ '--section=pre-data', '--section=data', '--section=post-data -j 3' ]);
-for my $database (sort keys %ways)
+if (can_dump($node))
 {
-	$other->safe_psql('postgres', "CREATE DATABASE $database");
-	$other->command_ok([ 'pg_restore', '--exit-on-error', split(/ /, $_), '-d', $database, $dump ], "pg_restore $_")
-	  for @{ $ways{$database} };
-	check_copy($other, $database, $id, 'restored from a dump');
-	is(value($other, q{SELECT count(*) FROM integration.attempt WHERE outbox_id = } . $id, $database), 1, 'once');
+	my $dump = PostgreSQL::Test::Utils::tempdir() . '/dump';
+	value($node, q{UPDATE integration.queue SET change_xid = '4000000000'}, 'shop');
+	$node->command_ok([ 'pg_dump', '-Fd', '-j', '2', '-f', $dump, 'shop' ], 'pg_dump');
+	my $other = PostgreSQL::Test::Cluster->new('other');
+	$other->init;
+	$other->start;
+	my %ways = (
+		at_once => ['--single-transaction'],
+		in_parts => [ '--section=pre-data', '--section=data', '--section=post-data -j 3' ]);
+	for my $database (sort keys %ways)
+	{
+		$other->safe_psql('postgres', "CREATE DATABASE $database");
+		$other->command_ok([ 'pg_restore', '--exit-on-error', split(/ /, $_), '-d', $database, $dump ], "pg_restore $_")
+		  for @{ $ways{$database} };
+		check_copy($other, $database, $id, 'restored from a dump');
+		is(value($other, q{SELECT count(*) FROM integration.attempt WHERE outbox_id = } . $id, $database), 1, 'once');
+	}
 }
 
 # Base backups: started as it is, and after a recovery to a point in time.
