@@ -31,6 +31,15 @@ typedef struct SealSpan
 	size_t		length;
 } SealSpan;
 
+static inline SealSpan
+seal_span(const void *data, size_t length)
+{
+	return (SealSpan)
+	{
+		data, length
+	};
+}
+
 /*
  * The key that follows from at least SEAL_KEY_BYTES of anything (HKDF-SHA256,
  * RFC 5869).  The caller wipes both.  False: OpenSSL can't.  Does not throw.

@@ -30,8 +30,9 @@ secret_file_source(const char *value, const char **name)
 	return strncmp(value, view, sizeof(view) - 1) == 0 ? SECRET_SOURCE_VIEW : SECRET_SOURCE_VALUE;
 }
 
-static bool __attribute__((format(printf, 2, 3)))
-refuse(SecretFileProblem *problem, const char *format, ...)
+static bool
+__attribute__((format(printf, 2, 3)))
+refuse(SecretFileProblem *problem, const char *format,...)
 {
 	va_list		values;
 
@@ -146,7 +147,7 @@ derive(const char *path, int descriptor, SealKey *key, SecretFileProblem *proble
 	else if (length > SECRET_FILE_MOST_BYTES)
 		refuse(problem, "\"%s\" holds more than %d bytes.", path, SECRET_FILE_MOST_BYTES);
 	else
-		is_derived = seal_derive((SealSpan) {material, length}, key) ||
+		is_derived = seal_derive(seal_span(material, length), key) ||
 			refuse(problem, "OpenSSL can't derive a key.");
 	OPENSSL_cleanse(material, sizeof(material));
 	return is_derived;

@@ -16,7 +16,7 @@
 /* Why a file can't be used, as a sentence. */
 typedef struct SecretFileProblem
 {
-	char		text[512];
+	char text[	512];
 } SecretFileProblem;
 
 /* What a secret's value may be. */

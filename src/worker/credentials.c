@@ -21,7 +21,8 @@
 /* What a secret refers to is read again, what can't be read is tried again. */
 #define READ_AGAIN_US (10 * USECS_PER_SEC)
 
-#define NAME_BYTES 512			/* 100 characters: integration_worker.name_problem() */
+#define NAME_BYTES 512			/* 100 characters:
+								 * integration_worker.name_problem() */
 
 /* Values that are in use; nobody changes them. */
 struct OpenedCredential
