@@ -4,7 +4,7 @@ EXTENSION = integration
 MODULE_big = $(EXTENSION)
 
 # Targets that need no PostgreSQL yet: their scripts install what is missing first.
-SCRIPTED = test test-model test-fuzz test-soak test-faults demo lint bench bench-short bench-smoke help dist \
+SCRIPTED = test test-model test-fuzz test-soak test-faults demo lint bench bench-short bench-smoke help dist test-peers \
 	test-versions smoke-versions test-sanitizers smoke-sanitizers test-valgrind coverage \
 	print-parts
 
@@ -131,6 +131,9 @@ SQL_PARTS += switches     # pause, resume
 SQL_PARTS += sync_view    # every sync as people see it
 SQL_PARTS += status_views # how objects, endpoints, workers stand
 SQL_PARTS += why          # timeline, why
+SQL_PARTS += incident_actions # acknowledge, assign, snooze, ignore, reopen, resolve
+SQL_PARTS += runbook      # what to do about an incident: texts
+SQL_PARTS += incident_status # incidents as people see them
 SQL_PARTS += preview      # the request as it would leave
 SQL_PARTS += signatures   # keys to sign with, a check for receivers in SQL
 SQL_PARTS += privileges   # who may do what: the only GRANTs

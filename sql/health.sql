@@ -53,10 +53,20 @@ CREATE TABLE integration.incident (
     customers bigint NOT NULL DEFAULT 0,
     impact numeric,
     example bigint,
-    note text
+    note text,
+    snoozed_until timestamptz,
+    reopened integer NOT NULL DEFAULT 0,
+    resolved_by name,
+    resolution text,
+    worked boolean,
+    fingerprint text GENERATED ALWAYS AS (endpoint || ':' || error_class) STORED,
+    CHECK ((state = 'resolved') = (resolved_at IS NOT NULL)),
+    CHECK (state <> 'snoozed' OR snoozed_until IS NOT NULL)
 );
 -- One open problem for each endpoint and error class.
 CREATE UNIQUE INDEX incident_open ON integration.incident (endpoint, error_class) WHERE resolved_at IS NULL;
+-- Serves the look for one that comes back, and what helped before.
+CREATE INDEX incident_resolved ON integration.incident (error_class, endpoint, resolved_at) WHERE resolved_at IS NOT NULL;
 
 COMMENT ON TABLE integration.incident IS 'An open problem that groups failures: one endpoint and one error class.';
 COMMENT ON COLUMN integration.incident.id IS 'Its number; 0: the database is a copy.';
@@ -78,6 +88,12 @@ COMMENT ON COLUMN integration.incident.customers IS 'Different customers among t
 COMMENT ON COLUMN integration.incident.impact IS 'Sum of the syncs'' impact.';
 COMMENT ON COLUMN integration.incident.example IS 'A sync that shows it.';
 COMMENT ON COLUMN integration.incident.note IS 'What people wrote.';
+COMMENT ON COLUMN integration.incident.snoozed_until IS 'Nobody is bothered until then; NULL: it is not snoozed.';
+COMMENT ON COLUMN integration.incident.reopened IS 'How often it came back within a day of its end.';
+COMMENT ON COLUMN integration.incident.resolved_by IS 'The database user who resolved it; NULL: it ended by itself.';
+COMMENT ON COLUMN integration.incident.resolution IS 'What was done about it, in the words of those who did.';
+COMMENT ON COLUMN integration.incident.worked IS 'Whether that helped; NULL: nobody did or said anything.';
+COMMENT ON COLUMN integration.incident.fingerprint IS 'What makes two failures the same problem: endpoint:error_class.';
 
 CREATE TABLE integration.pause (
     scope text NOT NULL CHECK (scope IN ('all', 'connector', 'endpoint', 'customer')),
@@ -110,12 +126,14 @@ CREATE TABLE integration.action (
 );
 -- Serves timeline(), and retention, which asks what was touched since.
 CREATE INDEX action_outbox ON integration.action (outbox_id, at) WHERE outbox_id IS NOT NULL;
+-- Serves the end of an incident, which asks what people did while it was open.
+CREATE INDEX action_at ON integration.action (at);
 
 COMMENT ON TABLE integration.action IS 'What people did, with who and why.';
 COMMENT ON COLUMN integration.action.id IS 'Its number.';
 COMMENT ON COLUMN integration.action.at IS 'When.';
 COMMENT ON COLUMN integration.action.actor IS 'The database user of the session.';
-COMMENT ON COLUMN integration.action.verb IS 'retry, cancel, amend, pause, resume, replay, ping, adopt, acknowledge.';
+COMMENT ON COLUMN integration.action.verb IS 'retry, cancel, amend, pause, resume, replay, ping, adopt; of incidents acknowledge, assign, snooze, ignore, reopen, resolve.';
 COMMENT ON COLUMN integration.action.outbox_id IS 'The sync it touched.';
 COMMENT ON COLUMN integration.action.endpoint IS 'The endpoint it touched.';
 COMMENT ON COLUMN integration.action.incident IS 'The incident it touched.';

@@ -1,4 +1,14 @@
--- Incidents: opened, counted, resolved by what settle() finds.
+-- Incidents: opened, counted, reopened, resolved by what settle() finds.
+
+-- What comes back so soon was never over.
+CREATE FUNCTION integration_worker.reopens_within() RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT interval '1 day'
+$$;
+COMMENT ON FUNCTION integration_worker.reopens_within() IS
+    'How long after its end an incident is opened again rather than a new one.';
 
 CREATE FUNCTION integration_worker.raise_incidents(
         verdicts integration_worker.verdict[], standings integration_worker.standing[], settled_at timestamptz)
@@ -28,7 +38,8 @@ BEGIN
     ), counted AS (
         -- An incident that somebody is editing is not waited for; it misses this batch.
         UPDATE integration.incident i
-           SET last_seen_at = settled_at, syncs = i.syncs + g.syncs, objects = i.objects + g.objects,
+           SET state = CASE WHEN i.state = 'snoozed' AND i.snoozed_until <= settled_at THEN 'open' ELSE i.state END,
+               last_seen_at = settled_at, syncs = i.syncs + g.syncs, objects = i.objects + g.objects,
                customers = greatest(i.customers, g.customers), example = g.example,
                impact = CASE WHEN g.impact IS NULL THEN i.impact ELSE coalesce(i.impact, 0) + g.impact END
           FROM seen g
@@ -38,6 +49,25 @@ BEGIN
                 WHERE x.endpoint = g.endpoint AND x.error_class = g.error_class AND x.resolved_at IS NULL
                   FOR NO KEY UPDATE SKIP LOCKED) held ON true
          WHERE i.id = held.id
+    ), reopened AS (
+        UPDATE integration.incident i
+           SET state = 'open', resolved_at = NULL, resolved_by = NULL, resolution = NULL, worked = NULL,
+               acknowledged_at = NULL, snoozed_until = NULL, reopened = i.reopened + 1,
+               last_seen_at = settled_at, syncs = i.syncs + g.syncs, objects = i.objects + g.objects,
+               customers = greatest(i.customers, g.customers), example = g.example, remedy = g.remedy,
+               impact = CASE WHEN g.impact IS NULL THEN i.impact ELSE coalesce(i.impact, 0) + g.impact END
+          FROM seen g
+          JOIN LATERAL (
+               SELECT x.id
+                 FROM integration.incident x
+                WHERE x.endpoint = g.endpoint AND x.error_class = g.error_class
+                  AND x.resolved_at > settled_at - integration_worker.reopens_within()
+                ORDER BY x.resolved_at DESC
+                LIMIT 1
+                  FOR NO KEY UPDATE SKIP LOCKED) held
+            ON NOT EXISTS (SELECT FROM integration.incident x
+                            WHERE x.endpoint = g.endpoint AND x.error_class = g.error_class AND x.resolved_at IS NULL)
+         WHERE i.id = held.id
     )
     INSERT INTO integration.incident (endpoint, error_class, severity, owner, responsible, remedy, opened_at,
                                       last_seen_at, syncs, objects, customers, impact, example)
@@ -45,11 +75,15 @@ BEGIN
            settled_at, g.syncs, g.objects, g.customers, g.impact, g.example
       FROM seen g
      WHERE NOT EXISTS (SELECT FROM integration.incident x
-                        WHERE x.endpoint = g.endpoint AND x.error_class = g.error_class AND x.resolved_at IS NULL);
+                        WHERE x.endpoint = g.endpoint AND x.error_class = g.error_class AND x.resolved_at IS NULL)
+       AND NOT EXISTS (SELECT FROM integration.incident x
+                        WHERE x.endpoint = g.endpoint AND x.error_class = g.error_class
+                          AND x.resolved_at > settled_at - integration_worker.reopens_within())
+        ON CONFLICT (endpoint, error_class) WHERE resolved_at IS NULL DO NOTHING;
 END
 $$;
 COMMENT ON FUNCTION integration_worker.raise_incidents(integration_worker.verdict[], integration_worker.standing[], timestamptz) IS
-    'Opens an incident for each endpoint and class that now needs a person, or counts into the open one.';
+    'Opens an incident for each endpoint and class that now needs a person, or counts into the open one, or into the one that ended within a day.';
 
 CREATE FUNCTION integration_worker.alarming(
         verdicts integration_worker.verdict[], standings integration_worker.standing[])
@@ -71,6 +105,22 @@ $$;
 COMMENT ON FUNCTION integration_worker.alarming(integration_worker.verdict[], integration_worker.standing[]) IS
     'The results that a person should know of: a failed sync, a stopped endpoint, an opened breaker.';
 
+CREATE FUNCTION integration_worker.what_people_did(endpoint text, since timestamptz) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('%s by %s%s', a.verb, a.actor, ': "' || a.reason || '"')
+      FROM integration.action a
+      LEFT JOIN integration.outbox o ON o.id = a.outbox_id
+     WHERE a.at >= what_people_did.since
+       AND a.verb IN ('retry', 'amend', 'cancel', 'resume')
+       AND what_people_did.endpoint IN (a.endpoint, o.endpoint)
+     ORDER BY a.reason IS NULL, a.at DESC
+     LIMIT 1
+$$;
+COMMENT ON FUNCTION integration_worker.what_people_did(text, timestamptz) IS
+    'The last thing that somebody did about an endpoint or a sync of it since a time, one with a reason first; NULL: nothing.';
+
 -- A problem is over when its endpoint delivers and nothing that failed for it is left.
 CREATE FUNCTION integration_worker.resolve_incidents(
         standings integration_worker.standing[], settled_at timestamptz)
@@ -80,7 +130,9 @@ CREATE FUNCTION integration_worker.resolve_incidents(
 AS $$
 BEGIN
     UPDATE integration.incident i
-       SET state = 'resolved', resolved_at = settled_at
+       SET state = 'resolved', resolved_at = settled_at, snoozed_until = NULL,
+           resolution = integration_worker.what_people_did(i.endpoint, i.opened_at),
+           worked = CASE WHEN integration_worker.what_people_did(i.endpoint, i.opened_at) IS NOT NULL THEN true END
      WHERE i.id = ANY (ARRAY(
            SELECT x.id
              FROM unnest(standings) s

@@ -9,6 +9,16 @@ ALTER TABLE integration.installation
     ADD COLUMN adopted_at timestamptz,
     ADD COLUMN adopted_by name;
 
+ALTER TABLE integration.incident
+    ADD COLUMN snoozed_until timestamptz,
+    ADD COLUMN reopened integer NOT NULL DEFAULT 0,
+    ADD COLUMN resolved_by name,
+    ADD COLUMN resolution text,
+    ADD COLUMN worked boolean,
+    ADD COLUMN fingerprint text GENERATED ALWAYS AS (endpoint || ':' || error_class) STORED,
+    ADD CHECK ((state = 'resolved') = (resolved_at IS NOT NULL)),
+    ADD CHECK (state <> 'snoozed' OR snoozed_until IS NOT NULL);
+
 ALTER TYPE integration_worker.plain_batch ADD ATTRIBUTE reasons text[];
 
 -- Shipped rows, where nobody has changed them: the triggers would take it for a change of the user's.
@@ -68,9 +78,26 @@ COMMENT ON COLUMN integration.secret.sealed IS 'The value, encrypted with AES-25
 
 -- By hand: INSERT INTO integration.error_reason (reason, kind, code, name, since, condition, error_class, remote_state, retryable, retry_hint, scope,
 
+-- By hand: TABLE integration.incident
+
+-- Serves the look for one that comes back, and what helped before.
+CREATE INDEX incident_resolved ON integration.incident (error_class, endpoint, resolved_at) WHERE resolved_at IS NOT NULL;
+
 COMMENT ON COLUMN integration.incident.id IS 'Its number; 0: the database is a copy.';
 
 COMMENT ON COLUMN integration.incident.endpoint IS 'The endpoint''s name; empty: all of them (a copied database).';
+
+COMMENT ON COLUMN integration.incident.snoozed_until IS 'Nobody is bothered until then; NULL: it is not snoozed.';
+
+COMMENT ON COLUMN integration.incident.reopened IS 'How often it came back within a day of its end.';
+
+COMMENT ON COLUMN integration.incident.resolved_by IS 'The database user who resolved it; NULL: it ended by itself.';
+
+COMMENT ON COLUMN integration.incident.resolution IS 'What was done about it, in the words of those who did.';
+
+COMMENT ON COLUMN integration.incident.worked IS 'Whether that helped; NULL: nobody did or said anything.';
+
+COMMENT ON COLUMN integration.incident.fingerprint IS 'What makes two failures the same problem: endpoint:error_class.';
 
 COMMENT ON COLUMN integration.pause.name IS 'Which one; empty for all, unless the database is a copy (copied_database).';
 
@@ -79,7 +106,10 @@ DROP INDEX integration.action_outbox;
 -- Serves timeline(), and retention, which asks what was touched since.
 CREATE INDEX action_outbox ON integration.action (outbox_id, at) WHERE outbox_id IS NOT NULL;
 
-COMMENT ON COLUMN integration.action.verb IS 'retry, cancel, amend, pause, resume, replay, ping, adopt, acknowledge.';
+-- Serves the end of an incident, which asks what people did while it was open.
+CREATE INDEX action_at ON integration.action (at);
+
+COMMENT ON COLUMN integration.action.verb IS 'retry, cancel, amend, pause, resume, replay, ping, adopt; of incidents acknowledge, assign, snooze, ignore, reopen, resolve.';
 
 CREATE FUNCTION integration_worker.place(
         OUT machine text, OUT directory text, OUT inode bigint, OUT born text, OUT was_standby boolean)
@@ -1821,6 +1851,143 @@ BEGIN
 END
 $$;
 
+-- Incidents: opened, counted, reopened, resolved by what settle() finds.
+
+-- What comes back so soon was never over.
+CREATE FUNCTION integration_worker.reopens_within() RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT interval '1 day'
+$$;
+REVOKE ALL ON FUNCTION integration_worker.reopens_within() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.reopens_within() IS
+    'How long after its end an incident is opened again rather than a new one.';
+
+CREATE OR REPLACE FUNCTION integration_worker.raise_incidents(
+        verdicts integration_worker.verdict[], standings integration_worker.standing[], settled_at timestamptz)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    WITH seen AS MATERIALIZED (
+        SELECT c.name AS endpoint, v.error_class, max(c.severity) AS severity, max(c.owner) AS owner,
+               count(*) AS syncs,
+               count(DISTINCT (v.object_type, v.object_id)) FILTER (WHERE v.object_id IS NOT NULL AND s.error_class
+                                                                    IS DISTINCT FROM v.error_class) AS objects,
+               count(DISTINCT coalesce(o.customer, c.customer)) AS customers,
+               sum(o.impact) AS impact, max(v.outbox_id) AS example,
+               (array_agg(CASE WHEN v.rule_retries IS NULL THEN r.remedy ELSE k.remedy END ORDER BY v.n DESC))[1] AS remedy,
+               (array_agg(r.responsible ORDER BY v.n DESC))[1] AS responsible
+          FROM integration_worker.alarming(verdicts, standings) v
+          JOIN integration.endpoint_config c ON c.id = v.endpoint_id
+          JOIN integration.error_reason r ON r.reason = v.reason
+          JOIN integration.error_class k ON k.name = v.error_class
+          LEFT JOIN LATERAL (
+               SELECT x.customer, x.impact FROM integration.outbox x WHERE x.id = v.outbox_id OFFSET 0) o ON true
+          LEFT JOIN integration.sync_status s
+            ON (s.endpoint_id, s.object_type, s.object_id) = (v.endpoint_id, v.object_type, v.object_id)
+         GROUP BY c.name, v.error_class
+    ), counted AS (
+        -- An incident that somebody is editing is not waited for; it misses this batch.
+        UPDATE integration.incident i
+           SET state = CASE WHEN i.state = 'snoozed' AND i.snoozed_until <= settled_at THEN 'open' ELSE i.state END,
+               last_seen_at = settled_at, syncs = i.syncs + g.syncs, objects = i.objects + g.objects,
+               customers = greatest(i.customers, g.customers), example = g.example,
+               impact = CASE WHEN g.impact IS NULL THEN i.impact ELSE coalesce(i.impact, 0) + g.impact END
+          FROM seen g
+          JOIN LATERAL (
+               SELECT x.id
+                 FROM integration.incident x
+                WHERE x.endpoint = g.endpoint AND x.error_class = g.error_class AND x.resolved_at IS NULL
+                  FOR NO KEY UPDATE SKIP LOCKED) held ON true
+         WHERE i.id = held.id
+    ), reopened AS (
+        UPDATE integration.incident i
+           SET state = 'open', resolved_at = NULL, resolved_by = NULL, resolution = NULL, worked = NULL,
+               acknowledged_at = NULL, snoozed_until = NULL, reopened = i.reopened + 1,
+               last_seen_at = settled_at, syncs = i.syncs + g.syncs, objects = i.objects + g.objects,
+               customers = greatest(i.customers, g.customers), example = g.example, remedy = g.remedy,
+               impact = CASE WHEN g.impact IS NULL THEN i.impact ELSE coalesce(i.impact, 0) + g.impact END
+          FROM seen g
+          JOIN LATERAL (
+               SELECT x.id
+                 FROM integration.incident x
+                WHERE x.endpoint = g.endpoint AND x.error_class = g.error_class
+                  AND x.resolved_at > settled_at - integration_worker.reopens_within()
+                ORDER BY x.resolved_at DESC
+                LIMIT 1
+                  FOR NO KEY UPDATE SKIP LOCKED) held
+            ON NOT EXISTS (SELECT FROM integration.incident x
+                            WHERE x.endpoint = g.endpoint AND x.error_class = g.error_class AND x.resolved_at IS NULL)
+         WHERE i.id = held.id
+    )
+    INSERT INTO integration.incident (endpoint, error_class, severity, owner, responsible, remedy, opened_at,
+                                      last_seen_at, syncs, objects, customers, impact, example)
+    SELECT g.endpoint, g.error_class, g.severity, g.owner, g.responsible, g.remedy, settled_at,
+           settled_at, g.syncs, g.objects, g.customers, g.impact, g.example
+      FROM seen g
+     WHERE NOT EXISTS (SELECT FROM integration.incident x
+                        WHERE x.endpoint = g.endpoint AND x.error_class = g.error_class AND x.resolved_at IS NULL)
+       AND NOT EXISTS (SELECT FROM integration.incident x
+                        WHERE x.endpoint = g.endpoint AND x.error_class = g.error_class
+                          AND x.resolved_at > settled_at - integration_worker.reopens_within())
+        ON CONFLICT (endpoint, error_class) WHERE resolved_at IS NULL DO NOTHING;
+END
+$$;
+
+COMMENT ON FUNCTION integration_worker.raise_incidents(integration_worker.verdict[], integration_worker.standing[], timestamptz) IS
+    'Opens an incident for each endpoint and class that now needs a person, or counts into the open one, or into the one that ended within a day.';
+
+CREATE FUNCTION integration_worker.what_people_did(endpoint text, since timestamptz) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('%s by %s%s', a.verb, a.actor, ': "' || a.reason || '"')
+      FROM integration.action a
+      LEFT JOIN integration.outbox o ON o.id = a.outbox_id
+     WHERE a.at >= what_people_did.since
+       AND a.verb IN ('retry', 'amend', 'cancel', 'resume')
+       AND what_people_did.endpoint IN (a.endpoint, o.endpoint)
+     ORDER BY a.reason IS NULL, a.at DESC
+     LIMIT 1
+$$;
+REVOKE ALL ON FUNCTION integration_worker.what_people_did(text, timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.what_people_did(text, timestamptz) IS
+    'The last thing that somebody did about an endpoint or a sync of it since a time, one with a reason first; NULL: nothing.';
+
+-- A problem is over when its endpoint delivers and nothing that failed for it is left.
+CREATE OR REPLACE FUNCTION integration_worker.resolve_incidents(
+        standings integration_worker.standing[], settled_at timestamptz)
+    RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE integration.incident i
+       SET state = 'resolved', resolved_at = settled_at, snoozed_until = NULL,
+           resolution = integration_worker.what_people_did(i.endpoint, i.opened_at),
+           worked = CASE WHEN integration_worker.what_people_did(i.endpoint, i.opened_at) IS NOT NULL THEN true END
+     WHERE i.id = ANY (ARRAY(
+           SELECT x.id
+             FROM unnest(standings) s
+             JOIN integration.endpoint e ON e.id = s.endpoint_id
+             JOIN LATERAL (
+                  SELECT y.id, y.error_class
+                    FROM integration.incident y
+                   WHERE y.endpoint = e.name AND y.resolved_at IS NULL AND y.state <> 'ignored'
+                     FOR NO KEY UPDATE SKIP LOCKED) x ON true
+            WHERE s.state = 'closed' AND s.alive
+              AND NOT EXISTS (SELECT FROM integration.queue q
+                               WHERE q.endpoint_id = s.endpoint_id AND q.state = 'failed'
+                                 AND q.error_class = x.error_class)));
+    RETURN FOUND;
+END
+$$;
+
 -- By hand: TYPE integration_worker.plain_batch
 
 COMMENT ON TYPE integration_worker.plain_batch IS
@@ -2212,6 +2379,556 @@ AS $$
      LIMIT 1
 $$;
 
+-- What people do about incidents: acknowledge, assign, snooze, ignore, reopen, resolve.
+
+CREATE FUNCTION integration_worker.require_incident(id bigint) RETURNS integration.incident
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    found integration.incident;
+BEGIN
+    SELECT i.* INTO found FROM integration.incident i WHERE i.id = require_incident.id FOR NO KEY UPDATE;
+    IF found.id IS NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'undefined_object',
+            MESSAGE = format('incident %s does not exist', coalesce(require_incident.id::text, 'NULL')),
+            HINT = 'Numbers are in SELECT id, endpoint, title FROM integration.incident_status.';
+    END IF;
+    RETURN found;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.require_incident(bigint) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.require_incident(bigint) IS
+    'The incident, locked; raises an error unless it exists.';
+
+CREATE FUNCTION integration_worker.require_unresolved(id bigint, verb text) RETURNS integration.incident
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    found integration.incident := integration_worker.require_incident(require_unresolved.id);
+BEGIN
+    IF found.state = 'resolved' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = format('incident %s is resolved and can''t be %s', found.id, require_unresolved.verb),
+            DETAIL = format('It was over at %s.', integration_worker.time_words(found.resolved_at)),
+            HINT = format('To take it up once more: SELECT integration.reopen(%s, ''why'').', found.id);
+    END IF;
+    RETURN found;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.require_unresolved(bigint, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.require_unresolved(bigint, text) IS
+    'The incident, locked; raises an error unless there is one that is not over.';
+
+CREATE FUNCTION integration_worker.require_reason(reason text, verb text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF coalesce(btrim(reason), '') = '' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('to %s an incident takes a reason', verb),
+            HINT = 'Write it for the people who will ask, such as ''the vendor has confirmed an outage until 14:00''.';
+    END IF;
+    RETURN btrim(reason);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.require_reason(text, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.require_reason(text, text) IS
+    'The reason without blanks around it; raises an error where there is none.';
+
+CREATE FUNCTION integration_worker.record_incident_action(before integration.incident, verb text, reason text, details jsonb DEFAULT '{}')
+    RETURNS void
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    INSERT INTO integration.action (verb, endpoint, incident, reason, details)
+    VALUES (verb, nullif(before.endpoint, ''), before.id, nullif(btrim(reason), ''),
+            jsonb_strip_nulls(jsonb_build_object('state', before.state, 'assignee', before.assignee) || details))
+$$;
+REVOKE ALL ON FUNCTION integration_worker.record_incident_action(integration.incident, text, text, jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.record_incident_action(integration.incident, text, text, jsonb) IS
+    'Writes down what somebody did about an incident: how it was before, what became of it.';
+
+CREATE FUNCTION integration.acknowledge(incident bigint, reason text DEFAULT NULL) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    before integration.incident := integration_worker.require_unresolved(acknowledge.incident, 'acknowledged');
+BEGIN
+    UPDATE integration.incident i
+       SET state = 'acknowledged', acknowledged_at = clock_timestamp(), snoozed_until = NULL,
+           assignee = coalesce(i.assignee, session_user)
+     WHERE i.id = before.id;
+    PERFORM integration_worker.record_incident_action(before, 'acknowledge', acknowledge.reason);
+    RETURN 'acknowledged';
+END
+$$;
+REVOKE ALL ON FUNCTION integration.acknowledge(bigint, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration.acknowledge(bigint, text) IS
+    'Says that somebody looks after an incident: whoever was assigned, else the session''s user. Returns its state.';
+
+CREATE FUNCTION integration.assign(incident bigint, assignee text, reason text DEFAULT NULL) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    before integration.incident := integration_worker.require_unresolved(assign.incident, 'assigned');
+    whom text := nullif(btrim(assign.assignee), '');
+BEGIN
+    UPDATE integration.incident i SET assignee = whom WHERE i.id = before.id;
+    PERFORM integration_worker.record_incident_action(before, 'assign', assign.reason,
+                                                      jsonb_build_object('assigned_to', whom));
+    RETURN before.state;
+END
+$$;
+REVOKE ALL ON FUNCTION integration.assign(bigint, text, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration.assign(bigint, text, text) IS
+    'Says who looks after an incident, a person or a team; NULL: nobody. Returns its state.';
+
+CREATE FUNCTION integration.snooze(incident bigint, until timestamptz, reason text DEFAULT NULL) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    before integration.incident := integration_worker.require_unresolved(snooze.incident, 'snoozed');
+BEGIN
+    IF snooze.until IS NULL OR snooze.until <= clock_timestamp() OR snooze.until = 'infinity' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('an incident can''t be snoozed until %s', coalesce(snooze.until::text, 'NULL')),
+            HINT = 'Write a time to come, such as now() + interval ''2 hours''; integration.ignore() has no end.';
+    END IF;
+    UPDATE integration.incident i
+       SET state = 'snoozed', snoozed_until = snooze.until
+     WHERE i.id = before.id;
+    PERFORM integration_worker.record_incident_action(before, 'snooze', snooze.reason,
+                                                      jsonb_build_object('until', snooze.until));
+    RETURN 'snoozed';
+END
+$$;
+REVOKE ALL ON FUNCTION integration.snooze(bigint, timestamptz, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration.snooze(bigint, timestamptz, text) IS
+    'Puts an incident off: it stands last in the list until then, and is open again afterwards. Returns its state.';
+
+CREATE FUNCTION integration.ignore(incident bigint, reason text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    before integration.incident := integration_worker.require_unresolved(ignore.incident, 'ignored');
+    why text := integration_worker.require_reason(ignore.reason, 'ignore');
+BEGIN
+    UPDATE integration.incident i
+       SET state = 'ignored', snoozed_until = NULL
+     WHERE i.id = before.id;
+    PERFORM integration_worker.record_incident_action(before, 'ignore', why);
+    RETURN 'ignored';
+END
+$$;
+REVOKE ALL ON FUNCTION integration.ignore(bigint, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration.ignore(bigint, text) IS
+    'Counts further failures of this endpoint and class without bothering anybody, until somebody reopens it. Returns its state.';
+
+CREATE FUNCTION integration.reopen(incident bigint, reason text DEFAULT NULL) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    before integration.incident := integration_worker.require_incident(reopen.incident);
+    newer bigint := (SELECT i.id
+                       FROM integration.incident i
+                      WHERE i.endpoint = before.endpoint AND i.error_class = before.error_class
+                        AND i.resolved_at IS NULL AND i.id <> before.id);
+BEGIN
+    IF newer IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = format('incident %s can''t be reopened', before.id),
+            DETAIL = format('Incident %s is the same problem since %s.', newer,
+                            (SELECT integration_worker.time_words(i.opened_at) FROM integration.incident i WHERE i.id = newer)),
+            HINT = format('Work on that one: SELECT * FROM integration.runbook(%s).', newer);
+    END IF;
+    UPDATE integration.incident i
+       SET state = 'open', resolved_at = NULL, resolved_by = NULL, resolution = NULL, worked = NULL,
+           snoozed_until = NULL, acknowledged_at = NULL,
+           reopened = i.reopened + CASE WHEN i.state = 'resolved' THEN 1 ELSE 0 END
+     WHERE i.id = before.id;
+    PERFORM integration_worker.record_incident_action(before, 'reopen', reopen.reason,
+                                                      jsonb_build_object('resolution', before.resolution));
+    RETURN 'open';
+END
+$$;
+REVOKE ALL ON FUNCTION integration.reopen(bigint, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration.reopen(bigint, text) IS
+    'Takes up an incident again that is resolved, ignored, snoozed or acknowledged. Returns its state.';
+
+-- Those that are left would open it again only when one of them fails once more.
+CREATE FUNCTION integration_worker.warn_of_waiting(incident integration.incident) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    waiting bigint := (SELECT count(*)
+                         FROM integration.queue q
+                         JOIN integration.endpoint e ON e.id = q.endpoint_id
+                        WHERE e.name = incident.endpoint AND q.state = 'failed' AND q.error_class = incident.error_class);
+BEGIN
+    IF waiting > 0 THEN
+        RAISE NOTICE USING
+            MESSAGE = format('%s failed syncs of this incident are left', waiting),
+            HINT = format('SELECT integration.retry_where(endpoint => %L, error_class => %L, reason => ''why'') sends them again.',
+                          incident.endpoint, incident.error_class);
+    END IF;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.warn_of_waiting(integration.incident) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.warn_of_waiting(integration.incident) IS
+    'Says so where an incident is resolved whose syncs still wait for a person.';
+
+CREATE FUNCTION integration.resolve(incident bigint, reason text, worked boolean DEFAULT true) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    before integration.incident := integration_worker.require_unresolved(resolve.incident, 'resolved');
+    done text := integration_worker.require_reason(resolve.reason, 'resolve');
+BEGIN
+    IF before.id = 0 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = 'a copy stays one until it takes over',
+            DETAIL = before.remedy,
+            HINT = 'SELECT integration.adopt() has it take over from the original.';
+    END IF;
+    UPDATE integration.incident i
+       SET state = 'resolved', resolved_at = clock_timestamp(), resolved_by = session_user,
+           resolution = done, worked = resolve.worked
+     WHERE i.id = before.id;
+    PERFORM integration_worker.record_incident_action(before, 'resolve', done, jsonb_build_object('worked', resolve.worked));
+    PERFORM integration_worker.warn_of_waiting(before);
+    RETURN 'resolved';
+END
+$$;
+REVOKE ALL ON FUNCTION integration.resolve(bigint, text, boolean) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration.resolve(bigint, text, boolean) IS
+    'Ends an incident by hand with what was done about it, and whether that helped: the next one of its kind shows it. Returns its state.';
+
+-- What to do about an incident, step by step: texts that people can change.
+
+CREATE TABLE integration.runbook_step (
+    locale text NOT NULL DEFAULT 'en' CHECK (locale ~ '^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$'),
+    error_class text NOT NULL DEFAULT '',
+    "position" integer NOT NULL,
+    what text NOT NULL,
+    statement text,
+    who text,
+    shipped boolean NOT NULL DEFAULT true,
+    PRIMARY KEY (locale, error_class, "position")
+);
+REVOKE ALL ON TABLE integration.runbook_step FROM PUBLIC;
+
+COMMENT ON TABLE integration.runbook_step IS
+    'The steps of integration.runbook(): those without a class for every incident, those of its class among them by position. {words} in braces are filled in; a step that lacks one of its words is left out.';
+
+COMMENT ON COLUMN integration.runbook_step.locale IS 'The language, as in integration.locale; what a language lacks is taken from en.';
+
+COMMENT ON COLUMN integration.runbook_step.error_class IS 'For incidents of this class only; empty: for all.';
+
+COMMENT ON COLUMN integration.runbook_step."position" IS 'Its place among the steps.';
+
+COMMENT ON COLUMN integration.runbook_step.what IS
+    'What to do, in words. {incident}, {title}, {endpoint}, {connector}, {remedy}, {responsible}, {owner}, {contact}, {runbook_url}, {worked_before}, {example}, {object}, {error}, {waiting} (failed syncs, where there are any), {held} (stopped or open, where the endpoint is), {open} (where nobody has acknowledged it).';
+
+COMMENT ON COLUMN integration.runbook_step.statement IS
+    'What to run; the same words, written as literals. {…} between quotes that is no word stays.';
+
+COMMENT ON COLUMN integration.runbook_step.who IS 'Who does it; the same words.';
+
+COMMENT ON COLUMN integration.runbook_step.shipped IS 'Unchanged since it came with the extension; other rows are carried by a dump.';
+
+INSERT INTO integration.runbook_step (error_class, "position", what, statement, who) VALUES
+    ('', 100, 'Say that you look after it, so that nobody else starts too. It is {open}.',
+     'SELECT integration.acknowledge({incident});', '{owner}'),
+    ('', 200, 'Look at what happened to one of them, sync {example}: {error}',
+     'SELECT * FROM integration.timeline({example});', NULL),
+    ('', 210, 'See what exactly was sent, with the secrets left out.',
+     'SELECT * FROM integration.preview({example});', NULL),
+    ('', 300, 'See all {waiting} syncs that wait for a person.',
+     'SELECT id, object_type, object_id, customer, error FROM integration.failed WHERE endpoint = {endpoint} AND error_class = {error_class};', NULL),
+    ('', 400, '{remedy}', NULL, '{responsible}'),
+    ('', 410, 'This helped before: {worked_before}', NULL, NULL),
+    ('', 420, 'The team''s own notes on {connector} are at {runbook_url}.', NULL, NULL),
+    ('', 430, 'Who knows the other system: {contact}', NULL, NULL),
+    ('', 500, 'The endpoint is {held}: only a probe leaves now and then. Ask whether anybody answers there; what came of it is in the sync whose id this returns.',
+     'SELECT integration.ping({endpoint});', NULL),
+    ('', 510, 'Once the cause is gone, have the {held} endpoint called at once instead of at the next probe.',
+     'SELECT integration.resume(''endpoint'', {endpoint}, ''why'');', NULL),
+    ('', 600, 'Send the {waiting} failed ones again.',
+     'SELECT integration.retry_where(endpoint => {endpoint}, error_class => {error_class}, reason => ''why'');', NULL),
+    ('', 900, 'It ends by itself with the next delivery. If it has to be ended by hand, say what helped: the next one of its kind shows it.',
+     'SELECT integration.resolve({incident}, ''what was done'');', '{owner}'),
+    ('validation', 590, 'Where the data were wrong, send corrected ones in the place of each.',
+     'SELECT integration.amend({example}, ''{…}'', ''why'');', '{responsible}'),
+    ('copied_database', 600, 'If this database is to send from now on and the original does not any more, let it take over.',
+     'SELECT integration.adopt(''why'');', NULL);
+
+-- Later inserts and updates are the user's: a dump takes them along.
+CREATE FUNCTION integration_worker.own_runbook_step() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' AND NEW IS NOT DISTINCT FROM OLD THEN
+        RETURN NEW;
+    END IF;
+    NEW.shipped := false;
+    -- A restored dump brings changed rows that CREATE EXTENSION has just made anew.
+    IF TG_OP = 'INSERT' THEN
+        DELETE FROM integration.runbook_step s
+         WHERE s.locale = NEW.locale AND s.error_class = NEW.error_class AND s."position" = NEW."position" AND s.shipped;
+    END IF;
+    RETURN NEW;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.own_runbook_step() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.own_runbook_step() IS
+    'Marks steps that the user made or changed; an inserted one takes the place of the shipped one.';
+
+CREATE TRIGGER own_runbook_step BEFORE INSERT OR UPDATE ON integration.runbook_step
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.own_runbook_step();
+
+-- In one pass, since what is filled in may hold braces, too.
+CREATE FUNCTION integration_worker.fill_in(template text, words jsonb, as_literals boolean DEFAULT false) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN bool_and(f.piece IS NOT NULL) THEN string_agg(f.piece, '' ORDER BY f.n) END
+      FROM (SELECT m.n,
+                   CASE WHEN words ? m.found[2] IS NOT TRUE THEN m.found[1]
+                        WHEN as_literals AND jsonb_typeof(words -> m.found[2]) = 'string'
+                        THEN quote_literal(words ->> m.found[2])
+                        ELSE words ->> m.found[2] END AS piece
+              FROM regexp_matches(template, '([^{]+|\{([a-z_]+)\}|\{)', 'g') WITH ORDINALITY AS m (found, n)) f
+$$;
+REVOKE ALL ON FUNCTION integration_worker.fill_in(text, jsonb, boolean) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.fill_in(text, jsonb, boolean) IS
+    'A template with the {words} in it replaced, in statements by literals; NULL where it lacks one of them.';
+
+-- Incidents as people see them: a list of work, the steps of each.
+
+-- The endpoint's own, then the product's, then anybody's: the newest of what helped.
+CREATE FUNCTION integration_worker.what_worked(incident integration.incident) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('%s (incident %s, %s)', b.resolution, b.id, integration_worker.time_words(b.resolved_at))
+      FROM integration.incident b
+      LEFT JOIN integration.endpoint here ON here.name = incident.endpoint
+      LEFT JOIN integration.endpoint there ON there.name = b.endpoint
+     WHERE b.error_class = incident.error_class AND b.resolved_at IS NOT NULL AND b.worked AND b.id <> incident.id
+     ORDER BY b.endpoint = incident.endpoint DESC, here.connector IS NOT DISTINCT FROM there.connector DESC, b.resolved_at DESC
+     LIMIT 1
+$$;
+REVOKE ALL ON FUNCTION integration_worker.what_worked(integration.incident) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.what_worked(integration.incident) IS
+    'What helped the last time against the same class of error, here or elsewhere; NULL: nobody has said so.';
+
+CREATE FUNCTION integration_worker.failed_count(endpoint text, error_class text) RETURNS bigint
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT count(*)
+      FROM integration.endpoint e
+      JOIN integration.queue q ON q.endpoint_id = e.id
+     WHERE e.name = failed_count.endpoint AND q.state = 'failed' AND q.error_class = failed_count.error_class
+$$;
+REVOKE ALL ON FUNCTION integration_worker.failed_count(text, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.failed_count(text, text) IS
+    'How many syncs of an endpoint wait for a person with this class; by the index of failed ones.';
+
+CREATE VIEW integration.incident_status AS
+SELECT i.id,
+       CASE WHEN i.state = 'snoozed' AND i.snoozed_until <= statement_timestamp() THEN 'open' ELSE i.state END AS state,
+       i.severity, i.endpoint, e.connector, coalesce(k.title, i.error_class) AS title, i.error_class,
+       i.owner, i.responsible, i.assignee, i.remedy,
+       integration_worker.what_worked(i) AS worked_before,
+       i.syncs, integration_worker.failed_count(i.endpoint, i.error_class) AS waiting,
+       i.objects, i.customers, i.impact,
+       i.example, x.object_type, x.object_id, x.error,
+       i.opened_at, i.last_seen_at, statement_timestamp() - i.opened_at AS age,
+       i.acknowledged_at, i.snoozed_until, i.reopened, c.contact, c.runbook_url, i.note,
+       format('SELECT * FROM integration.runbook(%s);', i.id) AS next_step
+  FROM integration.incident i
+  LEFT JOIN integration.endpoint e ON e.name = i.endpoint
+  LEFT JOIN integration.connector c ON c.name = e.connector
+  LEFT JOIN integration.error_class k ON k.name = i.error_class
+  LEFT JOIN LATERAL (
+       SELECT o.object_type, o.object_id,
+              (SELECT a.error
+                 FROM integration.attempt a
+                WHERE a.outbox_id = o.id
+                ORDER BY a.attempt_no DESC
+                LIMIT 1) AS error
+         FROM integration.outbox o
+        WHERE o.id = i.example) x ON true
+ WHERE i.resolved_at IS NULL
+ ORDER BY i.state = 'ignored', i.state = 'snoozed' AND i.snoozed_until > statement_timestamp(),
+          i.severity, i.impact DESC NULLS LAST, i.customers DESC, i.opened_at;
+
+COMMENT ON VIEW integration.incident_status IS
+    'The problems that are not over, worst first: severity, impact, customers, age; snoozed and ignored ones last. integration.runbook(id) says what to do.';
+
+COMMENT ON COLUMN integration.incident_status.id IS 'Its number, for acknowledge(), assign(), snooze(), ignore(), resolve(), runbook(); 0: the database is a copy.';
+
+COMMENT ON COLUMN integration.incident_status.state IS 'open (nobody has taken it), acknowledged, snoozed or ignored.';
+
+COMMENT ON COLUMN integration.incident_status.severity IS '1 (worst) to 4, from the connector.';
+
+COMMENT ON COLUMN integration.incident_status.endpoint IS 'Where to; empty: everywhere.';
+
+COMMENT ON COLUMN integration.incident_status.connector IS 'The product behind it.';
+
+COMMENT ON COLUMN integration.incident_status.title IS 'What it is, in a few words.';
+
+COMMENT ON COLUMN integration.incident_status.error_class IS 'The error class.';
+
+COMMENT ON COLUMN integration.incident_status.owner IS 'The team that looks after the endpoint.';
+
+COMMENT ON COLUMN integration.incident_status.responsible IS 'Who can do something about it: customer, support, engineering, operations or remote_vendor.';
+
+COMMENT ON COLUMN integration.incident_status.assignee IS 'Who has taken it.';
+
+COMMENT ON COLUMN integration.incident_status.remedy IS 'What to do, in plain words.';
+
+COMMENT ON COLUMN integration.incident_status.worked_before IS 'What helped the last time; NULL: nobody has said so.';
+
+COMMENT ON COLUMN integration.incident_status.syncs IS 'Failures counted into it.';
+
+COMMENT ON COLUMN integration.incident_status.waiting IS 'Failed syncs of it that wait for a person right now.';
+
+COMMENT ON COLUMN integration.incident_status.objects IS 'Different business objects among the failures.';
+
+COMMENT ON COLUMN integration.incident_status.customers IS 'Different customers among them.';
+
+COMMENT ON COLUMN integration.incident_status.impact IS 'What is at stake, in the application''s unit; NULL: none was given.';
+
+COMMENT ON COLUMN integration.incident_status.example IS 'A sync that shows it.';
+
+COMMENT ON COLUMN integration.incident_status.object_type IS 'The kind of its business object.';
+
+COMMENT ON COLUMN integration.incident_status.object_id IS 'Its business reference.';
+
+COMMENT ON COLUMN integration.incident_status.error IS 'Details of its last failure in words.';
+
+COMMENT ON COLUMN integration.incident_status.opened_at IS 'When it began.';
+
+COMMENT ON COLUMN integration.incident_status.last_seen_at IS 'When a failure was last added, to ten seconds.';
+
+COMMENT ON COLUMN integration.incident_status.age IS 'How long it lasts.';
+
+COMMENT ON COLUMN integration.incident_status.acknowledged_at IS 'When somebody took it.';
+
+COMMENT ON COLUMN integration.incident_status.snoozed_until IS 'Nobody is bothered until then.';
+
+COMMENT ON COLUMN integration.incident_status.reopened IS 'How often it came back.';
+
+COMMENT ON COLUMN integration.incident_status.contact IS 'Whom to ask about the other system, from the connector.';
+
+COMMENT ON COLUMN integration.incident_status.runbook_url IS 'The team''s own notes, from the connector.';
+
+COMMENT ON COLUMN integration.incident_status.note IS 'What people wrote.';
+
+COMMENT ON COLUMN integration.incident_status.next_step IS 'The statement that says what to do.';
+
+CREATE FUNCTION integration_worker.runbook_words(incident integration.incident) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT jsonb_build_object(
+               'incident', s.id, 'title', s.title, 'endpoint', nullif(s.endpoint, ''), 'connector', s.connector,
+               'error_class', s.error_class, 'remedy', s.remedy, 'responsible', s.responsible,
+               'owner', coalesce(s.assignee, s.owner), 'contact', s.contact, 'runbook_url', s.runbook_url,
+               'worked_before', s.worked_before, 'example', s.example, 'error', rtrim(left(s.error, 300), '. '),
+               'object', nullif(concat_ws(' ', s.object_type, s.object_id), ''),
+               'waiting', nullif(s.waiting, 0),
+               'held', (SELECT h.state
+                          FROM integration.endpoint_health h
+                          JOIN integration.endpoint e ON e.id = h.endpoint_id
+                         WHERE e.name = s.endpoint AND h.state <> 'closed'),
+               'open', CASE WHEN s.state = 'open' THEN 'open' END)
+      FROM integration.incident_status s
+     WHERE s.id = incident.id
+$$;
+REVOKE ALL ON FUNCTION integration_worker.runbook_words(integration.incident) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.runbook_words(integration.incident) IS
+    'What the steps of a runbook are filled in with; null: there is none of it.';
+
+CREATE FUNCTION integration.runbook(incident bigint)
+    RETURNS TABLE (step bigint, what text, statement text, who text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    subject integration.incident;
+    words jsonb;
+    wanted text := coalesce(nullif(current_setting('integration.locale', true), ''), 'en');
+BEGIN
+    SELECT i.* INTO subject FROM integration.incident i WHERE i.id = runbook.incident;
+    IF subject.resolved_at IS NOT NULL THEN
+        RETURN QUERY
+        SELECT 1::bigint,
+               format('It is over since %s%s%s.', integration_worker.time_words(subject.resolved_at),
+                      ', resolved by ' || subject.resolved_by, ': ' || rtrim(subject.resolution, '.')),
+               format('SELECT integration.reopen(%s, ''why'');', subject.id), subject.owner;
+        RETURN;
+    END IF;
+    words := integration_worker.runbook_words(subject);
+    IF words IS NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'undefined_object',
+            MESSAGE = format('incident %s does not exist', coalesce(runbook.incident::text, 'NULL')),
+            HINT = 'Numbers are in SELECT id, endpoint, title FROM integration.incident_status.';
+    END IF;
+    RETURN QUERY
+    SELECT row_number() OVER (ORDER BY f."position", f.error_class), f.what, f.statement, f.who
+      FROM (SELECT DISTINCT ON (s."position", s.error_class)
+                   s."position", s.error_class, integration_worker.fill_in(s.what, words) AS what,
+                   integration_worker.fill_in(s.statement, words, true) AS statement,
+                   integration_worker.fill_in(s.who, words) AS who, s.statement IS NOT NULL AS has_statement
+              FROM integration.runbook_step s
+             WHERE s.error_class IN ('', subject.error_class) AND s.locale IN (wanted, 'en')
+             ORDER BY s."position", s.error_class, s.locale = wanted DESC) f
+     WHERE f.what IS NOT NULL AND (f.statement IS NOT NULL OR NOT f.has_statement)
+     ORDER BY 1;
+END
+$$;
+REVOKE ALL ON FUNCTION integration.runbook(bigint) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration.runbook(bigint) IS
+    'What to do about an incident, step by step: in words, what to run, who does it. The texts are integration.runbook_step''s.';
+
 -- The exact request of a sync, before it leaves.
 
 CREATE OR REPLACE FUNCTION integration.preview(id bigint)
@@ -2335,6 +3052,8 @@ AS $$
         ('support', 'SELECT', 'integration.sync_status'),
         ('support', 'SELECT', 'integration.endpoint_health'),
         ('support', 'SELECT', 'integration.incident'),
+        ('support', 'SELECT', 'integration.incident_status'),
+        ('support', 'SELECT', 'integration.runbook_step'),
         ('support', 'SELECT', 'integration.pause'),
         ('support', 'SELECT', 'integration.action'),
         ('support', 'EXECUTE', 'FUNCTION integration.verify_signature(bytea, jsonb, text, interval)'),
@@ -2345,6 +3064,16 @@ AS $$
         ('support', 'EXECUTE', 'FUNCTION integration.retry(bigint, text)'),
         ('support', 'EXECUTE', 'FUNCTION integration.cancel(bigint, text)'),
         ('support', 'EXECUTE', 'FUNCTION integration.amend(bigint, jsonb, text)'),
+        ('support', 'EXECUTE', 'FUNCTION integration.runbook(bigint)'),
+        ('support', 'EXECUTE', 'FUNCTION integration.acknowledge(bigint, text)'),
+        ('support', 'EXECUTE', 'FUNCTION integration.assign(bigint, text, text)'),
+        ('support', 'EXECUTE', 'FUNCTION integration.snooze(bigint, timestamptz, text)'),
+        ('support', 'EXECUTE', 'FUNCTION integration.reopen(bigint, text)'),
+        ('support', 'EXECUTE', 'FUNCTION integration.resolve(bigint, text, boolean)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.what_worked(integration.incident)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.failed_count(text, text)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.time_words(timestamptz)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.duration_words(interval)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.remedy_when_failed(text, boolean)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.held_by(text, timestamptz, boolean, text, timestamptz, '
                                'timestamptz, bigint, timestamptz, integer, integer)'),
@@ -2358,6 +3087,7 @@ AS $$
         ('operator', 'EXECUTE', 'FUNCTION integration.pause(text, text, text, timestamptz)'),
         ('operator', 'EXECUTE', 'FUNCTION integration.resume(text, text, text)'),
         ('operator', 'EXECUTE', 'FUNCTION integration.ping(text)'),
+        ('operator', 'EXECUTE', 'FUNCTION integration.ignore(bigint, text)'),
         -- How fast and how patient; not where to, nor with which credential.
         ('operator', 'UPDATE (max_concurrency, rate_limit, rate_burst, connect_timeout, timeout, retry_policy)',
                      'integration.endpoint'),
@@ -2373,6 +3103,7 @@ AS $$
         ('administrator', 'EXECUTE', 'FUNCTION integration.forget_secret(text, integer)'),
         ('administrator', 'INSERT, UPDATE, DELETE', 'integration.retry_policy'),
         ('administrator', 'INSERT, UPDATE, DELETE', 'integration.error_rule'),
+        ('administrator', 'INSERT, UPDATE, DELETE', 'integration.runbook_step'),
         ('administrator', 'INSERT, UPDATE, DELETE', 'integration.error_class'),
         ('administrator', 'UPDATE', 'integration.error_reason'),
         ('administrator', 'EXECUTE', 'FUNCTION integration.new_signing_key(text)'),
@@ -2385,6 +3116,8 @@ COMMENT ON FUNCTION integration.grant_producer(regrole) IS
 
 COMMENT ON FUNCTION integration.grant_administrator(regrole) IS
     'What operators may do, and: change connectors, endpoints, credentials, retry policies, the reading of errors; let a copy take over.';
+
+SELECT pg_extension_config_dump('integration.runbook_step', 'WHERE NOT shipped');
 
 -- What the worker says about a copy holds for that copy alone; another one is told anew.
 SELECT pg_extension_config_dump('integration.incident', 'WHERE id <> 0');

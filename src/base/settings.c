@@ -28,6 +28,7 @@ static char *secret_directory = NULL;
 static char *traceparent = NULL;
 static char *triggered_by = NULL;
 static char *trigger_ref = NULL;
+static char *locale = NULL;
 
 static bool
 check_allowed_networks(char **newval, void **extra, GucSource source)
@@ -130,6 +131,11 @@ define_session_settings(void)
 	DefineCustomStringVariable("integration.trigger_ref",
 							   "The application's own reference for what causes what this session enqueues.",
 							   NULL, &trigger_ref, "",
+							   PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("integration.locale",
+							   "Language of the texts that this session is shown.",
+							   "What a language lacks is shown in English (en).",
+							   &locale, "en",
 							   PGC_USERSET, 0, NULL, NULL, NULL);
 }
 

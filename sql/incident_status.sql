@@ -1,0 +1,155 @@
+-- Incidents as people see them: a list of work, the steps of each.
+
+-- The endpoint's own, then the product's, then anybody's: the newest of what helped.
+CREATE FUNCTION integration_worker.what_worked(incident integration.incident) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('%s (incident %s, %s)', b.resolution, b.id, integration_worker.time_words(b.resolved_at))
+      FROM integration.incident b
+      LEFT JOIN integration.endpoint here ON here.name = incident.endpoint
+      LEFT JOIN integration.endpoint there ON there.name = b.endpoint
+     WHERE b.error_class = incident.error_class AND b.resolved_at IS NOT NULL AND b.worked AND b.id <> incident.id
+     ORDER BY b.endpoint = incident.endpoint DESC, here.connector IS NOT DISTINCT FROM there.connector DESC, b.resolved_at DESC
+     LIMIT 1
+$$;
+COMMENT ON FUNCTION integration_worker.what_worked(integration.incident) IS
+    'What helped the last time against the same class of error, here or elsewhere; NULL: nobody has said so.';
+
+CREATE FUNCTION integration_worker.failed_count(endpoint text, error_class text) RETURNS bigint
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT count(*)
+      FROM integration.endpoint e
+      JOIN integration.queue q ON q.endpoint_id = e.id
+     WHERE e.name = failed_count.endpoint AND q.state = 'failed' AND q.error_class = failed_count.error_class
+$$;
+COMMENT ON FUNCTION integration_worker.failed_count(text, text) IS
+    'How many syncs of an endpoint wait for a person with this class; by the index of failed ones.';
+
+CREATE VIEW integration.incident_status AS
+SELECT i.id,
+       CASE WHEN i.state = 'snoozed' AND i.snoozed_until <= statement_timestamp() THEN 'open' ELSE i.state END AS state,
+       i.severity, i.endpoint, e.connector, coalesce(k.title, i.error_class) AS title, i.error_class,
+       i.owner, i.responsible, i.assignee, i.remedy,
+       integration_worker.what_worked(i) AS worked_before,
+       i.syncs, integration_worker.failed_count(i.endpoint, i.error_class) AS waiting,
+       i.objects, i.customers, i.impact,
+       i.example, x.object_type, x.object_id, x.error,
+       i.opened_at, i.last_seen_at, statement_timestamp() - i.opened_at AS age,
+       i.acknowledged_at, i.snoozed_until, i.reopened, c.contact, c.runbook_url, i.note,
+       format('SELECT * FROM integration.runbook(%s);', i.id) AS next_step
+  FROM integration.incident i
+  LEFT JOIN integration.endpoint e ON e.name = i.endpoint
+  LEFT JOIN integration.connector c ON c.name = e.connector
+  LEFT JOIN integration.error_class k ON k.name = i.error_class
+  LEFT JOIN LATERAL (
+       SELECT o.object_type, o.object_id,
+              (SELECT a.error
+                 FROM integration.attempt a
+                WHERE a.outbox_id = o.id
+                ORDER BY a.attempt_no DESC
+                LIMIT 1) AS error
+         FROM integration.outbox o
+        WHERE o.id = i.example) x ON true
+ WHERE i.resolved_at IS NULL
+ ORDER BY i.state = 'ignored', i.state = 'snoozed' AND i.snoozed_until > statement_timestamp(),
+          i.severity, i.impact DESC NULLS LAST, i.customers DESC, i.opened_at;
+COMMENT ON VIEW integration.incident_status IS
+    'The problems that are not over, worst first: severity, impact, customers, age; snoozed and ignored ones last. integration.runbook(id) says what to do.';
+COMMENT ON COLUMN integration.incident_status.id IS 'Its number, for acknowledge(), assign(), snooze(), ignore(), resolve(), runbook(); 0: the database is a copy.';
+COMMENT ON COLUMN integration.incident_status.state IS 'open (nobody has taken it), acknowledged, snoozed or ignored.';
+COMMENT ON COLUMN integration.incident_status.severity IS '1 (worst) to 4, from the connector.';
+COMMENT ON COLUMN integration.incident_status.endpoint IS 'Where to; empty: everywhere.';
+COMMENT ON COLUMN integration.incident_status.connector IS 'The product behind it.';
+COMMENT ON COLUMN integration.incident_status.title IS 'What it is, in a few words.';
+COMMENT ON COLUMN integration.incident_status.error_class IS 'The error class.';
+COMMENT ON COLUMN integration.incident_status.owner IS 'The team that looks after the endpoint.';
+COMMENT ON COLUMN integration.incident_status.responsible IS 'Who can do something about it: customer, support, engineering, operations or remote_vendor.';
+COMMENT ON COLUMN integration.incident_status.assignee IS 'Who has taken it.';
+COMMENT ON COLUMN integration.incident_status.remedy IS 'What to do, in plain words.';
+COMMENT ON COLUMN integration.incident_status.worked_before IS 'What helped the last time; NULL: nobody has said so.';
+COMMENT ON COLUMN integration.incident_status.syncs IS 'Failures counted into it.';
+COMMENT ON COLUMN integration.incident_status.waiting IS 'Failed syncs of it that wait for a person right now.';
+COMMENT ON COLUMN integration.incident_status.objects IS 'Different business objects among the failures.';
+COMMENT ON COLUMN integration.incident_status.customers IS 'Different customers among them.';
+COMMENT ON COLUMN integration.incident_status.impact IS 'What is at stake, in the application''s unit; NULL: none was given.';
+COMMENT ON COLUMN integration.incident_status.example IS 'A sync that shows it.';
+COMMENT ON COLUMN integration.incident_status.object_type IS 'The kind of its business object.';
+COMMENT ON COLUMN integration.incident_status.object_id IS 'Its business reference.';
+COMMENT ON COLUMN integration.incident_status.error IS 'Details of its last failure in words.';
+COMMENT ON COLUMN integration.incident_status.opened_at IS 'When it began.';
+COMMENT ON COLUMN integration.incident_status.last_seen_at IS 'When a failure was last added, to ten seconds.';
+COMMENT ON COLUMN integration.incident_status.age IS 'How long it lasts.';
+COMMENT ON COLUMN integration.incident_status.acknowledged_at IS 'When somebody took it.';
+COMMENT ON COLUMN integration.incident_status.snoozed_until IS 'Nobody is bothered until then.';
+COMMENT ON COLUMN integration.incident_status.reopened IS 'How often it came back.';
+COMMENT ON COLUMN integration.incident_status.contact IS 'Whom to ask about the other system, from the connector.';
+COMMENT ON COLUMN integration.incident_status.runbook_url IS 'The team''s own notes, from the connector.';
+COMMENT ON COLUMN integration.incident_status.note IS 'What people wrote.';
+COMMENT ON COLUMN integration.incident_status.next_step IS 'The statement that says what to do.';
+
+CREATE FUNCTION integration_worker.runbook_words(incident integration.incident) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT jsonb_build_object(
+               'incident', s.id, 'title', s.title, 'endpoint', nullif(s.endpoint, ''), 'connector', s.connector,
+               'error_class', s.error_class, 'remedy', s.remedy, 'responsible', s.responsible,
+               'owner', coalesce(s.assignee, s.owner), 'contact', s.contact, 'runbook_url', s.runbook_url,
+               'worked_before', s.worked_before, 'example', s.example, 'error', rtrim(left(s.error, 300), '. '),
+               'object', nullif(concat_ws(' ', s.object_type, s.object_id), ''),
+               'waiting', nullif(s.waiting, 0),
+               'held', (SELECT h.state
+                          FROM integration.endpoint_health h
+                          JOIN integration.endpoint e ON e.id = h.endpoint_id
+                         WHERE e.name = s.endpoint AND h.state <> 'closed'),
+               'open', CASE WHEN s.state = 'open' THEN 'open' END)
+      FROM integration.incident_status s
+     WHERE s.id = incident.id
+$$;
+COMMENT ON FUNCTION integration_worker.runbook_words(integration.incident) IS
+    'What the steps of a runbook are filled in with; null: there is none of it.';
+
+CREATE FUNCTION integration.runbook(incident bigint)
+    RETURNS TABLE (step bigint, what text, statement text, who text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    subject integration.incident;
+    words jsonb;
+    wanted text := coalesce(nullif(current_setting('integration.locale', true), ''), 'en');
+BEGIN
+    SELECT i.* INTO subject FROM integration.incident i WHERE i.id = runbook.incident;
+    IF subject.resolved_at IS NOT NULL THEN
+        RETURN QUERY
+        SELECT 1::bigint,
+               format('It is over since %s%s%s.', integration_worker.time_words(subject.resolved_at),
+                      ', resolved by ' || subject.resolved_by, ': ' || rtrim(subject.resolution, '.')),
+               format('SELECT integration.reopen(%s, ''why'');', subject.id), subject.owner;
+        RETURN;
+    END IF;
+    words := integration_worker.runbook_words(subject);
+    IF words IS NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'undefined_object',
+            MESSAGE = format('incident %s does not exist', coalesce(runbook.incident::text, 'NULL')),
+            HINT = 'Numbers are in SELECT id, endpoint, title FROM integration.incident_status.';
+    END IF;
+    RETURN QUERY
+    SELECT row_number() OVER (ORDER BY f."position", f.error_class), f.what, f.statement, f.who
+      FROM (SELECT DISTINCT ON (s."position", s.error_class)
+                   s."position", s.error_class, integration_worker.fill_in(s.what, words) AS what,
+                   integration_worker.fill_in(s.statement, words, true) AS statement,
+                   integration_worker.fill_in(s.who, words) AS who, s.statement IS NOT NULL AS has_statement
+              FROM integration.runbook_step s
+             WHERE s.error_class IN ('', subject.error_class) AND s.locale IN (wanted, 'en')
+             ORDER BY s."position", s.error_class, s.locale = wanted DESC) f
+     WHERE f.what IS NOT NULL AND (f.statement IS NOT NULL OR NOT f.has_statement)
+     ORDER BY 1;
+END
+$$;
+COMMENT ON FUNCTION integration.runbook(bigint) IS
+    'What to do about an incident, step by step: in words, what to run, who does it. The texts are integration.runbook_step''s.';

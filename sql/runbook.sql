@@ -1,0 +1,89 @@
+-- What to do about an incident, step by step: texts that people can change.
+
+CREATE TABLE integration.runbook_step (
+    locale text NOT NULL DEFAULT 'en' CHECK (locale ~ '^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$'),
+    error_class text NOT NULL DEFAULT '',
+    "position" integer NOT NULL,
+    what text NOT NULL,
+    statement text,
+    who text,
+    shipped boolean NOT NULL DEFAULT true,
+    PRIMARY KEY (locale, error_class, "position")
+);
+COMMENT ON TABLE integration.runbook_step IS
+    'The steps of integration.runbook(): those without a class for every incident, those of its class among them by position. {words} in braces are filled in; a step that lacks one of its words is left out.';
+COMMENT ON COLUMN integration.runbook_step.locale IS 'The language, as in integration.locale; what a language lacks is taken from en.';
+COMMENT ON COLUMN integration.runbook_step.error_class IS 'For incidents of this class only; empty: for all.';
+COMMENT ON COLUMN integration.runbook_step."position" IS 'Its place among the steps.';
+COMMENT ON COLUMN integration.runbook_step.what IS
+    'What to do, in words. {incident}, {title}, {endpoint}, {connector}, {remedy}, {responsible}, {owner}, {contact}, {runbook_url}, {worked_before}, {example}, {object}, {error}, {waiting} (failed syncs, where there are any), {held} (stopped or open, where the endpoint is), {open} (where nobody has acknowledged it).';
+COMMENT ON COLUMN integration.runbook_step.statement IS
+    'What to run; the same words, written as literals. {…} between quotes that is no word stays.';
+COMMENT ON COLUMN integration.runbook_step.who IS 'Who does it; the same words.';
+COMMENT ON COLUMN integration.runbook_step.shipped IS 'Unchanged since it came with the extension; other rows are carried by a dump.';
+
+INSERT INTO integration.runbook_step (error_class, "position", what, statement, who) VALUES
+    ('', 100, 'Say that you look after it, so that nobody else starts too. It is {open}.',
+     'SELECT integration.acknowledge({incident});', '{owner}'),
+    ('', 200, 'Look at what happened to one of them, sync {example}: {error}',
+     'SELECT * FROM integration.timeline({example});', NULL),
+    ('', 210, 'See what exactly was sent, with the secrets left out.',
+     'SELECT * FROM integration.preview({example});', NULL),
+    ('', 300, 'See all {waiting} syncs that wait for a person.',
+     'SELECT id, object_type, object_id, customer, error FROM integration.failed WHERE endpoint = {endpoint} AND error_class = {error_class};', NULL),
+    ('', 400, '{remedy}', NULL, '{responsible}'),
+    ('', 410, 'This helped before: {worked_before}', NULL, NULL),
+    ('', 420, 'The team''s own notes on {connector} are at {runbook_url}.', NULL, NULL),
+    ('', 430, 'Who knows the other system: {contact}', NULL, NULL),
+    ('', 500, 'The endpoint is {held}: only a probe leaves now and then. Ask whether anybody answers there; what came of it is in the sync whose id this returns.',
+     'SELECT integration.ping({endpoint});', NULL),
+    ('', 510, 'Once the cause is gone, have the {held} endpoint called at once instead of at the next probe.',
+     'SELECT integration.resume(''endpoint'', {endpoint}, ''why'');', NULL),
+    ('', 600, 'Send the {waiting} failed ones again.',
+     'SELECT integration.retry_where(endpoint => {endpoint}, error_class => {error_class}, reason => ''why'');', NULL),
+    ('', 900, 'It ends by itself with the next delivery. If it has to be ended by hand, say what helped: the next one of its kind shows it.',
+     'SELECT integration.resolve({incident}, ''what was done'');', '{owner}'),
+    ('validation', 590, 'Where the data were wrong, send corrected ones in the place of each.',
+     'SELECT integration.amend({example}, ''{…}'', ''why'');', '{responsible}'),
+    ('copied_database', 600, 'If this database is to send from now on and the original does not any more, let it take over.',
+     'SELECT integration.adopt(''why'');', NULL);
+
+-- Later inserts and updates are the user's: a dump takes them along.
+CREATE FUNCTION integration_worker.own_runbook_step() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' AND NEW IS NOT DISTINCT FROM OLD THEN
+        RETURN NEW;
+    END IF;
+    NEW.shipped := false;
+    -- A restored dump brings changed rows that CREATE EXTENSION has just made anew.
+    IF TG_OP = 'INSERT' THEN
+        DELETE FROM integration.runbook_step s
+         WHERE s.locale = NEW.locale AND s.error_class = NEW.error_class AND s."position" = NEW."position" AND s.shipped;
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.own_runbook_step() IS
+    'Marks steps that the user made or changed; an inserted one takes the place of the shipped one.';
+
+CREATE TRIGGER own_runbook_step BEFORE INSERT OR UPDATE ON integration.runbook_step
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.own_runbook_step();
+
+-- In one pass, since what is filled in may hold braces, too.
+CREATE FUNCTION integration_worker.fill_in(template text, words jsonb, as_literals boolean DEFAULT false) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN bool_and(f.piece IS NOT NULL) THEN string_agg(f.piece, '' ORDER BY f.n) END
+      FROM (SELECT m.n,
+                   CASE WHEN words ? m.found[2] IS NOT TRUE THEN m.found[1]
+                        WHEN as_literals AND jsonb_typeof(words -> m.found[2]) = 'string'
+                        THEN quote_literal(words ->> m.found[2])
+                        ELSE words ->> m.found[2] END AS piece
+              FROM regexp_matches(template, '([^{]+|\{([a-z_]+)\}|\{)', 'g') WITH ORDINALITY AS m (found, n)) f
+$$;
+COMMENT ON FUNCTION integration_worker.fill_in(text, jsonb, boolean) IS
+    'A template with the {words} in it replaced, in statements by literals; NULL where it lacks one of them.';
