@@ -28,6 +28,10 @@ SELECT pg_extension_config_dump('integration.endpoint_health', '');
 -- What the worker says about a copy holds for that copy alone; another one is told anew.
 SELECT pg_extension_config_dump('integration.incident', 'WHERE id <> 0');
 SELECT pg_extension_config_dump('integration.incident_id_seq', '');
+SELECT pg_extension_config_dump('integration.notice_endpoint', '');
+SELECT pg_extension_config_dump('integration.notice_text', 'WHERE NOT shipped');
+SELECT pg_extension_config_dump('integration.notice', '');
+SELECT pg_extension_config_dump('integration.notice_id_seq', '');
 SELECT pg_extension_config_dump('integration.pause', $$WHERE (scope, name) <> ('all', 'copied_database')$$);
 SELECT pg_extension_config_dump('integration.action', '');
 SELECT pg_extension_config_dump('integration.action_id_seq', '');

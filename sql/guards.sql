@@ -72,13 +72,20 @@ CREATE FUNCTION integration_worker.forget_endpoint() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    ids bigint[];
 BEGIN
     DELETE FROM integration.endpoint_health h WHERE h.endpoint_id = OLD.id;
     DELETE FROM integration.sync_status s WHERE s.endpoint_id = OLD.id;
     DELETE FROM integration.pause p WHERE p.scope = 'endpoint' AND p.name = OLD.name;
-    UPDATE integration.incident i
-       SET state = 'resolved', resolved_at = now()
-     WHERE i.endpoint = OLD.name AND i.resolved_at IS NULL;
+    WITH ended AS (
+        UPDATE integration.incident i
+           SET state = 'resolved', resolved_at = now()
+         WHERE i.endpoint = OLD.name AND i.resolved_at IS NULL
+        RETURNING i.id
+    )
+    SELECT ARRAY(SELECT e.id FROM ended e) INTO ids;
+    PERFORM integration_worker.tell(ids, 'resolved');
     INSERT INTO integration_worker.deleted_endpoint (id) VALUES (OLD.id);
     RETURN NULL;
 END

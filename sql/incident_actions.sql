@@ -81,6 +81,7 @@ BEGIN
            assignee = coalesce(i.assignee, session_user)
      WHERE i.id = before.id;
     PERFORM integration_worker.record_incident_action(before, 'acknowledge', acknowledge.reason);
+    PERFORM integration_worker.tell(ARRAY[before.id], 'acknowledged');
     RETURN 'acknowledged';
 END
 $$;
@@ -172,6 +173,7 @@ BEGIN
      WHERE i.id = before.id;
     PERFORM integration_worker.record_incident_action(before, 'reopen', reopen.reason,
                                                       jsonb_build_object('resolution', before.resolution));
+    PERFORM integration_worker.tell(ARRAY[before.id], 'reopened');
     RETURN 'open';
 END
 $$;
@@ -220,6 +222,7 @@ BEGIN
            resolution = done, worked = resolve.worked
      WHERE i.id = before.id;
     PERFORM integration_worker.record_incident_action(before, 'resolve', done, jsonb_build_object('worked', resolve.worked));
+    PERFORM integration_worker.tell(ARRAY[before.id], 'resolved');
     PERFORM integration_worker.warn_of_waiting(before);
     RETURN 'resolved';
 END

@@ -28,7 +28,7 @@ $$;
 COMMENT ON FUNCTION integration_worker.failed_count(text, text) IS
     'How many syncs of an endpoint wait for a person with this class; by the index of failed ones.';
 
-CREATE VIEW integration.incident_status AS
+CREATE VIEW integration_worker.incident_facts AS
 SELECT i.id,
        CASE WHEN i.state = 'snoozed' AND i.snoozed_until <= statement_timestamp() THEN 'open' ELSE i.state END AS state,
        i.severity, i.endpoint, e.connector, coalesce(k.title, i.error_class) AS title, i.error_class,
@@ -39,7 +39,8 @@ SELECT i.id,
        i.example, x.object_type, x.object_id, x.error,
        i.opened_at, i.last_seen_at, statement_timestamp() - i.opened_at AS age,
        i.acknowledged_at, i.snoozed_until, i.reopened, c.contact, c.runbook_url, i.note,
-       format('SELECT * FROM integration.runbook(%s);', i.id) AS next_step
+       format('SELECT * FROM integration.runbook(%s);', i.id) AS next_step,
+       i.resolved_at
   FROM integration.incident i
   LEFT JOIN integration.endpoint e ON e.name = i.endpoint
   LEFT JOIN integration.connector c ON c.name = e.connector
@@ -52,10 +53,18 @@ SELECT i.id,
                 ORDER BY a.attempt_no DESC
                 LIMIT 1) AS error
          FROM integration.outbox o
-        WHERE o.id = i.example) x ON true
- WHERE i.resolved_at IS NULL
- ORDER BY i.state = 'ignored', i.state = 'snoozed' AND i.snoozed_until > statement_timestamp(),
-          i.severity, i.impact DESC NULLS LAST, i.customers DESC, i.opened_at;
+        WHERE o.id = i.example) x ON true;
+COMMENT ON VIEW integration_worker.incident_facts IS
+    'All incidents with what their registry, their example say.';
+
+CREATE VIEW integration.incident_status AS
+SELECT f.id, f.state, f.severity, f.endpoint, f.connector, f.title, f.error_class, f.owner, f.responsible, f.assignee,
+       f.remedy, f.worked_before, f.syncs, f.waiting, f.objects, f.customers, f.impact, f.example, f.object_type,
+       f.object_id, f.error, f.opened_at, f.last_seen_at, f.age, f.acknowledged_at, f.snoozed_until, f.reopened,
+       f.contact, f.runbook_url, f.note, f.next_step
+  FROM integration_worker.incident_facts f
+ WHERE f.resolved_at IS NULL
+ ORDER BY f.state = 'ignored', f.state = 'snoozed', f.severity, f.impact DESC NULLS LAST, f.customers DESC, f.opened_at;
 COMMENT ON VIEW integration.incident_status IS
     'The problems that are not over, worst first: severity, impact, customers, age; snoozed and ignored ones last. integration.runbook(id) says what to do.';
 COMMENT ON COLUMN integration.incident_status.id IS 'Its number, for acknowledge(), assign(), snooze(), ignore(), resolve(), runbook(); 0: the database is a copy.';
@@ -106,7 +115,7 @@ AS $$
                           JOIN integration.endpoint e ON e.id = h.endpoint_id
                          WHERE e.name = s.endpoint AND h.state <> 'closed'),
                'open', CASE WHEN s.state = 'open' THEN 'open' END)
-      FROM integration.incident_status s
+      FROM integration_worker.incident_facts s
      WHERE s.id = incident.id
 $$;
 COMMENT ON FUNCTION integration_worker.runbook_words(integration.incident) IS

@@ -16,25 +16,12 @@ CREATE FUNCTION integration_worker.raise_incidents(
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    new_ids bigint[];
+    reopened_ids bigint[];
 BEGIN
     WITH seen AS MATERIALIZED (
-        SELECT c.name AS endpoint, v.error_class, max(c.severity) AS severity, max(c.owner) AS owner,
-               count(*) AS syncs,
-               count(DISTINCT (v.object_type, v.object_id)) FILTER (WHERE v.object_id IS NOT NULL AND s.error_class
-                                                                    IS DISTINCT FROM v.error_class) AS objects,
-               count(DISTINCT coalesce(o.customer, c.customer)) AS customers,
-               sum(o.impact) AS impact, max(v.outbox_id) AS example,
-               (array_agg(CASE WHEN v.rule_retries IS NULL THEN r.remedy ELSE k.remedy END ORDER BY v.n DESC))[1] AS remedy,
-               (array_agg(r.responsible ORDER BY v.n DESC))[1] AS responsible
-          FROM integration_worker.alarming(verdicts, standings) v
-          JOIN integration.endpoint_config c ON c.id = v.endpoint_id
-          JOIN integration.error_reason r ON r.reason = v.reason
-          JOIN integration.error_class k ON k.name = v.error_class
-          LEFT JOIN LATERAL (
-               SELECT x.customer, x.impact FROM integration.outbox x WHERE x.id = v.outbox_id OFFSET 0) o ON true
-          LEFT JOIN integration.sync_status s
-            ON (s.endpoint_id, s.object_type, s.object_id) = (v.endpoint_id, v.object_type, v.object_id)
-         GROUP BY c.name, v.error_class
+        SELECT p.* FROM integration_worker.problems(verdicts, standings) p
     ), counted AS (
         -- An incident that somebody is editing is not waited for; it misses this batch.
         UPDATE integration.incident i
@@ -68,18 +55,24 @@ BEGIN
             ON NOT EXISTS (SELECT FROM integration.incident x
                             WHERE x.endpoint = g.endpoint AND x.error_class = g.error_class AND x.resolved_at IS NULL)
          WHERE i.id = held.id
+        RETURNING i.id
+    ), opened AS (
+        INSERT INTO integration.incident (endpoint, error_class, severity, owner, responsible, remedy, opened_at,
+                                          last_seen_at, syncs, objects, customers, impact, example)
+        SELECT g.endpoint, g.error_class, g.severity, g.owner, g.responsible, g.remedy, settled_at,
+               settled_at, g.syncs, g.objects, g.customers, g.impact, g.example
+          FROM seen g
+         WHERE NOT EXISTS (SELECT FROM integration.incident x
+                            WHERE x.endpoint = g.endpoint AND x.error_class = g.error_class AND x.resolved_at IS NULL)
+           AND NOT EXISTS (SELECT FROM integration.incident x
+                            WHERE x.endpoint = g.endpoint AND x.error_class = g.error_class
+                              AND x.resolved_at > settled_at - integration_worker.reopens_within())
+            ON CONFLICT (endpoint, error_class) WHERE resolved_at IS NULL DO NOTHING
+        RETURNING id
     )
-    INSERT INTO integration.incident (endpoint, error_class, severity, owner, responsible, remedy, opened_at,
-                                      last_seen_at, syncs, objects, customers, impact, example)
-    SELECT g.endpoint, g.error_class, g.severity, g.owner, g.responsible, g.remedy, settled_at,
-           settled_at, g.syncs, g.objects, g.customers, g.impact, g.example
-      FROM seen g
-     WHERE NOT EXISTS (SELECT FROM integration.incident x
-                        WHERE x.endpoint = g.endpoint AND x.error_class = g.error_class AND x.resolved_at IS NULL)
-       AND NOT EXISTS (SELECT FROM integration.incident x
-                        WHERE x.endpoint = g.endpoint AND x.error_class = g.error_class
-                          AND x.resolved_at > settled_at - integration_worker.reopens_within())
-        ON CONFLICT (endpoint, error_class) WHERE resolved_at IS NULL DO NOTHING;
+    SELECT ARRAY(SELECT o.id FROM opened o), ARRAY(SELECT r.id FROM reopened r) INTO new_ids, reopened_ids;
+    PERFORM integration_worker.tell(new_ids, 'opened');
+    PERFORM integration_worker.tell(reopened_ids, 'reopened');
 END
 $$;
 COMMENT ON FUNCTION integration_worker.raise_incidents(integration_worker.verdict[], integration_worker.standing[], timestamptz) IS
@@ -105,6 +98,38 @@ $$;
 COMMENT ON FUNCTION integration_worker.alarming(integration_worker.verdict[], integration_worker.standing[]) IS
     'The results that a person should know of: a failed sync, a stopped endpoint, an opened breaker.';
 
+CREATE FUNCTION integration_worker.problems(
+        verdicts integration_worker.verdict[], standings integration_worker.standing[])
+    RETURNS TABLE (endpoint text, error_class text, severity smallint, owner text, syncs bigint, objects bigint,
+                   customers bigint, impact numeric, example bigint, remedy text, responsible text)
+    LANGUAGE plpgsql STABLE ROWS 10
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT c.name AS endpoint, v.error_class, max(c.severity) AS severity, max(c.owner) AS owner,
+           count(*) AS syncs,
+           count(DISTINCT (v.object_type, v.object_id)) FILTER (WHERE v.object_id IS NOT NULL AND s.error_class
+                                                                IS DISTINCT FROM v.error_class) AS objects,
+           count(DISTINCT coalesce(o.customer, c.customer)) AS customers,
+           sum(o.impact) AS impact, max(v.outbox_id) AS example,
+           (array_agg(CASE WHEN v.rule_retries IS NULL THEN r.remedy ELSE k.remedy END ORDER BY v.n DESC))[1] AS remedy,
+           (array_agg(r.responsible ORDER BY v.n DESC))[1] AS responsible
+      FROM integration_worker.alarming(verdicts, standings) v
+      JOIN integration.endpoint_config c ON c.id = v.endpoint_id
+      JOIN integration.error_reason r ON r.reason = v.reason
+      JOIN integration.error_class k ON k.name = v.error_class
+      LEFT JOIN LATERAL (
+           SELECT x.customer, x.impact FROM integration.outbox x WHERE x.id = v.outbox_id OFFSET 0) o ON true
+      LEFT JOIN integration.sync_status s
+        ON (s.endpoint_id, s.object_type, s.object_id) = (v.endpoint_id, v.object_type, v.object_id)
+     GROUP BY c.name, v.error_class;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.problems(integration_worker.verdict[], integration_worker.standing[]) IS
+    'The results that a person should know of, by endpoint and class: how many, of whom, what helps.';
+
 CREATE FUNCTION integration_worker.what_people_did(endpoint text, since timestamptz) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -128,25 +153,32 @@ CREATE FUNCTION integration_worker.resolve_incidents(
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    ids bigint[];
 BEGIN
-    UPDATE integration.incident i
-       SET state = 'resolved', resolved_at = settled_at, snoozed_until = NULL,
-           resolution = integration_worker.what_people_did(i.endpoint, i.opened_at),
-           worked = CASE WHEN integration_worker.what_people_did(i.endpoint, i.opened_at) IS NOT NULL THEN true END
-     WHERE i.id = ANY (ARRAY(
-           SELECT x.id
-             FROM unnest(standings) s
-             JOIN integration.endpoint e ON e.id = s.endpoint_id
-             JOIN LATERAL (
-                  SELECT y.id, y.error_class
-                    FROM integration.incident y
-                   WHERE y.endpoint = e.name AND y.resolved_at IS NULL AND y.state <> 'ignored'
-                     FOR NO KEY UPDATE SKIP LOCKED) x ON true
-            WHERE s.state = 'closed' AND s.alive
-              AND NOT EXISTS (SELECT FROM integration.queue q
-                               WHERE q.endpoint_id = s.endpoint_id AND q.state = 'failed'
-                                 AND q.error_class = x.error_class)));
-    RETURN FOUND;
+    WITH ended AS (
+        UPDATE integration.incident i
+           SET state = 'resolved', resolved_at = settled_at, snoozed_until = NULL,
+               resolution = integration_worker.what_people_did(i.endpoint, i.opened_at),
+               worked = CASE WHEN integration_worker.what_people_did(i.endpoint, i.opened_at) IS NOT NULL THEN true END
+         WHERE i.id = ANY (ARRAY(
+               SELECT x.id
+                 FROM unnest(standings) s
+                 JOIN integration.endpoint e ON e.id = s.endpoint_id
+                 JOIN LATERAL (
+                      SELECT y.id, y.error_class
+                        FROM integration.incident y
+                       WHERE y.endpoint = e.name AND y.resolved_at IS NULL AND y.state <> 'ignored'
+                         FOR NO KEY UPDATE SKIP LOCKED) x ON true
+                WHERE s.state = 'closed' AND s.alive
+                  AND NOT EXISTS (SELECT FROM integration.queue q
+                                   WHERE q.endpoint_id = s.endpoint_id AND q.state = 'failed'
+                                     AND q.error_class = x.error_class)))
+        RETURNING i.id
+    )
+    SELECT ARRAY(SELECT e.id FROM ended e) INTO ids;
+    PERFORM integration_worker.tell(ids, 'resolved');
+    RETURN ids <> '{}';
 END
 $$;
 COMMENT ON FUNCTION integration_worker.resolve_incidents(integration_worker.standing[], timestamptz) IS

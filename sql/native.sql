@@ -7,6 +7,13 @@ CREATE FUNCTION integration_worker.wake_at_commit(registry boolean) RETURNS void
 COMMENT ON FUNCTION integration_worker.wake_at_commit(boolean) IS
     'Has the worker look for work when this transaction commits; true: it reads endpoints, pauses and health again first.';
 
+CREATE FUNCTION integration_worker.wake_for_incident() RETURNS void
+    LANGUAGE c STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'integration_wake_for_incident';
+COMMENT ON FUNCTION integration_worker.wake_for_incident() IS
+    'Has the worker tell people of what this transaction did to incidents when it commits.';
+
 CREATE FUNCTION integration_worker.start() RETURNS void
     LANGUAGE c STRICT
     SET search_path = pg_catalog, pg_temp

@@ -111,6 +111,15 @@ CREATE INDEX action_at ON integration.action (at);
 
 COMMENT ON COLUMN integration.action.verb IS 'retry, cancel, amend, pause, resume, replay, ping, adopt; of incidents acknowledge, assign, snooze, ignore, reopen, resolve.';
 
+CREATE FUNCTION integration_worker.wake_for_incident() RETURNS void
+    LANGUAGE c STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'integration_wake_for_incident';
+REVOKE ALL ON FUNCTION integration_worker.wake_for_incident() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.wake_for_incident() IS
+    'Has the worker tell people of what this transaction did to incidents when it commits.';
+
 CREATE FUNCTION integration_worker.place(
         OUT machine text, OUT directory text, OUT inode bigint, OUT born text, OUT was_standby boolean)
     LANGUAGE c STRICT STABLE
@@ -400,13 +409,20 @@ CREATE OR REPLACE FUNCTION integration_worker.forget_endpoint() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    ids bigint[];
 BEGIN
     DELETE FROM integration.endpoint_health h WHERE h.endpoint_id = OLD.id;
     DELETE FROM integration.sync_status s WHERE s.endpoint_id = OLD.id;
     DELETE FROM integration.pause p WHERE p.scope = 'endpoint' AND p.name = OLD.name;
-    UPDATE integration.incident i
-       SET state = 'resolved', resolved_at = now()
-     WHERE i.endpoint = OLD.name AND i.resolved_at IS NULL;
+    WITH ended AS (
+        UPDATE integration.incident i
+           SET state = 'resolved', resolved_at = now()
+         WHERE i.endpoint = OLD.name AND i.resolved_at IS NULL
+        RETURNING i.id
+    )
+    SELECT ARRAY(SELECT e.id FROM ended e) INTO ids;
+    PERFORM integration_worker.tell(ids, 'resolved');
     INSERT INTO integration_worker.deleted_endpoint (id) VALUES (OLD.id);
     RETURN NULL;
 END
@@ -1871,25 +1887,12 @@ CREATE OR REPLACE FUNCTION integration_worker.raise_incidents(
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    new_ids bigint[];
+    reopened_ids bigint[];
 BEGIN
     WITH seen AS MATERIALIZED (
-        SELECT c.name AS endpoint, v.error_class, max(c.severity) AS severity, max(c.owner) AS owner,
-               count(*) AS syncs,
-               count(DISTINCT (v.object_type, v.object_id)) FILTER (WHERE v.object_id IS NOT NULL AND s.error_class
-                                                                    IS DISTINCT FROM v.error_class) AS objects,
-               count(DISTINCT coalesce(o.customer, c.customer)) AS customers,
-               sum(o.impact) AS impact, max(v.outbox_id) AS example,
-               (array_agg(CASE WHEN v.rule_retries IS NULL THEN r.remedy ELSE k.remedy END ORDER BY v.n DESC))[1] AS remedy,
-               (array_agg(r.responsible ORDER BY v.n DESC))[1] AS responsible
-          FROM integration_worker.alarming(verdicts, standings) v
-          JOIN integration.endpoint_config c ON c.id = v.endpoint_id
-          JOIN integration.error_reason r ON r.reason = v.reason
-          JOIN integration.error_class k ON k.name = v.error_class
-          LEFT JOIN LATERAL (
-               SELECT x.customer, x.impact FROM integration.outbox x WHERE x.id = v.outbox_id OFFSET 0) o ON true
-          LEFT JOIN integration.sync_status s
-            ON (s.endpoint_id, s.object_type, s.object_id) = (v.endpoint_id, v.object_type, v.object_id)
-         GROUP BY c.name, v.error_class
+        SELECT p.* FROM integration_worker.problems(verdicts, standings) p
     ), counted AS (
         -- An incident that somebody is editing is not waited for; it misses this batch.
         UPDATE integration.incident i
@@ -1923,23 +1926,63 @@ BEGIN
             ON NOT EXISTS (SELECT FROM integration.incident x
                             WHERE x.endpoint = g.endpoint AND x.error_class = g.error_class AND x.resolved_at IS NULL)
          WHERE i.id = held.id
+        RETURNING i.id
+    ), opened AS (
+        INSERT INTO integration.incident (endpoint, error_class, severity, owner, responsible, remedy, opened_at,
+                                          last_seen_at, syncs, objects, customers, impact, example)
+        SELECT g.endpoint, g.error_class, g.severity, g.owner, g.responsible, g.remedy, settled_at,
+               settled_at, g.syncs, g.objects, g.customers, g.impact, g.example
+          FROM seen g
+         WHERE NOT EXISTS (SELECT FROM integration.incident x
+                            WHERE x.endpoint = g.endpoint AND x.error_class = g.error_class AND x.resolved_at IS NULL)
+           AND NOT EXISTS (SELECT FROM integration.incident x
+                            WHERE x.endpoint = g.endpoint AND x.error_class = g.error_class
+                              AND x.resolved_at > settled_at - integration_worker.reopens_within())
+            ON CONFLICT (endpoint, error_class) WHERE resolved_at IS NULL DO NOTHING
+        RETURNING id
     )
-    INSERT INTO integration.incident (endpoint, error_class, severity, owner, responsible, remedy, opened_at,
-                                      last_seen_at, syncs, objects, customers, impact, example)
-    SELECT g.endpoint, g.error_class, g.severity, g.owner, g.responsible, g.remedy, settled_at,
-           settled_at, g.syncs, g.objects, g.customers, g.impact, g.example
-      FROM seen g
-     WHERE NOT EXISTS (SELECT FROM integration.incident x
-                        WHERE x.endpoint = g.endpoint AND x.error_class = g.error_class AND x.resolved_at IS NULL)
-       AND NOT EXISTS (SELECT FROM integration.incident x
-                        WHERE x.endpoint = g.endpoint AND x.error_class = g.error_class
-                          AND x.resolved_at > settled_at - integration_worker.reopens_within())
-        ON CONFLICT (endpoint, error_class) WHERE resolved_at IS NULL DO NOTHING;
+    SELECT ARRAY(SELECT o.id FROM opened o), ARRAY(SELECT r.id FROM reopened r) INTO new_ids, reopened_ids;
+    PERFORM integration_worker.tell(new_ids, 'opened');
+    PERFORM integration_worker.tell(reopened_ids, 'reopened');
 END
 $$;
 
 COMMENT ON FUNCTION integration_worker.raise_incidents(integration_worker.verdict[], integration_worker.standing[], timestamptz) IS
     'Opens an incident for each endpoint and class that now needs a person, or counts into the open one, or into the one that ended within a day.';
+
+CREATE FUNCTION integration_worker.problems(
+        verdicts integration_worker.verdict[], standings integration_worker.standing[])
+    RETURNS TABLE (endpoint text, error_class text, severity smallint, owner text, syncs bigint, objects bigint,
+                   customers bigint, impact numeric, example bigint, remedy text, responsible text)
+    LANGUAGE plpgsql STABLE ROWS 10
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT c.name AS endpoint, v.error_class, max(c.severity) AS severity, max(c.owner) AS owner,
+           count(*) AS syncs,
+           count(DISTINCT (v.object_type, v.object_id)) FILTER (WHERE v.object_id IS NOT NULL AND s.error_class
+                                                                IS DISTINCT FROM v.error_class) AS objects,
+           count(DISTINCT coalesce(o.customer, c.customer)) AS customers,
+           sum(o.impact) AS impact, max(v.outbox_id) AS example,
+           (array_agg(CASE WHEN v.rule_retries IS NULL THEN r.remedy ELSE k.remedy END ORDER BY v.n DESC))[1] AS remedy,
+           (array_agg(r.responsible ORDER BY v.n DESC))[1] AS responsible
+      FROM integration_worker.alarming(verdicts, standings) v
+      JOIN integration.endpoint_config c ON c.id = v.endpoint_id
+      JOIN integration.error_reason r ON r.reason = v.reason
+      JOIN integration.error_class k ON k.name = v.error_class
+      LEFT JOIN LATERAL (
+           SELECT x.customer, x.impact FROM integration.outbox x WHERE x.id = v.outbox_id OFFSET 0) o ON true
+      LEFT JOIN integration.sync_status s
+        ON (s.endpoint_id, s.object_type, s.object_id) = (v.endpoint_id, v.object_type, v.object_id)
+     GROUP BY c.name, v.error_class;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.problems(integration_worker.verdict[], integration_worker.standing[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.problems(integration_worker.verdict[], integration_worker.standing[]) IS
+    'The results that a person should know of, by endpoint and class: how many, of whom, what helps.';
 
 CREATE FUNCTION integration_worker.what_people_did(endpoint text, since timestamptz) RETURNS text
     LANGUAGE sql STABLE
@@ -1966,25 +2009,32 @@ CREATE OR REPLACE FUNCTION integration_worker.resolve_incidents(
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    ids bigint[];
 BEGIN
-    UPDATE integration.incident i
-       SET state = 'resolved', resolved_at = settled_at, snoozed_until = NULL,
-           resolution = integration_worker.what_people_did(i.endpoint, i.opened_at),
-           worked = CASE WHEN integration_worker.what_people_did(i.endpoint, i.opened_at) IS NOT NULL THEN true END
-     WHERE i.id = ANY (ARRAY(
-           SELECT x.id
-             FROM unnest(standings) s
-             JOIN integration.endpoint e ON e.id = s.endpoint_id
-             JOIN LATERAL (
-                  SELECT y.id, y.error_class
-                    FROM integration.incident y
-                   WHERE y.endpoint = e.name AND y.resolved_at IS NULL AND y.state <> 'ignored'
-                     FOR NO KEY UPDATE SKIP LOCKED) x ON true
-            WHERE s.state = 'closed' AND s.alive
-              AND NOT EXISTS (SELECT FROM integration.queue q
-                               WHERE q.endpoint_id = s.endpoint_id AND q.state = 'failed'
-                                 AND q.error_class = x.error_class)));
-    RETURN FOUND;
+    WITH ended AS (
+        UPDATE integration.incident i
+           SET state = 'resolved', resolved_at = settled_at, snoozed_until = NULL,
+               resolution = integration_worker.what_people_did(i.endpoint, i.opened_at),
+               worked = CASE WHEN integration_worker.what_people_did(i.endpoint, i.opened_at) IS NOT NULL THEN true END
+         WHERE i.id = ANY (ARRAY(
+               SELECT x.id
+                 FROM unnest(standings) s
+                 JOIN integration.endpoint e ON e.id = s.endpoint_id
+                 JOIN LATERAL (
+                      SELECT y.id, y.error_class
+                        FROM integration.incident y
+                       WHERE y.endpoint = e.name AND y.resolved_at IS NULL AND y.state <> 'ignored'
+                         FOR NO KEY UPDATE SKIP LOCKED) x ON true
+                WHERE s.state = 'closed' AND s.alive
+                  AND NOT EXISTS (SELECT FROM integration.queue q
+                                   WHERE q.endpoint_id = s.endpoint_id AND q.state = 'failed'
+                                     AND q.error_class = x.error_class)))
+        RETURNING i.id
+    )
+    SELECT ARRAY(SELECT e.id FROM ended e) INTO ids;
+    PERFORM integration_worker.tell(ids, 'resolved');
+    RETURN ids <> '{}';
 END
 $$;
 
@@ -2379,6 +2429,274 @@ AS $$
      LIMIT 1
 $$;
 
+-- Notices: who is told of an incident, over which endpoints.
+
+-- What happened to incidents that nobody was told of yet.  Written in the transaction that changed the incident;
+-- the worker takes it from there in transactions of its own.
+CREATE TABLE integration_worker.incident_change (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    incident bigint NOT NULL,
+    change text NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    is_distributed boolean NOT NULL DEFAULT false
+);
+REVOKE ALL ON TABLE integration_worker.incident_change FROM PUBLIC;
+
+COMMENT ON TABLE integration_worker.incident_change IS
+    'What happened to incidents: until it stands in notice_due, and until those who listen were notified.';
+
+CREATE TABLE integration.notice_endpoint (
+    endpoint text PRIMARY KEY REFERENCES integration.endpoint ON UPDATE CASCADE ON DELETE CASCADE,
+    format text NOT NULL DEFAULT 'json' CHECK (format IN ('json', 'slack', 'pagerduty', 'teams')),
+    severity smallint NOT NULL DEFAULT 4 CHECK (severity BETWEEN 1 AND 4),
+    owner text,
+    customer text,
+    changes text[] NOT NULL DEFAULT '{opened,reopened,acknowledged,resolved}'
+        CHECK (changes <@ '{opened,reopened,acknowledged,resolved}' AND changes <> '{}'),
+    routing_key text CHECK ((format = 'pagerduty') = (routing_key IS NOT NULL)),
+    locale text NOT NULL DEFAULT 'en',
+    at_once integer NOT NULL DEFAULT 5 CHECK (at_once > 0),
+    digest_every interval NOT NULL DEFAULT '1 min' CHECK (digest_every > '0')
+);
+REVOKE ALL ON TABLE integration.notice_endpoint FROM PUBLIC;
+
+COMMENT ON TABLE integration.notice_endpoint IS
+    'Endpoints that are told of incidents. A notice is a sync like any other: it is retried, paused, looked at in the same ways.';
+
+COMMENT ON COLUMN integration.notice_endpoint.endpoint IS 'The endpoint; of its own incidents it is told nothing.';
+
+COMMENT ON COLUMN integration.notice_endpoint.format IS
+    'json (ours), slack (incoming webhook), pagerduty (Events API v2) or teams (a workflow''s webhook).';
+
+COMMENT ON COLUMN integration.notice_endpoint.severity IS 'Told of incidents of this severity or worse: 1 the worst only, 4 all.';
+
+COMMENT ON COLUMN integration.notice_endpoint.owner IS 'Told of this team''s incidents only; NULL: of all teams''.';
+
+COMMENT ON COLUMN integration.notice_endpoint.customer IS 'Told of incidents of this customer''s endpoints only; NULL: of all.';
+
+COMMENT ON COLUMN integration.notice_endpoint.changes IS 'Which changes: opened, reopened, acknowledged, resolved.';
+
+COMMENT ON COLUMN integration.notice_endpoint.routing_key IS 'PagerDuty''s integration key; it stands in the body of each notice.';
+
+COMMENT ON COLUMN integration.notice_endpoint.locale IS 'Language of the texts.';
+
+COMMENT ON COLUMN integration.notice_endpoint.at_once IS
+    'So many notices within digest_every leave singly; the last of them is a digest where there are more. PagerDuty is told of each.';
+
+COMMENT ON COLUMN integration.notice_endpoint.digest_every IS 'And then no other for so long.';
+
+CREATE TABLE integration.notice (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    endpoint text NOT NULL,
+    incident bigint NOT NULL,
+    change text NOT NULL,
+    outbox_id bigint NOT NULL
+);
+REVOKE ALL ON TABLE integration.notice FROM PUBLIC;
+
+-- Serves the count of what left lately.
+CREATE INDEX notice_endpoint_at ON integration.notice (endpoint, at);
+
+-- Serves the story of an incident, and its end.
+CREATE INDEX notice_incident ON integration.notice (incident);
+
+COMMENT ON TABLE integration.notice IS 'Who was told what about which incident: a row for each, those of a digest with the same sync.';
+
+COMMENT ON COLUMN integration.notice.id IS 'Its number.';
+
+COMMENT ON COLUMN integration.notice.at IS 'When it was put into the outbox.';
+
+COMMENT ON COLUMN integration.notice.endpoint IS 'Who.';
+
+COMMENT ON COLUMN integration.notice.incident IS 'Which incident.';
+
+COMMENT ON COLUMN integration.notice.change IS 'opened, reopened, acknowledged or resolved.';
+
+COMMENT ON COLUMN integration.notice.outbox_id IS 'The sync that carries it.';
+
+CREATE TABLE integration_worker.notice_due (
+    endpoint text NOT NULL REFERENCES integration.notice_endpoint ON UPDATE CASCADE ON DELETE CASCADE,
+    change_id bigint NOT NULL,
+    incident bigint NOT NULL,
+    change text NOT NULL,
+    at timestamptz NOT NULL,
+    PRIMARY KEY (endpoint, change_id)
+);
+REVOKE ALL ON TABLE integration_worker.notice_due FROM PUBLIC;
+
+COMMENT ON TABLE integration_worker.notice_due IS 'Notices that are to leave, some of them as a digest.';
+
+CREATE FUNCTION integration_worker.tell(incidents bigint[], change text) RETURNS void
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    INSERT INTO integration_worker.incident_change (incident, change)
+    SELECT i.id, tell.change FROM unnest(incidents) AS i (id);
+    SELECT integration_worker.wake_for_incident() WHERE incidents <> '{}'
+$$;
+REVOKE ALL ON FUNCTION integration_worker.tell(bigint[], text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.tell(bigint[], text) IS
+    'Has people told of what this transaction does to incidents, once it commits.';
+
+-- Two failing notice endpoints tell each other of that once each: an incident is opened once, however many of
+-- its notices fail.
+CREATE FUNCTION integration_worker.distribute_changes() RETURNS SETOF integration_worker.incident_change
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '20ms'
+AS $$
+DECLARE
+    changes integration_worker.incident_change[] := ARRAY(
+        SELECT c
+          FROM integration_worker.incident_change c
+         WHERE NOT c.is_distributed
+         ORDER BY c.id
+         LIMIT 1000
+           FOR UPDATE SKIP LOCKED);
+BEGIN
+    IF changes = '{}' THEN
+        RETURN;
+    END IF;
+    INSERT INTO integration_worker.notice_due (endpoint, change_id, incident, change, at)
+    SELECT n.endpoint, c.id, c.incident, c.change, c.at
+      FROM unnest(changes) c
+      JOIN integration.incident i ON i.id = c.incident
+      LEFT JOIN integration.endpoint e ON e.name = i.endpoint
+      JOIN integration.notice_endpoint n
+        ON i.severity <= n.severity AND c.change = ANY (n.changes) AND n.endpoint <> i.endpoint
+       AND (n.owner IS NULL OR n.owner = i.owner)
+       AND (n.customer IS NULL OR n.customer = e.customer);
+    UPDATE integration_worker.incident_change c
+       SET is_distributed = true
+     WHERE c.id = ANY (ARRAY(SELECT x.id FROM unnest(changes) x));
+    RETURN QUERY SELECT x.* FROM unnest(changes) x ORDER BY x.id;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.distribute_changes() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.distribute_changes() IS
+    'Decides who is told of new changes, and returns them.';
+
+CREATE FUNCTION integration_worker.log_line(change integration_worker.incident_change, OUT line text, OUT hint text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('integration incident %s %s: %s%s%s', i.id, change.change, i.error_class,
+                  ' at endpoint "' || nullif(i.endpoint, '') || '"', ', owner ' || i.owner),
+           CASE WHEN i.resolved_at IS NULL THEN concat_ws(' ', i.remedy, format('SELECT * FROM integration.runbook(%s) in database "%s" says what to do.', i.id, current_database())) END
+      FROM integration.incident i
+     WHERE i.id = change.incident
+$$;
+REVOKE ALL ON FUNCTION integration_worker.log_line(integration_worker.incident_change) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.log_line(integration_worker.incident_change) IS
+    'What stands in the server''s log about a change of an incident.';
+
+-- With an ordering key, so that nobody hears of the end of an incident before its beginning.
+CREATE FUNCTION integration_worker.send_notice(receiver integration.notice_endpoint, due integration_worker.notice_due[], now timestamptz)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    sync bigint;
+BEGIN
+    INSERT INTO integration.outbox (endpoint, object_type, object_id, operation, payload, ordering_key, priority, triggered_by, expires_at)
+    VALUES (receiver.endpoint, 'incident', CASE WHEN cardinality(due) = 1 THEN due[1].incident::text END,
+            CASE WHEN cardinality(due) = 1 THEN due[1].change ELSE 'digest' END,
+            integration_worker.notice_payload(receiver, due), 'incidents', 'high', 'integration', now + interval '1 day')
+    RETURNING id INTO sync;
+    INSERT INTO integration.notice (at, endpoint, incident, change, outbox_id)
+    SELECT now, receiver.endpoint, d.incident, d.change, sync FROM unnest(due) d;
+    DELETE FROM integration_worker.notice_due d
+     WHERE d.endpoint = receiver.endpoint
+       AND d.change_id = ANY (ARRAY(SELECT x.change_id FROM unnest(due) x));
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.send_notice(integration.notice_endpoint, integration_worker.notice_due[], timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.send_notice(integration.notice_endpoint, integration_worker.notice_due[], timestamptz) IS
+    'Puts one notice into the outbox, a digest where it is about several changes.';
+
+CREATE FUNCTION integration_worker.send_notices_to(receiver integration.notice_endpoint, now timestamptz) RETURNS timestamptz
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    due integration_worker.notice_due[] := ARRAY(
+        SELECT d
+          FROM integration_worker.notice_due d
+         WHERE d.endpoint = receiver.endpoint
+         ORDER BY d.change_id
+         LIMIT 1000);
+    sent timestamptz[] := ARRAY(
+        SELECT DISTINCT n.at
+          FROM integration.notice n
+         WHERE n.endpoint = receiver.endpoint
+           AND n.at > now - receiver.digest_every
+         ORDER BY n.at);
+    room integer := CASE receiver.format WHEN 'pagerduty' THEN cardinality(due) ELSE receiver.at_once - cardinality(sent) END;
+BEGIN
+    IF room <= 0 AND due <> '{}' THEN
+        RETURN sent[1 + cardinality(sent) - receiver.at_once] + receiver.digest_every;
+    END IF;
+    FOR i IN 1 .. least(room, cardinality(due)) LOOP
+        PERFORM integration_worker.send_notice(
+            receiver, CASE WHEN i = room THEN due[i:] ELSE due[i:i] END, now + i * interval '1 us');
+    END LOOP;
+    RETURN CASE WHEN cardinality(due) = 1000 THEN now ELSE 'infinity' END;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.send_notices_to(integration.notice_endpoint, timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.send_notices_to(integration.notice_endpoint, timestamptz) IS
+    'Sends what an endpoint is to be told, what is too much for now as one digest; returns when to look again.';
+
+CREATE FUNCTION integration_worker.send_notices(now timestamptz DEFAULT clock_timestamp()) RETURNS timestamptz
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '20ms'
+AS $$
+    SELECT coalesce(min(integration_worker.send_notices_to(n, send_notices.now)), 'infinity')
+      FROM integration.notice_endpoint n
+     WHERE n.endpoint IN (SELECT d.endpoint FROM integration_worker.notice_due d)
+$$;
+REVOKE ALL ON FUNCTION integration_worker.send_notices(timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.send_notices(timestamptz) IS
+    'Sends what is due; returns when to look again, infinity: when something happens.';
+
+-- In a transaction of its own: NOTIFY takes a lock over all databases at commit, and the sender waits no longer for it
+-- than this.
+CREATE FUNCTION integration_worker.notify_listeners() RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    told record;
+BEGIN
+    FOR told IN
+        WITH gone AS (
+            DELETE FROM integration_worker.incident_change c
+             WHERE c.id IN (SELECT x.id FROM integration_worker.incident_change x
+                             WHERE x.is_distributed ORDER BY x.id LIMIT 1000 FOR UPDATE SKIP LOCKED)
+            RETURNING c.*)
+        SELECT g.change, i.*, g.id AS change_id FROM gone g JOIN integration.incident i ON i.id = g.incident ORDER BY g.id LOOP
+        PERFORM pg_notify('integration_incident', jsonb_build_object(
+            'incident', told.id, 'change', told.change, 'endpoint', told.endpoint, 'error_class', told.error_class,
+            'severity', told.severity, 'owner', told.owner, 'change_id', told.change_id)::text);
+    END LOOP;
+    PERFORM set_config('lock_timeout', '20ms', true);
+    RETURN EXISTS (SELECT FROM integration_worker.incident_change c WHERE c.is_distributed);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.notify_listeners() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.notify_listeners() IS
+    'Notifies who listens on integration_incident of what was distributed; whether something is left.';
+
 -- What people do about incidents: acknowledge, assign, snooze, ignore, reopen, resolve.
 
 CREATE FUNCTION integration_worker.require_incident(id bigint) RETURNS integration.incident
@@ -2470,6 +2788,7 @@ BEGIN
            assignee = coalesce(i.assignee, session_user)
      WHERE i.id = before.id;
     PERFORM integration_worker.record_incident_action(before, 'acknowledge', acknowledge.reason);
+    PERFORM integration_worker.tell(ARRAY[before.id], 'acknowledged');
     RETURN 'acknowledged';
 END
 $$;
@@ -2569,6 +2888,7 @@ BEGIN
      WHERE i.id = before.id;
     PERFORM integration_worker.record_incident_action(before, 'reopen', reopen.reason,
                                                       jsonb_build_object('resolution', before.resolution));
+    PERFORM integration_worker.tell(ARRAY[before.id], 'reopened');
     RETURN 'open';
 END
 $$;
@@ -2621,6 +2941,7 @@ BEGIN
            resolution = done, worked = resolve.worked
      WHERE i.id = before.id;
     PERFORM integration_worker.record_incident_action(before, 'resolve', done, jsonb_build_object('worked', resolve.worked));
+    PERFORM integration_worker.tell(ARRAY[before.id], 'resolved');
     PERFORM integration_worker.warn_of_waiting(before);
     RETURN 'resolved';
 END
@@ -2670,7 +2991,7 @@ INSERT INTO integration.runbook_step (error_class, "position", what, statement, 
      'SELECT * FROM integration.timeline({example});', NULL),
     ('', 210, 'See what exactly was sent, with the secrets left out.',
      'SELECT * FROM integration.preview({example});', NULL),
-    ('', 300, 'See all {waiting} syncs that wait for a person.',
+    ('', 300, 'See what waits for a person: failed syncs of this class ({waiting}).',
      'SELECT id, object_type, object_id, customer, error FROM integration.failed WHERE endpoint = {endpoint} AND error_class = {error_class};', NULL),
     ('', 400, '{remedy}', NULL, '{responsible}'),
     ('', 410, 'This helped before: {worked_before}', NULL, NULL),
@@ -2680,7 +3001,7 @@ INSERT INTO integration.runbook_step (error_class, "position", what, statement, 
      'SELECT integration.ping({endpoint});', NULL),
     ('', 510, 'Once the cause is gone, have the {held} endpoint called at once instead of at the next probe.',
      'SELECT integration.resume(''endpoint'', {endpoint}, ''why'');', NULL),
-    ('', 600, 'Send the {waiting} failed ones again.',
+    ('', 600, 'Send what failed again ({waiting}).',
      'SELECT integration.retry_where(endpoint => {endpoint}, error_class => {error_class}, reason => ''why'');', NULL),
     ('', 900, 'It ends by itself with the next delivery. If it has to be ended by hand, say what helped: the next one of its kind shows it.',
      'SELECT integration.resolve({incident}, ''what was done'');', '{owner}'),
@@ -2767,7 +3088,7 @@ REVOKE ALL ON FUNCTION integration_worker.failed_count(text, text) FROM PUBLIC;
 COMMENT ON FUNCTION integration_worker.failed_count(text, text) IS
     'How many syncs of an endpoint wait for a person with this class; by the index of failed ones.';
 
-CREATE VIEW integration.incident_status AS
+CREATE VIEW integration_worker.incident_facts AS
 SELECT i.id,
        CASE WHEN i.state = 'snoozed' AND i.snoozed_until <= statement_timestamp() THEN 'open' ELSE i.state END AS state,
        i.severity, i.endpoint, e.connector, coalesce(k.title, i.error_class) AS title, i.error_class,
@@ -2778,7 +3099,8 @@ SELECT i.id,
        i.example, x.object_type, x.object_id, x.error,
        i.opened_at, i.last_seen_at, statement_timestamp() - i.opened_at AS age,
        i.acknowledged_at, i.snoozed_until, i.reopened, c.contact, c.runbook_url, i.note,
-       format('SELECT * FROM integration.runbook(%s);', i.id) AS next_step
+       format('SELECT * FROM integration.runbook(%s);', i.id) AS next_step,
+       i.resolved_at
   FROM integration.incident i
   LEFT JOIN integration.endpoint e ON e.name = i.endpoint
   LEFT JOIN integration.connector c ON c.name = e.connector
@@ -2791,10 +3113,19 @@ SELECT i.id,
                 ORDER BY a.attempt_no DESC
                 LIMIT 1) AS error
          FROM integration.outbox o
-        WHERE o.id = i.example) x ON true
- WHERE i.resolved_at IS NULL
- ORDER BY i.state = 'ignored', i.state = 'snoozed' AND i.snoozed_until > statement_timestamp(),
-          i.severity, i.impact DESC NULLS LAST, i.customers DESC, i.opened_at;
+        WHERE o.id = i.example) x ON true;
+
+COMMENT ON VIEW integration_worker.incident_facts IS
+    'All incidents with what their registry, their example say.';
+
+CREATE VIEW integration.incident_status AS
+SELECT f.id, f.state, f.severity, f.endpoint, f.connector, f.title, f.error_class, f.owner, f.responsible, f.assignee,
+       f.remedy, f.worked_before, f.syncs, f.waiting, f.objects, f.customers, f.impact, f.example, f.object_type,
+       f.object_id, f.error, f.opened_at, f.last_seen_at, f.age, f.acknowledged_at, f.snoozed_until, f.reopened,
+       f.contact, f.runbook_url, f.note, f.next_step
+  FROM integration_worker.incident_facts f
+ WHERE f.resolved_at IS NULL
+ ORDER BY f.state = 'ignored', f.state = 'snoozed', f.severity, f.impact DESC NULLS LAST, f.customers DESC, f.opened_at;
 
 COMMENT ON VIEW integration.incident_status IS
     'The problems that are not over, worst first: severity, impact, customers, age; snoozed and ignored ones last. integration.runbook(id) says what to do.';
@@ -2877,7 +3208,7 @@ AS $$
                           JOIN integration.endpoint e ON e.id = h.endpoint_id
                          WHERE e.name = s.endpoint AND h.state <> 'closed'),
                'open', CASE WHEN s.state = 'open' THEN 'open' END)
-      FROM integration.incident_status s
+      FROM integration_worker.incident_facts s
      WHERE s.id = incident.id
 $$;
 REVOKE ALL ON FUNCTION integration_worker.runbook_words(integration.incident) FROM PUBLIC;
@@ -2928,6 +3259,215 @@ REVOKE ALL ON FUNCTION integration.runbook(bigint) FROM PUBLIC;
 
 COMMENT ON FUNCTION integration.runbook(bigint) IS
     'What to do about an incident, step by step: in words, what to run, who does it. The texts are integration.runbook_step''s.';
+
+-- Notices in words: what stands in them, in which form.
+
+CREATE TABLE integration.notice_text (
+    locale text NOT NULL DEFAULT 'en' CHECK (locale ~ '^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$'),
+    change text NOT NULL CHECK (change IN ('opened', 'reopened', 'acknowledged', 'resolved', 'digest')),
+    title text NOT NULL,
+    body text NOT NULL,
+    shipped boolean NOT NULL DEFAULT true,
+    PRIMARY KEY (locale, change)
+);
+REVOKE ALL ON TABLE integration.notice_text FROM PUBLIC;
+
+COMMENT ON TABLE integration.notice_text IS
+    'What notices say; lines that lack one of their {words} are left out. The words are those of integration.runbook_step.';
+
+COMMENT ON COLUMN integration.notice_text.locale IS 'The language; what a language lacks is taken from en.';
+
+COMMENT ON COLUMN integration.notice_text.change IS 'opened, reopened, acknowledged, resolved; digest: of several, {count}.';
+
+COMMENT ON COLUMN integration.notice_text.title IS 'The first line.';
+
+COMMENT ON COLUMN integration.notice_text.body IS 'The lines below.';
+
+COMMENT ON COLUMN integration.notice_text.shipped IS 'Unchanged since it came with the extension; other rows are carried by a dump.';
+
+INSERT INTO integration.notice_text (change, title, body) VALUES
+    ('opened', '{title} at {place} (incident {incident})',
+     'Last: {error}' || E'\n' || 'Remedy: {remedy}' || E'\n' || 'Responsible: {responsible}' || E'\n' || 'Owner: {owner}' || E'\n'
+     || 'At stake: {impact}' || E'\n' || 'This helped before: {worked_before}' || E'\n' || 'What to do: SELECT * FROM integration.runbook({incident});'
+     || E'\n' || '{runbook_url}'),
+    ('reopened', 'Back again: {title} at {place} (incident {incident})',
+     'Last: {error}' || E'\n' || 'Remedy: {remedy}' || E'\n' || 'Responsible: {responsible}' || E'\n' || 'Owner: {owner}' || E'\n'
+     || 'What to do: SELECT * FROM integration.runbook({incident});' || E'\n' || '{runbook_url}'),
+    ('acknowledged', '{owner} looks after: {title} at {place} (incident {incident})', ''),
+    ('resolved', 'Over: {title} at {place} (incident {incident})', 'It took {duration}, {syncs} failures.' || E'\n' || 'What helped: {resolution}'),
+    ('digest', '{count} changes of incidents', '');
+
+CREATE FUNCTION integration_worker.own_notice_text() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' AND NEW IS NOT DISTINCT FROM OLD THEN
+        RETURN NEW;
+    END IF;
+    NEW.shipped := false;
+    -- A restored dump brings changed rows that CREATE EXTENSION has just made anew.
+    IF TG_OP = 'INSERT' THEN
+        DELETE FROM integration.notice_text t WHERE t.locale = NEW.locale AND t.change = NEW.change AND t.shipped;
+    END IF;
+    RETURN NEW;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.own_notice_text() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.own_notice_text() IS
+    'Marks texts that the user made or changed; an inserted one takes the place of the shipped one.';
+
+CREATE TRIGGER own_notice_text BEFORE INSERT OR UPDATE ON integration.notice_text
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.own_notice_text();
+
+CREATE FUNCTION integration_worker.notice_words(incident integration.incident) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT integration_worker.runbook_words(incident) || jsonb_build_object(
+               'place', coalesce('endpoint "' || nullif(incident.endpoint, '') || '"', 'this database'),
+               'severity', incident.severity, 'syncs', incident.syncs, 'impact', incident.impact,
+               'duration', integration_worker.duration_words(coalesce(incident.resolved_at, statement_timestamp()) - incident.opened_at),
+               'resolution', incident.resolution)
+$$;
+REVOKE ALL ON FUNCTION integration_worker.notice_words(integration.incident) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.notice_words(integration.incident) IS
+    'What the texts of a notice are filled in with.';
+
+CREATE FUNCTION integration_worker.notice_text_of(change text, words jsonb, locale text, OUT title text, OUT body text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT integration_worker.fill_in(t.title, words),
+           (SELECT coalesce(string_agg(f.filled, E'\n' ORDER BY f.n), '')
+              FROM (SELECT l.n, integration_worker.fill_in(l.line, words) AS filled
+                      FROM string_to_table(t.body, E'\n') WITH ORDINALITY AS l (line, n)) f
+             WHERE f.filled <> '')
+      FROM integration.notice_text t
+     WHERE t.change = notice_text_of.change AND t.locale IN (notice_text_of.locale, 'en')
+     ORDER BY t.locale = notice_text_of.locale DESC
+     LIMIT 1
+$$;
+REVOKE ALL ON FUNCTION integration_worker.notice_text_of(text, jsonb, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.notice_text_of(text, jsonb, text) IS
+    'What a notice of this change says in a language.';
+
+-- https://docs.slack.dev/messaging/formatting-message-text: these three are escaped, nothing else.
+CREATE FUNCTION integration_worker.slack_text(value text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT replace(replace(replace(value, '&', '&amp;'), '<', '&lt;'), '>', '&gt;')
+$$;
+REVOKE ALL ON FUNCTION integration_worker.slack_text(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.slack_text(text) IS 'A text as Slack shows it unchanged.';
+
+-- A section holds 3,000 characters; "text" is what a notification shows.
+CREATE FUNCTION integration_worker.slack_notice(title text, body text) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT jsonb_build_object(
+               'text', integration_worker.slack_text(title),
+               'blocks', jsonb_build_array(
+                   jsonb_build_object('type', 'section', 'text', jsonb_build_object(
+                       'type', 'mrkdwn', 'verbatim', true,
+                       'text', left(concat_ws(E'\n', '*' || integration_worker.slack_text(title) || '*',
+                                              nullif(integration_worker.slack_text(body), '')), 3000)))))
+$$;
+REVOKE ALL ON FUNCTION integration_worker.slack_notice(text, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.slack_notice(text, text) IS 'A notice for an incoming webhook of Slack.';
+
+-- https://developer.pagerduty.com/docs/send-alert-event: summary up to 1,024 characters, dedup_key up to 255.
+CREATE FUNCTION integration_worker.pagerduty_notice(receiver integration.notice_endpoint, due integration_worker.notice_due, title text, words jsonb)
+    RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT jsonb_strip_nulls(jsonb_build_object(
+               'routing_key', receiver.routing_key,
+               'event_action', CASE due.change WHEN 'acknowledged' THEN 'acknowledge' WHEN 'resolved' THEN 'resolve' ELSE 'trigger' END,
+               'dedup_key', format('integration-%s-%s', (SELECT n.name FROM integration.installation n), due.incident),
+               'client', 'integration',
+               'links', CASE WHEN words ->> 'runbook_url' IS NOT NULL THEN
+                             jsonb_build_array(jsonb_build_object('href', words ->> 'runbook_url', 'text', 'runbook')) END,
+               'payload', jsonb_build_object(
+                   'summary', left(title, 1024),
+                   'source', coalesce(words ->> 'endpoint', current_database()),
+                   'severity', (ARRAY['critical', 'error', 'warning', 'info'])[(words ->> 'severity')::integer],
+                   'timestamp', to_char(due.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+                   'component', words ->> 'endpoint', 'group', words ->> 'connector', 'class', words ->> 'error_class',
+                   'custom_details', words)))
+$$;
+REVOKE ALL ON FUNCTION integration_worker.pagerduty_notice(integration.notice_endpoint, integration_worker.notice_due, text, jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.pagerduty_notice(integration.notice_endpoint, integration_worker.notice_due, text, jsonb) IS
+    'A notice for PagerDuty (Events API v2): trigger, acknowledge or resolve of one alert an incident.';
+
+-- https://adaptivecards.io/explorer: texts of a card are Markdown, so each line is a block of its own.
+CREATE FUNCTION integration_worker.teams_notice(title text, body text) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT jsonb_build_object(
+               'type', 'message',
+               'attachments', jsonb_build_array(jsonb_build_object(
+                   'contentType', 'application/vnd.microsoft.card.adaptive',
+                   'content', jsonb_build_object(
+                       '$schema', 'http://adaptivecards.io/schemas/adaptive-card.json', 'type', 'AdaptiveCard', 'version', '1.2',
+                       'body', jsonb_build_array(jsonb_build_object('type', 'TextBlock', 'weight', 'Bolder', 'wrap', true, 'text', title))
+                               || (SELECT coalesce(jsonb_agg(jsonb_build_object('type', 'TextBlock', 'wrap', true, 'text', l.line) ORDER BY l.n), '[]')
+                                     FROM string_to_table(body, E'\n') WITH ORDINALITY AS l (line, n)
+                                    WHERE l.line <> '')))))
+$$;
+REVOKE ALL ON FUNCTION integration_worker.teams_notice(text, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.teams_notice(text, text) IS 'A notice for a webhook of a workflow in Microsoft Teams: an adaptive card.';
+
+CREATE FUNCTION integration_worker.notice_payload(receiver integration.notice_endpoint, due integration_worker.notice_due[]) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    told record;
+    items jsonb := '[]';
+    lines text;
+    title text;
+    body text;
+BEGIN
+    FOR told IN
+        SELECT d.n, d.change, d.at, w.words, t.title, t.body
+          FROM unnest(due) WITH ORDINALITY AS d (endpoint, change_id, incident, change, at, n)
+          JOIN integration.incident i ON i.id = d.incident
+         CROSS JOIN LATERAL integration_worker.notice_words(i) AS w (words)
+         CROSS JOIN LATERAL integration_worker.notice_text_of(d.change, w.words, receiver.locale) t
+         ORDER BY d.n LOOP
+        items := items || jsonb_build_object('change', told.change, 'at', told.at, 'incident', told.words,
+                                             'title', told.title, 'body', told.body);
+        lines := concat_ws(E'\n', lines, told.title);
+        title := told.title;
+        body := told.body;
+    END LOOP;
+    IF cardinality(due) > 1 THEN
+        title := (integration_worker.notice_text_of('digest', jsonb_build_object('count', cardinality(due)), receiver.locale)).title;
+        body := lines;
+    END IF;
+    RETURN CASE receiver.format
+        WHEN 'slack' THEN integration_worker.slack_notice(title, body)
+        WHEN 'teams' THEN integration_worker.teams_notice(title, body)
+        WHEN 'pagerduty' THEN integration_worker.pagerduty_notice(receiver, due[1], title, items -> 0 -> 'incident')
+        ELSE jsonb_build_object('title', title, 'body', body, 'changes', items) END;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.notice_payload(integration.notice_endpoint, integration_worker.notice_due[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.notice_payload(integration.notice_endpoint, integration_worker.notice_due[]) IS
+    'The body of a notice in the form that its receiver reads.';
 
 -- The exact request of a sync, before it leaves.
 
@@ -3054,6 +3594,10 @@ AS $$
         ('support', 'SELECT', 'integration.incident'),
         ('support', 'SELECT', 'integration.incident_status'),
         ('support', 'SELECT', 'integration.runbook_step'),
+        ('support', 'SELECT (endpoint, format, severity, owner, customer, changes, locale, at_once, digest_every)',
+                    'integration.notice_endpoint'),
+        ('support', 'SELECT', 'integration.notice_text'),
+        ('support', 'SELECT', 'integration.notice'),
         ('support', 'SELECT', 'integration.pause'),
         ('support', 'SELECT', 'integration.action'),
         ('support', 'EXECUTE', 'FUNCTION integration.verify_signature(bytea, jsonb, text, interval)'),
@@ -3104,6 +3648,8 @@ AS $$
         ('administrator', 'INSERT, UPDATE, DELETE', 'integration.retry_policy'),
         ('administrator', 'INSERT, UPDATE, DELETE', 'integration.error_rule'),
         ('administrator', 'INSERT, UPDATE, DELETE', 'integration.runbook_step'),
+        ('administrator', 'SELECT, INSERT, UPDATE, DELETE', 'integration.notice_endpoint'),
+        ('administrator', 'INSERT, UPDATE, DELETE', 'integration.notice_text'),
         ('administrator', 'INSERT, UPDATE, DELETE', 'integration.error_class'),
         ('administrator', 'UPDATE', 'integration.error_reason'),
         ('administrator', 'EXECUTE', 'FUNCTION integration.new_signing_key(text)'),
@@ -3121,6 +3667,14 @@ SELECT pg_extension_config_dump('integration.runbook_step', 'WHERE NOT shipped')
 
 -- What the worker says about a copy holds for that copy alone; another one is told anew.
 SELECT pg_extension_config_dump('integration.incident', 'WHERE id <> 0');
+
+SELECT pg_extension_config_dump('integration.notice_endpoint', '');
+
+SELECT pg_extension_config_dump('integration.notice_text', 'WHERE NOT shipped');
+
+SELECT pg_extension_config_dump('integration.notice', '');
+
+SELECT pg_extension_config_dump('integration.notice_id_seq', '');
 
 SELECT pg_extension_config_dump('integration.pause', $$WHERE (scope, name) <> ('all', 'copied_database')$$);
 

@@ -16,6 +16,7 @@ SQL_FUNCTION(integration_require_preload);
 SQL_FUNCTION(integration_start);
 SQL_FUNCTION(integration_wake);
 SQL_FUNCTION(integration_wake_at_commit);
+SQL_FUNCTION(integration_wake_for_incident);
 
 Datum
 integration_require_preload(PG_FUNCTION_ARGS)
@@ -55,5 +56,12 @@ integration_wake_at_commit(PG_FUNCTION_ARGS)
 	wake_at_commit(WAKE_PEOPLE);
 	if (PG_GETARG_BOOL(0))
 		wake_at_commit(WAKE_REGISTRY);
+	PG_RETURN_VOID();
+}
+
+Datum
+integration_wake_for_incident(PG_FUNCTION_ARGS)
+{
+	wake_at_commit(WAKE_INCIDENT);
 	PG_RETURN_VOID();
 }

@@ -109,6 +109,7 @@ typedef struct DatabaseSlot
 										 * queue */
 	pg_atomic_uint32 registry_changes;	/* commits that changed endpoints,
 										 * pauses or health */
+	pg_atomic_uint32 incident_changes;	/* commits that changed incidents */
 } DatabaseSlot;
 
 typedef struct SharedState

@@ -55,6 +55,8 @@ wake_workers(unsigned reasons)
 		pg_atomic_fetch_add_u32(&slot->registry_changes, 1);
 	if (reasons & WAKE_EXTENSION)
 		pg_atomic_fetch_add_u32(&slot->extension_changes, 1);
+	if (reasons & WAKE_INCIDENT)
+		pg_atomic_fetch_add_u32(&slot->incident_changes, 1);
 	shared_wake_workers(slot);
 }
 

@@ -19,7 +19,8 @@ typedef enum WakeReason
 	WAKE_PEOPLE = 2,			/* somebody retried, cancelled or amended */
 	WAKE_REGISTRY = 4,			/* endpoints, pauses or health changed */
 	WAKE_LAUNCHER = 8,			/* the database needs a worker */
-	WAKE_EXTENSION = 16			/* the extension may be gone, or another one */
+	WAKE_EXTENSION = 16,		/* the extension may be gone, or another one */
+	WAKE_INCIDENT = 32			/* people are to be told of an incident */
 } WakeReason;
 
 /* Wake the workers (or launcher) for this reason when the transaction commits. */

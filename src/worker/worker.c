@@ -27,6 +27,7 @@
 #include "store/session.h"
 #include "worker/adoption.h"
 #include "worker/aftermath.h"
+#include "worker/announcing.h"
 #include "worker/coalescing.h"
 #include "worker/credentials.h"
 #include "worker/extension.h"
@@ -191,6 +192,7 @@ sleep_ms(Sender *sender)
 	long		ms;
 
 	deadline = Min(deadline, Min(shards_deadline(sender), publishing_deadline(sender)));
+	deadline = Min(deadline, announcing_deadline(sender));
 	ms = deadline <= now ? 0 : (long) Min((deadline - now + 999) / 1000, 60000);
 	if (sender->id_count + sender->crowded_count > 0 && sender->sql_again_at <= now)
 		return 0;
@@ -210,6 +212,7 @@ turn(Sender *sender)
 	transport_advance(sender->transport);
 	sending_collect(sender);
 	settling_turn(sender);
+	announcing_turn(sender);
 	upkeep_turn(sender);
 	MemoryContextReset(sender->scratch);
 }

@@ -1,0 +1,185 @@
+-- Notices in words: what stands in them, in which form.
+
+CREATE TABLE integration.notice_text (
+    locale text NOT NULL DEFAULT 'en' CHECK (locale ~ '^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$'),
+    change text NOT NULL CHECK (change IN ('opened', 'reopened', 'acknowledged', 'resolved', 'digest')),
+    title text NOT NULL,
+    body text NOT NULL,
+    shipped boolean NOT NULL DEFAULT true,
+    PRIMARY KEY (locale, change)
+);
+COMMENT ON TABLE integration.notice_text IS
+    'What notices say; lines that lack one of their {words} are left out. The words are those of integration.runbook_step.';
+COMMENT ON COLUMN integration.notice_text.locale IS 'The language; what a language lacks is taken from en.';
+COMMENT ON COLUMN integration.notice_text.change IS 'opened, reopened, acknowledged, resolved; digest: of several, {count}.';
+COMMENT ON COLUMN integration.notice_text.title IS 'The first line.';
+COMMENT ON COLUMN integration.notice_text.body IS 'The lines below.';
+COMMENT ON COLUMN integration.notice_text.shipped IS 'Unchanged since it came with the extension; other rows are carried by a dump.';
+
+INSERT INTO integration.notice_text (change, title, body) VALUES
+    ('opened', '{title} at {place} (incident {incident})',
+     'Last: {error}' || E'\n' || 'Remedy: {remedy}' || E'\n' || 'Responsible: {responsible}' || E'\n' || 'Owner: {owner}' || E'\n'
+     || 'At stake: {impact}' || E'\n' || 'This helped before: {worked_before}' || E'\n' || 'What to do: SELECT * FROM integration.runbook({incident});'
+     || E'\n' || '{runbook_url}'),
+    ('reopened', 'Back again: {title} at {place} (incident {incident})',
+     'Last: {error}' || E'\n' || 'Remedy: {remedy}' || E'\n' || 'Responsible: {responsible}' || E'\n' || 'Owner: {owner}' || E'\n'
+     || 'What to do: SELECT * FROM integration.runbook({incident});' || E'\n' || '{runbook_url}'),
+    ('acknowledged', '{owner} looks after: {title} at {place} (incident {incident})', ''),
+    ('resolved', 'Over: {title} at {place} (incident {incident})', 'It took {duration}, {syncs} failures.' || E'\n' || 'What helped: {resolution}'),
+    ('digest', '{count} changes of incidents', '');
+
+CREATE FUNCTION integration_worker.own_notice_text() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' AND NEW IS NOT DISTINCT FROM OLD THEN
+        RETURN NEW;
+    END IF;
+    NEW.shipped := false;
+    -- A restored dump brings changed rows that CREATE EXTENSION has just made anew.
+    IF TG_OP = 'INSERT' THEN
+        DELETE FROM integration.notice_text t WHERE t.locale = NEW.locale AND t.change = NEW.change AND t.shipped;
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.own_notice_text() IS
+    'Marks texts that the user made or changed; an inserted one takes the place of the shipped one.';
+
+CREATE TRIGGER own_notice_text BEFORE INSERT OR UPDATE ON integration.notice_text
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.own_notice_text();
+
+CREATE FUNCTION integration_worker.notice_words(incident integration.incident) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT integration_worker.runbook_words(incident) || jsonb_build_object(
+               'place', coalesce('endpoint "' || nullif(incident.endpoint, '') || '"', 'this database'),
+               'severity', incident.severity, 'syncs', incident.syncs, 'impact', incident.impact,
+               'duration', integration_worker.duration_words(coalesce(incident.resolved_at, statement_timestamp()) - incident.opened_at),
+               'resolution', incident.resolution)
+$$;
+COMMENT ON FUNCTION integration_worker.notice_words(integration.incident) IS
+    'What the texts of a notice are filled in with.';
+
+CREATE FUNCTION integration_worker.notice_text_of(change text, words jsonb, locale text, OUT title text, OUT body text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT integration_worker.fill_in(t.title, words),
+           (SELECT coalesce(string_agg(f.filled, E'\n' ORDER BY f.n), '')
+              FROM (SELECT l.n, integration_worker.fill_in(l.line, words) AS filled
+                      FROM string_to_table(t.body, E'\n') WITH ORDINALITY AS l (line, n)) f
+             WHERE f.filled <> '')
+      FROM integration.notice_text t
+     WHERE t.change = notice_text_of.change AND t.locale IN (notice_text_of.locale, 'en')
+     ORDER BY t.locale = notice_text_of.locale DESC
+     LIMIT 1
+$$;
+COMMENT ON FUNCTION integration_worker.notice_text_of(text, jsonb, text) IS
+    'What a notice of this change says in a language.';
+
+-- https://docs.slack.dev/messaging/formatting-message-text: these three are escaped, nothing else.
+CREATE FUNCTION integration_worker.slack_text(value text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT replace(replace(replace(value, '&', '&amp;'), '<', '&lt;'), '>', '&gt;')
+$$;
+COMMENT ON FUNCTION integration_worker.slack_text(text) IS 'A text as Slack shows it unchanged.';
+
+-- A section holds 3,000 characters; "text" is what a notification shows.
+CREATE FUNCTION integration_worker.slack_notice(title text, body text) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT jsonb_build_object(
+               'text', integration_worker.slack_text(title),
+               'blocks', jsonb_build_array(
+                   jsonb_build_object('type', 'section', 'text', jsonb_build_object(
+                       'type', 'mrkdwn', 'verbatim', true,
+                       'text', left(concat_ws(E'\n', '*' || integration_worker.slack_text(title) || '*',
+                                              nullif(integration_worker.slack_text(body), '')), 3000)))))
+$$;
+COMMENT ON FUNCTION integration_worker.slack_notice(text, text) IS 'A notice for an incoming webhook of Slack.';
+
+-- https://developer.pagerduty.com/docs/send-alert-event: summary up to 1,024 characters, dedup_key up to 255.
+CREATE FUNCTION integration_worker.pagerduty_notice(receiver integration.notice_endpoint, due integration_worker.notice_due, title text, words jsonb)
+    RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT jsonb_strip_nulls(jsonb_build_object(
+               'routing_key', receiver.routing_key,
+               'event_action', CASE due.change WHEN 'acknowledged' THEN 'acknowledge' WHEN 'resolved' THEN 'resolve' ELSE 'trigger' END,
+               'dedup_key', format('integration-%s-%s', (SELECT n.name FROM integration.installation n), due.incident),
+               'client', 'integration',
+               'links', CASE WHEN words ->> 'runbook_url' IS NOT NULL THEN
+                             jsonb_build_array(jsonb_build_object('href', words ->> 'runbook_url', 'text', 'runbook')) END,
+               'payload', jsonb_build_object(
+                   'summary', left(title, 1024),
+                   'source', coalesce(words ->> 'endpoint', current_database()),
+                   'severity', (ARRAY['critical', 'error', 'warning', 'info'])[(words ->> 'severity')::integer],
+                   'timestamp', to_char(due.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+                   'component', words ->> 'endpoint', 'group', words ->> 'connector', 'class', words ->> 'error_class',
+                   'custom_details', words)))
+$$;
+COMMENT ON FUNCTION integration_worker.pagerduty_notice(integration.notice_endpoint, integration_worker.notice_due, text, jsonb) IS
+    'A notice for PagerDuty (Events API v2): trigger, acknowledge or resolve of one alert an incident.';
+
+-- https://adaptivecards.io/explorer: texts of a card are Markdown, so each line is a block of its own.
+CREATE FUNCTION integration_worker.teams_notice(title text, body text) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT jsonb_build_object(
+               'type', 'message',
+               'attachments', jsonb_build_array(jsonb_build_object(
+                   'contentType', 'application/vnd.microsoft.card.adaptive',
+                   'content', jsonb_build_object(
+                       '$schema', 'http://adaptivecards.io/schemas/adaptive-card.json', 'type', 'AdaptiveCard', 'version', '1.2',
+                       'body', jsonb_build_array(jsonb_build_object('type', 'TextBlock', 'weight', 'Bolder', 'wrap', true, 'text', title))
+                               || (SELECT coalesce(jsonb_agg(jsonb_build_object('type', 'TextBlock', 'wrap', true, 'text', l.line) ORDER BY l.n), '[]')
+                                     FROM string_to_table(body, E'\n') WITH ORDINALITY AS l (line, n)
+                                    WHERE l.line <> '')))))
+$$;
+COMMENT ON FUNCTION integration_worker.teams_notice(text, text) IS 'A notice for a webhook of a workflow in Microsoft Teams: an adaptive card.';
+
+CREATE FUNCTION integration_worker.notice_payload(receiver integration.notice_endpoint, due integration_worker.notice_due[]) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    told record;
+    items jsonb := '[]';
+    lines text;
+    title text;
+    body text;
+BEGIN
+    FOR told IN
+        SELECT d.n, d.change, d.at, w.words, t.title, t.body
+          FROM unnest(due) WITH ORDINALITY AS d (endpoint, change_id, incident, change, at, n)
+          JOIN integration.incident i ON i.id = d.incident
+         CROSS JOIN LATERAL integration_worker.notice_words(i) AS w (words)
+         CROSS JOIN LATERAL integration_worker.notice_text_of(d.change, w.words, receiver.locale) t
+         ORDER BY d.n LOOP
+        items := items || jsonb_build_object('change', told.change, 'at', told.at, 'incident', told.words,
+                                             'title', told.title, 'body', told.body);
+        lines := concat_ws(E'\n', lines, told.title);
+        title := told.title;
+        body := told.body;
+    END LOOP;
+    IF cardinality(due) > 1 THEN
+        title := (integration_worker.notice_text_of('digest', jsonb_build_object('count', cardinality(due)), receiver.locale)).title;
+        body := lines;
+    END IF;
+    RETURN CASE receiver.format
+        WHEN 'slack' THEN integration_worker.slack_notice(title, body)
+        WHEN 'teams' THEN integration_worker.teams_notice(title, body)
+        WHEN 'pagerduty' THEN integration_worker.pagerduty_notice(receiver, due[1], title, items -> 0 -> 'incident')
+        ELSE jsonb_build_object('title', title, 'body', body, 'changes', items) END;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.notice_payload(integration.notice_endpoint, integration_worker.notice_due[]) IS
+    'The body of a notice in the form that its receiver reads.';

@@ -1,0 +1,227 @@
+-- Notices: who is told of an incident, over which endpoints.
+
+-- What happened to incidents that nobody was told of yet.  Written in the transaction that changed the incident;
+-- the worker takes it from there in transactions of its own.
+CREATE TABLE integration_worker.incident_change (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    incident bigint NOT NULL,
+    change text NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    is_distributed boolean NOT NULL DEFAULT false
+);
+COMMENT ON TABLE integration_worker.incident_change IS
+    'What happened to incidents: until it stands in notice_due, and until those who listen were notified.';
+
+CREATE TABLE integration.notice_endpoint (
+    endpoint text PRIMARY KEY REFERENCES integration.endpoint ON UPDATE CASCADE ON DELETE CASCADE,
+    format text NOT NULL DEFAULT 'json' CHECK (format IN ('json', 'slack', 'pagerduty', 'teams')),
+    severity smallint NOT NULL DEFAULT 4 CHECK (severity BETWEEN 1 AND 4),
+    owner text,
+    customer text,
+    changes text[] NOT NULL DEFAULT '{opened,reopened,acknowledged,resolved}'
+        CHECK (changes <@ '{opened,reopened,acknowledged,resolved}' AND changes <> '{}'),
+    routing_key text CHECK ((format = 'pagerduty') = (routing_key IS NOT NULL)),
+    locale text NOT NULL DEFAULT 'en',
+    at_once integer NOT NULL DEFAULT 5 CHECK (at_once > 0),
+    digest_every interval NOT NULL DEFAULT '1 min' CHECK (digest_every > '0')
+);
+COMMENT ON TABLE integration.notice_endpoint IS
+    'Endpoints that are told of incidents. A notice is a sync like any other: it is retried, paused, looked at in the same ways.';
+COMMENT ON COLUMN integration.notice_endpoint.endpoint IS 'The endpoint; of its own incidents it is told nothing.';
+COMMENT ON COLUMN integration.notice_endpoint.format IS
+    'json (ours), slack (incoming webhook), pagerduty (Events API v2) or teams (a workflow''s webhook).';
+COMMENT ON COLUMN integration.notice_endpoint.severity IS 'Told of incidents of this severity or worse: 1 the worst only, 4 all.';
+COMMENT ON COLUMN integration.notice_endpoint.owner IS 'Told of this team''s incidents only; NULL: of all teams''.';
+COMMENT ON COLUMN integration.notice_endpoint.customer IS 'Told of incidents of this customer''s endpoints only; NULL: of all.';
+COMMENT ON COLUMN integration.notice_endpoint.changes IS 'Which changes: opened, reopened, acknowledged, resolved.';
+COMMENT ON COLUMN integration.notice_endpoint.routing_key IS 'PagerDuty''s integration key; it stands in the body of each notice.';
+COMMENT ON COLUMN integration.notice_endpoint.locale IS 'Language of the texts.';
+COMMENT ON COLUMN integration.notice_endpoint.at_once IS
+    'So many notices within digest_every leave singly; the last of them is a digest where there are more. PagerDuty is told of each.';
+COMMENT ON COLUMN integration.notice_endpoint.digest_every IS 'And then no other for so long.';
+
+CREATE TABLE integration.notice (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    endpoint text NOT NULL,
+    incident bigint NOT NULL,
+    change text NOT NULL,
+    outbox_id bigint NOT NULL
+);
+-- Serves the count of what left lately.
+CREATE INDEX notice_endpoint_at ON integration.notice (endpoint, at);
+-- Serves the story of an incident, and its end.
+CREATE INDEX notice_incident ON integration.notice (incident);
+COMMENT ON TABLE integration.notice IS 'Who was told what about which incident: a row for each, those of a digest with the same sync.';
+COMMENT ON COLUMN integration.notice.id IS 'Its number.';
+COMMENT ON COLUMN integration.notice.at IS 'When it was put into the outbox.';
+COMMENT ON COLUMN integration.notice.endpoint IS 'Who.';
+COMMENT ON COLUMN integration.notice.incident IS 'Which incident.';
+COMMENT ON COLUMN integration.notice.change IS 'opened, reopened, acknowledged or resolved.';
+COMMENT ON COLUMN integration.notice.outbox_id IS 'The sync that carries it.';
+
+CREATE TABLE integration_worker.notice_due (
+    endpoint text NOT NULL REFERENCES integration.notice_endpoint ON UPDATE CASCADE ON DELETE CASCADE,
+    change_id bigint NOT NULL,
+    incident bigint NOT NULL,
+    change text NOT NULL,
+    at timestamptz NOT NULL,
+    PRIMARY KEY (endpoint, change_id)
+);
+COMMENT ON TABLE integration_worker.notice_due IS 'Notices that are to leave, some of them as a digest.';
+
+CREATE FUNCTION integration_worker.tell(incidents bigint[], change text) RETURNS void
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    INSERT INTO integration_worker.incident_change (incident, change)
+    SELECT i.id, tell.change FROM unnest(incidents) AS i (id);
+    SELECT integration_worker.wake_for_incident() WHERE incidents <> '{}'
+$$;
+COMMENT ON FUNCTION integration_worker.tell(bigint[], text) IS
+    'Has people told of what this transaction does to incidents, once it commits.';
+
+-- Two failing notice endpoints tell each other of that once each: an incident is opened once, however many of
+-- its notices fail.
+CREATE FUNCTION integration_worker.distribute_changes() RETURNS SETOF integration_worker.incident_change
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '20ms'
+AS $$
+DECLARE
+    changes integration_worker.incident_change[] := ARRAY(
+        SELECT c
+          FROM integration_worker.incident_change c
+         WHERE NOT c.is_distributed
+         ORDER BY c.id
+         LIMIT 1000
+           FOR UPDATE SKIP LOCKED);
+BEGIN
+    IF changes = '{}' THEN
+        RETURN;
+    END IF;
+    INSERT INTO integration_worker.notice_due (endpoint, change_id, incident, change, at)
+    SELECT n.endpoint, c.id, c.incident, c.change, c.at
+      FROM unnest(changes) c
+      JOIN integration.incident i ON i.id = c.incident
+      LEFT JOIN integration.endpoint e ON e.name = i.endpoint
+      JOIN integration.notice_endpoint n
+        ON i.severity <= n.severity AND c.change = ANY (n.changes) AND n.endpoint <> i.endpoint
+       AND (n.owner IS NULL OR n.owner = i.owner)
+       AND (n.customer IS NULL OR n.customer = e.customer);
+    UPDATE integration_worker.incident_change c
+       SET is_distributed = true
+     WHERE c.id = ANY (ARRAY(SELECT x.id FROM unnest(changes) x));
+    RETURN QUERY SELECT x.* FROM unnest(changes) x ORDER BY x.id;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.distribute_changes() IS
+    'Decides who is told of new changes, and returns them.';
+
+CREATE FUNCTION integration_worker.log_line(change integration_worker.incident_change, OUT line text, OUT hint text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('integration incident %s %s: %s%s%s', i.id, change.change, i.error_class,
+                  ' at endpoint "' || nullif(i.endpoint, '') || '"', ', owner ' || i.owner),
+           CASE WHEN i.resolved_at IS NULL THEN concat_ws(' ', i.remedy, format('SELECT * FROM integration.runbook(%s) in database "%s" says what to do.', i.id, current_database())) END
+      FROM integration.incident i
+     WHERE i.id = change.incident
+$$;
+COMMENT ON FUNCTION integration_worker.log_line(integration_worker.incident_change) IS
+    'What stands in the server''s log about a change of an incident.';
+
+-- With an ordering key, so that nobody hears of the end of an incident before its beginning.
+CREATE FUNCTION integration_worker.send_notice(receiver integration.notice_endpoint, due integration_worker.notice_due[], now timestamptz)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    sync bigint;
+BEGIN
+    INSERT INTO integration.outbox (endpoint, object_type, object_id, operation, payload, ordering_key, priority, triggered_by, expires_at)
+    VALUES (receiver.endpoint, 'incident', CASE WHEN cardinality(due) = 1 THEN due[1].incident::text END,
+            CASE WHEN cardinality(due) = 1 THEN due[1].change ELSE 'digest' END,
+            integration_worker.notice_payload(receiver, due), 'incidents', 'high', 'integration', now + interval '1 day')
+    RETURNING id INTO sync;
+    INSERT INTO integration.notice (at, endpoint, incident, change, outbox_id)
+    SELECT now, receiver.endpoint, d.incident, d.change, sync FROM unnest(due) d;
+    DELETE FROM integration_worker.notice_due d
+     WHERE d.endpoint = receiver.endpoint
+       AND d.change_id = ANY (ARRAY(SELECT x.change_id FROM unnest(due) x));
+END
+$$;
+COMMENT ON FUNCTION integration_worker.send_notice(integration.notice_endpoint, integration_worker.notice_due[], timestamptz) IS
+    'Puts one notice into the outbox, a digest where it is about several changes.';
+
+CREATE FUNCTION integration_worker.send_notices_to(receiver integration.notice_endpoint, now timestamptz) RETURNS timestamptz
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    due integration_worker.notice_due[] := ARRAY(
+        SELECT d
+          FROM integration_worker.notice_due d
+         WHERE d.endpoint = receiver.endpoint
+         ORDER BY d.change_id
+         LIMIT 1000);
+    sent timestamptz[] := ARRAY(
+        SELECT DISTINCT n.at
+          FROM integration.notice n
+         WHERE n.endpoint = receiver.endpoint
+           AND n.at > now - receiver.digest_every
+         ORDER BY n.at);
+    room integer := CASE receiver.format WHEN 'pagerduty' THEN cardinality(due) ELSE receiver.at_once - cardinality(sent) END;
+BEGIN
+    IF room <= 0 AND due <> '{}' THEN
+        RETURN sent[1 + cardinality(sent) - receiver.at_once] + receiver.digest_every;
+    END IF;
+    FOR i IN 1 .. least(room, cardinality(due)) LOOP
+        PERFORM integration_worker.send_notice(
+            receiver, CASE WHEN i = room THEN due[i:] ELSE due[i:i] END, now + i * interval '1 us');
+    END LOOP;
+    RETURN CASE WHEN cardinality(due) = 1000 THEN now ELSE 'infinity' END;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.send_notices_to(integration.notice_endpoint, timestamptz) IS
+    'Sends what an endpoint is to be told, what is too much for now as one digest; returns when to look again.';
+
+CREATE FUNCTION integration_worker.send_notices(now timestamptz DEFAULT clock_timestamp()) RETURNS timestamptz
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '20ms'
+AS $$
+    SELECT coalesce(min(integration_worker.send_notices_to(n, send_notices.now)), 'infinity')
+      FROM integration.notice_endpoint n
+     WHERE n.endpoint IN (SELECT d.endpoint FROM integration_worker.notice_due d)
+$$;
+COMMENT ON FUNCTION integration_worker.send_notices(timestamptz) IS
+    'Sends what is due; returns when to look again, infinity: when something happens.';
+
+-- In a transaction of its own: NOTIFY takes a lock over all databases at commit, and the sender waits no longer for it
+-- than this.
+CREATE FUNCTION integration_worker.notify_listeners() RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    told record;
+BEGIN
+    FOR told IN
+        WITH gone AS (
+            DELETE FROM integration_worker.incident_change c
+             WHERE c.id IN (SELECT x.id FROM integration_worker.incident_change x
+                             WHERE x.is_distributed ORDER BY x.id LIMIT 1000 FOR UPDATE SKIP LOCKED)
+            RETURNING c.*)
+        SELECT g.change, i.*, g.id AS change_id FROM gone g JOIN integration.incident i ON i.id = g.incident ORDER BY g.id LOOP
+        PERFORM pg_notify('integration_incident', jsonb_build_object(
+            'incident', told.id, 'change', told.change, 'endpoint', told.endpoint, 'error_class', told.error_class,
+            'severity', told.severity, 'owner', told.owner, 'change_id', told.change_id)::text);
+    END LOOP;
+    PERFORM set_config('lock_timeout', '20ms', true);
+    RETURN EXISTS (SELECT FROM integration_worker.incident_change c WHERE c.is_distributed);
+END
+$$;
+COMMENT ON FUNCTION integration_worker.notify_listeners() IS
+    'Notifies who listens on integration_incident of what was distributed; whether something is left.';
