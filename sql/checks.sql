@@ -188,6 +188,7 @@ CREATE FUNCTION integration_worker.check_endpoint_url() RETURNS trigger
 AS $$
 DECLARE
     problem text;
+    setting text;
 BEGIN
     IF TG_OP = 'UPDATE' AND NEW.url = OLD.url AND NEW.allow_http = OLD.allow_http THEN
         RETURN NEW;
@@ -197,11 +198,17 @@ BEGIN
                     WHEN octet_length(NEW.url) > 8000 THEN format('It has %s bytes; 8000 are allowed.', octet_length(NEW.url))
                     ELSE integration_worker.url_problem(NEW.url, NEW.allow_http) END;
     IF problem IS NOT NULL THEN
+        setting := substring(problem FROM 'integration\.allowed_\w+');
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'url',
             MESSAGE = format('url of endpoint "%s" can''t be called', NEW.name),
             DETAIL = problem,
-            HINT = 'Write an address such as ''https://api.example.com/orders/{object_id}''.';
+            HINT = CASE WHEN setting IS NULL
+                        THEN 'Write an address such as ''https://api.example.com/orders/{object_id}''.'
+                        WHEN problem LIKE 'Plain http%'
+                        THEN 'Write an address with https, or have a superuser set allow_http.'
+                        ELSE format('Write another address, or have a superuser change the setting '
+                                    '(ALTER SYSTEM SET %s = …; SELECT pg_reload_conf()).', setting) END;
     END IF;
     RETURN NEW;
 END

@@ -241,7 +241,7 @@ $$;
 COMMENT ON FUNCTION integration_worker.credentials(text[]) IS
     'Credentials as the worker needs them, a row for each secret that is valid or will be, the newest first; by the primary keys.';
 
-CREATE FUNCTION integration_worker.probe_secrets(reloaded boolean) RETURNS void
+CREATE FUNCTION integration_worker.probe_mended(reloaded boolean) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -254,7 +254,7 @@ BEGIN
              JOIN integration.endpoint_config c ON c.id = w.endpoint_id
             WHERE w.state = 'stopped'
               AND w.open_until > now()
-              AND (reloaded AND w.last_reason = 'secret_unreadable'
+              AND (reloaded AND (w.last_reason = 'secret_unreadable' OR w.last_reason LIKE 'blocked\_%')
                    OR w.last_reason = 'secret_missing'
                       AND EXISTS (SELECT FROM integration.secret s
                                    WHERE s.credential IN (c.credential, c.signing)
@@ -265,8 +265,8 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION integration_worker.probe_secrets(boolean) IS
-    'Has endpoints probed at once that were stopped for want of a secret which has become valid; true: also those whose secret could not be read.';
+COMMENT ON FUNCTION integration_worker.probe_mended(boolean) IS
+    'Has endpoints probed at once that were stopped for want of a secret which has become valid; true: also what settings can mend, secrets that could not be read and addresses that might not be called.';
 
 CREATE FUNCTION integration_worker.require_credential(name text) RETURNS integration.credential
     LANGUAGE plpgsql VOLATILE

@@ -34,7 +34,7 @@ CREATE FUNCTION integration_worker.url_problem(url text, allow_http boolean) RET
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'integration_url_problem';
 COMMENT ON FUNCTION integration_worker.url_problem(text, boolean) IS
-    'What is wrong with an endpoint''s URL, as a sentence; NULL: nothing.';
+    'May this URL be called, an endpoint''s or a token''s? What is wrong with it as a sentence, which names the setting if it is policy; NULL: nothing.';
 
 CREATE FUNCTION integration_worker.header_problem(headers jsonb) RETURNS text
     LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE

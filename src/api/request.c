@@ -30,9 +30,9 @@ Datum
 integration_url_problem(PG_FUNCTION_ARGS)
 {
 	char	   *url = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	NetworkList allowed = settings_allowed_networks();
+	AddressPolicy policy = settings_address_policy();
 	char		buffer[512];
-	const char *problem = transport_url_problem(url, &allowed, PG_GETARG_BOOL(1),
+	const char *problem = transport_url_problem(url, &policy, PG_GETARG_BOOL(1),
 												buffer, sizeof(buffer));
 
 	if (problem == NULL)

@@ -11,9 +11,6 @@
 
 #include "base/network.h"
 
-#define ENTRY_BYTES 64
-#define BLANKS " \t\r\n"
-
 static bool parse_entry(const char *entry, Network *network, char *problem, size_t problem_size);
 static bool parse_length(const char *digits, int limit, int *bits);
 static bool read_address(const char *text, Network *network);
@@ -22,48 +19,17 @@ static void mask_address(const unsigned char *address, int prefix_bits, unsigned
 bool
 network_list_parse(const char *text, NetworkList *list, char *problem, size_t problem_size)
 {
-	const char *position = text + strspn(text, BLANKS);
+	ListReader	reader = list_begin(text);
 
 	list->count = 0;
-	if (*position == '\0')
-		return true;
-
-	for (;;)
+	while (reader.has_more)
 	{
-		char		entry[ENTRY_BYTES];
-		size_t		length;
-
-		position += strspn(position, BLANKS);
-		length = strcspn(position, "," BLANKS);
-		if (length == 0 || length >= sizeof(entry))
-		{
-			snprintf(problem, problem_size, "an entry of the list is %s",
-					 length == 0 ? "empty" : "too long to be an address range");
-			return false;
-		}
-		if (list->count == NETWORK_LIST_MAX)
-		{
-			snprintf(problem, problem_size, "the list has more than %d entries",
-					 NETWORK_LIST_MAX);
-			return false;
-		}
-		memcpy(entry, position, length);
-		entry[length] = '\0';
-		if (!parse_entry(entry, &list->items[list->count], problem, problem_size))
+		if (!list_next(&reader, problem, problem_size) ||
+			!parse_entry(reader.entry, &list->items[list->count], problem, problem_size))
 			return false;
 		list->count++;
-
-		position += length;
-		position += strspn(position, BLANKS);
-		if (*position == '\0')
-			return true;
-		if (*position != ',')
-		{
-			snprintf(problem, problem_size, "a comma is missing after \"%s\"", entry);
-			return false;
-		}
-		position++;
 	}
+	return true;
 }
 
 bool
@@ -92,7 +58,7 @@ network_list_contains(const NetworkList *list, const struct sockaddr *address)
 static bool
 parse_entry(const char *entry, Network *network, char *problem, size_t problem_size)
 {
-	char		address[ENTRY_BYTES];
+	char		address[LIST_ENTRY_BYTES];
 	unsigned char masked[16];
 	const char *slash = strchr(entry, '/');
 	size_t		length = slash ? (size_t) (slash - entry) : strlen(entry);

@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <sys/socket.h>
 
-#define NETWORK_LIST_MAX 64
+#include "base/list.h"
 
 /* One range: IPv4 addresses stand in their IPv4-mapped IPv6 form. */
 typedef struct Network
@@ -25,7 +25,7 @@ typedef struct Network
 typedef struct NetworkList
 {
 	int			count;
-	Network		items[NETWORK_LIST_MAX];
+	Network		items[LIST_ENTRIES_MAX];
 } NetworkList;
 
 /*

@@ -23,6 +23,8 @@ static int	keep_failed_s = 90 * SECS_PER_DAY;
 static char *environment = NULL;
 static char *ca_file = NULL;
 static char *allowed_networks = NULL;
+static char *allowed_ports = NULL;
+static char *allowed_hosts = NULL;
 static char *secret_key_file = NULL;
 static char *secret_directory = NULL;
 static char *traceparent = NULL;
@@ -34,13 +36,59 @@ static bool
 check_allowed_networks(char **newval, void **extra, GucSource source)
 {
 	NetworkList list;
-	char		problem[256] = "";
+	char		problem[LIST_ENTRY_BYTES + 64] = "";
 
 	if (network_list_parse(*newval, &list, problem, sizeof(problem)))
 		return true;
 	GUC_check_errdetail("%s", problem);
 	GUC_check_errhint("Write address ranges separated by commas, such as 127.0.0.0/8, 10.1.0.0/16.");
 	return false;
+}
+
+static bool
+check_allowed_ports(char **newval, void **extra, GucSource source)
+{
+	PortList	list;
+	char		problem[LIST_ENTRY_BYTES + 64] = "";
+
+	if (port_list_parse(*newval, &list, problem, sizeof(problem)))
+		return true;
+	GUC_check_errdetail("%s", problem);
+	GUC_check_errhint("Write ports separated by commas, such as 443, 8000-8999.");
+	return false;
+}
+
+static bool
+check_allowed_hosts(char **newval, void **extra, GucSource source)
+{
+	HostList	list;
+	char		problem[LIST_ENTRY_BYTES + 64] = "";
+
+	if (host_list_parse(*newval, &list, problem, sizeof(problem)))
+		return true;
+	GUC_check_errdetail("%s", problem);
+	GUC_check_errhint("Write names without scheme, port and path, separated by commas, such as api.example.com, *.example.org; an international name in its ASCII form, such as xn--bcher-kva.example.");
+	return false;
+}
+
+static void
+define_policy_settings(void)
+{
+	DefineCustomStringVariable("integration.allowed_networks",
+							   "Private address ranges that endpoints may lead to.",
+							   "A comma-separated list of CIDR ranges; empty: public addresses only.",
+							   &allowed_networks, "",
+							   PGC_SIGHUP, GUC_LIST_INPUT, check_allowed_networks, NULL, NULL);
+	DefineCustomStringVariable("integration.allowed_ports",
+							   "The ports that endpoints may lead to.",
+							   "A comma-separated list of ports and ranges; empty: all but those of other protocols, in allowed networks all.",
+							   &allowed_ports, "",
+							   PGC_SIGHUP, GUC_LIST_INPUT, check_allowed_ports, NULL, NULL);
+	DefineCustomStringVariable("integration.allowed_hosts",
+							   "The hosts that endpoints may lead to.",
+							   "A comma-separated list of names, addresses and *.names; empty: all.",
+							   &allowed_hosts, "",
+							   PGC_SIGHUP, GUC_LIST_INPUT, check_allowed_hosts, NULL, NULL);
 }
 
 static void
@@ -79,11 +127,6 @@ define_server_settings(void)
 							   "A PEM file of certificate authorities to trust in place of the system's.",
 							   NULL, &ca_file, "",
 							   PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
-	DefineCustomStringVariable("integration.allowed_networks",
-							   "Private address ranges that endpoints may lead to.",
-							   "A comma-separated list of CIDR ranges; empty: public addresses only.",
-							   &allowed_networks, "",
-							   PGC_SIGHUP, GUC_LIST_INPUT, check_allowed_networks, NULL, NULL);
 }
 
 static void
@@ -143,6 +186,7 @@ void
 settings_define(void)
 {
 	define_server_settings();
+	define_policy_settings();
 	define_secret_settings();
 	define_retention_settings();
 	define_session_settings();
@@ -191,12 +235,14 @@ settings_secret_directory(void)
 	return secret_directory[0] == '\0' ? NULL : secret_directory;
 }
 
-NetworkList
-settings_allowed_networks(void)
+AddressPolicy
+settings_address_policy(void)
 {
-	NetworkList list = {0};
-	char		problem[256];
+	AddressPolicy policy = {0};
+	char		problem[LIST_ENTRY_BYTES + 64];
 
-	network_list_parse(allowed_networks, &list, problem, sizeof(problem));
-	return list;
+	network_list_parse(allowed_networks, &policy.networks, problem, sizeof(problem));
+	port_list_parse(allowed_ports, &policy.ports, problem, sizeof(problem));
+	host_list_parse(allowed_hosts, &policy.hosts, problem, sizeof(problem));
+	return policy;
 }

@@ -6,7 +6,7 @@
 #ifndef INTEGRATION_SETTINGS_H
 #define INTEGRATION_SETTINGS_H
 
-#include "base/network.h"
+#include "base/policy.h"
 
 #define SETTINGS_MOST_WORKERS 16
 
@@ -34,7 +34,7 @@ extern const char *settings_secret_key_file(void);
 /* The directory below which secrets may refer to files, or NULL. */
 extern const char *settings_secret_directory(void);
 
-/* Address ranges that the address policy leaves open; parsed at each call. */
-extern NetworkList settings_allowed_networks(void);
+/* What endpoints and token addresses may lead to; parsed at each call. */
+extern AddressPolicy settings_address_policy(void);
 
 #endif							/* INTEGRATION_SETTINGS_H */

@@ -85,7 +85,7 @@ credentials_probe(bool reloaded)
 {
 	static const Oid types[] = {BOOLOID};
 	static Statement statement = {
-		.text = "SELECT integration_worker.probe_secrets($1)",
+		.text = "SELECT integration_worker.probe_mended($1)",
 		.arg_count = 1,
 		.arg_types = types,
 	};

@@ -65,13 +65,13 @@ capture_free(Capture *capture)
 }
 
 void
-capture_begin(Capture *capture, const NetworkList *allowed, bool is_plain)
+capture_begin(Capture *capture, const AddressPolicy *policy, bool is_plain)
 {
 	*capture = (Capture)
 	{
 		.easy = capture->easy,
 			.poller = capture->poller,
-			.allowed = allowed,
+			.policy = policy,
 			.is_plain = is_plain,
 			.started_at_us = stopwatch_now_us(),
 			.body = capture->body,
@@ -84,7 +84,7 @@ capture_renew(Capture *capture)
 {
 	int64_t		started_at_us = capture->started_at_us;
 
-	capture_begin(capture, capture->allowed, capture->is_plain);
+	capture_begin(capture, capture->policy, capture->is_plain);
 	capture->started_at_us = started_at_us;
 }
 
@@ -129,7 +129,7 @@ static curl_socket_t
 open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
 	Capture    *capture = context;
-	GuardVerdict verdict = guard_judge(capture->allowed, &address->addr, capture->is_plain);
+	GuardVerdict verdict = guard_judge(capture->policy, &address->addr, capture->is_plain);
 	int			descriptor;
 
 	if (purpose != CURLSOCKTYPE_IPCXN)
@@ -189,7 +189,7 @@ check_request(void *context, char *remote_address, char *local_address,
 	if (read_address(host, remote_port, &address))
 	{
 		memcpy(capture->address, host, sizeof(host));
-		verdict = guard_judge(capture->allowed, (struct sockaddr *) &address,
+		verdict = guard_judge(capture->policy, (struct sockaddr *) &address,
 							  capture->is_plain);
 	}
 	if (verdict != GUARD_ALLOWS)

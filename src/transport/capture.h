@@ -16,7 +16,7 @@
 
 #include <curl/curl.h>
 
-#include "base/network.h"
+#include "base/policy.h"
 #include "message/rate_limit.h"
 #include "transport/guard.h"
 #include "transport/poller.h"
@@ -33,7 +33,7 @@ typedef struct Capture
 	CURL	   *easy;			/* NULL where libcurl asks each kept
 								 * connection itself */
 	Poller	   *poller;			/* learns of sockets that come and go */
-	const NetworkList *allowed;
+	const AddressPolicy *policy;
 	bool		is_plain;		/* http without a permission of its own */
 
 	int64_t		started_at_us;	/* instants: 0 when not reached */
@@ -70,7 +70,7 @@ extern bool capture_create(Capture *capture);
 extern void capture_free(Capture *capture);
 
 /* Forget the last transfer; the clock starts.  Does not throw. */
-extern void capture_begin(Capture *capture, const NetworkList *allowed, bool is_plain);
+extern void capture_begin(Capture *capture, const AddressPolicy *policy, bool is_plain);
 
 /* Forget what happened but not when it began: the transfer starts anew.  Does not throw. */
 extern void capture_renew(Capture *capture);

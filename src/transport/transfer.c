@@ -114,8 +114,7 @@ transfer_prepare(Transfer *transfer, const TransferSettings *settings,
 	transfer->is_https = !is_plain;
 	transfer->isolation = options->isolation;
 	transfer->error[0] = '\0';
-	capture_begin(&transfer->capture, &settings->allowed_networks,
-				  is_plain && !options->allow_http);
+	capture_begin(&transfer->capture, &settings->policy, is_plain && !options->allow_http);
 
 	if (transfer->is_renewed)
 		curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 0L);

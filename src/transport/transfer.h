@@ -47,7 +47,7 @@ typedef struct TransferSettings
 {
 	char	   *user_agent_line;
 	char	   *ca_file;		/* NULL: the system's certificates */
-	NetworkList allowed_networks;
+	AddressPolicy policy;
 	Poller	   *poller;			/* learns of sockets that come and go */
 } TransferSettings;
 

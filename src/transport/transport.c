@@ -25,6 +25,7 @@
 #include "transport/stopwatch.h"
 #include "transport/transfer.h"
 #include "transport/transport.h"
+#include "transport/url.h"
 
 #define EVENTS_MAX 64
 
@@ -129,9 +130,9 @@ transport_description(void)
 }
 
 void
-transport_set_allowed_networks(Transport *transport, const NetworkList *networks)
+transport_set_policy(Transport *transport, const AddressPolicy *policy)
 {
-	transport->settings.allowed_networks = *networks;
+	transport->settings.policy = *policy;
 }
 
 int
@@ -160,6 +161,7 @@ transport_start(Transport *transport, const Request *request,
 				const TransferOptions *options, void *owner)
 {
 	AnswerNode *node = mailbox_obtain(&transport->mailbox);
+	char		error[TRANSPORT_ERROR_BYTES];
 	Transfer   *transfer;
 	CURLcode	code;
 
@@ -167,6 +169,12 @@ transport_start(Transport *transport, const Request *request,
 		return false;
 	node->answer.owner = owner;
 	transport->in_flight_count++;
+	if (!url_host_is_listed(request->url, &transport->settings.policy, error, sizeof(error)))
+	{
+		answer_fail(&node->answer, guard_reason(GUARD_REFUSES_HOST), error);
+		mailbox_push(&transport->mailbox, node);
+		return true;
+	}
 	transfer = obtain_transfer(transport, options->isolation);
 	if (!transfer)
 	{
@@ -228,7 +236,7 @@ set_up(Transport *transport, const TransportOptions *options)
 	errno = ENOMEM;
 	transport->timer_at_us = NO_TIMER;
 	transport->max_connections = options->max_connections;
-	transport->settings.allowed_networks = options->allowed_networks;
+	transport->settings.policy = options->policy;
 	transport->settings.user_agent_line = name_agent(user_agent);
 	if (options->ca_file)
 		transport->settings.ca_file = strdup(options->ca_file);

@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/network.h"
+#include "base/policy.h"
 #include "message/rate_limit.h"
 #include "message/request.h"
 
@@ -29,7 +29,7 @@ typedef struct TransportOptions
 	int			max_connections;	/* kept open at most, in use or idle */
 	const char *user_agent;
 	const char *ca_file;		/* certificates to trust; NULL: the system's */
-	NetworkList allowed_networks;	/* exceptions from the address policy */
+	AddressPolicy policy;		/* what may be called */
 } TransportOptions;
 
 typedef struct TransferOptions
@@ -88,11 +88,11 @@ extern void transport_destroy(Transport *transport);
 extern const char *transport_description(void);
 
 /*
- * Take over a new list of allowed networks.  It holds at once: a connection
- * kept open to an address that is no longer allowed is refused when it would
- * be used again.  Does not throw.
+ * Take over a new policy.  It holds at once: a connection kept open to an
+ * address that is no longer allowed is refused when it would be used again.
+ * Does not throw.
  */
-extern void transport_set_allowed_networks(Transport *transport, const NetworkList *networks);
+extern void transport_set_policy(Transport *transport, const AddressPolicy *policy);
 
 /* The descriptor to wait on; the same for the whole life.  Does not throw. */
 extern int	transport_descriptor(const Transport *transport);
@@ -128,9 +128,10 @@ extern int	transport_in_flight(const Transport *transport);
 /*
  * What is wrong with an endpoint's URL as a sentence for a hint, or NULL
  * (static or in buffer).  Placeholders in braces are allowed in path and query
- * only.  Applies scheme, port and literal addresses of the policy.  Does not throw.
+ * only.  Applies what of the policy needs no look-up of a name; what that refuses
+ * names the setting.  Does not throw.
  */
-extern const char *transport_url_problem(const char *url, const NetworkList *allowed,
+extern const char *transport_url_problem(const char *url, const AddressPolicy *policy,
 										 bool allow_http, char *buffer, size_t buffer_size);
 
 #endif							/* INTEGRATION_TRANSPORT_H */

@@ -6,6 +6,7 @@
  * address behind a name is left to the guard.
  *-------------------------------------------------------------------------
  */
+#include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -19,15 +20,21 @@
 #include "message/text.h"
 #include "transport/guard.h"
 #include "transport/transport.h"
+#include "transport/url.h"
+
+/* What libcurl would convert (IDN), cut or look up in ways of its own is written plainly. */
+#define HOST_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~[]:"
+
+#define HOST_BYTES 256
 
 #define DEFAULT_HTTP_PORT 80
 #define DEFAULT_HTTPS_PORT 443
 
 typedef struct UrlRules
 {
-	const NetworkList *allowed;
+	const AddressPolicy *policy;
 	bool		allow_http;
-	char	   *buffer;
+	char	   *buffer;			/* for sentences that are not constant */
 	size_t		buffer_size;
 } UrlRules;
 
@@ -36,13 +43,15 @@ static const char *check_parts(CURLU * parts, const UrlRules *rules);
 static bool has_part(CURLU * parts, CURLUPart part);
 static int	port_of(CURLU * parts, bool is_http);
 static const char *check_host(const char *host, int port, bool is_plain, const UrlRules *rules);
+static const char *check_name(int port, bool is_plain, const UrlRules *rules);
+static bool is_listed(const char *host, const HostList *hosts);
+static void write_bare(const char *host, char *bare);
+static bool is_local_name(const char *name);
 static bool resolve_literal(const char *host, int port, struct sockaddr_storage *address);
-static const char *check_address(const struct sockaddr_storage *address, bool is_plain,
-								 const UrlRules *rules);
-static const char *describe(GuardVerdict verdict);
+static const char *describe(GuardVerdict verdict, const UrlRules *rules);
 
 const char *
-transport_url_problem(const char *url, const NetworkList *allowed, bool allow_http,
+transport_url_problem(const char *url, const AddressPolicy *policy, bool allow_http,
 					  char *buffer, size_t buffer_size)
 {
 	const TemplateValues sample = {
@@ -52,7 +61,7 @@ transport_url_problem(const char *url, const NetworkList *allowed, bool allow_ht
 		.remote_id = "a"
 	};
 	const UrlRules rules = {
-		.allowed = allowed,
+		.policy = policy,
 		.allow_http = allow_http,
 		.buffer = buffer,
 		.buffer_size = buffer_size
@@ -65,6 +74,29 @@ transport_url_problem(const char *url, const NetworkList *allowed, bool allow_ht
 			check_filled(filled.data, &rules);
 	text_free(&filled);
 	return problem;
+}
+
+bool
+url_host_is_listed(const char *url, const AddressPolicy *policy,
+				   char *problem, size_t problem_size)
+{
+	CURLU	   *parts;
+	char	   *host = NULL;
+	char		sentence[HOST_BYTES + 64];
+	bool		is_in_list = false;
+
+	if (policy->hosts.count == 0)
+		return true;
+	parts = curl_url();
+	if (parts && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
+		curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK)
+		is_in_list = is_listed(host, &policy->hosts);
+	snprintf(sentence, sizeof(sentence), "host %.*s %s", HOST_BYTES, host ? host : "",
+			 guard_explanation(GUARD_REFUSES_HOST));
+	text_copy_clean(problem, problem_size, sentence);
+	curl_free(host);
+	curl_url_cleanup(parts);
+	return is_in_list;
 }
 
 static const char *
@@ -153,15 +185,74 @@ check_host(const char *host, int port, bool is_plain, const UrlRules *rules)
 {
 	struct sockaddr_storage address;
 
-	if (resolve_literal(host, port, &address))
-		return check_address(&address, is_plain, rules);
+	if (host[strspn(host, HOST_CHARACTERS)] != '\0')
+		return "The URL's host has a character that host names don't have; write an international"
+			" name in its ASCII form, such as xn--bcher-kva.example.";
+	if (rules->policy->hosts.count > 0 && !is_listed(host, &rules->policy->hosts))
+		return describe(GUARD_REFUSES_HOST, rules);
+	if (!resolve_literal(host, port, &address))
+		return check_name(port, is_plain, rules);
+	return describe(guard_judge(rules->policy, (const struct sockaddr *) &address, is_plain),
+					rules);
+}
 
-	/* without exceptions the verdict is known whatever the name resolves to */
-	if (rules->allowed->count > 0)
-		return NULL;
-	if (is_plain)
-		return describe(GUARD_REFUSES_SCHEME);
-	return guard_refuses_port(port) ? describe(GUARD_REFUSES_PORT) : NULL;
+/* Without networks that are opened the verdict is known whatever the name resolves to. */
+static const char *
+check_name(int port, bool is_plain, const UrlRules *rules)
+{
+	bool		is_public = rules->policy->networks.count == 0;
+
+	if (is_public && is_plain)
+		return describe(GUARD_REFUSES_SCHEME, rules);
+	return guard_refuses_port(rules->policy, port, is_public) ?
+		describe(GUARD_REFUSES_PORT, rules) : NULL;
+}
+
+/* An address is compared in the one form that the list has it in. */
+static bool
+is_listed(const char *host, const HostList *hosts)
+{
+	struct sockaddr_storage address;
+	char		bare[HOST_BYTES];
+
+	write_bare(host, bare);
+	if (!is_local_name(bare) && resolve_literal(host, 0, &address))
+		inet_ntop(address.ss_family, address.ss_family == AF_INET ?
+				  (void *) &((struct sockaddr_in *) &address)->sin_addr :
+				  (void *) &((struct sockaddr_in6 *) &address)->sin6_addr, bare, sizeof(bare));
+	return host_list_contains(hosts, bare);
+}
+
+/* Without brackets and the final dot; "" when there is no such host. */
+static void
+write_bare(const char *host, char *bare)
+{
+	size_t		length = strlen(host);
+
+	if (length > 1 && host[length - 1] == '.')
+		length--;
+	if (length > 1 && host[0] == '[' && host[length - 1] == ']')
+	{
+		host++;
+		length -= 2;
+	}
+	if (length >= HOST_BYTES)
+		length = 0;
+	memcpy(bare, host, length);
+	bare[length] = '\0';
+}
+
+/* RFC 6761 §6.3: such names never leave the machine. */
+static bool
+is_local_name(const char *name)
+{
+	static const char local[] = "localhost";
+	size_t		length = strlen(name);
+	size_t		local_bytes = sizeof(local) - 1;
+
+	if (length < local_bytes || strcasecmp(name + length - local_bytes, local) != 0)
+		return false;
+	return length == local_bytes || name[length - local_bytes - 1] == '.';
 }
 
 /* Reads what the resolver takes for an address: decimal, octal, hexadecimal too. */
@@ -174,19 +265,11 @@ resolve_literal(const char *host, int port, struct sockaddr_storage *address)
 		.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV
 	};
 	struct addrinfo *found = NULL;
-	char		bare[256];
+	char		bare[HOST_BYTES];
 	char		service[16];
-	size_t		length = strlen(host);
 
-	if (length >= sizeof(bare))
-		return false;
-	memcpy(bare, host, length + 1);
-	if (bare[0] == '[' && bare[length - 1] == ']')
-	{
-		bare[length - 1] = '\0';
-		memmove(bare, bare + 1, length - 1);
-	}
-	if (strcasecmp(bare, "localhost") == 0)
+	write_bare(host, bare);
+	if (is_local_name(bare))
 		strcpy(bare, "127.0.0.1");
 	snprintf(service, sizeof(service), "%d", port);
 	if (getaddrinfo(bare, service, &hints, &found) != 0)
@@ -198,26 +281,24 @@ resolve_literal(const char *host, int port, struct sockaddr_storage *address)
 }
 
 static const char *
-check_address(const struct sockaddr_storage *address, bool is_plain, const UrlRules *rules)
-{
-	return describe(guard_judge(rules->allowed, (const struct sockaddr *) address, is_plain));
-}
-
-static const char *
-describe(GuardVerdict verdict)
+describe(GuardVerdict verdict, const UrlRules *rules)
 {
 	switch (verdict)
 	{
 		case GUARD_REFUSES_ADDRESS:
 		case GUARD_REFUSES_FAMILY:
-			return "The URL leads to a protected network; use another address, or have an"
-				" administrator add its range to integration.allowed_networks.";
+			return "The URL leads to a protected network that integration.allowed_networks does"
+				" not open.";
 		case GUARD_REFUSES_SCHEME:
 			return "Plain http is allowed only to addresses in integration.allowed_networks;"
 				" use https.";
 		case GUARD_REFUSES_PORT:
-			return "The URL names a port on which another kind of service answers; use"
-				" another one.";
+			return rules->policy->ports.count > 0 ?
+				"The URL's port is not in integration.allowed_ports." :
+				"The URL's port belongs to another kind of service; integration.allowed_ports can"
+				" open it.";
+		case GUARD_REFUSES_HOST:
+			return "The URL's host is not in integration.allowed_hosts.";
 		default:
 			return NULL;
 	}

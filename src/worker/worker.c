@@ -134,7 +134,7 @@ open_transport(int max_connections)
 	TransportOptions options = {
 		.max_connections = max_connections,
 		.user_agent = "integration/" INTEGRATION_VERSION,
-		.allowed_networks = settings_allowed_networks(),
+		.policy = settings_address_policy(),
 		.ca_file = settings_ca_file(),
 	};
 	Transport  *transport = transport_create(&options, problem, sizeof(problem));
@@ -160,7 +160,7 @@ close_sender(int code, Datum arg)
 static void
 reload_settings(Sender *sender)
 {
-	NetworkList networks;
+	AddressPolicy policy;
 	const char *ca_file = settings_ca_file();
 	char	   *before = MemoryContextStrdup(sender->scratch, ca_file ? ca_file : "");
 
@@ -173,8 +173,8 @@ reload_settings(Sender *sender)
 		ShutdownRequestPending = true;
 		return;
 	}
-	networks = settings_allowed_networks();
-	transport_set_allowed_networks(sender->transport, &networks);
+	policy = settings_address_policy();
+	transport_set_policy(sender->transport, &policy);
 	credentials_reopen(sender);
 	sender->is_reloaded = true;
 	sender->must_load = true;

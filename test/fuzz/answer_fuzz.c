@@ -116,7 +116,7 @@ feed_all(Capture *capture, Input *input)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const NetworkList nothing;
+	static const AddressPolicy nothing;
 	Input		input = {(const char *) data, size};
 	AnswerNode *node = answer_create();
 	Capture		capture;

@@ -12,7 +12,7 @@
 static GuardVerdict
 judge6(const unsigned char *bytes, int port, bool is_plain)
 {
-	const NetworkList nothing = {0};
+	const AddressPolicy nothing = {0};
 	struct sockaddr_in6 address = {.sin6_family = AF_INET6,.sin6_port = htons((uint16_t) port)};
 
 	memcpy(&address.sin6_addr, bytes, 16);
@@ -22,7 +22,7 @@ judge6(const unsigned char *bytes, int port, bool is_plain)
 static GuardVerdict
 judge4(const unsigned char *bytes, int port, bool is_plain)
 {
-	const NetworkList nothing = {0};
+	const AddressPolicy nothing = {0};
 	struct sockaddr_in address = {.sin_family = AF_INET,.sin_port = htons((uint16_t) port)};
 
 	memcpy(&address.sin_addr, bytes, 4);

@@ -12,7 +12,7 @@
 #include "transport/guard.h"
 #include "transport/transport.h"
 
-static const NetworkList nothing_allowed;
+static const AddressPolicy nothing_allowed;
 
 /* Where the host is an address as it stands, the guard has nothing against it. */
 static void

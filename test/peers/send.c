@@ -91,7 +91,7 @@ exchange(const Request *request)
 	char		problem[256];
 
 	signal(SIGPIPE, SIG_IGN);
-	if (!network_list_parse("127.0.0.0/8", &options.allowed_networks, problem, sizeof(problem)))
+	if (!network_list_parse("127.0.0.0/8", &options.policy.networks, problem, sizeof(problem)))
 		give_up(problem);
 	transport = transport_create(&options, problem, sizeof(problem));
 	if (!transport || !transport_start(transport, request, &calling, NULL))

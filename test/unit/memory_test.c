@@ -240,7 +240,7 @@ send_request(long fails_at, int *failures)
 	bool		is_done;
 
 	snprintf(url, sizeof(url), "http://127.0.0.1:%d/", listener_port);
-	if (!network_list_parse("127.0.0.0/8", &options.allowed_networks, problem, sizeof(problem)))
+	if (!network_list_parse("127.0.0.0/8", &options.policy.networks, problem, sizeof(problem)))
 		tap_bail_out(problem);
 	allocations_left = fails_at;
 	transport = transport_create(&options, problem, sizeof(problem));

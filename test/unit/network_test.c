@@ -35,8 +35,9 @@ static const struct
 	{"10.0.0.1,,10.0.0.2", -1, "an entry of the list is empty"},
 	{"10.0.0.1,", -1, "an entry of the list is empty"},
 	{"10.0.0.1 10.0.0.2", -1, "a comma is missing after \"10.0.0.1\""},
-	{"1111111111111111111111111111111111111111111111111111111111111111111111", -1,
-	"an entry of the list is too long to be an address range"},
+	{"11111111111111111111111111111111111111111111111111111111111111111", -1,
+		"\"11111111111111111111111111111111111111111111111111111111111111111\" is not an IPv4 or"
+	" IPv6 address"},
 };
 
 static const struct
@@ -101,11 +102,11 @@ check_membership(const char *text, const char *address, bool is_inside)
 static void
 check_limit(void)
 {
-	char		text[NETWORK_LIST_MAX * 10 + 20] = "";
+	char		text[LIST_ENTRIES_MAX * 10 + 20] = "";
 	char		problem[200] = "";
 	NetworkList list;
 
-	for (int i = 0; i < NETWORK_LIST_MAX; i++)
+	for (int i = 0; i < LIST_ENTRIES_MAX; i++)
 		strcat(text, i ? ",10.0.0.1" : "10.0.0.1");
 	tap_ok(network_list_parse(text, &list, problem, sizeof(problem)), "a full list");
 	strcat(text, ",10.0.0.1");

@@ -304,17 +304,17 @@ check_answer(void)
 }
 
 static void
-check_policy(const NetworkList *loopback)
+check_policy(const AddressPolicy *loopback)
 {
-	NetworkList nothing = {0};
+	AddressPolicy nothing = {0};
 	Answer	   *answer;
 
-	transport_set_allowed_networks(transport, &nothing);
+	transport_set_policy(transport, &nothing);
 	answer = call("/ok", 5000);
 	tap_text(answer->reason, "blocked_private_address", "loopback is blocked unless allowed");
 	tap_number(answer->dns_ms, -1, "no socket was opened");
 	answer_free(answer);
-	transport_set_allowed_networks(transport, loopback);
+	transport_set_policy(transport, loopback);
 	answer = call("/ok", 5000);
 	tap_text(answer->reason, "http:200", "and allowed again");
 	answer_free(answer);
@@ -504,7 +504,7 @@ main(void)
 
 	signal(SIGPIPE, SIG_IGN);
 	start_receiver();
-	network_list_parse("127.0.0.0/8", &options.allowed_networks, problem, sizeof(problem));
+	network_list_parse("127.0.0.0/8", &options.policy.networks, problem, sizeof(problem));
 	transport = transport_create(&options, problem, sizeof(problem));
 	if (!transport)
 		tap_bail_out(problem);
@@ -512,7 +512,7 @@ main(void)
 	tap_number(transport_timeout_ms(transport), -1, "nothing to do, no deadline");
 	check_reasons();
 	check_answer();
-	check_policy(&options.allowed_networks);
+	check_policy(&options.policy);
 	check_agent();
 	check_urls();
 	check_idle_close();
