@@ -39,12 +39,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	Input		input = {(const char *) data, size};
 	char	   *text = take_string(&input);
-	char		problem[256] = "";
+	char		problem[LIST_ENTRY_BYTES + 64] = "";
 	NetworkList list;
 
 	if (network_list_parse(text, &list, problem, sizeof(problem)))
 	{
-		CHECK(list.count >= 0 && list.count <= NETWORK_LIST_MAX);
+		CHECK(list.count >= 0 && list.count <= LIST_ENTRIES_MAX);
 		for (int i = 0; i < list.count; i++)
 		{
 			check_item(&list, &list.items[i]);

@@ -11,8 +11,25 @@
 
 #include "transport/guard.h"
 #include "transport/transport.h"
+#include "transport/url.h"
 
 static const AddressPolicy nothing_allowed;
+static const AddressPolicy one_host = {.hosts = {.count = 1,.items = {"api.example.com"}}};
+
+/* Whatever comes before or after it: this is where libcurl goes. */
+static void
+check_listed(const char *url)
+{
+	CURLU	   *parsed = curl_url();
+	char	   *host = NULL;
+
+	CHECK(parsed);
+	CHECK(curl_url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK);
+	CHECK(curl_url_get(parsed, CURLUPART_HOST, &host, 0) == CURLUE_OK);
+	CHECK(strcasecmp(host, "api.example.com") == 0 || strcasecmp(host, "api.example.com.") == 0);
+	curl_free(host);
+	curl_url_cleanup(parsed);
+}
 
 /* Where the host is an address as it stands, the guard has nothing against it. */
 static void
@@ -61,6 +78,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		/* what goes without a permission goes with one */
 		CHECK(!transport_url_problem(url, &nothing_allowed, true, buffer, sizeof(buffer)));
 	}
+	if (url_host_is_listed(url, &one_host, buffer, sizeof(buffer)))
+		check_listed(url);
+	else
+		CHECK(buffer[0] && is_clean(buffer));
 	free(url);
 	return 0;
 }
