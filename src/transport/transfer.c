@@ -175,7 +175,9 @@ void
 transfer_release(Transfer *transfer)
 {
 	curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, NULL);
-	curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDS, NULL);
+	/* makes the method POST, which a request without a body must not find */
+	if (transfer->request->body)
+		curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDS, NULL);
 	transfer->request = NULL;
 	transfer->node = NULL;
 }

@@ -181,10 +181,11 @@ await_close(int count)
 }
 
 static Request
-build_with(const char *path, const char *headers)
+build_by(const char *method, const char *path, const char *headers)
 {
 	char		url[100];
 	RequestSource source = {
+		.method = method,
 		.url = url,
 		.endpoint_headers = headers,
 		.message_id = "m1",
@@ -199,6 +200,12 @@ build_with(const char *path, const char *headers)
 	if (!request_build(&source, &request, &reason, problem, sizeof(problem)))
 		tap_bail_out(problem);
 	return request;
+}
+
+static Request
+build_with(const char *path, const char *headers)
+{
+	return build_by(NULL, path, headers);
 }
 
 static Request
@@ -349,6 +356,33 @@ check_agent(void)
 	}
 	request_free(&named);
 	request_free(&unnamed);
+}
+
+/* A handle that is used again has a method already, a body too. */
+static void
+check_methods(void)
+{
+	static const char *const methods[] = {
+		"GET", "GET", "POST", "POST", "GET", "HEAD", "HEAD", "GET", "PUT", "DELETE", "DELETE",
+		"PUT", "OPTIONS", "OPTIONS"
+	};
+
+	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
+	{
+		bool		has_body = methods[i][0] == 'P';
+		char		start[30];
+		Request		request = build_by(methods[i], "/ok", NULL);
+		Answer	   *answer = call_with(&request, 5000);
+
+		tap_text(answer->reason, "http:200", methods[i]);
+		snprintf(start, sizeof(start), "%s /ok HTTP/1.1\r\n", methods[i]);
+		tap_ok(strncmp(last_request, start, strlen(start)) == 0, "is sent");
+		tap_number(count_in_request("Content-Length: 2\r\n"), has_body, "with its body");
+		tap_number(count_in_request("Content-Length") + count_in_request("Transfer-Encoding"),
+				   has_body, "or none");
+		answer_free(answer);
+		request_free(&request);
+	}
 }
 
 /* A URL that comes again is not taken apart again. */
@@ -514,6 +548,7 @@ main(void)
 	check_answer();
 	check_policy(&options.policy);
 	check_agent();
+	check_methods();
 	check_urls();
 	check_idle_close();
 	check_many();
