@@ -182,13 +182,22 @@ $$;
 COMMENT ON FUNCTION integration_worker.check_connector() IS
     'Row trigger: refuses a severity or an SLA that means nothing.';
 
+CREATE FUNCTION integration_worker.url_hint(problem text, otherwise text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce('Write another address, or have a superuser change the setting (ALTER SYSTEM SET '
+                    || substring(problem FROM 'integration\.allowed_\w+') || ' = …; SELECT pg_reload_conf()).', otherwise)
+$$;
+COMMENT ON FUNCTION integration_worker.url_hint(text, text) IS
+    'The way out of what url_problem() says: by the setting that it names, otherwise what is given.';
+
 CREATE FUNCTION integration_worker.check_endpoint_url() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     problem text;
-    setting text;
 BEGIN
     IF TG_OP = 'UPDATE' AND NEW.url = OLD.url AND NEW.allow_http = OLD.allow_http THEN
         RETURN NEW;
@@ -198,17 +207,14 @@ BEGIN
                     WHEN octet_length(NEW.url) > 8000 THEN format('It has %s bytes; 8000 are allowed.', octet_length(NEW.url))
                     ELSE integration_worker.url_problem(NEW.url, NEW.allow_http) END;
     IF problem IS NOT NULL THEN
-        setting := substring(problem FROM 'integration\.allowed_\w+');
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'url',
             MESSAGE = format('url of endpoint "%s" can''t be called', NEW.name),
             DETAIL = problem,
-            HINT = CASE WHEN setting IS NULL
-                        THEN 'Write an address such as ''https://api.example.com/orders/{object_id}''.'
-                        WHEN problem LIKE 'Plain http%'
+            HINT = CASE WHEN problem LIKE 'Plain http%'
                         THEN 'Write an address with https, or have a superuser set allow_http.'
-                        ELSE format('Write another address, or have a superuser change the setting '
-                                    '(ALTER SYSTEM SET %s = …; SELECT pg_reload_conf()).', setting) END;
+                        ELSE integration_worker.url_hint(
+                            problem, 'Write an address such as ''https://api.example.com/orders/{object_id}''.') END;
     END IF;
     RETURN NEW;
 END

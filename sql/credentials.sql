@@ -93,10 +93,11 @@ BEGIN
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'settings',
             MESSAGE = format('settings of credential "%s" can''t be used', NEW.name),
             DETAIL = problem,
-            HINT = CASE WHEN known IS NULL
+            HINT = integration_worker.url_hint(problem,
+                   CASE WHEN known IS NULL
                         THEN format('A credential of kind %s has no settings; its secret goes to integration.set_secret().', NEW.kind)
                         ELSE format('A credential of kind %s has these settings: %s. What is secret goes to integration.set_secret().',
-                                    NEW.kind, known) END;
+                                    NEW.kind, known) END);
     END IF;
     RETURN NEW;
 END

@@ -13,6 +13,8 @@
 #include "base/compat.h"
 #include "base/settings.h"
 
+#define PROBLEM_BYTES (LIST_ENTRY_BYTES + 64)
+
 static int	max_databases = 32;
 static int	max_connections = 128;
 static int	workers = 1;
@@ -32,43 +34,44 @@ static char *triggered_by = NULL;
 static char *trigger_ref = NULL;
 static char *locale = NULL;
 
+/* Problems of lists are fragments, which begin in lower case. */
+static bool
+refuse_list(char *problem, const char *hint)
+{
+	problem[0] = pg_toupper((unsigned char) problem[0]);
+	GUC_check_errdetail("%s.", problem);
+	GUC_check_errhint("%s", hint);
+	return false;
+}
+
 static bool
 check_allowed_networks(char **newval, void **extra, GucSource source)
 {
 	NetworkList list;
-	char		problem[LIST_ENTRY_BYTES + 64] = "";
+	char		problem[PROBLEM_BYTES] = "";
 
-	if (network_list_parse(*newval, &list, problem, sizeof(problem)))
-		return true;
-	GUC_check_errdetail("%s", problem);
-	GUC_check_errhint("Write address ranges separated by commas, such as 127.0.0.0/8, 10.1.0.0/16.");
-	return false;
+	return network_list_parse(*newval, &list, problem, sizeof(problem)) ||
+		refuse_list(problem, "Write address ranges separated by commas, such as 127.0.0.0/8, 10.1.0.0/16.");
 }
 
 static bool
 check_allowed_ports(char **newval, void **extra, GucSource source)
 {
 	PortList	list;
-	char		problem[LIST_ENTRY_BYTES + 64] = "";
+	char		problem[PROBLEM_BYTES] = "";
 
-	if (port_list_parse(*newval, &list, problem, sizeof(problem)))
-		return true;
-	GUC_check_errdetail("%s", problem);
-	GUC_check_errhint("Write ports separated by commas, such as 443, 8000-8999.");
-	return false;
+	return port_list_parse(*newval, &list, problem, sizeof(problem)) ||
+		refuse_list(problem, "Write ports separated by commas, such as 443, 8000-8999.");
 }
 
 static bool
 check_allowed_hosts(char **newval, void **extra, GucSource source)
 {
 	HostList	list;
-	char		problem[LIST_ENTRY_BYTES + 64] = "";
+	char		problem[PROBLEM_BYTES] = "";
 
-	if (host_list_parse(*newval, &list, problem, sizeof(problem)))
-		return true;
-	GUC_check_errdetail("%s", problem);
-	GUC_check_errhint("Write names without scheme, port and path, separated by commas, such as api.example.com, *.example.org; an international name in its ASCII form, such as xn--bcher-kva.example.");
-	return false;
+	return host_list_parse(*newval, &list, problem, sizeof(problem)) ||
+		refuse_list(problem, "Write names without scheme, port and path, separated by commas, such as api.example.com, *.example.org; an international name in its ASCII form, such as xn--bcher-kva.example.");
 }
 
 static void
@@ -239,7 +242,7 @@ AddressPolicy
 settings_address_policy(void)
 {
 	AddressPolicy policy = {0};
-	char		problem[LIST_ENTRY_BYTES + 64];
+	char		problem[PROBLEM_BYTES];
 
 	network_list_parse(allowed_networks, &policy.networks, problem, sizeof(problem));
 	port_list_parse(allowed_ports, &policy.ports, problem, sizeof(problem));
