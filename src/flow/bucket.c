@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  * bucket.c
- *		A token bucket for an agreed rate of requests.
+ *		A token bucket for an agreed rate.
  *-------------------------------------------------------------------------
  */
 #include "flow/bucket.h"
@@ -19,7 +19,7 @@ tokens_at(const Bucket *bucket, int64_t now_us)
 }
 
 Bucket
-bucket_make(double rate, int burst, int64_t now_us)
+bucket_make(double rate, double burst, int64_t now_us)
 {
 	double		size = burst > 1 ? burst : 1;
 
@@ -50,7 +50,7 @@ bucket_resume(double rate, int burst, const int64_t *taken_at_us, int count, int
 }
 
 void
-bucket_resize(Bucket *bucket, double rate, int burst, int64_t now_us)
+bucket_resize(Bucket *bucket, double rate, double burst, int64_t now_us)
 {
 	Bucket		changed = bucket_make(rate, burst, now_us);
 
@@ -62,26 +62,50 @@ bucket_resize(Bucket *bucket, double rate, int burst, int64_t now_us)
 bool
 bucket_take(Bucket *bucket, int64_t now_us)
 {
+	return bucket_take_many(bucket, 1, now_us);
+}
+
+bool
+bucket_take_many(Bucket *bucket, double count, int64_t now_us)
+{
 	double		tokens;
 
 	if (bucket->rate <= 0)
 		return true;
 	tokens = tokens_at(bucket, now_us);
-	if (tokens < 1)
+	if (tokens < count)
 		return false;
-	bucket->tokens = tokens - 1;
+	bucket->tokens = tokens - count;
 	bucket->filled_at_us = now_us;
 	return true;
+}
+
+void
+bucket_give(Bucket *bucket, double count)
+{
+	bucket->tokens = fmin(bucket->burst, bucket->tokens + count);
+}
+
+double
+bucket_left(const Bucket *bucket, int64_t now_us)
+{
+	return tokens_at(bucket, now_us);
 }
 
 int64_t
 bucket_free_at_us(const Bucket *bucket, int64_t now_us)
 {
+	return bucket_filled_to_us(bucket, 1, now_us);
+}
+
+int64_t
+bucket_filled_to_us(const Bucket *bucket, double count, int64_t now_us)
+{
 	double		missing;
 
 	if (bucket->rate <= 0)
 		return now_us;
-	missing = 1 - tokens_at(bucket, now_us);
+	missing = count - tokens_at(bucket, now_us);
 	if (missing <= 0)
 		return now_us;
 	return now_us + (int64_t) ceil(missing / bucket->rate * US_PER_S);

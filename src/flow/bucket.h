@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  * bucket.h
- *		A token bucket for an agreed rate of requests.
+ *		A token bucket for an agreed rate.
  *
  * The caller brings the time, so that a test can bring its own.
  *-------------------------------------------------------------------------
@@ -20,7 +20,7 @@ typedef struct Bucket
 } Bucket;
 
 /* A full bucket.  Does not throw. */
-extern Bucket bucket_make(double rate, int burst, int64_t now_us);
+extern Bucket bucket_make(double rate, double burst, int64_t now_us);
 
 /*
  * One from which somebody else took tokens at these times, oldest first: all of
@@ -31,12 +31,24 @@ extern Bucket bucket_resume(double rate, int burst, const int64_t *taken_at_us, 
 							int64_t now_us);
 
 /* Take over a changed rate, keeping what is in it.  Does not throw. */
-extern void bucket_resize(Bucket *bucket, double rate, int burst, int64_t now_us);
+extern void bucket_resize(Bucket *bucket, double rate, double burst, int64_t now_us);
 
 /* Take one token if there is one.  Does not throw. */
 extern bool bucket_take(Bucket *bucket, int64_t now_us);
 
+/* Take so many tokens, or none.  Does not throw. */
+extern bool bucket_take_many(Bucket *bucket, double count, int64_t now_us);
+
+/* Put tokens back that were taken for nothing.  Does not throw. */
+extern void bucket_give(Bucket *bucket, double count);
+
+/* What is in it: 0 to burst.  Does not throw. */
+extern double bucket_left(const Bucket *bucket, int64_t now_us);
+
 /* When the next token is there: now_us or later.  Does not throw. */
 extern int64_t bucket_free_at_us(const Bucket *bucket, int64_t now_us);
+
+/* When so many are there, burst at most.  Does not throw. */
+extern int64_t bucket_filled_to_us(const Bucket *bucket, double count, int64_t now_us);
 
 #endif							/* INTEGRATION_BUCKET_H */

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  * bucket_test.c
- *		A token bucket for an agreed rate of requests.
+ *		A token bucket for an agreed rate.
  *-------------------------------------------------------------------------
  */
 #include "flow/bucket.h"
@@ -85,6 +85,42 @@ test_resumed(void)
 	tap_number(take_all(&bucket, 100 * S), 1000, "no rate is no limit, whatever was taken");
 }
 
+/* A statement's worth: all of it or nothing. */
+static void
+test_many(void)
+{
+	Bucket		bucket = bucket_make(1000.0 / 60, 1000, 0);
+
+	tap_ok(!bucket_take_many(&bucket, 1001, 0), "never more than it holds");
+	tap_ok(bucket_take_many(&bucket, 400, 0), "many at once");
+	tap_number((int64_t) bucket_left(&bucket, 0), 600, "are missing from then on");
+	tap_ok(!bucket_take_many(&bucket, 601, 0), "one too many");
+	tap_number((int64_t) bucket_left(&bucket, 0), 600, "takes nothing");
+	tap_number(bucket_filled_to_us(&bucket, 700, 0), 6 * S, "it says when there will be enough");
+	tap_ok(!bucket_take_many(&bucket, 700, 6 * S - 1), "not a microsecond earlier");
+	tap_ok(bucket_take_many(&bucket, 700, 6 * S), "but then");
+	bucket_give(&bucket, 700);
+	tap_number((int64_t) bucket_left(&bucket, 6 * S), 700, "what was taken for nothing comes back");
+	bucket_give(&bucket, 700);
+	tap_number((int64_t) bucket_left(&bucket, 6 * S), 1000, "never beyond the burst");
+	bucket = bucket_make(0, 0, 0);
+	tap_ok(bucket_take_many(&bucket, 1e15, 0), "no rate is no limit");
+}
+
+/* In any time t at most burst + rate * t, however the takers come. */
+static void
+test_bound(void)
+{
+	Bucket		bucket = bucket_make(10, 600, 0);
+	int			taken = 0;
+
+	for (int64_t now = 0; now <= 60 * S; now += 137 * 1000)
+		for (int count = 64; count > 0; count /= 2)
+			while (bucket_take_many(&bucket, count, now))
+				taken += count;
+	tap_ok(taken >= 1190 && taken <= 1200, "the first minute gives two minutes' worth, no more");
+}
+
 int
 main(void)
 {
@@ -93,5 +129,7 @@ main(void)
 	test_no_limit();
 	test_clock_and_change();
 	test_resumed();
+	test_many();
+	test_bound();
 	return tap_done();
 }
