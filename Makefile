@@ -105,6 +105,7 @@ SQL_PARTS += checks       # what may stand in the registry
 SQL_PARTS += guards       # what may not be changed; what a change sets off
 SQL_PARTS += credentials  # what credentials need; secrets sealed, read by the worker only
 SQL_PARTS += enqueue      # the door: from an insert to a queue row
+SQL_PARTS += enqueue_limits  # how much a customer or a role may enqueue
 SQL_PARTS += feed         # what the worker reads: registry, what is new, what is due
 SQL_PARTS += clock        # what a clock that is set back leaves behind
 SQL_PARTS += results      # what the worker reports: attempts, running counters; how durably

@@ -14,6 +14,7 @@ SELECT pg_extension_config_dump('integration.secret', '');
 SELECT pg_extension_config_dump('integration.connector', '');
 SELECT pg_extension_config_dump('integration.endpoint', '');
 SELECT pg_extension_config_dump('integration.endpoint_id_seq', '');
+SELECT pg_extension_config_dump('integration.enqueue_limit', '');
 
 -- Of the partitioned tables the defaults; the ranges are no members of the extension, so they are dumped as any table.
 SELECT pg_extension_config_dump('integration.outbox_default', '');

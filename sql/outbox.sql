@@ -74,7 +74,9 @@ CREATE TABLE integration.queue (
     object_id text,
     claimed_at timestamptz,
     error_class text,
-    change_xid xid8 NOT NULL
+    change_xid xid8 NOT NULL,
+    limited_customer text COLLATE "C",
+    limited_role text COLLATE "C"
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 
 -- The primary key alone serves look-ups by id: a plan made while the queue is empty would take any index that
@@ -96,6 +98,9 @@ CREATE INDEX queue_claimed ON integration.queue (claimed_at) WHERE claimed_at IS
 -- Serves take() and supersede(): the newer and the older syncs of an object.
 CREATE INDEX queue_object ON integration.queue (endpoint_id, object_id, object_type, coalesce(place, outbox_id), outbox_id)
     WHERE object_id IS NOT NULL;
+-- Serve backlog_count() in C and the view enqueue_limit_status: the backlogs that have a limit.
+CREATE INDEX queue_customer ON integration.queue (limited_customer) WHERE limited_customer IS NOT NULL;
+CREATE INDEX queue_role ON integration.queue (limited_role) WHERE limited_role IS NOT NULL;
 
 COMMENT ON TABLE integration.queue IS
     'What is left to do: one row for each sync that is not finished. Written by the extension; use the view integration.sync.';
@@ -116,6 +121,10 @@ COMMENT ON COLUMN integration.queue.object_id IS 'outbox.object_id where the end
 COMMENT ON COLUMN integration.queue.claimed_at IS 'When a request to an endpoint that is not idempotent was about to leave; NULL: none has.';
 COMMENT ON COLUMN integration.queue.error_class IS 'Error class of the last attempt.';
 COMMENT ON COLUMN integration.queue.change_xid IS 'The transaction that last made this row worth looking at for the worker.';
+COMMENT ON COLUMN integration.queue.limited_customer IS
+    'The customer to whose max_backlog it counts; NULL: there was no such limit when it was enqueued.';
+COMMENT ON COLUMN integration.queue.limited_role IS
+    'The role to whose max_backlog it counts; NULL: there was no such limit when it was enqueued.';
 
 CREATE TABLE integration.closing (
     outbox_id bigint PRIMARY KEY,

@@ -23,6 +23,8 @@ AS $$
         ('support', 'SELECT', 'integration.endpoint_status'),
         ('support', 'SELECT', 'integration.worker_status'),
         ('support', 'SELECT', 'integration.endpoint_config'),
+        ('support', 'SELECT', 'integration.enqueue_limit'),
+        ('support', 'SELECT', 'integration.enqueue_limit_status'),
         ('support', 'SELECT', 'integration.connector'),
         ('support', 'SELECT', 'integration.endpoint'),
         ('support', 'SELECT', 'integration.retry_policy'),
@@ -68,6 +70,7 @@ AS $$
         ('support', 'EXECUTE', 'FUNCTION integration_worker.live_syncs()'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.live_endpoints()'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.live_workers()'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.enqueue_usage()'),
 
         ('operator', 'EXECUTE', 'FUNCTION integration.retry_where(text, text, timestamptz, timestamptz, text, text)'),
         ('operator', 'EXECUTE', 'FUNCTION integration.replay(bigint, text)'),
@@ -84,6 +87,7 @@ AS $$
 
         ('administrator', 'INSERT, UPDATE, DELETE', 'integration.connector'),
         ('administrator', 'INSERT, UPDATE, DELETE', 'integration.endpoint'),
+        ('administrator', 'INSERT, UPDATE, DELETE', 'integration.enqueue_limit'),
         ('administrator', 'SELECT, INSERT, UPDATE, DELETE', 'integration.credential'),
         ('administrator', 'SELECT', 'integration.secret_status'),
         ('administrator', 'EXECUTE', 'FUNCTION integration_worker.secret_states()'),
@@ -153,7 +157,7 @@ AS $$
     SELECT integration_worker.grant_levels('{support,operator,administrator}', role)
 $$;
 COMMENT ON FUNCTION integration.grant_administrator(regrole) IS
-    'What operators may do, and: change connectors, endpoints, credentials, retry policies, the reading of errors; let a copy take over.';
+    'What operators may do, and: change connectors, endpoints, credentials, retry policies, the reading of errors, enqueue limits; let a copy take over.';
 
 -- PostgreSQL lets everybody execute a new function, and ALTER DEFAULT PRIVILEGES may have given away more.
 DO $$

@@ -22,6 +22,7 @@
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
+#include "api/charges.h"
 #include "api/payload_check.h"
 #include "api/request.h"
 #include "base/compat.h"
@@ -50,6 +51,8 @@ enum
 	COLUMN_SEND_AFTER,
 	COLUMN_EXPIRES_AT,
 	COLUMN_ENQUEUED_BY,
+	COLUMN_CUSTOMER,
+	COLUMN_REPLAY_OF,
 	COLUMN_COUNT
 };
 
@@ -67,6 +70,8 @@ static const char *const column_names[] = {
 	[COLUMN_SEND_AFTER] = "send_after",
 	[COLUMN_EXPIRES_AT] = "expires_at",
 	[COLUMN_ENQUEUED_BY] = "enqueued_by",
+	[COLUMN_CUSTOMER] = "customer",
+	[COLUMN_REPLAY_OF] = "replay_of",
 };
 
 /* NOT NULL in the table, which may be of another version than the library. */
@@ -87,6 +92,8 @@ typedef struct Passage
 	const Target *target;		/* of the present row, NULL: there is none */
 	const char *user;
 	bool		is_deduplicated;
+	bool		is_owners;		/* run with the rights of the outbox's owner */
+	Charges    *charges;		/* NULL: nobody is limited */
 } Passage;
 
 /* A row of the outbox. */
@@ -193,8 +200,39 @@ may_pass(Passage *passage, const Row *row)
 		DatumGetTimestampTz(columns[COLUMN_EXPIRES_AT].value) > row->due_at;
 }
 
+/* What amend(), replay(), ping() enqueue is a person's deed, so no limit holds it. */
+static bool
+is_free(const Passage *passage, const Row *row)
+{
+	return passage->charges == NULL ||
+		(passage->is_owners && (row->is_ping || !row->columns[COLUMN_REPLAY_OF].isnull));
+}
+
+/* Says whose backlog the row is in. */
 static void
-put_into_queue(Passage *passage, const Row *row)
+put_on_accounts(const Passage *passage, const Row *row, bool is_queued, Backlogs *backlogs)
+{
+	const Target *target = passage->target;
+	ChargedRow	charged = {
+		.customer = row->columns[COLUMN_CUSTOMER],
+		.payload_bytes = row->payload_bytes,
+		.is_queued = is_queued,
+	};
+	static const Backlogs nobodys = {.customer.isnull = true,.role.isnull = true};
+
+	*backlogs = nobodys;
+	if (is_free(passage, row))
+		return;
+	if (charged.customer.isnull && target->customer != NULL)
+	{
+		charged.customer.value = PointerGetDatum(target->customer);
+		charged.customer.isnull = false;
+	}
+	charges_add(passage->charges, &charged, backlogs);
+}
+
+static void
+put_into_queue(Passage *passage, const Row *row, const Backlogs *backlogs)
 {
 	QueueRow	queued = {
 		.outbox_id = row->id,
@@ -206,6 +244,8 @@ put_into_queue(Passage *passage, const Row *row)
 		.ordering_key = row->columns[COLUMN_ORDERING_KEY],
 		.object_type = {.isnull = true},
 		.object_id = {.isnull = true},
+		.limited_customer = backlogs->customer,
+		.limited_role = backlogs->role,
 	};
 
 	if (passage->target->coalesces)
@@ -292,6 +332,8 @@ walk(Passage *passage)
 													 ALLOCSET_DEFAULT_SIZES);
 	int			place = tuplestore_alloc_read_pointer(rows, EXEC_FLAG_REWIND);
 	Row			row;
+	Backlogs	backlogs;
+	bool		is_queued;
 
 	tuplestore_select_read_pointer(rows, place);
 	tuplestore_rescan(rows);
@@ -302,8 +344,10 @@ walk(Passage *passage)
 		read_row(passage, slot, &row);
 		if (!may_pass(passage, &row))
 			refuse(passage, row.id);
-		if (!is_duplicate(passage, &row))
-			put_into_queue(passage, &row);
+		is_queued = !is_duplicate(passage, &row);
+		put_on_accounts(passage, &row, is_queued, &backlogs);
+		if (is_queued)
+			put_into_queue(passage, &row, &backlogs);
 		MemoryContextSwitchTo(passage->caller);
 		MemoryContextReset(row_memory);
 	}
@@ -331,9 +375,13 @@ integration_enqueue(PG_FUNCTION_ARGS)
 	passage.now = GetCurrentTransactionStartTimestamp();
 	passage.user = GetUserNameFromId(GetSessionUserId(), false);
 	passage.last_id = last_id(RelationGetRelid(outbox), passage.schema, outbox->rd_rel->relowner);
+	passage.is_owners = GetUserId() == outbox->rd_rel->relowner;
+	passage.charges = charges_open(passage.schema, passage.user);
 	passage.writer = queue_open(passage.schema);
 	walk(&passage);
 	queue_close(passage.writer);
+	if (passage.charges != NULL)
+		charges_settle(passage.charges);
 	wake_at_commit(WAKE_ROWS);
 	return PointerGetDatum(NULL);
 }

@@ -17,19 +17,34 @@
 #include "base/compat.h"
 #include "store/layout.h"
 
+static void
+set_condition(Relation table, AttrNumber column, Datum key, ScanKey condition)
+{
+	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(table), column - 1);
+
+	ScanKeyEntryInitialize(condition, 0, column, BTEqualStrategyNumber, InvalidOid,
+						   attribute->attcollation,
+						   attribute->atttypid == TEXTOID ? F_TEXTEQ : F_INT8EQ, key);
+}
+
 HeapTuple
 lookup_row(Relation table, AttrNumber column, Datum key)
 {
-	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(table), column - 1);
-	RegProcedure equal = attribute->atttypid == TEXTOID ? F_TEXTEQ : F_INT8EQ;
-	ScanKeyData condition;
+	return lookup_row_by(table, &column, &key, 1);
+}
+
+HeapTuple
+lookup_row_by(Relation table, const AttrNumber *columns, const Datum *keys, int count)
+{
+	ScanKeyData conditions[LOOKUP_MOST_KEYS];
 	SysScanDesc scan;
 	HeapTuple	row;
 
-	ScanKeyEntryInitialize(&condition, 0, column, BTEqualStrategyNumber, InvalidOid,
-						   attribute->attcollation, equal, key);
+	Assert(count <= LOOKUP_MOST_KEYS);
+	for (int i = 0; i < count; i++)
+		set_condition(table, columns[i], keys[i], &conditions[i]);
 	scan = systable_beginscan(table, compat_primary_key_index(table), true,
-							  GetActiveSnapshot(), 1, &condition);
+							  GetActiveSnapshot(), count, conditions);
 	row = systable_getnext(scan);
 	if (HeapTupleIsValid(row))
 		row = heap_copytuple(row);

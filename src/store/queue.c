@@ -37,6 +37,8 @@ enum
 	COLUMN_ORDERING_KEY,
 	COLUMN_OBJECT_TYPE,
 	COLUMN_OBJECT_ID,
+	COLUMN_LIMITED_CUSTOMER,
+	COLUMN_LIMITED_ROLE,
 	COLUMN_CHANGE_XID,
 	COLUMN_COUNT
 };
@@ -54,6 +56,8 @@ static const char *const column_names[] = {
 	[COLUMN_ORDERING_KEY] = "ordering_key",
 	[COLUMN_OBJECT_TYPE] = "object_type",
 	[COLUMN_OBJECT_ID] = "object_id",
+	[COLUMN_LIMITED_CUSTOMER] = "limited_customer",
+	[COLUMN_LIMITED_ROLE] = "limited_role",
 	[COLUMN_CHANGE_XID] = "change_xid",
 };
 
@@ -229,6 +233,8 @@ fill(QueueWriter *writer, const QueueRow *row)
 	put(slot, COLUMN_ORDERING_KEY, row->ordering_key);
 	put(slot, COLUMN_OBJECT_TYPE, row->object_type);
 	put(slot, COLUMN_OBJECT_ID, row->object_id);
+	put(slot, COLUMN_LIMITED_CUSTOMER, row->limited_customer);
+	put(slot, COLUMN_LIMITED_ROLE, row->limited_role);
 	put_value(slot, COLUMN_CHANGE_XID, writer->change_xid);
 }
 

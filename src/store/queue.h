@@ -36,6 +36,8 @@ typedef struct QueueRow
 	NullableDatum ordering_key;
 	NullableDatum object_type;
 	NullableDatum object_id;
+	NullableDatum limited_customer; /* whose max_backlog it counts for */
+	NullableDatum limited_role;
 } QueueRow;
 
 typedef struct QueueWriter QueueWriter;

@@ -28,7 +28,9 @@ enum
 	COLUMN_PAYLOAD_CHECK,
 	COLUMN_COALESCE,
 	COLUMN_ID,
-	COLUMN_CONNECTOR
+	COLUMN_CONNECTOR,
+	COLUMN_CUSTOMER,
+	COLUMN_COUNT
 };
 
 static const char *const column_names[] = {
@@ -38,6 +40,7 @@ static const char *const column_names[] = {
 	[COLUMN_COALESCE] = "coalesce",
 	[COLUMN_ID] = "id",
 	[COLUMN_CONNECTOR] = "connector",
+	[COLUMN_CUSTOMER] = "customer",
 };
 
 /* How many endpoints a session remembers; a power of two. */
@@ -81,7 +84,7 @@ static bool
 read_entry(Oid schema, const char *table_name, Layout *layout, Datum name, Entry *entry)
 {
 	Relation	table = table_open(get_relname_relid(table_name, schema), AccessShareLock);
-	int			columns = strcmp(table_name, "endpoint") == 0 ? COLUMN_CONNECTOR + 1 : COLUMN_ID;
+	int			columns = strcmp(table_name, "endpoint") == 0 ? COLUMN_COUNT : COLUMN_ID;
 	int			width = RelationGetNumberOfAttributes(table);
 	HeapTuple	tuple;
 
@@ -122,6 +125,7 @@ read_target(Oid schema, Datum name, Target *target, bool *is_ours)
 	Entry		endpoint;
 	Entry		connector = {.is_ours = false};
 	NullableDatum product;
+	NullableDatum customer;
 
 	if (!read_entry(schema, "endpoint", &endpoint_layout, name, &endpoint))
 		return false;
@@ -130,6 +134,9 @@ read_target(Oid schema, Datum name, Target *target, bool *is_ours)
 		.id = DatumGetInt32(entry_value(&endpoint, COLUMN_ID).value),
 			.max_payload_bytes = DEFAULT_MAX_PAYLOAD_BYTES,
 	};
+	customer = entry_value(&endpoint, COLUMN_CUSTOMER);
+	if (!customer.isnull)
+		target->customer = DatumGetTextPCopy(customer.value);
 	product = entry_value(&endpoint, COLUMN_CONNECTOR);
 	if (!product.isnull &&
 		read_entry(schema, "connector", &connector_layout, product.value, &connector))
@@ -193,11 +200,15 @@ remember(Memory *place, const text *name, const Target *target)
 		pfree(place->name);
 	if (place->name != NULL && place->target.payload_check != NULL)
 		pfree(place->target.payload_check);
+	if (place->name != NULL && place->target.customer != NULL)
+		pfree(place->target.customer);
 	place->name = NULL;
 	place->target = *target;
 	if (target->payload_check != NULL)
 		place->target.payload_check =
 			DatumGetJsonPathPCopy(PointerGetDatum(target->payload_check));
+	if (target->customer != NULL)
+		place->target.customer = DatumGetTextPCopy(PointerGetDatum(target->customer));
 	place->name = cstring_to_text_with_len(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
 	MemoryContextSwitchTo(caller);
 }

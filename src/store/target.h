@@ -22,6 +22,7 @@ typedef struct Target
 	int32		max_payload_bytes;
 	JsonPath   *payload_check;	/* NULL: none */
 	bool		coalesces;
+	text	   *customer;		/* whom it serves, NULL: all */
 } Target;
 
 /*

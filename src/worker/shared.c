@@ -16,6 +16,7 @@
 #include "base/compat.h"
 #include "base/settings.h"
 #include "worker/shared.h"
+#include "worker/usage.h"
 
 StaticAssertDecl(SETTINGS_MOST_WORKERS <= SHARED_WORKERS, "each worker has a place");
 
@@ -48,6 +49,7 @@ request_memory(void)
 {
 	RequestAddinShmemSpace(add_size(shared_bytes(), live_bytes()));
 	RequestNamedLWLockTranche("integration", 1);
+	usage_request_memory();
 }
 
 static void
@@ -90,6 +92,7 @@ attach_memory(void)
 	lives = ShmemInitStruct("integration figures", live_bytes(), &found);
 	if (!found)
 		memset(lives, 0, live_bytes());
+	usage_attach_memory();
 	LWLockRelease(AddinShmemInitLock);
 }
 

@@ -72,6 +72,8 @@ INSERT INTO deed VALUES
     ($$SELECT integration.verify_signature('', '{}', 'whsec_aGk=')$$, '{producer,support,operator,administrator}'),
     ($$SELECT integration.verify_signature(''::bytea, '{}', 'whsec_aGk=')$$, '{producer,support,operator,administrator}'),
     ($$SELECT integration.public_signing_key(integration.new_signing_key('v1a'))$$, '{administrator}'),
+    ($$SELECT * FROM integration.enqueue_limit, integration.enqueue_limit_status$$, '{support,operator,administrator}'),
+    ($$INSERT INTO integration.enqueue_limit (scope, name, rows_per_minute) VALUES ('customer', '*', 100)$$, '{administrator}'),
     ($$SELECT * FROM integration.secret$$, '{}'),
     ($$INSERT INTO integration.secret (credential, version, sealed) VALUES ('x', 1, '')$$, '{}'),
     ($$UPDATE integration.queue SET due_at = now()$$, '{}'),
