@@ -14,7 +14,8 @@
  * before they ask, so each row is in the count or in what was admitted
  * since the count began, or in both: the limit is never exceeded.  A count may come again
  * after ten times what it took, 1 ms to 10 s; until then what has
- * left the queue meanwhile is not known.
+ * left the queue meanwhile is not known.  Rows that an open transaction is
+ * changing are counted twice.
  *
  * Where all places are taken, a newcomer gets the one that is least used and
  * what is left in it, so that those who share a place enqueue no more than one
