@@ -139,6 +139,20 @@ sub is_refused
 	wait_until($node, "SELECT count(*) = 0 FROM integration.queue WHERE limited_customer = 'moving'", 'all of it arrives');
 }
 
+# The worker tells of an incident although nobody may enqueue.
+{
+	add_endpoint($node, name => 'bad', url => $receiver->url('/status/422'));
+	add_endpoint($node, name => 'told', url => $receiver->url('/ok/told'));
+	value($node, "INSERT INTO integration.notice_endpoint (endpoint, severity) VALUES ('told', 4)");
+	value($node, "SELECT integration.pause('endpoint', 'bad', 'until nobody may enqueue')");
+	add_sync($node, endpoint => 'bad');
+	value($node, "INSERT INTO integration.enqueue_limit (scope, name, rows_per_minute) VALUES ('role', '*', 0)");
+	is_refused(insert('anybody', 'held', 1), 'role', 'nobody may enqueue');
+	value($node, "SELECT integration.resume('endpoint', 'bad')");
+	wait_until($node, "SELECT count(*) > 0 FROM integration.outbox WHERE endpoint = 'told'", 'but the worker does');
+	value($node, "DELETE FROM integration.enqueue_limit WHERE scope = 'role'");
+}
+
 # Across a restart.
 {
 	set_limit('restarted', 'rows_per_minute', 5);
