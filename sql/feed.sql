@@ -92,9 +92,33 @@ COMMENT ON FUNCTION integration_worker.registry_state() IS
 -- what would walk all of it when it is full is switched off here; a condition written as coalesce(state, '') keeps
 -- the indexes away that are for rows that have not failed.
 
+-- Transactions that ended between two snapshots, as ranges of ids.  What still runs is no part of one, and what was
+-- rolled back of those that ran before: their rows are in the index, a million perhaps, and none can be seen.
+CREATE FUNCTION integration_worker.ended_between(previous pg_snapshot, present pg_snapshot)
+    RETURNS TABLE (first_xid xid8, end_xid xid8)
+    LANGUAGE sql STABLE ROWS 4
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT s.first_xid, s.end_xid
+      FROM (SELECT CASE WHEN b.runs THEN (b.xid::text::numeric + 1)::text::xid8 ELSE b.xid END AS first_xid,
+                   lead(b.xid) OVER (ORDER BY b.xid, b.runs) AS end_xid
+              FROM (SELECT pg_snapshot_xmax(previous) AS xid, false AS runs
+                    UNION ALL SELECT pg_snapshot_xmax(present), false
+                    UNION ALL SELECT r.xid, true FROM pg_snapshot_xip(present) AS r (xid)
+                               WHERE r.xid >= pg_snapshot_xmax(previous)) b
+            UNION ALL
+            SELECT x.xid, (x.xid::text::numeric + 1)::text::xid8
+              FROM pg_snapshot_xip(previous) AS x (xid)
+             WHERE pg_visible_in_snapshot(x.xid, present)
+               AND pg_xact_status(x.xid) IS DISTINCT FROM 'aborted') s
+     WHERE s.first_xid < s.end_xid
+     ORDER BY s.first_xid
+$$;
+COMMENT ON FUNCTION integration_worker.ended_between(pg_snapshot, pg_snapshot) IS
+    'What is visible under the second snapshot and was not under the first: ranges of transaction ids, from the first one to below the end.';
+
 -- What is visible now and was not visible under the previous snapshot (PgQ's way), by the index queue_change.
 -- The snapshot and the read belong to one statement; a row of its own carries the snapshot to the next call.
--- What still runs is left out: its rows are in the index already, a million perhaps, and none can be seen.
 CREATE FUNCTION integration_worker.feed(previous pg_snapshot, most integer, shards integer)
     RETURNS TABLE (snapshot pg_snapshot, outbox_id bigint, endpoint_id integer, priority smallint, due_at timestamptz,
                    expires_at timestamptz, change_xid xid8, object_hash bigint)
@@ -107,34 +131,37 @@ CREATE FUNCTION integration_worker.feed(previous pg_snapshot, most integer, shar
     SET enable_sort = off
 AS $$
 #variable_conflict use_column
+DECLARE
+    present pg_snapshot := pg_current_snapshot();
+    first_xids xid8[] := ARRAY[pg_snapshot_xmax(previous)];
+    end_xids xid8[] := ARRAY[pg_snapshot_xmax(present)];
 BEGIN
+    -- Nothing ran then or runs now: the rule, and it is quicker.
+    IF pg_snapshot_xmin(previous) < pg_snapshot_xmax(previous) OR pg_snapshot_xmin(present) < pg_snapshot_xmax(present) THEN
+        SELECT array_agg(e.first_xid), array_agg(e.end_xid) INTO first_xids, end_xids
+          FROM integration_worker.ended_between(previous, present) e;
+    END IF;
     RETURN QUERY
-    SELECT pg_current_snapshot(), NULL::bigint, NULL::integer, NULL::smallint, NULL::timestamptz, NULL::timestamptz, NULL::xid8,
+    SELECT present, NULL::bigint, NULL::integer, NULL::smallint, NULL::timestamptz, NULL::timestamptz, NULL::xid8,
            NULL::bigint
     UNION ALL
     (SELECT NULL, q.outbox_id, q.endpoint_id, q.priority, q.due_at, q.expires_at, q.change_xid,
             hashtextextended(q.object_id, hashtextextended(q.object_type, q.endpoint_id))
-       FROM integration.queue q
-      WHERE q.change_xid >= pg_snapshot_xmax(previous)
-        AND q.change_xid < pg_snapshot_xmax(pg_current_snapshot())
-        AND coalesce(q.state, '') <> 'failed'
-        AND shards & (1 << q.endpoint_id % 16) <> 0
-      ORDER BY q.change_xid, q.endpoint_id, q.due_at, q.outbox_id + 0
-      LIMIT most)
-    UNION ALL
-    (SELECT NULL, q.outbox_id, q.endpoint_id, q.priority, q.due_at, q.expires_at, q.change_xid,
-            hashtextextended(q.object_id, hashtextextended(q.object_type, q.endpoint_id))
-       FROM integration.queue q
-      WHERE q.change_xid = ANY (ARRAY(SELECT x.xid
-                                        FROM pg_snapshot_xip(previous) AS x (xid)
-                                       WHERE pg_visible_in_snapshot(x.xid, pg_current_snapshot())))
-        AND coalesce(q.state, '') <> 'failed'
-        AND shards & (1 << q.endpoint_id % 16) <> 0
+       FROM unnest(first_xids, end_xids) AS e (first_xid, end_xid)
+      CROSS JOIN LATERAL (
+            SELECT x.*
+              FROM integration.queue x
+             WHERE x.change_xid >= e.first_xid
+               AND x.change_xid < e.end_xid
+               AND coalesce(x.state, '') <> 'failed'
+               AND shards & (1 << x.endpoint_id % 16) <> 0
+             ORDER BY x.change_xid, x.endpoint_id, x.due_at, x.outbox_id + 0
+             LIMIT most) q
       LIMIT most);
 END
 $$;
 COMMENT ON FUNCTION integration_worker.feed(pg_snapshot, integer, integer) IS
-    'Queue rows that became worth looking at since the previous snapshot, at most so many of each kind; the first row carries the snapshot for the next call.';
+    'Queue rows that became worth looking at since the previous snapshot, at most so many; the first row carries the snapshot for the next call.';
 
 -- The same where feed() found too much: the first rows of each transaction and endpoint, the rest of which is
 -- jumped over in the index queue_change.  A group without a row to send comes as one row without outbox_id.
@@ -160,11 +187,7 @@ DECLARE
 BEGIN
     FOR span IN
         SELECT s.first_xid, s.end_xid
-          FROM (SELECT x.xid AS first_xid, (x.xid::text::numeric + 1)::text::xid8 AS end_xid
-                  FROM pg_snapshot_xip(previous) AS x (xid)
-                 WHERE pg_visible_in_snapshot(x.xid, present)
-                UNION ALL
-                SELECT pg_snapshot_xmax(previous), pg_snapshot_xmax(present)) s
+          FROM integration_worker.ended_between(previous, present) s
          WHERE s.end_xid > after_xid
          ORDER BY s.first_xid
     LOOP

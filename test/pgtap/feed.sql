@@ -1,7 +1,7 @@
 -- What the worker reads: floods, positions, what expires.
 
 BEGIN;
-SELECT plan(14);
+SELECT plan(16);
 
 INSERT INTO integration.endpoint (name, url) VALUES ('first', 'https://first.example/'), ('second', 'https://second.example/');
 CREATE FUNCTION pg_temp.endpoint_id(name text) RETURNS integer LANGUAGE sql AS
@@ -34,6 +34,10 @@ SELECT results_eq(
     format($$ SELECT outbox_id FROM integration_worker.flood('5:5:', '7:7:', '0', 0, 100, 1, %s) WHERE outbox_id IS NOT NULL $$,
            1 << pg_temp.endpoint_id('second') % 16),
     ARRAY[2001]::bigint[], 'of the shards that are asked for');
+SELECT results_eq(
+    $$ SELECT first_xid::text, end_xid::text FROM integration_worker.ended_between('5:7:5,6', '6:20:6,7,9,10') $$,
+    $$ VALUES ('5', '6'), ('8', '9'), ('11', '20') $$, 'what runs is no part of what ended');
+SELECT is_empty($$ SELECT FROM integration_worker.ended_between('5:7:5', '5:7:5') $$, 'nothing ended');
 SELECT is((SELECT count(*) FROM integration_worker.feed('5:5:', 10, 65535) WHERE outbox_id IS NOT NULL), 10::bigint,
           'a feed gives no more than so many');
 
