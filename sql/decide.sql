@@ -1,73 +1,69 @@
 -- What comes next for a sync that was not delivered.
 
+-- What is decided by, read once for a batch: a query for each result would cost more than all the rest.
+CREATE TYPE integration_worker.ground AS (
+    fact integration.error_reason,
+    idempotent boolean,
+    schedule interval[],
+    jitter double precision,
+    deadline interval
+);
+COMMENT ON TYPE integration_worker.ground IS
+    'What is known of a failure: its reason as an error_rule makes it, whether its endpoint is idempotent, and the retry policy.';
+
 -- The next attempt of a sync that may be sent again, or the end of its patience.
 CREATE FUNCTION integration_worker.schedule_next(
-        verdict integration_worker.verdict, fact integration.error_reason, retry_after_s integer, settled_at timestamptz)
+        verdict integration_worker.verdict, ground integration_worker.ground, retry_after_s integer, settled_at timestamptz)
     RETURNS integration_worker.verdict
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    plan record;
+    fact integration.error_reason := ground.fact;
     limited boolean := integration_worker.is_limit(fact, retry_after_s);
     trips boolean := fact.breaker = 'trip';
     free boolean := trips OR fact.scope = 'worker' OR fact.retryable = 'n/a'
         OR (limited AND verdict.attempts - 1 - verdict.charged < 50);
 BEGIN
-    SELECT p.schedule, p.jitter, o.expires_at, coalesce(o.send_after, o.created_at) + p.deadline AS deadline INTO plan
-      FROM integration.endpoint_config c
-      LEFT JOIN integration.retry_policy p ON p.name = c.retry_policy
-      LEFT JOIN integration.outbox o ON o.id = verdict.outbox_id
-     WHERE c.id = verdict.endpoint_id;
     verdict.charged := verdict.charged + CASE WHEN free THEN 0 ELSE 1 END;
     -- How long this sync alone would wait by now is no measure for its whole endpoint.
     IF limited AND verdict.pause_until IS NULL THEN
         verdict.pause_until := settled_at
-            + integration_worker.retry_wait(plan.schedule, plan.jitter, 1, fact.retry_hint);
+            + integration_worker.retry_wait(ground.schedule, ground.jitter, 1, fact.retry_hint);
     END IF;
     verdict.due_at := CASE
         WHEN trips THEN settled_at
         WHEN limited AND (free OR retry_after_s IS NOT NULL) THEN verdict.pause_until
         ELSE greatest(settled_at + integration_worker.retry_wait(
-                          plan.schedule, plan.jitter, verdict.charged + CASE WHEN free THEN 1 ELSE 0 END, fact.retry_hint),
+                          ground.schedule, ground.jitter, verdict.charged + CASE WHEN free THEN 1 ELSE 0 END, fact.retry_hint),
                       settled_at + make_interval(secs => retry_after_s)) END;
-    IF NOT free AND verdict.charged > coalesce(cardinality(plan.schedule), 0)
-       OR NOT trips AND verdict.due_at > plan.deadline THEN
+    IF NOT free AND verdict.charged > coalesce(cardinality(ground.schedule), 0)
+       OR NOT trips AND verdict.due_at > verdict.wanted_at + ground.deadline THEN
         verdict.state := 'failed';
         verdict.due_at := NULL;
         RETURN verdict;
     END IF;
     verdict.state := 'retrying';
     -- expire() closes it then.
-    verdict.due_at := least(verdict.due_at, plan.expires_at);
+    verdict.due_at := least(verdict.due_at, verdict.expires_at);
     RETURN verdict;
 END
 $$;
-COMMENT ON FUNCTION integration_worker.schedule_next(integration_worker.verdict, integration.error_reason, integer, timestamptz) IS
+COMMENT ON FUNCTION integration_worker.schedule_next(
+        integration_worker.verdict, integration_worker.ground, integer, timestamptz) IS
     'When a sync is tried again by its retry policy, Retry-After and deadline; failed when those are used up.';
 
 CREATE FUNCTION integration_worker.decide(
-        verdict integration_worker.verdict, proven boolean, retry_after_s integer, settled_at timestamptz)
+        verdict integration_worker.verdict, ground integration_worker.ground, retry_after_s integer, settled_at timestamptz)
     RETURNS integration_worker.verdict
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    fact integration.error_reason;
-    idempotent boolean := coalesce((SELECT c.idempotent FROM integration.endpoint_config c
-                                     WHERE c.id = verdict.endpoint_id), true);
-    pause_s integer := least(greatest(retry_after_s, 1), 86400);
+    fact integration.error_reason := ground.fact;
+    pause_s integer := CASE WHEN retry_after_s >= 0 THEN least(greatest(retry_after_s, 1), 86400) END;
 BEGIN
-    IF verdict.reason = 'http:404'
-       AND (proven OR EXISTS (SELECT FROM integration.endpoint_health h
-                               WHERE h.endpoint_id = verdict.endpoint_id
-                                 AND h.last_success_at > settled_at - interval '1 h')) THEN
-        verdict.reason := 'http:404:item';
-    END IF;
-    IF retry_after_s IS NULL OR retry_after_s < 0 THEN
-        pause_s := NULL;
-    END IF;
-    fact := integration_worker.fact_of(verdict);
+    verdict.reason := fact.reason;
     verdict.error_class := fact.error_class;
     verdict.effect := integration_worker.effect_of(fact, verdict, pause_s);
     verdict.signal := CASE WHEN fact.concurrency = 'decrease' AND NOT verdict.ping THEN 'decrease' ELSE 'neutral' END;
@@ -88,15 +84,16 @@ BEGIN
     IF verdict.ping
        OR (verdict.reason = 'worker_crash' AND integration_worker.is_crasher(verdict.outbox_id))
        OR NOT integration_worker.may_retry(
-           fact, idempotent, fact.retryable = 'once' AND integration_worker.repeats(verdict)) THEN
+           fact, ground.idempotent, fact.retryable = 'once' AND integration_worker.repeats(verdict)) THEN
         verdict.state := 'failed';
         RETURN verdict;
     END IF;
-    RETURN integration_worker.schedule_next(verdict, fact, pause_s, settled_at);
+    RETURN integration_worker.schedule_next(verdict, ground, pause_s, settled_at);
 END
 $$;
-COMMENT ON FUNCTION integration_worker.decide(integration_worker.verdict, boolean, integer, timestamptz) IS
-    'What becomes of a sync that was not delivered; proven: the same batch delivered something to its endpoint.';
+COMMENT ON FUNCTION integration_worker.decide(
+        integration_worker.verdict, integration_worker.ground, integer, timestamptz) IS
+    'What becomes of a sync that was not delivered.';
 
 CREATE FUNCTION integration_worker.repeats(verdict integration_worker.verdict) RETURNS boolean
     LANGUAGE plpgsql STABLE
@@ -113,60 +110,62 @@ COMMENT ON FUNCTION integration_worker.repeats(integration_worker.verdict) IS
     'Did the attempt before fail for the same reason?';
 
 -- An unknown outcome must be looked up by a person before anything is sent again.
-CREATE FUNCTION integration_worker.unknown_outcome(verdict integration_worker.verdict) RETURNS boolean
-    LANGUAGE plpgsql STABLE
+CREATE FUNCTION integration_worker.unknown_outcome(
+        verdict integration_worker.verdict, ground integration_worker.ground)
+    RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     RETURN verdict.state = 'failed' AND NOT verdict.ping AND verdict.rule_retries IS NULL
-       AND EXISTS (SELECT FROM integration.error_reason r
-                    WHERE r.reason = verdict.reason AND r.remote_state = 'unknown')
-       AND EXISTS (SELECT FROM integration.endpoint_config c
-                    WHERE c.id = verdict.endpoint_id AND NOT c.idempotent);
+       AND (ground.fact).remote_state = 'unknown' AND NOT ground.idempotent;
 END
 $$;
-COMMENT ON FUNCTION integration_worker.unknown_outcome(integration_worker.verdict) IS
+COMMENT ON FUNCTION integration_worker.unknown_outcome(integration_worker.verdict, integration_worker.ground) IS
     'Is a failed sync one of which nobody knows whether the other system did the work?';
 
 CREATE FUNCTION integration_worker.error_text(
-        verdict integration_worker.verdict, said text, headers jsonb, body text, redirect_url text)
+        verdict integration_worker.verdict, fact integration.error_reason, said text, headers jsonb, body text)
     RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN concat_ws('; ',
-               coalesce(CASE WHEN verdict.http_status IS NOT NULL
-                             THEN integration_worker.clue_of(body, headers ->> 'content-type') END,
-                        nullif(said, ''),
-                        CASE WHEN verdict.rule_retries IS NOT NULL AND body <> ''
-                             THEN format('an error rule takes this answer for a failure: %s', left(body, 200)) END,
-                        (SELECT coalesce(verdict.http_status || ' ', '') || CASE WHEN r.kind LIKE 'http%' THEN r.name ELSE coalesce(r.condition, r.name) END
-                           FROM integration.error_reason r WHERE r.reason = verdict.reason)),
-               'the new place is ' || nullif(redirect_url, ''));
+    RETURN coalesce(CASE WHEN verdict.http_status IS NOT NULL
+                         THEN integration_worker.clue_of(body, headers ->> 'content-type') END,
+                    nullif(said, ''),
+                    CASE WHEN verdict.rule_retries IS NOT NULL AND body <> ''
+                         THEN format('an error rule takes this answer for a failure: %s', left(body, 200)) END,
+                    coalesce(verdict.http_status || ' ', '')
+                    || CASE WHEN fact.kind LIKE 'http%' THEN fact.name ELSE coalesce(fact.condition, fact.name) END);
 END
 $$;
-COMMENT ON FUNCTION integration_worker.error_text(integration_worker.verdict, text, jsonb, text, text) IS
+COMMENT ON FUNCTION integration_worker.error_text(
+        integration_worker.verdict, integration.error_reason, text, jsonb, text) IS
     'Details of a failure: what the answer says, else what the sender says, else what the reason is called.';
 
 CREATE FUNCTION integration_worker.explain(
-        verdict integration_worker.verdict, said text, headers jsonb, body text, redirect_url text)
+        verdict integration_worker.verdict, ground integration_worker.ground, said text, headers jsonb, body text,
+        redirect_url text)
     RETURNS integration_worker.verdict
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    verdict.error := integration_worker.error_text(verdict, said, headers, body, redirect_url);
-    IF integration_worker.unknown_outcome(verdict) THEN
+    verdict.error := concat_ws('; ', integration_worker.error_text(verdict, ground.fact, said, headers, body),
+                               'the new place is ' || nullif(redirect_url, ''));
+    IF integration_worker.unknown_outcome(verdict, ground) THEN
         verdict.error := verdict.error
             || '; nobody knows whether it was done: look it up in the other system before sending it again';
     END IF;
     RETURN verdict;
 END
 $$;
-COMMENT ON FUNCTION integration_worker.explain(integration_worker.verdict, text, jsonb, text, text) IS
+COMMENT ON FUNCTION integration_worker.explain(
+        integration_worker.verdict, integration_worker.ground, text, jsonb, text, text) IS
     'The failure with its details in words.';
 
+-- An endpoint that has answered well of late is the right place: a 404 is then about the object.
 CREATE FUNCTION integration_worker.judge(
         facts integration_worker.verdict[], results integration_worker.result[], headers jsonb[], settled_at timestamptz)
     RETURNS integration_worker.verdict[]
@@ -182,10 +181,25 @@ BEGIN
     RETURN ARRAY(
         SELECT CASE WHEN f.state IS NOT NULL THEN f
                     ELSE integration_worker.explain(
-                             integration_worker.decide(f, f.endpoint_id = ANY (proven), r.retry_after_s, settled_at),
-                             r.error, headers[f.n], r.response_body, r.redirect_url) END
+                             integration_worker.decide(f, g.ground, r.retry_after_s, settled_at),
+                             g.ground, r.error, headers[f.n], r.response_body, r.redirect_url) END
           FROM unnest(facts) f
           JOIN unnest(results) WITH ORDINALITY AS r ON r.ordinality = f.n
+          LEFT JOIN LATERAL (
+               SELECT c.idempotent, p.schedule, p.jitter, p.deadline,
+                      c.id = ANY (proven) OR h.last_success_at > settled_at - interval '1 h' AS is_proven
+                 FROM integration.endpoint_config c
+                 LEFT JOIN integration.retry_policy p ON p.name = c.retry_policy
+                 LEFT JOIN integration.endpoint_health h ON h.endpoint_id = c.id
+                WHERE f.state IS NULL AND c.id = f.endpoint_id
+               OFFSET 0) e ON true
+          LEFT JOIN LATERAL (
+               SELECT ROW (CASE WHEN f.rule_retries IS NULL THEN x ELSE integration_worker.ruled(x, f) END,
+                           coalesce(e.idempotent, true), e.schedule, e.jitter, e.deadline)::integration_worker.ground AS ground
+                 FROM integration.error_reason x
+                WHERE f.state IS NULL
+                  AND x.reason = CASE WHEN f.reason = 'http:404' AND e.is_proven THEN 'http:404:item' ELSE f.reason END
+               OFFSET 0) g ON true
          ORDER BY f.n);
 END
 $$;

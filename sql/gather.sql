@@ -6,7 +6,7 @@
 CREATE FUNCTION integration_worker.hold(outbox_ids bigint[], endpoint_ids integer[])
     RETURNS TABLE (n bigint, outbox_id bigint, endpoint_id integer, object_type text, object_id text, ping boolean,
                    queued boolean, change_xid xid8, attempts integer, charged integer, state text,
-                   due_at timestamptz, ordering_key text, free boolean)
+                   due_at timestamptz, ordering_key text, free boolean, wanted_at timestamptz, expires_at timestamptz)
     LANGUAGE plpgsql VOLATILE ROWS 200
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -25,11 +25,13 @@ BEGIN
            AND (o.object_id IS NULL OR s.held IS TRUE
                 OR (SELECT true FROM integration.sync_status x
                      WHERE (x.endpoint_id, x.object_type, x.object_id)
-                           = (r.endpoint_id, o.object_type, o.object_id)) IS NULL)
+                           = (r.endpoint_id, o.object_type, o.object_id)) IS NULL),
+           o.wanted_at, o.expires_at
       FROM (SELECT u.*, row_number() OVER (PARTITION BY u.outbox_id ORDER BY u.n) > 1 AS again
               FROM unnest(outbox_ids, endpoint_ids) WITH ORDINALITY AS u (outbox_id, endpoint_id, n)) r
       LEFT JOIN LATERAL (
-           SELECT coalesce(x.object_type, '') AS object_type, x.object_id, x.operation = 'ping' AS ping
+           SELECT coalesce(x.object_type, '') AS object_type, x.object_id, x.operation = 'ping' AS ping,
+                  coalesce(x.send_after, x.created_at) AS wanted_at, x.expires_at
              FROM integration.outbox x
             WHERE x.id = r.outbox_id
            OFFSET 0) o ON true
@@ -109,7 +111,8 @@ BEGIN
                     CASE WHEN d.delivered AND t.remote_id_path IS NOT NULL
                          THEN integration_worker.body_value(r.response_body, t.remote_id_path) END,
                     CASE WHEN d.delivered AND NOT h.ping THEN 'good' ELSE 'neutral' END,
-                    CASE WHEN d.delivered AND NOT h.ping THEN 'success' ELSE 'none' END, NULL
+                    CASE WHEN d.delivered AND NOT h.ping THEN 'success' ELSE 'none' END, NULL,
+                    h.wanted_at, h.expires_at
                )::integration_worker.verdict
           FROM integration_worker.hold(ARRAY(SELECT r.outbox_id FROM unnest(results) r),
                                        ARRAY(SELECT r.endpoint_id FROM unnest(results) r)) h

@@ -25,10 +25,12 @@ CREATE TYPE integration_worker.verdict AS (
     remote_id text,
     signal text,
     effect text,
-    pause_until timestamptz
+    pause_until timestamptz,
+    wanted_at timestamptz,
+    expires_at timestamptz
 );
 COMMENT ON TYPE integration_worker.verdict IS
-    'One result: n is its place in the arrays; attempts counts this one; kept_state is set when a person changed the sync meanwhile; effect says what it shows about the endpoint: success, alive (answered, refused this one), count, trip or none.';
+    'One result: n is its place in the arrays; attempts counts this one; kept_state is set when a person changed the sync meanwhile; effect says what it shows about the endpoint: success, alive (answered, refused this one), count, trip or none; wanted_at is when it was enqueued or was to be sent.';
 
 -- The other side may send anything; a cast that fails must not fail the batch.
 CREATE FUNCTION integration_worker.as_json(answer text) RETURNS jsonb
@@ -210,18 +212,12 @@ $$;
 COMMENT ON FUNCTION integration_worker.stop_wait(integer) IS
     'How long a stopped endpoint waits before its next probe.';
 
--- What we know of a reason, read the way a rule of the user's reads it.
-CREATE FUNCTION integration_worker.fact_of(verdict integration_worker.verdict) RETURNS integration.error_reason
-    LANGUAGE plpgsql STABLE
+CREATE FUNCTION integration_worker.ruled(fact integration.error_reason, verdict integration_worker.verdict)
+    RETURNS integration.error_reason
+    LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    fact integration.error_reason;
 BEGIN
-    SELECT r.* INTO STRICT fact FROM integration.error_reason r WHERE r.reason = verdict.reason;
-    IF verdict.rule_retries IS NULL THEN
-        RETURN fact;
-    END IF;
     fact.error_class := verdict.error_class;
     fact.remote_state := 'refused';
     fact.retryable := CASE WHEN verdict.rule_retries THEN 'yes' ELSE 'no' END;
@@ -232,8 +228,8 @@ BEGIN
     RETURN fact;
 END
 $$;
-COMMENT ON FUNCTION integration_worker.fact_of(integration_worker.verdict) IS
-    'The row of error_reason for a result, as an error_rule makes it when one fits.';
+COMMENT ON FUNCTION integration_worker.ruled(integration.error_reason, integration_worker.verdict) IS
+    'What is known of a reason, as the error_rule that fits the answer makes it.';
 
 -- May it be sent again?  What was perhaps done is only repeated where that is harmless.
 CREATE FUNCTION integration_worker.may_retry(

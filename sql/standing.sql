@@ -88,7 +88,7 @@ BEGIN
     -- A person who took it up since has set it to pending.
     SELECT array_agg(ROW (NULL, h.outbox_id, h.endpoint_id, h.attempts, h.charged, true, NULL, h.ordering_key,
                           h.object_type, h.object_id, false, NULL, a.http_status, a.reason, NULL, a.error_class,
-                          a.error, false, 'failed', NULL, NULL, 'neutral', 'trip', NULL)::integration_worker.verdict),
+                          a.error, false, 'failed', NULL, NULL, 'neutral', 'trip', NULL, NULL, NULL)::integration_worker.verdict),
            array_agg(h.outbox_id)
       INTO suspects, ids
       FROM integration_worker.hold(
