@@ -197,9 +197,13 @@ statements_flood(MemoryContext memory, const FloodRequest *request)
  * Make durable what the rows depend on, where it may not be yet: the commits they
  * came with, and what ended the one before them under their ordering key.  After a
  * crash that one would be sent again behind them.
+ *
+ * The server keeps how far to flush for 32 transactions together, and among these
+ * are batches that this session has just committed asynchronously: so only where
+ * the application did so, too.
  */
 static void
-flush_commits(const TakenRow *rows, int count)
+flush_commits(const TakenRow *rows, int count, uint64 async_xid)
 {
 	uint64		next = U64FromFullTransactionId(ReadNextFullTransactionId());
 	XLogRecPtr	newest = InvalidXLogRecPtr;
@@ -212,7 +216,7 @@ flush_commits(const TakenRow *rows, int count)
 		XLogRecPtr	commit;
 
 		follows = follows || (!rows[i].held && rows[i].keys[KEY_ORDERING] != 0);
-		if (full_xid >= next || full_xid + RECENT_XIDS < next ||
+		if (full_xid > async_xid || full_xid >= next || full_xid + RECENT_XIDS < next ||
 			!compat_xid_is_known(xid))
 			continue;
 		commit = TransactionIdGetCommitLSN(xid);
@@ -317,7 +321,7 @@ statements_take(MemoryContext memory, const TakeRequest *request, int *count)
 	for (uint64 i = 0; i < rows; i++)
 		taken[i] = read_taken(i);
 	*count = (int) rows;
-	flush_commits(taken, *count);
+	flush_commits(taken, *count, pg_atomic_read_u64(request->async_xid));
 	return taken;
 }
 

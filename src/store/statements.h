@@ -13,6 +13,7 @@
 
 #include "access/transam.h"
 #include "datatype/timestamp.h"
+#include "port/atomics.h"
 
 #include "store/queue.h"
 
@@ -120,6 +121,8 @@ typedef struct TakeRequest
 	const TakeSource *sources;
 	int			id_count;
 	const int64 *ids;
+	pg_atomic_uint64 *async_xid;	/* the newest transaction that didn't wait
+									 * for its flush */
 } TakeRequest;
 
 /* A queue row. */
@@ -177,9 +180,9 @@ extern Feed statements_feed(MemoryContext memory, char **snapshot, int most, uin
 extern Feed statements_flood(MemoryContext memory, const FloodRequest *request);
 
 /*
- * The next rows.  WAL is flushed up to the commits they came with, since an
- * application that commits asynchronously shows rows before they are durable,
- * where they have ordering keys also up to this session's last one.
+ * The next rows.  WAL is flushed up to the commits they came with where these may
+ * have been asynchronous, which shows rows before they are durable; where they have
+ * ordering keys also up to this session's last one.
  */
 extern TakenRow *statements_take(MemoryContext memory, const TakeRequest *request, int *count);
 

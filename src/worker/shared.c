@@ -74,6 +74,7 @@ init_state(void)
 	pg_atomic_init_u32(&state->goal, (uint32) settings_workers());
 	pg_atomic_init_u32(&state->share_changes, 0);
 	pg_atomic_init_u32(&state->is_short, 0);
+	pg_atomic_init_u64(&state->async_xid, 0);
 	for (int i = 0; i < state->slot_count; i++)
 		init_slot(&state->slots[i]);
 }

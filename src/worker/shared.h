@@ -120,6 +120,9 @@ typedef struct SharedState
 	pg_atomic_uint32 share_changes; /* workers that came, went, or gave a
 									 * shard up; changes of goal */
 	pg_atomic_uint32 is_short;	/* 1: a database found no slot */
+	pg_atomic_uint64 async_xid; /* the newest transaction that changed a queue
+								 * and didn't wait for its flush, of any
+								 * database */
 	int			slot_count;
 	DatabaseSlot slots[FLEXIBLE_ARRAY_MEMBER];
 } SharedState;

@@ -458,7 +458,12 @@ taking_step(Sender *sender)
 {
 	Take	   *take = palloc0(sizeof(Take));
 	int			id_count = Min(sender->id_count, SENDER_BATCH);
-	TakeRequest request = {.sources = take->asked,.id_count = id_count,.ids = sender->ids};
+	TakeRequest request = {
+		.sources = take->asked,
+		.id_count = id_count,
+		.ids = sender->ids,
+		.async_xid = &shared_state()->async_xid,
+	};
 	int			count;
 	TakenRow   *rows;
 

@@ -60,6 +60,18 @@ wake_workers(unsigned reasons)
 	shared_wake_workers(slot);
 }
 
+/* Before its rows can be seen by anybody. */
+static void
+announce_async_commit(void)
+{
+	SharedState *shared = shared_state();
+	uint64		own = U64FromFullTransactionId(GetTopFullTransactionIdIfAny());
+	uint64		seen = pg_atomic_read_u64(&shared->async_xid);
+
+	while (seen < own && !pg_atomic_compare_exchange_u64(&shared->async_xid, &seen, own))
+		;
+}
+
 static void
 serve_marks(XactEvent event, void *arg)
 {
@@ -68,6 +80,9 @@ serve_marks(XactEvent event, void *arg)
 
 	if (reasons == 0 && made == InvalidOid)
 		return;
+	if (event == XACT_EVENT_PRE_COMMIT && synchronous_commit == SYNCHRONOUS_COMMIT_OFF &&
+		(reasons & (WAKE_ROWS | WAKE_PEOPLE)))
+		announce_async_commit();
 	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
 		return;
 	marked = 0;
