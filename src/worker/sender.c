@@ -22,8 +22,9 @@
 /*
  * A plain delivery can wait for company: in a batch of 200 it costs a third of
  * what it costs in one of 20.  A crash loses more than this already, since such
- * batches are committed asynchronously.  Where a slot, a probe or a successor waits for the
- * verdict, or a crash would leave an unknown outcome, there is less patience.
+ * batches are committed asynchronously.  So can a bad answer.  Where a slot, an endpoint that
+ * may be well again or a successor waits for the verdict, or a crash would leave an unknown
+ * outcome, there is less patience.
  */
 #define SETTLE_WITHIN_US 50000
 #define SETTLE_SOON_US 3000
@@ -372,11 +373,12 @@ void
 sender_await_settle(Sender *sender, Lease *lease)
 {
 	Endpoint   *endpoint = lease->endpoint;
-	bool		is_waited_for = is_bad(lease) || endpoint->is_probing ||
-		!endpoint->row.idempotent ||
-		lease->keys[KEY_ORDERING] != 0 || lease->keys[KEY_OBJECT] != 0;
-	int64		wait_us = is_waited_for ? SETTLE_SOON_US : SETTLE_WITHIN_US;
+	bool		is_waited_for = is_bad(lease) ? endpoint->ready_count > 0 : endpoint->is_probing;
+	int64		wait_us;
 
+	is_waited_for = is_waited_for || !endpoint->row.idempotent ||
+		lease->keys[KEY_ORDERING] != 0 || lease->keys[KEY_OBJECT] != 0;
+	wait_us = is_waited_for ? SETTLE_SOON_US : SETTLE_WITHIN_US;
 	lease->state = LEASE_ANSWERED;
 	lease->is_unjudged = is_bad(lease);
 	if (lease->is_unjudged)

@@ -32,6 +32,7 @@ typedef struct SettleStep
 	Sender	   *sender;
 	Settlement	batch;			/* what deliver() leaves over, for settle() */
 	int			fact_count;		/* of the whole batch */
+	int			bad_count;		/* of these, what doesn't look delivered */
 	int			delivered_count;
 	int64	   *delivered;		/* outbox ids */
 } SettleStep;
@@ -113,11 +114,11 @@ answer_bytes(const Answer *answer)
 
 /* Whether what was gathered is as much as leaves the loop time for other endpoints' requests. */
 static bool
-is_enough(const SettleStep *step, int bad_count, size_t bytes)
+is_enough(const SettleStep *step, size_t bytes)
 {
 	int			count = step->batch.fact_count;
 
-	return count == step->sender->settle_most || bad_count == JUDGED_MOST ||
+	return count == step->sender->settle_most || step->bad_count == JUDGED_MOST ||
 		(count > 0 && bytes > BATCH_BYTES);
 }
 
@@ -125,7 +126,6 @@ is_enough(const SettleStep *step, int bad_count, size_t bytes)
 static void
 gather(SettleStep *step)
 {
-	int			bad_count = 0;
 	size_t		bytes = 0;
 	dlist_iter	iter;
 
@@ -139,11 +139,11 @@ gather(SettleStep *step)
 		Fact	   *fact = &step->batch.facts[step->batch.fact_count];
 
 		bytes += answer_bytes(lease->answer);
-		if (is_enough(step, bad_count, bytes))
+		if (is_enough(step, bytes))
 			break;
 		*fact = fact_of(lease);
 		step->batch.fact_count++;
-		bad_count += looks_delivered(fact) ? 0 : 1;
+		step->bad_count += looks_delivered(fact) ? 0 : 1;
 		add_counter(step, lease->endpoint);
 	}
 	step->fact_count = step->batch.fact_count;
@@ -205,7 +205,8 @@ settle_step(void *arg)
 {
 	SettleStep *step = arg;
 
-	deliver(step);
+	if (step->bad_count < step->fact_count)
+		deliver(step);
 	if (step->batch.fact_count > 0)
 		settle_by_rules(step->sender->scratch, &step->batch);
 }
