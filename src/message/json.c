@@ -29,6 +29,7 @@ static bool read_unicode(JsonReader *reader, Text *text);
 static bool read_hex(const char *digits, uint32_t *unit);
 static void append_code_point(Text *text, uint32_t code);
 static bool read_scalar(JsonReader *reader);
+static bool skip_other(JsonReader *reader);
 static size_t number_bytes(const char *text);
 static bool finish(JsonReader *reader);
 static bool fail(JsonReader *reader, const char *problem);
@@ -98,6 +99,7 @@ json_find(const char *object, const char *name, Text *value)
 	bool		is_found = false;
 
 	json_reader_begin(&reader, object);
+	reader.skips_others = true;
 
 	/*
 	 * what is read may be secret: no copy stays behind where the buffer would
@@ -178,6 +180,8 @@ read_member(JsonReader *reader)
 	skip_blanks(reader);
 	if (*reader->position == '"')
 		return read_string(reader, &reader->value);
+	if (reader->skips_others && strchr("{[n", *reader->position) && *reader->position)
+		return skip_other(reader);
 	return read_scalar(reader);
 }
 
@@ -307,6 +311,33 @@ read_scalar(JsonReader *reader)
 	reader->position += length;
 	if (reader->value.failed)
 		return fail(reader, "needs more memory than there is");
+	return true;
+}
+
+/* Behind an object, an array or null, leaving an empty value. */
+static bool
+skip_other(JsonReader *reader)
+{
+	int			depth = 0;
+
+	if (*reader->position == 'n' && strncmp(reader->position, "null", 4) != 0)
+		return read_scalar(reader);
+	do
+	{
+		if (*reader->position == '"')
+		{
+			if (!read_string(reader, &reader->value))
+				return false;
+			continue;
+		}
+		if (*reader->position == '\0')
+			return fail(reader, "has an object or an array without an end");
+		depth += *reader->position == '{' || *reader->position == '[';
+		depth -= *reader->position == '}' || *reader->position == ']';
+		reader->position += *reader->position == 'n' && depth == 0 ? 4 : 1;
+	} while (depth > 0);
+	reader->value.length = 0;
+	text_append(&reader->value, "", 0);
 	return true;
 }
 

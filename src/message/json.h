@@ -19,6 +19,8 @@ typedef struct JsonReader
 {
 	const char *position;
 	bool		has_started;
+	bool		skips_others;	/* objects, arrays and null are empty values,
+								 * not a problem */
 	const char *problem;		/* static sentence fragment once something is
 								 * wrong */
 	Text		name;
@@ -35,8 +37,9 @@ extern void json_reader_begin(JsonReader *reader, const char *text);
 extern bool json_reader_next(JsonReader *reader);
 
 /*
- * The member of that name in a flat object, appended to *value.  Returns whether
- * it is there; what stands behind something that can't be read is not.  Does not throw.
+ * The member of that name, a string, number or boolean, appended to *value.
+ * Returns whether it is there; what stands behind something that can't be read
+ * is not.  Of objects, arrays and null the value is empty.  Does not throw.
  */
 extern bool json_find(const char *object, const char *name, Text *value);
 
