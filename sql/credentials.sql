@@ -42,6 +42,21 @@ $$;
 COMMENT ON FUNCTION integration_worker.overlap_problem(text) IS
     'What is wrong with how long two signing secrets overlap, as a sentence; NULL: nothing.';
 
+CREATE FUNCTION integration_worker.client_problem(settings jsonb) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE
+        WHEN settings ->> 'token_url' ~ '[{}]' THEN 'token_url holds a brace: there is nothing to fill in.'
+        -- RFC 6749 §3.3, appendix A.1; RFC 8707 §2
+        WHEN settings ->> 'scope' !~ '^[!#-\[\]-~]+( [!#-\[\]-~]+)*$' THEN 'scope is not a list of words with a blank between two.'
+        WHEN settings ->> 'client_id' ~ '[[:cntrl:]]' THEN 'client_id holds a control character.'
+        WHEN settings ->> 'resource' !~ '^[A-Za-z][A-Za-z0-9+.-]*:[^[:space:]#]+$' THEN 'resource is not an absolute URI without a fragment.'
+        ELSE integration_worker.url_problem(settings ->> 'token_url', false) END
+$$;
+COMMENT ON FUNCTION integration_worker.client_problem(jsonb) IS
+    'What is wrong with the settings of an OAuth 2.0 client, as a sentence; NULL: nothing.';
+
 CREATE FUNCTION integration_worker.credential_problem(kind text, settings jsonb) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -65,7 +80,7 @@ AS $$
                   WHEN 'header' THEN
                       integration_worker.header_problem(jsonb_build_object(settings ->> 'name', 'x'))
                   WHEN 'oauth2_client_credentials' THEN
-                      integration_worker.url_problem(settings ->> 'token_url', false)
+                      integration_worker.client_problem(settings)
                   WHEN 'signing' THEN
                       integration_worker.overlap_problem(coalesce(settings ->> 'overlap', '24 h')) END)
 $$;

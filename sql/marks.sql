@@ -1,7 +1,7 @@
 -- Marks that go before requests to endpoints that are not idempotent; what a worker that died has left of them.
 
 -- A durable mark before a request that must not be repeated leaves: after a crash it says "unknown outcome".
-CREATE FUNCTION integration_worker.mark(ids bigint[], change_xids xid8[]) RETURNS SETOF bigint
+CREATE FUNCTION integration_worker.mark(ids bigint[], change_xids xid8[], leaves boolean DEFAULT true) RETURNS SETOF bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
     SET enable_hashjoin = off
@@ -21,13 +21,13 @@ BEGIN
            AND coalesce(q.state, '') <> 'failed'
            FOR UPDATE OF q SKIP LOCKED)
     UPDATE integration.queue q
-       SET claimed_at = clock_timestamp()
+       SET claimed_at = CASE WHEN leaves THEN clock_timestamp() END
      WHERE q.outbox_id = ANY (ARRAY(SELECT m.outbox_id FROM mine m))
     RETURNING q.outbox_id;
 END
 $$;
-COMMENT ON FUNCTION integration_worker.mark(bigint[], xid8[]) IS
-    'Marks syncs of endpoints that are not idempotent as about to leave; only the ids it returns may be sent.';
+COMMENT ON FUNCTION integration_worker.mark(bigint[], xid8[], boolean) IS
+    'Marks syncs of endpoints that are not idempotent as about to leave; only the ids it returns may be sent. False: takes the mark off those that were refused and wait again.';
 
 -- Marks that a worker left behind, by the index queue_claimed: the requests were about to leave when it died.
 -- What took workers down three times is set aside, too.

@@ -445,15 +445,17 @@ statements_find_changed(MemoryContext memory, const int64 *ids,
 
 int64 *
 statements_mark(MemoryContext memory, const int64 *ids,
-				const FullTransactionId *change_xids, int *count)
+				const FullTransactionId *change_xids, bool leaves, int *count)
 {
-	static const Oid types[] = {INT8ARRAYOID, XID8ARRAYOID};
+	static const Oid types[] = {INT8ARRAYOID, XID8ARRAYOID, BOOLOID};
 	static Statement statement = {
-		.text = "SELECT * FROM integration_worker.mark($1, $2)",
-		.arg_count = 2,
+		.text = "SELECT * FROM integration_worker.mark($1, $2, $3)",
+		.arg_count = 3,
 		.arg_types = types,
 	};
-	Datum		values[] = {id_array(ids, *count), xid_array(change_xids, *count)};
+	Datum		values[] = {
+		id_array(ids, *count), xid_array(change_xids, *count), BoolGetDatum(leaves)
+	};
 	uint64		rows = session_execute(&statement, values, NULL);
 	int64	   *marked;
 

@@ -197,9 +197,12 @@ extern void statements_read_remote_ids(MemoryContext memory, int32 endpoint_id,
 extern int64 *statements_find_changed(MemoryContext memory, const int64 *ids,
 									  const FullTransactionId *change_xids, int *count);
 
-/* Returns the ids that were marked and may be sent. */
+/*
+ * Returns the ids that were marked and may be sent; where leaves is false, those
+ * whose mark was taken off.
+ */
 extern int64 *statements_mark(MemoryContext memory, const int64 *ids,
-							  const FullTransactionId *change_xids, int *count);
+							  const FullTransactionId *change_xids, bool leaves, int *count);
 
 /* Syncs whose objects have others that wait, with their KEY_OBJECT. */
 typedef struct SupersedeRequest

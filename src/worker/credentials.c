@@ -17,24 +17,23 @@
 #include "store/credentials.h"
 #include "store/session.h"
 #include "worker/credentials.h"
+#include "worker/tokens.h"
 
 /* What a secret refers to is read again, what can't be read is tried again. */
 #define READ_AGAIN_US (10 * USECS_PER_SEC)
-
-#define NAME_BYTES 512			/* 100 characters:
-								 * integration_worker.name_problem() */
 
 /* Values that are in use; nobody changes them. */
 struct OpenedCredential
 {
 	int			users;
+	int64		number;			/* no other opening has it */
 	Credential	credential;		/* its strings are copies */
 };
 
 /* A credential in the registry. */
 typedef struct Entry
 {
-	char		name[NAME_BYTES];	/* hash key */
+	char		name[CREDENTIAL_NAME_BYTES];	/* hash key */
 	int64		loaded_in;		/* the load that read it last */
 	const CredentialRow *rows;	/* in the registry's memory, newest first */
 	int			row_count;
@@ -68,7 +67,7 @@ void
 credentials_init(Sender *sender)
 {
 	HASHCTL		control = {
-		.keysize = NAME_BYTES,
+		.keysize = CREDENTIAL_NAME_BYTES,
 		.entrysize = sizeof(Entry),
 		.hcxt = sender->memory,
 	};
@@ -147,7 +146,7 @@ find_or_add(Sender *sender, const char *name)
 	Entry	   *entry = hash_search(sender->credentials, name, HASH_ENTER, &found);
 
 	if (!found)
-		memset((char *) entry + NAME_BYTES, 0, sizeof(Entry) - NAME_BYTES);
+		memset((char *) entry + CREDENTIAL_NAME_BYTES, 0, sizeof(Entry) - CREDENTIAL_NAME_BYTES);
 	return entry;
 }
 
@@ -208,6 +207,7 @@ credentials_end_load(Sender *sender)
 		if (entry->loaded_in == sender->loads)
 			continue;
 		close_entry(entry);
+		tokens_forget(sender, entry->name);
 		hash_search(sender->credentials, entry->name, HASH_REMOVE, NULL);
 	}
 }
@@ -354,6 +354,7 @@ make_opened(Sender *sender, const Entry *entry, const Opening *opening)
 
 	opened = MemoryContextAllocZero(sender->secrets, sizeof(OpenedCredential));
 	opened->users = 1;
+	opened->number = ++sender->openings;
 	opened->credential = (Credential)
 	{
 		.kind = credential_kind_of(entry->rows[0].kind),
@@ -401,22 +402,55 @@ give_up(Lease *lease, const CredentialProblem *problem)
 	return false;
 }
 
+/* NULL: there is none of that name. */
+static Entry *
+find_opened(Sender *sender, const char *name)
+{
+	Entry	   *entry = hash_search(sender->credentials, name, HASH_FIND, NULL);
+
+	if (entry != NULL && entry->changes_at <= sender->now)
+		open_entry(sender, entry);
+	return entry;
+}
+
+bool
+credentials_client(Sender *sender, const char *name, OAuthClient *client)
+{
+	const Entry *entry = find_opened(sender, name);
+
+	if (entry == NULL || entry->opened == NULL ||
+		entry->opened->credential.kind != CREDENTIAL_OAUTH2 ||
+		entry->opened->credential.value_count == 0)
+		return false;
+	client->credential = &entry->opened->credential;
+	client->opening = entry->opened->number;
+	return true;
+}
+
+static bool
+apply_opened(Sender *sender, Lease *lease, const Entry *entry, CredentialProblem *problem)
+{
+	const Credential *credential = &entry->opened->credential;
+
+	if (credential->kind == CREDENTIAL_OAUTH2 && credential->value_count > 0)
+		return tokens_apply(sender, lease, entry->name, problem);
+	return credential_apply(credential, &lease->request,
+							(int64_t) timestamptz_to_time_t(sender->now), problem);
+}
+
 static bool
 apply_one(Sender *sender, Lease *lease, const char *name, OpenedCredential **used)
 {
-	Entry	   *entry = hash_search(sender->credentials, name, HASH_FIND, NULL);
+	Entry	   *entry = find_opened(sender, name);
 	CredentialProblem problem = {.reason = "secret_missing",.text = "The credential is gone."};
 
 	if (entry == NULL)
 		return give_up(lease, &problem);
-	if (entry->changes_at <= sender->now)
-		open_entry(sender, entry);
 	if (entry->opened == NULL)
 		return give_up(lease, &entry->problem);
 	*used = entry->opened;
 	entry->opened->users++;
-	if (!credential_apply(&entry->opened->credential, &lease->request,
-						  (int64_t) timestamptz_to_time_t(sender->now), &problem))
+	if (!apply_opened(sender, lease, entry, &problem))
 		return give_up(lease, &problem);
 	return true;
 }
@@ -505,5 +539,6 @@ credentials_wipe(Sender *sender)
 	hash_seq_init(&scan, sender->leases);
 	while ((lease = sender_next_lease(&scan)) != NULL)
 		credentials_remove(sender, lease);
+	tokens_wipe(sender);
 	credentials_reopen(sender);
 }

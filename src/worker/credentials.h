@@ -10,7 +10,18 @@
 #ifndef INTEGRATION_WORKER_CREDENTIALS_H
 #define INTEGRATION_WORKER_CREDENTIALS_H
 
+#include "message/credential.h"
 #include "worker/sender.h"
+
+#define CREDENTIAL_NAME_BYTES 512	/* 100 characters:
+									 * integration_worker.name_problem() */
+
+/* Who asks for access tokens; good until the next call of this file. */
+typedef struct OAuthClient
+{
+	const Credential *credential;
+	int64		opening;		/* another one: the credential may be, too */
+} OAuthClient;
 
 /* Called once for a worker. */
 extern void credentials_init(Sender *sender);
@@ -33,6 +44,12 @@ extern void credentials_reopen(Sender *sender);
  * transaction of its own where a view is referred to.
  */
 extern bool credentials_apply(Sender *sender, Lease *lease);
+
+/*
+ * The OAuth 2.0 client of that name.  False: it is of another kind, or can't be
+ * used, which credentials_apply() will say.  May run a transaction like that.
+ */
+extern bool credentials_client(Sender *sender, const char *name, OAuthClient *client);
 
 /* Take it out of the request again, wiped, and out of the answer that echoes it. */
 extern void credentials_remove(Sender *sender, Lease *lease);

@@ -17,6 +17,7 @@
 #include "worker/sender.h"
 #include "worker/sending.h"
 #include "worker/suspects.h"
+#include "worker/tokens.h"
 #include "worker/trace.h"
 
 /*
@@ -90,6 +91,7 @@ sender_create(DatabaseSlot *slot, int number, int max_connections)
 									 sizeof(int32), sizeof(Endpoint));
 	sender->leases = create_table(sender, "integration leases", sizeof(int64), sizeof(LeaseEntry));
 	credentials_init(sender);
+	tokens_init(sender);
 	keys_create(sender);
 	sender->sleepers = create_heap(sender);
 	dlist_init(&sender->busy);
@@ -302,6 +304,7 @@ sender_add_lease(Sender *sender, Endpoint *endpoint, const TakenRow *row, const 
 	lease->kind = row->attempts == 0 ? LEASE_FIRST : LEASE_RETRY;
 	lease->due_at = row->due_at;
 	lease->expires_at = row->expires_at;
+	lease->retry_after_s = -1;
 	lease->object_type = copy_text(sender, content->object_type);
 	lease->object_id = copy_text(sender, content->object_id);
 	memcpy(lease->keys, row->keys, sizeof(lease->keys));

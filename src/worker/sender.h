@@ -85,7 +85,8 @@ typedef enum EndpointStand
 	STAND_ASIDE,				/* nothing to send, or its window is full */
 	STAND_IN_TURN,				/* in sender->turns */
 	STAND_TIMED,				/* in sender->timed: until again_at */
-	STAND_SHORT					/* in sender->short_of_connections */
+	STAND_SHORT,				/* in sender->short_of_connections */
+	STAND_TOKEN					/* in sender->waiting_for_tokens */
 } EndpointStand;
 
 typedef struct Endpoint
@@ -111,6 +112,9 @@ typedef struct Endpoint
 	Turn		turn_node;
 	pairingheap_node timed_node;
 	dlist_node	short_node;
+	dlist_node	token_node;
+	int64		awaited_token;	/* the request for one that it waits for; 0:
+								 * none; see tokens.c */
 	TimestampTz again_at;
 	bool		is_claimant;	/* counted in sender->claimant_count */
 	Trust		trust;
@@ -138,6 +142,7 @@ typedef struct Endpoint
 } Endpoint;
 
 typedef struct OpenedCredential OpenedCredential;
+typedef struct Tokens Tokens;
 
 typedef enum LeaseState
 {
@@ -173,10 +178,13 @@ typedef struct Lease
 	Request		request;
 	OpenedCredential *used[2];	/* whose secrets the request holds: the one
 								 * that authenticates, the one that signs */
+	int64		token;			/* access token that it left with; 0: none */
+	bool		was_refused;	/* that one, once: it left with another one */
 	Answer	   *answer;			/* NULL: never left, reason says why not */
 	char		reason[TRANSPORT_REASON_BYTES]; /* why it can't leave; "" when
 												 * it can */
 	char		problem[256];
+	int			retry_after_s;	/* as said where it could not leave; -1: not */
 	char	   *object_type;	/* NULL: none */
 	char	   *object_id;
 	char		trace_id[33];
@@ -204,6 +212,8 @@ typedef struct Sender
 
 	MemoryContext secrets;		/* wiped before it is freed */
 	HTAB	   *credentials;	/* by name; see credentials.c */
+	int64		openings;		/* of credentials so far */
+	Tokens	   *tokens;			/* see tokens.c */
 	HTAB	   *endpoints;		/* by id */
 	dlist_head	busy;			/* endpoints that are shown: with something to
 								 * send, or in flight */
@@ -216,6 +226,7 @@ typedef struct Sender
 	pairingheap timed;			/* endpoints that wait for a time, the next
 								 * one first */
 	dlist_head	short_of_connections;
+	dlist_head	waiting_for_tokens; /* endpoints */
 	int			claimant_count; /* endpoints that have or want connections */
 	int			doubtful_in_flight_count;	/* of endpoints not known to
 											 * answer */

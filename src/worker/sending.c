@@ -14,27 +14,18 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "store/session.h"
 #include "worker/choosing.h"
 #include "worker/credentials.h"
+#include "worker/marking.h"
 #include "worker/places.h"
 #include "worker/sender.h"
 #include "worker/sending.h"
 #include "worker/suspects.h"
+#include "worker/tokens.h"
 
 #define CHECK_EVERY_US 50000
 #define SHORT_AT_ONCE 2			/* let in again for each connection that is
 								 * free again */
-
-/* Syncs of endpoints that are not idempotent, waiting for their durable marks. */
-typedef struct MarkStep
-{
-	Sender	   *sender;
-	int			count;
-	Lease	  **leases;
-	int			marked_count;
-	int64	   *marked;
-} MarkStep;
 
 /* The earliest is the root. */
 static int
@@ -84,6 +75,9 @@ leave_stand(Sender *sender, Endpoint *endpoint)
 		case STAND_SHORT:
 			dlist_delete(&endpoint->short_node);
 			break;
+		case STAND_TOKEN:
+			dlist_delete(&endpoint->token_node);
+			break;
 	}
 	endpoint->stand = STAND_ASIDE;
 }
@@ -99,6 +93,8 @@ take_stand(Sender *sender, Endpoint *endpoint, EndpointStand stand)
 		pairingheap_add(&sender->timed, &endpoint->timed_node);
 	else if (stand == STAND_SHORT)
 		dlist_push_tail(&sender->short_of_connections, &endpoint->short_node);
+	else if (stand == STAND_TOKEN)
+		dlist_push_tail(&sender->waiting_for_tokens, &endpoint->token_node);
 	count_claimant(sender, endpoint);
 }
 
@@ -143,6 +139,17 @@ wake_timed(Sender *sender)
 		if (endpoint->again_at > sender->now)
 			return;
 		take_stand(sender, endpoint, STAND_IN_TURN);
+	}
+}
+
+void
+sending_tokens_changed(Sender *sender)
+{
+	while (!dlist_is_empty(&sender->waiting_for_tokens))
+	{
+		dlist_node *head = dlist_head_node(&sender->waiting_for_tokens);
+
+		take_stand(sender, dlist_container(Endpoint, token_node, head), STAND_IN_TURN);
 	}
 }
 
@@ -268,51 +275,22 @@ withdraw(Sender *sender, Lease *lease)
 	sender_free_lease(sender, lease);
 }
 
-static void
-mark_step(void *arg)
-{
-	MarkStep   *step = arg;
-	int64	   *ids = palloc(sizeof(int64) * step->count);
-	FullTransactionId *change_xids = palloc(sizeof(FullTransactionId) * step->count);
-
-	for (int i = 0; i < step->count; i++)
-	{
-		ids[i] = step->leases[i]->outbox_id;
-		change_xids[i] = step->leases[i]->change_xid;
-	}
-	step->marked_count = step->count;
-	step->marked = statements_mark(step->sender->scratch, ids, change_xids, &step->marked_count);
-}
-
-static bool
-is_marked(const MarkStep *step, int64 outbox_id)
-{
-	for (int i = 0; i < step->marked_count; i++)
-	{
-		if (step->marked[i] == outbox_id)
-			return true;
-	}
-	return false;
-}
-
 /* Only what is durably marked may leave: after a crash it is unknown, never repeated. */
 static void
-start_marked(MarkStep *step)
+start_marked(Marking *marking)
 {
-	Sender	   *sender = step->sender;
+	Sender	   *sender = marking->sender;
 	bool		has_run;
 
-	if (step->count == 0)
+	if (marking->count == 0)
 		return;
-	has_run = session_run(mark_step, step);
-	if (!has_run)
-		step->marked_count = 0;
-	for (int i = 0; i < step->count; i++)
+	has_run = marking_run(marking);
+	for (int i = 0; i < marking->count; i++)
 	{
-		Lease	   *lease = step->leases[i];
+		Lease	   *lease = marking->leases[i];
 		Endpoint   *endpoint = lease->endpoint;
 
-		if (is_marked(step, lease->outbox_id))
+		if (marking_has(marking, lease))
 			start(sender, lease);
 		else
 		{
@@ -329,17 +307,34 @@ start_marked(MarkStep *step)
 	}
 }
 
+/* It waits for an access token, and with it all of its endpoint; nobody is charged. */
+static void
+await_token(Sender *sender, Endpoint *endpoint, TimestampTz again_at)
+{
+	endpoint->again_at = again_at;
+	take_stand(sender, endpoint, again_at == DT_NOEND ? STAND_TOKEN : STAND_TIMED);
+}
+
 /* What was chosen leaves, or is found not to. */
 static void
-serve(Sender *sender, Lease *lease, MarkStep *step)
+serve(Sender *sender, Lease *lease, Marking *marking)
 {
+	TimestampTz again_at;
+
 	if (lease->expires_at <= sender->now)
 	{
 		sender_note_expiry(sender, lease->expires_at);
 		sender_free_lease(sender, lease);
 		return;
 	}
-	if (sender_rereads(sender, lease) || !suspects_may_leave(sender, lease))
+	if (sender_rereads(sender, lease))
+		return;
+	if (lease->reason[0] == '\0' && !tokens_are_there(sender, lease, &again_at))
+	{
+		await_token(sender, lease->endpoint, again_at);
+		return;
+	}
+	if (!suspects_may_leave(sender, lease))
 		return;
 	if (lease->reason[0] != '\0' || !credentials_apply(sender, lease))
 	{
@@ -357,15 +352,16 @@ serve(Sender *sender, Lease *lease, MarkStep *step)
 	if (lease->endpoint->row.idempotent)
 		start(sender, lease);
 	else
-		step->leases[step->count++] = lease;
+		marking->leases[marking->count++] = lease;
 }
 
 void
 sending_turn(Sender *sender)
 {
 	MemoryContext caller = MemoryContextSwitchTo(sender->scratch);
-	MarkStep	step = {
+	Marking		marking = {
 		.sender = sender,
+		.leaves = true,
 		.leases = palloc(sizeof(Lease *) * sender->max_connections),
 	};
 	Turn	   *turn;
@@ -381,9 +377,9 @@ sending_turn(Sender *sender)
 		if (choice.lease == NULL)
 			step_aside(sender, endpoint, &choice);
 		else
-			serve(sender, choice.lease, &step);
+			serve(sender, choice.lease, &marking);
 	}
-	start_marked(&step);
+	start_marked(&marking);
 	MemoryContextSwitchTo(caller);
 }
 
@@ -420,21 +416,75 @@ learn(Sender *sender, Endpoint *endpoint, const Answer *answer)
 		sending_reconsider(sender, endpoint);
 }
 
-/* IN_FLIGHT to ANSWERED. */
+/* To READY again: it leaves with another access token. */
+static void
+turn_back(Sender *sender, Lease *lease)
+{
+	Endpoint   *endpoint = lease->endpoint;
+
+	answer_free(lease->answer);
+	lease->answer = NULL;
+	lease->state = LEASE_READY;
+	suspects_end(sender, lease);
+	lease->place_in_hand = 0;
+	dlist_push_head(&endpoint->ready[lease->priority][lease->kind], &lease->node);
+	endpoint->ready_count++;
+	sender->ready_count++;
+	/* nothing more leaves here: whoever sends to it from now on reads it again */
+	if (!endpoint->is_listed)
+		sender_free_lease(sender, lease);
+	else
+		sending_reconsider(sender, endpoint);
+}
+
+/* What stays marked can't wait: the refusal is its result. */
+static void
+turn_back_unmarked(Marking *marking)
+{
+	if (marking->count == 0)
+		return;
+	(void) marking_run(marking);
+	for (int i = 0; i < marking->count; i++)
+	{
+		if (marking_has(marking, marking->leases[i]))
+			turn_back(marking->sender, marking->leases[i]);
+		else
+			sender_await_settle(marking->sender, marking->leases[i]);
+	}
+}
+
+/* IN_FLIGHT to what follows from its answer. */
+static void
+collect(Sender *sender, Lease *lease, Answer *answer, Marking *marking)
+{
+	lease->at_once = lease->endpoint->in_flight;
+	leave_in_flight(sender, lease);
+	learn(sender, lease->endpoint, answer);
+	lease->answer = answer;
+	credentials_remove(sender, lease);
+	if (!tokens_are_refused(sender, lease))
+		sender_await_settle(sender, lease);
+	else if (lease->endpoint->row.idempotent)
+		turn_back(sender, lease);
+	else
+		marking->leases[marking->count++] = lease;
+}
+
 void
 sending_collect(Sender *sender)
 {
+	MemoryContext caller = MemoryContextSwitchTo(sender->scratch);
+	Marking		marking = {
+		.sender = sender,
+		.leases = palloc(sizeof(Lease *) * sender->max_connections),
+	};
 	Answer	   *answer;
 
 	while ((answer = transport_collect(sender->transport)) != NULL)
 	{
-		Lease	   *lease = answer->owner;
-
-		lease->at_once = lease->endpoint->in_flight;
-		leave_in_flight(sender, lease);
-		learn(sender, lease->endpoint, answer);
-		lease->answer = answer;
-		credentials_remove(sender, lease);
-		sender_await_settle(sender, lease);
+		if (!tokens_collect(sender, answer))
+			collect(sender, answer->owner, answer, &marking);
 	}
+	turn_back_unmarked(&marking);
+	MemoryContextSwitchTo(caller);
 }

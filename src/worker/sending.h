@@ -22,6 +22,9 @@ extern void sending_reconsider(Sender *sender, Endpoint *endpoint);
 /* Take it out of every list of those that wait; nothing of it may be in flight. */
 extern void sending_forget(Sender *sender, Endpoint *endpoint);
 
+/* There is an access token, or none can be had: those that wait for one look again. */
+extern void sending_tokens_changed(Sender *sender);
+
 /* When a token or an opening lets something leave that is ready now. */
 extern TimestampTz sending_deadline(const Sender *sender);
 

@@ -60,7 +60,7 @@ fact_of(const Lease *lease)
 		.connect_ms = -1,
 		.tls_ms = -1,
 		.first_byte_ms = -1,
-		.retry_after_s = -1,
+		.retry_after_s = lease->retry_after_s,
 		.object_type = lease->object_type,
 		.object_id = lease->object_id,
 		.trace_id = lease->trace_id,

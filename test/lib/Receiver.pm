@@ -9,11 +9,11 @@ use HTTP::Tiny;
 use IPC::Open3 ();
 use JSON::PP ();
 
-# Certificates: a directory that mkca filled; without it there is no TLS.
+# Certificates: a directory that mkca filled; without it there is no TLS.  Program: another one that is asked alike.
 sub start
 {
 	my ($class, %options) = @_;
-	my @command = ('/usr/bin/python3', "$FindBin::RealBin/../lib/receiver.py");
+	my @command = ('/usr/bin/python3', "$FindBin::RealBin/../lib/" . ($options{program} // 'receiver.py'));
 	push @command, '--certificates', $options{certificates} if defined $options{certificates};
 	my ($input, $output);
 	my $pid = IPC::Open3::open3($input, $output, '>&STDERR', @command);
