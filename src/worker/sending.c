@@ -430,7 +430,11 @@ turn_back(Sender *sender, Lease *lease)
 	dlist_push_head(&endpoint->ready[lease->priority][lease->kind], &lease->node);
 	endpoint->ready_count++;
 	sender->ready_count++;
-	/* nothing more leaves here: whoever sends to it from now on reads it again */
+
+	/*
+	 * nothing more leaves here: whoever sends to it from now on reads it
+	 * again
+	 */
 	if (!endpoint->is_listed)
 		sender_free_lease(sender, lease);
 	else
