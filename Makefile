@@ -62,7 +62,7 @@ test-fuzz:
 test-soak:
 	@test/soak/run
 
-## make test-peers    others verify our signatures: npm standardwebhooks, Swift's S3
+## make test-peers    others verify our signatures, issue tokens: npm standardwebhooks, Swift's S3, npm oidc-provider
 test-peers:
 	@test/peers/run
 
