@@ -181,6 +181,8 @@ clean_copy(const char *bytes, size_t length, size_t limit_bytes)
 {
 	Text		text = {0};
 
+	/* grown, it would leave copies of what may be secret behind */
+	text_reserve(&text, length);
 	text_append_clean(&text, bytes, length, limit_bytes);
 	return text_take(&text);
 }

@@ -65,6 +65,13 @@ capture_free(Capture *capture)
 }
 
 void
+capture_wipe(Capture *capture)
+{
+	explicit_bzero(capture->body, capture->body_kept_bytes);
+	capture->body_kept_bytes = 0;
+}
+
+void
 capture_begin(Capture *capture, const AddressPolicy *policy, bool is_plain)
 {
 	*capture = (Capture)

@@ -69,6 +69,9 @@ extern bool capture_create(Capture *capture);
 /* Does not throw. */
 extern void capture_free(Capture *capture);
 
+/* Wipe the body, which may hold a secret.  Does not throw. */
+extern void capture_wipe(Capture *capture);
+
 /* Forget the last transfer; the clock starts.  Does not throw. */
 extern void capture_begin(Capture *capture, const AddressPolicy *policy, bool is_plain);
 

@@ -178,6 +178,7 @@ transfer_release(Transfer *transfer)
 	/* makes the method POST, which a request without a body must not find */
 	if (transfer->request->body)
 		curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDS, NULL);
+	capture_wipe(&transfer->capture);
 	transfer->request = NULL;
 	transfer->node = NULL;
 }

@@ -471,17 +471,18 @@ collect(Sender *sender, Lease *lease, Answer *answer, Marking *marking)
 	else if (lease->endpoint->row.idempotent)
 		turn_back(sender, lease);
 	else
+	{
+		if (marking->leases == NULL)
+			marking->leases = palloc(sizeof(Lease *) * sender->max_connections);
 		marking->leases[marking->count++] = lease;
+	}
 }
 
 void
 sending_collect(Sender *sender)
 {
 	MemoryContext caller = MemoryContextSwitchTo(sender->scratch);
-	Marking		marking = {
-		.sender = sender,
-		.leases = palloc(sizeof(Lease *) * sender->max_connections),
-	};
+	Marking		marking = {.sender = sender};
 	Answer	   *answer;
 
 	while ((answer = transport_collect(sender->transport)) != NULL)
