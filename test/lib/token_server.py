@@ -12,8 +12,8 @@ prints one line of JSON, the port, then serves until its standard input ends:
 What a test sets and asks:
 
     /_set?name=value      secret, former (another one that is good), life_s ("" leaves it out), delay_s,
-                          status and body (what the token endpoint answers in place of tokens; "" tokens
-                          again), retry_after
+                          hold (not "": the token endpoint answers when it is again), status and body
+                          (what it answers in place of tokens; "": tokens again), retry_after
     /_revoke              no token is good any more
     /_log?path=P          what arrived whose path begins with P, oldest first
 """
@@ -28,7 +28,8 @@ import time
 import urllib.parse
 
 CLIENT_ID = "the client: 1"
-settings = {"secret": "", "former": "", "life_s": "3600", "delay_s": "0", "status": "", "body": "", "retry_after": ""}
+settings = {"secret": "", "former": "", "life_s": "3600", "delay_s": "0", "hold": "", "status": "", "body": "",
+            "retry_after": ""}
 tokens = {}
 log = []
 lock = threading.Lock()
@@ -48,6 +49,8 @@ def grant(headers, body):
     form = dict(urllib.parse.parse_qsl(body))
     client, secret = client_of(headers, form)
     time.sleep(float(settings["delay_s"]))
+    while settings["hold"]:
+        time.sleep(0.02)
     if settings["status"]:
         return int(settings["status"]), settings["body"].replace("{secret}", secret or "")
     if client != CLIENT_ID or secret not in (settings["secret"], settings["former"]):
@@ -116,6 +119,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 512
+
+    def handle_error(self, request, client_address):
+        """Whoever asked may be gone by now."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 server = Server(("127.0.0.1", 0), Handler)
