@@ -137,7 +137,7 @@ END
 $$;
 COMMENT ON FUNCTION integration_worker.reopen(bigint) IS 'Puts a cancelled sync back into the queue.';
 
-CREATE FUNCTION integration.retry(id bigint, reason text DEFAULT NULL) RETURNS text
+CREATE FUNCTION integration_worker.retry_as(id bigint, reason text, actor_role name, customers text[]) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -145,36 +145,44 @@ DECLARE
     waiting integration.queue;
     state_before text;
 BEGIN
-    PERFORM integration_worker.require_sync(retry.id);
-    SELECT q.* INTO waiting FROM integration.queue q WHERE q.outbox_id = retry.id FOR UPDATE;
-    state_before := integration_worker.state_of(retry.id);
+    IF customers IS NULL THEN
+        PERFORM integration_worker.require_sync(retry_as.id);
+    ELSE
+        PERFORM integration_worker.require_own_sync(retry_as.id, retry_as.reason, customers);
+    END IF;
+    SELECT q.* INTO waiting FROM integration.queue q WHERE q.outbox_id = retry_as.id FOR UPDATE;
+    state_before := integration_worker.state_of(retry_as.id);
+    IF customers IS NOT NULL THEN
+        PERFORM integration_worker.require_known_failure(retry_as.id, state_before);
+    END IF;
     IF waiting.expires_at <= clock_timestamp() THEN
-        PERFORM integration_worker.refuse_action(retry.id, 'retried', 'expired');
+        PERFORM integration_worker.refuse_action(retry_as.id, 'retried', 'expired');
     ELSIF waiting.outbox_id IS NULL AND state_before <> 'cancelled' THEN
-        PERFORM integration_worker.refuse_action(retry.id, 'retried', state_before);
+        PERFORM integration_worker.refuse_action(retry_as.id, 'retried', state_before);
     ELSIF waiting.outbox_id IS NULL THEN
-        PERFORM integration_worker.reopen(retry.id);
+        PERFORM integration_worker.reopen(retry_as.id);
     ELSIF waiting.state <> 'failed' AND waiting.claimed_at IS NOT NULL THEN
-        RAISE NOTICE 'sync % is being sent right now, to an endpoint that must not get it twice', retry.id;
+        RAISE NOTICE 'sync % is being sent right now, to an endpoint that must not get it twice', retry_as.id;
         RETURN waiting.state;
     ELSE
-        PERFORM integration_worker.revive_status(ARRAY[retry.id]);
+        PERFORM integration_worker.revive_status(ARRAY[retry_as.id]);
         UPDATE integration.queue q
            SET state = 'pending',
                due_at = CASE q.state WHEN 'failed' THEN now() ELSE least(q.due_at, now()) END,
                charged = CASE q.state WHEN 'failed' THEN 0 ELSE q.charged END,
                claimed_at = NULL,
                change_xid = pg_current_xact_id()
-         WHERE q.outbox_id = retry.id;
+         WHERE q.outbox_id = retry_as.id;
     END IF;
     INSERT INTO integration.action (verb, outbox_id, reason, details)
-    VALUES ('retry', retry.id, nullif(btrim(retry.reason), ''), jsonb_build_object('state', state_before));
+    VALUES ('retry', retry_as.id, nullif(btrim(retry_as.reason), ''), jsonb_strip_nulls(jsonb_build_object(
+                'state', state_before, 'role', CASE WHEN customers IS NOT NULL THEN actor_role END)));
     PERFORM integration_worker.wake_at_commit(false);
     RETURN 'pending';
 END
 $$;
-COMMENT ON FUNCTION integration.retry(bigint, text) IS
-    'Has a sync sent now: one that failed or was cancelled from the start of its retry schedule, one that waits without its wait. Returns its state.';
+COMMENT ON FUNCTION integration_worker.retry_as(bigint, text, name, text[]) IS
+    'Retries a sync; customers: whose failed syncs this role may retry, NULL: any sync of anybody.';
 
 CREATE FUNCTION integration.retry_where(
         endpoint text DEFAULT NULL, error_class text DEFAULT NULL, since timestamptz DEFAULT NULL,

@@ -127,6 +127,8 @@ BEGIN
          'Write a jsonpath predicate, such as $.id > 0 or exists($.lines[*]).'),
         ('remote_id_path', integration_worker.path_problem(NEW.remote_id_path, false),
          'Write a jsonpath into the answer, such as $.id.'),
+        ('mask', integration_worker.mask_problem(NEW.mask),
+         'Write paths to members, such as ARRAY[''$.iban'', ''$.lines[*].price'', ''$.**.password''].'),
         ('connector', (SELECT format('Connector "%s" does not exist.', r.name) FROM (SELECT to_jsonb(NEW) ->> 'connector') AS r (name)
                         WHERE r.name IS NOT NULL AND NOT EXISTS (SELECT FROM integration.connector c WHERE c.name = r.name)),
          'Insert it into integration.connector first, or correct the name.'),

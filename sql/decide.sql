@@ -152,8 +152,10 @@ CREATE FUNCTION integration_worker.explain(
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    verdict.error := concat_ws('; ', integration_worker.error_text(verdict, ground.fact, said, headers, body),
-                               'the new place is ' || nullif(redirect_url, ''));
+    verdict.error := integration_worker.masked_error(
+        verdict.outbox_id, verdict.endpoint_id,
+        concat_ws('; ', integration_worker.error_text(verdict, ground.fact, said, headers, body),
+                  'the new place is ' || nullif(redirect_url, '')));
     IF integration_worker.unknown_outcome(verdict, ground) THEN
         verdict.error := verdict.error
             || '; nobody knows whether it was done: look it up in the other system before sending it again';

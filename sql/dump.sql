@@ -16,6 +16,9 @@ SELECT pg_extension_config_dump('integration.endpoint', '');
 SELECT pg_extension_config_dump('integration.endpoint_id_seq', '');
 SELECT pg_extension_config_dump('integration.enqueue_limit', '');
 
+-- By the names that its roles have then, which must exist where it is restored; what a dropped role left is a mere number.
+SELECT pg_extension_config_dump('integration.customer_grant', 'WHERE role::oid IN (SELECT r.oid FROM pg_catalog.pg_roles r)');
+
 -- Of the partitioned tables the defaults; the ranges are no members of the extension, so they are dumped as any table.
 SELECT pg_extension_config_dump('integration.outbox_default', '');
 SELECT pg_extension_config_dump('integration.outbox_id_seq', '');

@@ -32,6 +32,8 @@ COMMENT ON TABLE integration.outbox_default IS 'Syncs whose id is in no range of
 
 -- Serves "where is PO-1001?": object_status, sync by object.
 CREATE INDEX outbox_default_object ON integration.outbox_default (object_id, object_type) WHERE object_id IS NOT NULL;
+-- Serves customer_sync, customer_object: what belongs to a customer.
+CREATE INDEX outbox_default_customer ON integration.outbox_default (customer, id) WHERE customer IS NOT NULL;
 
 COMMENT ON TABLE integration.outbox IS
     'What was asked: one row for each sync, immutable, inserted by the application in its own transaction. INSERT … RETURNING id is all it takes.';

@@ -1,12 +1,12 @@
 -- The exact request of a sync, before it leaves.
 
-CREATE FUNCTION integration.preview(id bigint)
+CREATE FUNCTION integration_worker.request_of(id bigint, is_whole boolean)
     RETURNS TABLE (method text, url text, headers text, body text, problem text)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM integration_worker.require_sync(preview.id);
+    PERFORM integration_worker.require_sync(request_of.id);
     RETURN QUERY
     SELECT r.method, r.url,
            (SELECT string_agg(l.line, E'\n' ORDER BY l.n)
@@ -25,15 +25,30 @@ BEGIN
      CROSS JOIN LATERAL integration_worker.render_request(
            CASE o.operation WHEN 'ping' THEN 'HEAD' ELSE c.method END, c.url, c.headers, o.headers, c.format,
            coalesce((SELECT i.name FROM integration.installation i), '') || '-' || o.id,
-           o.object_type, o.object_id, o.operation, s.remote_id, o.payload, o.created_at,
+           o.object_type, o.object_id, o.operation, s.remote_id,
+           CASE WHEN is_whole THEN o.payload ELSE integration_worker.masked(o.payload, c.mask) END, o.created_at,
            '/integration/' || c.name, NULL) r
      CROSS JOIN LATERAL (SELECT CASE WHEN r.headers IS NOT NULL
                                      THEN integration_worker.masked_headers(c.credential, c.signing) END AS masked) a
-     WHERE o.id = preview.id;
+     WHERE o.id = request_of.id;
     IF NOT FOUND THEN
-        PERFORM integration_worker.require_endpoint((SELECT o.endpoint FROM integration.outbox o WHERE o.id = preview.id));
+        PERFORM integration_worker.require_endpoint((SELECT o.endpoint FROM integration.outbox o WHERE o.id = request_of.id));
     END IF;
 END
 $$;
+COMMENT ON FUNCTION integration_worker.request_of(bigint, boolean) IS
+    'The request of a sync; is_whole: with what endpoint.mask hides.';
+
+-- With the caller's rights, else nothing would say who asks.  Its body is bound to what it names when it is
+-- made, so the caller needs no right to the schema.
+CREATE FUNCTION integration.preview(id bigint)
+    RETURNS TABLE (method text, url text, headers text, body text, problem text)
+    LANGUAGE sql
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT r.*
+      FROM integration_worker.request_of(
+               preview.id, has_column_privilege('integration.outbox'::regclass, 'payload', 'SELECT')) r;
+END;
 COMMENT ON FUNCTION integration.preview(bigint) IS
-    'The request of a sync as it would be sent now, secrets of credentials shown as ***; nothing is sent. Not shown: what each attempt draws anew (traceparent) and what the connection adds (Host, User-Agent, Content-Length). problem says why it could not be.';
+    'The request of a sync as it would be sent now, secrets of credentials and what endpoint.mask hides shown as ***; nothing is sent. Not shown: what each attempt draws anew (traceparent) and what the connection adds (Host, User-Agent, Content-Length). problem says why it could not be.';

@@ -1,6 +1,6 @@
 -- Who may do what: the only part that grants anything.
 
--- The matrix; each level of people holds what the level above it in this list holds, producers stand alone.
+-- The matrix; each level of people holds what the level above it in this list holds; producers, customers stand alone.
 -- What the views call has to be granted too, but without USAGE of its schema nobody calls it by name.
 CREATE FUNCTION integration_worker.privileges()
     RETURNS TABLE (level text, privilege text, object text)
@@ -15,6 +15,14 @@ AS $$
         ('producer', 'SELECT (id)', 'integration.outbox'),
         ('producer', 'EXECUTE', 'FUNCTION integration.verify_signature(bytea, jsonb, text, interval)'),
         ('producer', 'EXECUTE', 'FUNCTION integration.verify_signature(text, jsonb, text, interval)'),
+
+        ('customer', 'USAGE', 'SCHEMA integration'),
+        ('customer', 'SELECT', 'integration.customer_sync'),
+        ('customer', 'SELECT', 'integration.customer_object'),
+        ('customer', 'SELECT', 'integration_worker.own_customer'),
+        ('customer', 'EXECUTE', 'FUNCTION integration.retry(bigint, text)'),
+        ('customer', 'EXECUTE', 'FUNCTION integration_worker.retry_as(bigint, text, name, text[])'),
+        ('customer', 'EXECUTE', 'FUNCTION integration_worker.customer_words(text, text)'),
 
         ('support', 'USAGE', 'SCHEMA integration'),
         ('support', 'SELECT, UPDATE', 'integration.sync'),
@@ -31,10 +39,19 @@ AS $$
         ('support', 'SELECT', 'integration.error_class'),
         ('support', 'SELECT', 'integration.error_reason'),
         ('support', 'SELECT', 'integration.error_rule'),
-        ('support', 'SELECT', 'integration.outbox'),
+        ('support', 'SELECT', 'integration.sync_payload'),
+        ('support', 'SELECT', 'integration.sync_attempt'),
+        ('support', 'SELECT', 'integration.customer_grant'),
+        ('support', 'SELECT', 'integration_worker.own_customer'),
+        -- All but what endpoint.mask may hide a part of: sync_payload and sync_attempt show that.
+        ('support', 'SELECT (id, endpoint, object_type, object_id, operation, headers, customer, ordering_key, dedup_key, '
+                    'priority, impact, send_after, expires_at, traceparent, triggered_by, trigger_ref, created_at, '
+                    'enqueued_by, enqueued_from, replay_of)', 'integration.outbox'),
         ('support', 'SELECT', 'integration.queue'),
         ('support', 'SELECT', 'integration.closing'),
-        ('support', 'SELECT', 'integration.attempt'),
+        ('support', 'SELECT (outbox_id, attempt_no, endpoint_id, started_at, duration_ms, dns_ms, connect_ms, tls_ms, '
+                    'first_byte_ms, outcome, reason, error_class, http_status, error, request_url, remote_address, '
+                    'trace_id, span_id, next_attempt_at)', 'integration.attempt'),
         ('support', 'SELECT', 'integration.sync_status'),
         ('support', 'SELECT', 'integration.endpoint_health'),
         ('support', 'SELECT', 'integration.incident'),
@@ -51,7 +68,12 @@ AS $$
         ('support', 'EXECUTE', 'FUNCTION integration.why(bigint)'),
         ('support', 'EXECUTE', 'FUNCTION integration.timeline(bigint)'),
         ('support', 'EXECUTE', 'FUNCTION integration.preview(bigint)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.request_of(bigint, boolean)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.masked(jsonb, text[])'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.masked_answer(text, text[], jsonb)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.as_json(text)'),
         ('support', 'EXECUTE', 'FUNCTION integration.retry(bigint, text)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.retry_as(bigint, text, name, text[])'),
         ('support', 'EXECUTE', 'FUNCTION integration.cancel(bigint, text)'),
         ('support', 'EXECUTE', 'FUNCTION integration.amend(bigint, jsonb, text)'),
         ('support', 'EXECUTE', 'FUNCTION integration.runbook(bigint)'),
@@ -85,6 +107,8 @@ AS $$
         ('operator', 'UPDATE (max_concurrency, rate_limit, rate_burst, connect_timeout, timeout, retry_policy)',
                      'integration.connector'),
 
+        ('administrator', 'SELECT', 'integration.outbox'),
+        ('administrator', 'SELECT', 'integration.attempt'),
         ('administrator', 'INSERT, UPDATE, DELETE', 'integration.connector'),
         ('administrator', 'INSERT, UPDATE, DELETE', 'integration.endpoint'),
         ('administrator', 'INSERT, UPDATE, DELETE', 'integration.enqueue_limit'),
@@ -139,7 +163,7 @@ AS $$
     SELECT integration_worker.grant_levels('{support}', role)
 $$;
 COMMENT ON FUNCTION integration.grant_support(regrole) IS
-    'Lets a role see every sync with its payload and answers, retry, cancel or amend single ones.';
+    'Lets a role see every sync with its payload and answers but for what endpoint.mask hides, retry, cancel or amend single ones.';
 
 CREATE FUNCTION integration.grant_operator(role regrole) RETURNS void
     LANGUAGE sql
@@ -158,6 +182,83 @@ AS $$
 $$;
 COMMENT ON FUNCTION integration.grant_administrator(regrole) IS
     'What operators may do, and: change connectors, endpoints, credentials, retry policies, the reading of errors, enqueue limits; let a copy take over.';
+    'What operators may do, and: change connectors, endpoints, credentials, retry policies, the reading of errors; see what masks hide; let a copy take over.';
+
+CREATE FUNCTION integration.grant_customer(role regrole, customer text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    IF coalesce(btrim(grant_customer.customer), '') = '' OR octet_length(grant_customer.customer) > 1000 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'which customer?',
+            HINT = 'Write the name as it stands in outbox.customer or endpoint.customer, up to 1000 bytes.';
+    END IF;
+    -- What a role of old lost by DROP OWNED must not come back with this grant.
+    DELETE FROM integration.customer_grant g
+     WHERE NOT EXISTS (SELECT
+                         FROM pg_catalog.pg_class c
+                        CROSS JOIN LATERAL aclexplode(c.relacl) a
+                        WHERE c.oid = 'integration.customer_sync'::regclass AND a.grantee = g.role);
+    PERFORM integration_worker.grant_levels('{customer}', grant_customer.role);
+    INSERT INTO integration.customer_grant (role, customer)
+    VALUES (grant_customer.role, grant_customer.customer)
+        ON CONFLICT DO NOTHING;
+    IF has_table_privilege(grant_customer.role, 'integration.sync', 'SELECT') THEN
+        RAISE NOTICE 'role % sees the syncs of all customers already', grant_customer.role;
+    END IF;
+    IF NOT EXISTS (SELECT FROM integration.endpoint e WHERE e.customer = grant_customer.customer)
+       AND NOT EXISTS (SELECT FROM integration.outbox o WHERE o.customer = grant_customer.customer) THEN
+        RAISE NOTICE 'nothing belongs to customer "%" yet: is the name right?', grant_customer.customer;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION integration.grant_customer(regrole, text) IS
+    'Lets a role, whose members inherit it, see the syncs and objects of a customer in plain words, retry what failed, nothing else. A role may have several customers.';
+
+CREATE FUNCTION integration.revoke(role regrole) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    kind text;
+    grantee name := (SELECT r.rolname FROM pg_catalog.pg_roles r WHERE r.oid = revoke.role);
+BEGIN
+    DELETE FROM integration.customer_grant g WHERE g.role = revoke.role;
+    FOREACH kind IN ARRAY ARRAY['TABLES', 'SEQUENCES', 'FUNCTIONS'] LOOP
+        EXECUTE format('REVOKE ALL ON ALL %s IN SCHEMA integration, integration_worker FROM %I', kind, grantee);
+    END LOOP;
+    EXECUTE format('REVOKE ALL ON SCHEMA integration, integration_worker FROM %I', grantee);
+END
+$$;
+COMMENT ON FUNCTION integration.revoke(regrole) IS
+    'Takes back whatever a role was granted here, by any of the grant functions or by hand; what it inherits from other roles stays.';
+
+CREATE FUNCTION integration.revoke_customer(role regrole, customer text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    DELETE FROM integration.customer_grant g
+     WHERE g.role = revoke_customer.role AND g.customer = revoke_customer.customer;
+    IF NOT FOUND THEN
+        RAISE NOTICE 'role % was not granted customer "%"', revoke_customer.role, revoke_customer.customer;
+        RETURN;
+    END IF;
+    IF EXISTS (SELECT FROM integration.customer_grant g WHERE g.role = revoke_customer.role)
+       OR has_table_privilege(revoke_customer.role, 'integration.sync', 'SELECT')
+       OR has_any_column_privilege(revoke_customer.role, 'integration.outbox', 'INSERT') THEN
+        RETURN;
+    END IF;
+    PERFORM integration.revoke(revoke_customer.role);
+END
+$$;
+COMMENT ON FUNCTION integration.revoke_customer(regrole, text) IS
+    'Takes back what grant_customer() gave; with the last customer also the right to ask.';
 
 -- PostgreSQL lets everybody execute a new function, and ALTER DEFAULT PRIVILEGES may have given away more.
 DO $$

@@ -73,7 +73,8 @@ CREATE TABLE integration.connector (
     idempotent boolean,
     dedup_window interval,
     "coalesce" boolean,
-    remote_id_path jsonpath
+    remote_id_path jsonpath,
+    mask text[]
 );
 COMMENT ON TABLE integration.connector IS
     'An external product we integrate with. What a connector sets, its endpoints inherit.';
@@ -101,6 +102,7 @@ COMMENT ON COLUMN integration.connector.idempotent IS 'Default for endpoint.idem
 COMMENT ON COLUMN integration.connector.dedup_window IS 'Default for endpoint.dedup_window.';
 COMMENT ON COLUMN integration.connector."coalesce" IS 'Default for endpoint.coalesce.';
 COMMENT ON COLUMN integration.connector.remote_id_path IS 'Default for endpoint.remote_id_path.';
+COMMENT ON COLUMN integration.connector.mask IS 'Default for endpoint.mask.';
 
 CREATE TABLE integration.endpoint (
     name text PRIMARY KEY,
@@ -126,7 +128,8 @@ CREATE TABLE integration.endpoint (
     idempotent boolean,
     dedup_window interval,
     "coalesce" boolean,
-    remote_id_path jsonpath
+    remote_id_path jsonpath,
+    mask text[]
 );
 -- Serves the join of a connector's endpoints when the connector changes.
 CREATE INDEX endpoint_connector ON integration.endpoint (connector);
@@ -160,6 +163,8 @@ COMMENT ON COLUMN integration.endpoint.idempotent IS
 COMMENT ON COLUMN integration.endpoint.dedup_window IS 'How long a dedup_key makes a later sync a duplicate; default 24 h.';
 COMMENT ON COLUMN integration.endpoint."coalesce" IS 'Only the newest pending state of an object is sent; default false.';
 COMMENT ON COLUMN integration.endpoint.remote_id_path IS 'A jsonpath to the other system''s id in a good answer, such as $.id.';
+COMMENT ON COLUMN integration.endpoint.mask IS
+    'Paths to members of payloads, such as {$.iban,$.lines[*].price,$.**.password}, that only administrators see; support and operators see ***. {}: none.';
 
 INSERT INTO integration.retry_policy (name, schedule, jitter, deadline) VALUES
     ('standard', ARRAY['5 s', '30 s', '2 min', '10 min', '30 min', '2 h', '5 h', '10 h', '14 h', '20 h', '24 h']::interval[], 0.2, NULL),
@@ -189,6 +194,7 @@ SELECT e.id, e.name, e.connector, e.customer, e.url, e.allow_http,
        coalesce(e.dedup_window, c.dedup_window, '24 h') AS dedup_window,
        coalesce(e."coalesce", c."coalesce", false) AS "coalesce",
        coalesce(e.remote_id_path, c.remote_id_path) AS remote_id_path,
+       coalesce(e.mask, c.mask, '{}') AS mask,
        (SELECT jsonb_object_agg(s.setting, CASE WHEN s.own THEN 'endpoint' WHEN s.inherited THEN 'connector' ELSE 'extension' END)
           FROM (VALUES ('owner', e.owner IS NOT NULL, c.owner IS NOT NULL),
                        ('method', e.method IS NOT NULL, c.method IS NOT NULL),
@@ -207,7 +213,8 @@ SELECT e.id, e.name, e.connector, e.customer, e.url, e.allow_http,
                        ('idempotent', e.idempotent IS NOT NULL, c.idempotent IS NOT NULL),
                        ('dedup_window', e.dedup_window IS NOT NULL, c.dedup_window IS NOT NULL),
                        ('coalesce', e."coalesce" IS NOT NULL, c."coalesce" IS NOT NULL),
-                       ('remote_id_path', e.remote_id_path IS NOT NULL, c.remote_id_path IS NOT NULL)
+                       ('remote_id_path', e.remote_id_path IS NOT NULL, c.remote_id_path IS NOT NULL),
+                       ('mask', e.mask IS NOT NULL, c.mask IS NOT NULL)
                ) AS s (setting, own, inherited)) AS sources
   FROM integration.endpoint e
   LEFT JOIN integration.connector c ON c.name = e.connector;

@@ -291,6 +291,7 @@ CREATE FUNCTION integration_worker.action_words(verb text, details jsonb) RETURN
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT concat_ws('; ', 'was ' || (details ->> 'state'),
+                     'by role ' || (details ->> 'role'),
                      'as sync ' || (details ->> 'copy'),
                      'together with ' || nullif(details ->> 'together_with', '0') || ' others')
 $$;

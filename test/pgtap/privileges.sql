@@ -4,21 +4,24 @@ BEGIN;
 
 INSERT INTO integration.connector (name) VALUES ('erp');
 INSERT INTO integration.endpoint (name, connector, url) VALUES ('shop', 'erp', 'https://shop.example.com/'), ('mail', NULL, 'https://mail.example.com/');
-INSERT INTO integration.outbox (endpoint, object_type, object_id, payload) SELECT 'shop', 'order', 'PO-' || n, '{"a": 1}' FROM generate_series(1, 9) n;
+INSERT INTO integration.outbox (endpoint, object_type, object_id, payload, customer) SELECT 'shop', 'order', 'PO-' || n, '{"a": 1}', 'acme' FROM generate_series(1, 9) n;
 CREATE TEMP TABLE made AS SELECT object_id, id FROM integration.outbox WHERE endpoint = 'shop';
 INSERT INTO integration.attempt (outbox_id, attempt_no, endpoint_id, started_at, outcome, reason)
 SELECT m.id, 1, e.id, now(), 'delivered', 'http:200' FROM made m, integration.endpoint e WHERE e.name = 'shop' AND m.object_id = 'PO-9';
 DELETE FROM integration.queue q USING made m WHERE m.id = q.outbox_id AND m.object_id = 'PO-9';
+UPDATE integration.queue q SET state = 'failed' FROM made m WHERE m.id = q.outbox_id AND m.object_id = 'PO-1';
 
 CREATE ROLE "privileges Nobody";
 CREATE ROLE privileges_producer;
 CREATE ROLE "privileges Support";
 CREATE ROLE privileges_operator;
 CREATE ROLE privileges_administrator;
+CREATE ROLE "privileges Customer";
 SELECT integration.grant_producer('privileges_producer') \g /dev/null
 SELECT integration.grant_support('"privileges Support"') \g /dev/null
 SELECT integration.grant_operator('privileges_operator') \g /dev/null
 SELECT integration.grant_administrator('privileges_administrator') \g /dev/null
+SELECT integration.grant_customer('"privileges Customer"', 'acme') \g /dev/null
 
 -- N stands for the id of the sync of this object; levels: who may do it.
 CREATE TEMP TABLE deed (statement text, levels text[]);
@@ -30,7 +33,14 @@ INSERT INTO deed VALUES
     ($$INSERT INTO integration.outbox (endpoint, payload, created_at, enqueued_by, enqueued_from, replay_of)
        VALUES ('shop', '{}', now(), session_user, 'j', NULL)$$, '{producer}'),
     ($$SELECT id FROM integration.outbox$$, '{producer,support,operator,administrator}'),
-    ($$SELECT payload FROM integration.outbox$$, '{support,operator,administrator}'),
+    ($$SELECT payload FROM integration.outbox$$, '{administrator}'),
+    ($$SELECT response_body FROM integration.attempt$$, '{administrator}'),
+    ($$SELECT * FROM integration.sync_payload, integration.sync_attempt$$, '{support,operator,administrator}'),
+    ($$SELECT * FROM integration.customer_sync, integration.customer_object$$, '{customer}'),
+    ($$SELECT * FROM integration.customer_grant$$, '{support,operator,administrator}'),
+    ($$SELECT integration.grant_customer('privileges_producer', 'acme')$$, '{}'),
+    ($$SELECT integration.revoke_customer('privileges_producer', 'acme')$$, '{}'),
+    ($$SELECT integration.revoke('privileges_producer')$$, '{}'),
     ($$UPDATE integration.outbox SET payload = '{}'$$, '{}'),
     ($$DELETE FROM integration.outbox$$, '{}'),
     ($$SELECT * FROM integration.sync$$, '{support,operator,administrator}'),
@@ -39,13 +49,14 @@ INSERT INTO deed VALUES
     ($$SELECT * FROM integration.endpoint_status$$, '{support,operator,administrator}'),
     ($$SELECT * FROM integration.worker_status$$, '{support,operator,administrator}'),
     ($$SELECT * FROM integration.endpoint_config$$, '{support,operator,administrator}'),
-    ($$SELECT * FROM integration.attempt, integration.closing, integration.sync_status, integration.action$$, '{support,operator,administrator}'),
+    ($$SELECT outbox_id, error FROM integration.attempt$$, '{support,operator,administrator}'),
+    ($$SELECT * FROM integration.closing, integration.sync_status, integration.action$$, '{support,operator,administrator}'),
     ($$SELECT * FROM integration.queue, integration.pause, integration.incident, integration.endpoint_health$$, '{support,operator,administrator}'),
     ($$SELECT * FROM integration.error_class, integration.error_reason, integration.error_rule, integration.retry_policy$$, '{support,operator,administrator}'),
     ($$SELECT integration.why(N)$$, '{support,operator,administrator}'),
     ($$SELECT * FROM integration.timeline(N)$$, '{support,operator,administrator}'),
     ($$SELECT * FROM integration.preview(N)$$, '{support,operator,administrator}'),
-    ($$SELECT integration.retry(N)$$, '{support,operator,administrator}'),
+    ($$SELECT integration.retry(N)$$, '{customer,support,operator,administrator}'),
     ($$SELECT integration.cancel(N)$$, '{support,operator,administrator}'),
     ($$UPDATE integration.sync SET state = 'pending' WHERE id = N$$, '{support,operator,administrator}'),
     ($$UPDATE integration.failed SET state = 'cancelled' WHERE id = N$$, '{support,operator,administrator}'),
@@ -86,7 +97,7 @@ INSERT INTO deed VALUES
 
 CREATE TEMP TABLE person (level text, role name);
 INSERT INTO person VALUES ('nobody', 'privileges Nobody'), ('producer', 'privileges_producer'), ('support', 'privileges Support'),
-                          ('operator', 'privileges_operator'), ('administrator', 'privileges_administrator');
+                          ('operator', 'privileges_operator'), ('administrator', 'privileges_administrator'), ('customer', 'privileges Customer');
 
 SELECT plan((SELECT count(*)::integer FROM deed, person) + 6);
 
@@ -121,7 +132,7 @@ SELECT is_empty($$SELECT c.oid::regclass FROM pg_class c
                                     OR has_table_privilege('privileges Nobody', c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER') END)$$,
                 'PUBLIC may read and write nothing');
 SELECT is_empty($$SELECT x.p FROM integration_worker.privileges() x (level, p, object)
-                   WHERE x.level NOT IN ('producer', 'support', 'operator', 'administrator')$$, 'the matrix has four levels');
+                   WHERE x.level NOT IN ('producer', 'customer', 'support', 'operator', 'administrator')$$, 'the matrix has five levels');
 SELECT matches(pg_temp.refusal($$SELECT integration.grant_support('nobody_of_that_name')$$), '^42704 role "nobody_of_that_name" does not exist', 'an unknown role is an error');
 SELECT matches(pg_temp.refusal($$SELECT integration.grant_administrator('privileges_operator')$$, 'privileges_operator'), '^42501 ', 'nobody can raise himself');
 
