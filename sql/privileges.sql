@@ -260,7 +260,7 @@ $$;
 COMMENT ON FUNCTION integration.revoke_customer(regrole, text) IS
     'Takes back what grant_customer() gave; with the last customer also the right to ask.';
 
--- PostgreSQL lets everybody execute a new function, and ALTER DEFAULT PRIVILEGES may have given away more.
+-- PostgreSQL lets everybody execute a new function, use a new type, and ALTER DEFAULT PRIVILEGES may have given away more.
 DO $$
 DECLARE
     given record;
@@ -274,6 +274,11 @@ BEGIN
             SELECT format('FUNCTION %s', p.oid::regprocedure), p.proowner, coalesce(p.proacl, acldefault('f', p.proowner))
               FROM pg_catalog.pg_proc p
              WHERE p.pronamespace IN ('integration'::regnamespace, 'integration_worker'::regnamespace)
+            UNION ALL
+            SELECT format('TYPE %s', t.oid::regtype), t.typowner, coalesce(t.typacl, acldefault('T', t.typowner))
+              FROM pg_catalog.pg_type t
+              JOIN pg_catalog.pg_class c ON c.oid = t.typrelid AND c.relkind = 'c'
+             WHERE t.typnamespace IN ('integration'::regnamespace, 'integration_worker'::regnamespace)
             UNION ALL
             SELECT format('%s %s', CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, c.oid::regclass),
                    c.relowner, c.relacl
