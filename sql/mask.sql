@@ -103,18 +103,19 @@ $$;
 COMMENT ON FUNCTION integration_worker.masked(jsonb, text[]) IS
     'A payload as it is shown to whoever must not see what the mask names.';
 
--- What is shorter than four characters would take half of any text with it.
+-- What is shorter than four characters would take half of any text with it.  Errors are put into one line.
 CREATE FUNCTION integration_worker.masked_words(document jsonb, mask text[]) RETURNS text[]
     LANGUAGE sql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT ARRAY(
         SELECT w.word
-          FROM (SELECT DISTINCT btrim(regexp_replace(v.value #>> '{}', '\s+', ' ', 'g')) AS word
+          FROM (SELECT DISTINCT w.word
                   FROM unnest(mask) AS m (path)
                  CROSS JOIN LATERAL jsonb_path_query(document, m.path::jsonpath, '{}', true) AS h (hidden)
                  CROSS JOIN LATERAL jsonb_path_query(
-                       h.hidden, 'strict $.** ? (@.type() == "string" || @.type() == "number")', '{}', true) AS v (value)) w
+                       h.hidden, 'strict $.** ? (@.type() == "string" || @.type() == "number")', '{}', true) AS v (value)
+                 CROSS JOIN LATERAL (VALUES (v.value #>> '{}'), (btrim(regexp_replace(v.value #>> '{}', '\s+', ' ', 'g')))) AS w (word)) w
          WHERE length(w.word) >= 4
          ORDER BY length(w.word) DESC)
 $$;
