@@ -264,7 +264,7 @@ CREATE FUNCTION integration.retry(id bigint, reason text DEFAULT NULL) RETURNS t
 BEGIN ATOMIC
     SELECT integration_worker.retry_as(
                retry.id, retry.reason, current_user,
-               CASE WHEN NOT has_table_privilege('integration.sync'::regclass, 'UPDATE')
+               CASE WHEN NOT has_column_privilege('integration.sync'::regclass, 'state', 'UPDATE')
                     THEN ARRAY(SELECT w.customer FROM integration_worker.own_customer w) END);
 END;
 COMMENT ON FUNCTION integration.retry(bigint, text) IS

@@ -25,8 +25,9 @@ AS $$
         ('customer', 'EXECUTE', 'FUNCTION integration_worker.customer_words(text, text)'),
 
         ('support', 'USAGE', 'SCHEMA integration'),
-        ('support', 'SELECT, UPDATE', 'integration.sync'),
-        ('support', 'SELECT, UPDATE', 'integration.failed'),
+        -- By column: who may update a whole view may lock all that is below it, and stop the sender so.
+        ('support', 'SELECT, UPDATE (state)', 'integration.sync'),
+        ('support', 'SELECT, UPDATE (state)', 'integration.failed'),
         ('support', 'SELECT', 'integration.object_status'),
         ('support', 'SELECT', 'integration.endpoint_status'),
         ('support', 'SELECT', 'integration.worker_status'),
