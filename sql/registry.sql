@@ -194,7 +194,6 @@ SELECT e.id, e.name, e.connector, e.customer, e.url, e.allow_http,
        coalesce(e.dedup_window, c.dedup_window, '24 h') AS dedup_window,
        coalesce(e."coalesce", c."coalesce", false) AS "coalesce",
        coalesce(e.remote_id_path, c.remote_id_path) AS remote_id_path,
-       coalesce(e.mask, c.mask, '{}') AS mask,
        (SELECT jsonb_object_agg(s.setting, CASE WHEN s.own THEN 'endpoint' WHEN s.inherited THEN 'connector' ELSE 'extension' END)
           FROM (VALUES ('owner', e.owner IS NOT NULL, c.owner IS NOT NULL),
                        ('method', e.method IS NOT NULL, c.method IS NOT NULL),
@@ -215,7 +214,8 @@ SELECT e.id, e.name, e.connector, e.customer, e.url, e.allow_http,
                        ('coalesce', e."coalesce" IS NOT NULL, c."coalesce" IS NOT NULL),
                        ('remote_id_path', e.remote_id_path IS NOT NULL, c.remote_id_path IS NOT NULL),
                        ('mask', e.mask IS NOT NULL, c.mask IS NOT NULL)
-               ) AS s (setting, own, inherited)) AS sources
+               ) AS s (setting, own, inherited)) AS sources,
+       coalesce(e.mask, c.mask, '{}') AS mask
   FROM integration.endpoint e
   LEFT JOIN integration.connector c ON c.name = e.connector;
 COMMENT ON VIEW integration.endpoint_config IS

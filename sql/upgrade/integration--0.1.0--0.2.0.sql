@@ -19,6 +19,9 @@ ALTER TABLE integration.incident
     ADD CHECK ((state = 'resolved') = (resolved_at IS NOT NULL)),
     ADD CHECK (state <> 'snoozed' OR snoozed_until IS NOT NULL);
 
+ALTER TABLE integration.connector ADD COLUMN mask text[];
+ALTER TABLE integration.endpoint ADD COLUMN mask text[];
+
 ALTER TYPE integration_worker.plain_batch ADD ATTRIBUTE reasons text[];
 
 -- Shipped rows, where nobody has changed them: the triggers would take it for a change of the user's.
@@ -35,6 +38,30 @@ UPDATE integration.error_reason
  WHERE reason = 'worker_crash' AND shipped;
 ALTER TABLE integration.error_class ENABLE TRIGGER own_text;
 ALTER TABLE integration.error_reason ENABLE TRIGGER own_text;
+
+-- Ranges get it as the default partition does; what nobody was granted is nobody's.
+DO $$
+DECLARE
+    made record;
+BEGIN
+    FOR made IN
+        SELECT c.relname
+          FROM pg_catalog.pg_inherits i
+          JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
+         WHERE i.inhparent = 'integration.outbox'::regclass AND c.relname <> 'outbox_default'
+    LOOP
+        EXECUTE format('CREATE INDEX ON integration.%I (customer, id) WHERE customer IS NOT NULL', made.relname);
+    END LOOP;
+    FOR made IN
+        SELECT t.oid::regtype AS name
+          FROM pg_catalog.pg_type t
+          JOIN pg_catalog.pg_class c ON c.oid = t.typrelid AND c.relkind = 'c'
+         WHERE t.typnamespace = 'integration_worker'::regnamespace
+    LOOP
+        EXECUTE format('REVOKE ALL ON TYPE %s FROM PUBLIC', made.name);
+    END LOOP;
+END
+$$;
 
 -- Written by test/upgrade/draft from here on.
 
@@ -74,9 +101,68 @@ COMMENT ON TABLE integration.secret IS
 
 COMMENT ON COLUMN integration.secret.sealed IS 'The value, encrypted with AES-256-GCM.';
 
+-- By hand: TABLE integration.connector
+
+COMMENT ON COLUMN integration.connector.mask IS 'Default for endpoint.mask.';
+
+-- By hand: TABLE integration.endpoint
+
+COMMENT ON COLUMN integration.endpoint.mask IS
+    'Paths to members of payloads, such as {$.iban,$.lines[*].price,$.**.password}, that only administrators see; support and operators see ***. {}: none.';
+
+CREATE OR REPLACE VIEW integration.endpoint_config AS
+SELECT e.id, e.name, e.connector, e.customer, e.url, e.allow_http,
+       coalesce(e.owner, c.owner) AS owner,
+       coalesce(c.severity, 3::smallint) AS severity,
+       c.sla,
+       coalesce(e.method, c.method, 'POST') AS method,
+       coalesce(c.headers, '{}') || coalesce(e.headers, '{}') AS headers,
+       coalesce(e.format, c.format, 'json') AS format,
+       coalesce(e.credential, c.credential) AS credential,
+       coalesce(e.signing, c.signing) AS signing,
+       coalesce(e.retry_policy, c.retry_policy, 'standard') AS retry_policy,
+       coalesce(e.connect_timeout, c.connect_timeout, '5 s') AS connect_timeout,
+       coalesce(e.timeout, c.timeout, '15 s') AS timeout,
+       coalesce(e.max_concurrency, c.max_concurrency, 8) AS max_concurrency,
+       coalesce(e.rate_limit, c.rate_limit) AS rate_limit,
+       coalesce(e.rate_burst, c.rate_burst, ceil(coalesce(e.rate_limit, c.rate_limit))::integer) AS rate_burst,
+       coalesce(e.max_payload_bytes, c.max_payload_bytes, 1048576) AS max_payload_bytes,
+       coalesce(e.payload_check, c.payload_check) AS payload_check,
+       coalesce(e.idempotent, c.idempotent, true) AS idempotent,
+       coalesce(e.dedup_window, c.dedup_window, '24 h') AS dedup_window,
+       coalesce(e."coalesce", c."coalesce", false) AS "coalesce",
+       coalesce(e.remote_id_path, c.remote_id_path) AS remote_id_path,
+       (SELECT jsonb_object_agg(s.setting, CASE WHEN s.own THEN 'endpoint' WHEN s.inherited THEN 'connector' ELSE 'extension' END)
+          FROM (VALUES ('owner', e.owner IS NOT NULL, c.owner IS NOT NULL),
+                       ('method', e.method IS NOT NULL, c.method IS NOT NULL),
+                       ('headers', e.headers IS NOT NULL, c.headers IS NOT NULL),
+                       ('format', e.format IS NOT NULL, c.format IS NOT NULL),
+                       ('credential', e.credential IS NOT NULL, c.credential IS NOT NULL),
+                       ('signing', e.signing IS NOT NULL, c.signing IS NOT NULL),
+                       ('retry_policy', e.retry_policy IS NOT NULL, c.retry_policy IS NOT NULL),
+                       ('connect_timeout', e.connect_timeout IS NOT NULL, c.connect_timeout IS NOT NULL),
+                       ('timeout', e.timeout IS NOT NULL, c.timeout IS NOT NULL),
+                       ('max_concurrency', e.max_concurrency IS NOT NULL, c.max_concurrency IS NOT NULL),
+                       ('rate_limit', e.rate_limit IS NOT NULL, c.rate_limit IS NOT NULL),
+                       ('rate_burst', e.rate_burst IS NOT NULL, c.rate_burst IS NOT NULL),
+                       ('max_payload_bytes', e.max_payload_bytes IS NOT NULL, c.max_payload_bytes IS NOT NULL),
+                       ('payload_check', e.payload_check IS NOT NULL, c.payload_check IS NOT NULL),
+                       ('idempotent', e.idempotent IS NOT NULL, c.idempotent IS NOT NULL),
+                       ('dedup_window', e.dedup_window IS NOT NULL, c.dedup_window IS NOT NULL),
+                       ('coalesce', e."coalesce" IS NOT NULL, c."coalesce" IS NOT NULL),
+                       ('remote_id_path', e.remote_id_path IS NOT NULL, c.remote_id_path IS NOT NULL),
+                       ('mask', e.mask IS NOT NULL, c.mask IS NOT NULL)
+               ) AS s (setting, own, inherited)) AS sources,
+       coalesce(e.mask, c.mask, '{}') AS mask
+  FROM integration.endpoint e
+  LEFT JOIN integration.connector c ON c.name = e.connector;
+
 -- By hand: INSERT INTO integration.error_class (name, title, remedy, customer_message) VALUES
 
 -- By hand: INSERT INTO integration.error_reason (reason, kind, code, name, since, condition, error_class, remote_state, retryable, retry_hint, scope,
+
+-- Serves customer_sync, customer_object: what belongs to a customer.
+CREATE INDEX outbox_default_customer ON integration.outbox_default (customer, id) WHERE customer IS NOT NULL;
 
 -- By hand: TABLE integration.incident
 
@@ -387,6 +473,238 @@ CREATE TRIGGER begin_installation AFTER INSERT ON integration.endpoint
     FOR EACH STATEMENT EXECUTE FUNCTION integration_worker.begin_installation();
 
 -- By hand: UPDATE integration.installation
+
+-- What endpoint.mask hides: the members of a payload that its paths name.
+-- Functions that a view calls run with their owner's rights, since its reader has none to what they call.
+
+-- A jsonpath is printed in one form only, so its steps can be read from that: =name, .*, .** or [*].
+CREATE FUNCTION integration_worker.mask_steps(path text) RETURNS text[]
+    LANGUAGE plpgsql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    written text := path::jsonpath::text;
+BEGIN
+    IF written !~ '^\$(\."(\\.|[^"\\])*"|\.\*\*?|\[\*\])*$' THEN
+        RETURN NULL;
+    END IF;
+    RETURN ARRAY(
+        SELECT CASE WHEN f.step[1] LIKE '."%' THEN '=' || (substr(f.step[1], 2)::jsonb #>> '{}') ELSE f.step[1] END
+          FROM regexp_matches(written, '\."(?:\\.|[^"\\])*"|\.\*\*?|\[\*\]', 'g') WITH ORDINALITY AS f (step, n)
+         ORDER BY f.n);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.mask_steps(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.mask_steps(text) IS
+    'The steps of a path of a mask; NULL: it does more than name members.';
+
+CREATE FUNCTION integration_worker.mask_problem(mask text[]) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    path text;
+BEGIN
+    IF array_ndims(mask) > 1 OR cardinality(mask) > 100 THEN
+        RETURN format('It has %s; a list of 100 paths is allowed.',
+                      CASE WHEN array_ndims(mask) > 1 THEN 'lists in it' ELSE cardinality(mask) || ' paths' END);
+    END IF;
+    FOREACH path IN ARRAY mask LOOP
+        IF path IS NULL OR octet_length(path) > 1000 THEN
+            RETURN CASE WHEN path IS NULL THEN 'One of its paths is NULL.'
+                        ELSE format('A path has %s bytes; 1000 are allowed.', octet_length(path)) END;
+        ELSIF integration_worker.mask_steps(path) IS NULL THEN
+            RETURN format('%s does more than name members.', path);
+        END IF;
+    END LOOP;
+    RETURN NULL;
+EXCEPTION WHEN syntax_error OR data_exception THEN
+    RETURN format('%s is no jsonpath: %s.', path, SQLERRM);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.mask_problem(text[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.mask_problem(text[]) IS
+    'What is wrong with a mask, as a sentence; NULL: nothing.';
+
+-- Arrays on the way are looked into, as jsonpath does.
+CREATE FUNCTION integration_worker.mask_at(document jsonb, steps text[]) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    step text := steps[1];
+    rest text[] := steps[2:];
+    kind text := jsonb_typeof(document);
+    below text[] := CASE WHEN step IN ('.*', '[*]') THEN rest ELSE steps END;
+BEGIN
+    IF step IS NULL THEN
+        RETURN '"***"';
+    ELSIF kind = 'array' AND step = '.*' THEN
+        below := steps;
+    ELSIF step = '[*]' AND kind <> 'array' THEN
+        RETURN integration_worker.mask_at(document, rest);
+    ELSIF kind = 'object' AND left(step, 1) = '=' THEN
+        RETURN CASE WHEN document ? substr(step, 2)
+                    THEN document || jsonb_build_object(
+                             substr(step, 2), integration_worker.mask_at(document -> substr(step, 2), rest))
+                    ELSE document END;
+    END IF;
+    IF kind = 'array' THEN
+        document := (SELECT coalesce(jsonb_agg(integration_worker.mask_at(e.value, below) ORDER BY e.n), '[]')
+                       FROM jsonb_array_elements(document) WITH ORDINALITY AS e (value, n));
+    ELSIF kind = 'object' THEN
+        document := (SELECT coalesce(jsonb_object_agg(e.key, integration_worker.mask_at(e.value, below)), '{}')
+                       FROM jsonb_each(document) e);
+    END IF;
+    RETURN CASE WHEN step = '.**' THEN integration_worker.mask_at(document, rest) ELSE document END;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.mask_at(jsonb, text[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.mask_at(jsonb, text[]) IS
+    'The document with *** in place of what these steps lead to.';
+
+CREATE FUNCTION integration_worker.masked(document jsonb, mask text[]) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    path text;
+BEGIN
+    FOREACH path IN ARRAY coalesce(mask, '{}') LOOP
+        document := integration_worker.mask_at(document, integration_worker.mask_steps(path));
+    END LOOP;
+    RETURN document;
+-- Nested too deeply to be looked into.
+EXCEPTION WHEN program_limit_exceeded OR statement_too_complex THEN
+    RETURN '"***"';
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.masked(jsonb, text[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.masked(jsonb, text[]) IS
+    'A payload as it is shown to whoever must not see what the mask names.';
+
+-- What is shorter than four characters would take half of any text with it.  Errors are put into one line.
+CREATE FUNCTION integration_worker.masked_words(document jsonb, mask text[]) RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT ARRAY(
+        SELECT w.word
+          FROM (SELECT DISTINCT w.word
+                  FROM unnest(mask) AS m (path)
+                 CROSS JOIN LATERAL jsonb_path_query(document, m.path::jsonpath, '{}', true) AS h (hidden)
+                 CROSS JOIN LATERAL jsonb_path_query(
+                       h.hidden, 'strict $.** ? (@.type() == "string" || @.type() == "number")', '{}', true) AS v (value)
+                 CROSS JOIN LATERAL (VALUES (v.value #>> '{}'), (btrim(regexp_replace(v.value #>> '{}', '\s+', ' ', 'g')))) AS w (word)) w
+         WHERE length(w.word) >= 4
+         ORDER BY length(w.word) DESC)
+$$;
+REVOKE ALL ON FUNCTION integration_worker.masked_words(jsonb, text[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.masked_words(jsonb, text[]) IS
+    'The texts and numbers of a payload that its mask hides, the longest first.';
+
+-- A text that was cut off may end within one of them.  So many that they would stall the worker hide all of it.
+CREATE FUNCTION integration_worker.masked_text(said text, words text[]) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    word text;
+    cut integer;
+BEGIN
+    IF cardinality(words) > 1000 THEN
+        RETURN '***';
+    END IF;
+    FOREACH word IN ARRAY words LOOP
+        said := replace(replace(said, word, '***'), btrim(to_json(word)::text, '"'), '***');
+        CONTINUE WHEN strpos(right(said, length(word)), left(word, 4)) = 0;
+        cut := (SELECT max(n) FROM generate_series(4, least(length(word), length(said), 1000)) n
+                 WHERE right(said, n) = left(word, n));
+        said := CASE WHEN cut IS NULL THEN said ELSE left(said, length(said) - cut) || '***' END;
+    END LOOP;
+    RETURN said;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.masked_text(text, text[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.masked_text(text, text[]) IS
+    'A text with *** in place of each of these words.';
+
+-- Called for each failure; what it writes is read by everybody who reads errors, so it may not throw.
+CREATE FUNCTION integration_worker.masked_error(outbox_id bigint, endpoint_id integer, said text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    hidden text[] := (SELECT coalesce(e.mask, c.mask)
+                        FROM integration.endpoint e
+                        LEFT JOIN integration.connector c ON c.name = e.connector
+                       WHERE e.id = masked_error.endpoint_id);
+BEGIN
+    IF hidden IS NULL OR hidden = '{}' THEN
+        RETURN said;
+    END IF;
+    RETURN integration_worker.masked_text(
+        said, integration_worker.masked_words(
+            (SELECT o.payload FROM integration.outbox o WHERE o.id = masked_error.outbox_id), hidden));
+EXCEPTION WHEN program_limit_exceeded OR statement_too_complex THEN
+    RETURN '***';
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.masked_error(bigint, integer, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.masked_error(bigint, integer, text) IS
+    'The details of a failure without what the mask of its endpoint hides.';
+
+CREATE OR REPLACE FUNCTION integration_worker.check_request_settings() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    broken record;
+BEGIN
+    SELECT r.* INTO broken
+      FROM (VALUES
+        ('headers', integration_worker.header_problem(NEW.headers),
+         'Write a JSON object of names and values, such as {"X-Request-Source": "shop"}.'),
+        ('payload_check', integration_worker.path_problem(NEW.payload_check, true),
+         'Write a jsonpath predicate, such as $.id > 0 or exists($.lines[*]).'),
+        ('remote_id_path', integration_worker.path_problem(NEW.remote_id_path, false),
+         'Write a jsonpath into the answer, such as $.id.'),
+        ('mask', integration_worker.mask_problem(NEW.mask),
+         'Write paths to members, such as ARRAY[''$.iban'', ''$.lines[*].price'', ''$.**.password''].'),
+        ('connector', (SELECT format('Connector "%s" does not exist.', r.name) FROM (SELECT to_jsonb(NEW) ->> 'connector') AS r (name)
+                        WHERE r.name IS NOT NULL AND NOT EXISTS (SELECT FROM integration.connector c WHERE c.name = r.name)),
+         'Insert it into integration.connector first, or correct the name.'),
+        ('retry_policy', (SELECT format('Retry policy "%s" does not exist.', NEW.retry_policy)
+                           WHERE NEW.retry_policy IS NOT NULL
+                             AND NOT EXISTS (SELECT FROM integration.retry_policy p WHERE p.name = NEW.retry_policy)),
+         'Policies are in SELECT name, schedule FROM integration.retry_policy.'),
+        ('credential', (SELECT format('Credential "%s" is for signing.', c.name) FROM integration.credential c
+                         WHERE c.name = NEW.credential AND c.kind = 'signing'),
+         'Name it in the column signing, and here one that authenticates.'),
+        ('signing', (SELECT format('Credential "%s" is of kind %s.', c.name, c.kind) FROM integration.credential c
+                      WHERE c.name = NEW.signing AND c.kind <> 'signing'),
+         'Name a credential of kind signing.')
+      ) AS r (col, problem, hint)
+     WHERE r.problem IS NOT NULL
+     LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = CASE WHEN broken.col IN ('connector', 'retry_policy') THEN 'foreign_key_violation' ELSE 'check_violation' END,
+            SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = broken.col,
+            MESSAGE = format('%s of %s "%s" can''t be used', broken.col, TG_TABLE_NAME, NEW.name),
+            DETAIL = broken.problem,
+            HINT = broken.hint;
+    END IF;
+    RETURN NEW;
+END
+$$;
 
 CREATE TABLE integration_worker.deleted_endpoint (
     id integer PRIMARY KEY,
@@ -1867,6 +2185,24 @@ BEGIN
 END
 $$;
 
+CREATE OR REPLACE FUNCTION integration_worker.explain(
+        verdict integration_worker.verdict, said text, headers jsonb, body text, redirect_url text)
+    RETURNS integration_worker.verdict
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    verdict.error := integration_worker.masked_error(
+        verdict.outbox_id, verdict.endpoint_id,
+        integration_worker.error_text(verdict, said, headers, body, redirect_url));
+    IF integration_worker.unknown_outcome(verdict) THEN
+        verdict.error := verdict.error
+            || '; nobody knows whether it was done: look it up in the other system before sending it again';
+    END IF;
+    RETURN verdict;
+END
+$$;
+
 -- Incidents: opened, counted, reopened, resolved by what settle() finds.
 
 -- What comes back so soon was never over.
@@ -2047,6 +2383,7 @@ CREATE TYPE integration_worker.written AS (
     done integer[],
     told integer[]
 );
+REVOKE ALL ON TYPE integration_worker.written FROM PUBLIC;
 
 COMMENT ON TYPE integration_worker.written IS
     'Places in an array of results: those that are recorded; those of them that name an object.';
@@ -2251,6 +2588,55 @@ $$;
 COMMENT ON FUNCTION integration_worker.recover(timestamptz[]) IS
     'Settles requests that were in flight when a worker died, and syncs that are to blame for its end, as worker_crash; called with a time for each shard before anything of it is sent, and again for those whose rows somebody held. Returns what settle() returns.';
 
+CREATE FUNCTION integration_worker.retry_as(id bigint, reason text, actor_role name, customers text[]) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    waiting integration.queue;
+    state_before text;
+BEGIN
+    IF customers IS NULL THEN
+        PERFORM integration_worker.require_sync(retry_as.id);
+    ELSE
+        PERFORM integration_worker.require_own_sync(retry_as.id, retry_as.reason, customers);
+    END IF;
+    SELECT q.* INTO waiting FROM integration.queue q WHERE q.outbox_id = retry_as.id FOR UPDATE;
+    state_before := integration_worker.state_of(retry_as.id);
+    IF customers IS NOT NULL THEN
+        PERFORM integration_worker.require_known_failure(retry_as.id, state_before);
+    END IF;
+    IF waiting.expires_at <= clock_timestamp() THEN
+        PERFORM integration_worker.refuse_action(retry_as.id, 'retried', 'expired');
+    ELSIF waiting.outbox_id IS NULL AND state_before <> 'cancelled' THEN
+        PERFORM integration_worker.refuse_action(retry_as.id, 'retried', state_before);
+    ELSIF waiting.outbox_id IS NULL THEN
+        PERFORM integration_worker.reopen(retry_as.id);
+    ELSIF waiting.state <> 'failed' AND waiting.claimed_at IS NOT NULL THEN
+        RAISE NOTICE 'sync % is being sent right now, to an endpoint that must not get it twice', retry_as.id;
+        RETURN waiting.state;
+    ELSE
+        PERFORM integration_worker.revive_status(ARRAY[retry_as.id]);
+        UPDATE integration.queue q
+           SET state = 'pending',
+               due_at = CASE q.state WHEN 'failed' THEN now() ELSE least(q.due_at, now()) END,
+               charged = CASE q.state WHEN 'failed' THEN 0 ELSE q.charged END,
+               claimed_at = NULL,
+               change_xid = pg_current_xact_id()
+         WHERE q.outbox_id = retry_as.id;
+    END IF;
+    INSERT INTO integration.action (verb, outbox_id, reason, details)
+    VALUES ('retry', retry_as.id, nullif(btrim(retry_as.reason), ''), jsonb_strip_nulls(jsonb_build_object(
+                'state', state_before, 'role', CASE WHEN customers IS NOT NULL THEN actor_role END)));
+    PERFORM integration_worker.wake_at_commit(false);
+    RETURN 'pending';
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.retry_as(bigint, text, name, text[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.retry_as(bigint, text, name, text[]) IS
+    'Retries a sync; customers: whose failed syncs this role may retry, NULL: any sync of anybody.';
+
 CREATE OR REPLACE FUNCTION integration.amend(id bigint, payload jsonb, reason text DEFAULT NULL) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -2427,6 +2813,16 @@ AS $$
         OR (p.scope = 'customer' AND p.name IN (sync.customer, sync.endpoint_customer))
      ORDER BY p.until DESC NULLS FIRST, p.scope, p.name DESC
      LIMIT 1
+$$;
+
+CREATE OR REPLACE FUNCTION integration_worker.action_words(verb text, details jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat_ws('; ', 'was ' || (details ->> 'state'),
+                     'by role ' || (details ->> 'role'),
+                     'as sync ' || (details ->> 'copy'),
+                     'together with ' || nullif(details ->> 'together_with', '0') || ' others')
 $$;
 
 -- Notices: who is told of an incident, over which endpoints.
@@ -3471,13 +3867,13 @@ COMMENT ON FUNCTION integration_worker.notice_payload(integration.notice_endpoin
 
 -- The exact request of a sync, before it leaves.
 
-CREATE OR REPLACE FUNCTION integration.preview(id bigint)
+CREATE FUNCTION integration_worker.request_of(id bigint, is_whole boolean)
     RETURNS TABLE (method text, url text, headers text, body text, problem text)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM integration_worker.require_sync(preview.id);
+    PERFORM integration_worker.require_sync(request_of.id);
     RETURN QUERY
     SELECT r.method, r.url,
            (SELECT string_agg(l.line, E'\n' ORDER BY l.n)
@@ -3496,19 +3892,430 @@ BEGIN
      CROSS JOIN LATERAL integration_worker.render_request(
            CASE o.operation WHEN 'ping' THEN 'HEAD' ELSE c.method END, c.url, c.headers, o.headers, c.format,
            coalesce((SELECT i.name FROM integration.installation i), '') || '-' || o.id,
-           o.object_type, o.object_id, o.operation, s.remote_id, o.payload, o.created_at,
+           o.object_type, o.object_id, o.operation, s.remote_id,
+           CASE WHEN is_whole THEN o.payload ELSE integration_worker.masked(o.payload, c.mask) END, o.created_at,
            '/integration/' || c.name, NULL) r
      CROSS JOIN LATERAL (SELECT CASE WHEN r.headers IS NOT NULL
                                      THEN integration_worker.masked_headers(c.credential, c.signing) END AS masked) a
-     WHERE o.id = preview.id;
+     WHERE o.id = request_of.id;
     IF NOT FOUND THEN
-        PERFORM integration_worker.require_endpoint((SELECT o.endpoint FROM integration.outbox o WHERE o.id = preview.id));
+        PERFORM integration_worker.require_endpoint((SELECT o.endpoint FROM integration.outbox o WHERE o.id = request_of.id));
     END IF;
 END
 $$;
+REVOKE ALL ON FUNCTION integration_worker.request_of(bigint, boolean) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.request_of(bigint, boolean) IS
+    'The request of a sync; is_whole: with what endpoint.mask hides.';
+
+-- With the caller's rights, else nothing would say who asks.  Its body is bound to what it names when it is
+-- made, so the caller needs no right to the schema.
+CREATE OR REPLACE FUNCTION integration.preview(id bigint)
+    RETURNS TABLE (method text, url text, headers text, body text, problem text)
+    LANGUAGE sql
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT r.*
+      FROM integration_worker.request_of(
+               preview.id, has_column_privilege('integration.outbox'::regclass, 'payload', 'SELECT')) r;
+END;
 
 COMMENT ON FUNCTION integration.preview(bigint) IS
-    'The request of a sync as it would be sent now, secrets of credentials shown as ***; nothing is sent. Not shown: what each attempt draws anew (traceparent) and what the connection adds (Host, User-Agent, Content-Length). problem says why it could not be.';
+    'The request of a sync as it would be sent now, secrets of credentials and what endpoint.mask hides shown as ***; nothing is sent. Not shown: what each attempt draws anew (traceparent) and what the connection adds (Host, User-Agent, Content-Length). problem says why it could not be.';
+
+-- What was sent, what came back: as support may see it.
+
+-- Who may read outbox.payload itself sees all of it; nobody else what went to an endpoint whose mask is gone with it.
+CREATE VIEW integration.sync_payload AS
+SELECT o.id, o.endpoint, o.object_type, o.object_id,
+       CASE WHEN has_column_privilege('integration.outbox'::regclass, 'payload', 'SELECT') THEN o.payload
+            WHEN e.id IS NULL THEN '"***"'
+            ELSE integration_worker.masked(o.payload, coalesce(e.mask, c.mask)) END AS payload
+  FROM integration.outbox o
+  LEFT JOIN integration.endpoint e ON e.name = o.endpoint
+  LEFT JOIN integration.connector c ON c.name = e.connector;
+
+COMMENT ON VIEW integration.sync_payload IS
+    'The payload of each sync, for all but administrators with *** in place of what endpoint.mask names.';
+
+COMMENT ON COLUMN integration.sync_payload.id IS 'The number of the sync: outbox.id.';
+
+COMMENT ON COLUMN integration.sync_payload.endpoint IS 'Where to.';
+
+COMMENT ON COLUMN integration.sync_payload.object_type IS 'The kind of business object.';
+
+COMMENT ON COLUMN integration.sync_payload.object_id IS 'The business reference.';
+
+COMMENT ON COLUMN integration.sync_payload.payload IS 'The body of the request.';
+
+-- An answer may say again what it was sent: in members of the same name, or anywhere in its text.
+CREATE FUNCTION integration_worker.masked_answer(said text, mask text[], payload jsonb) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN integration_worker.masked_text(
+        coalesce(integration_worker.masked(integration_worker.as_json(said), mask)::text, said),
+        integration_worker.masked_words(payload, mask));
+EXCEPTION WHEN program_limit_exceeded OR statement_too_complex THEN
+    RETURN '"***"';
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.masked_answer(text, text[], jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.masked_answer(text, text[], jsonb) IS
+    'What came back, without what the mask hides.';
+
+CREATE VIEW integration.sync_attempt AS
+SELECT a.outbox_id, a.attempt_no, a.endpoint_id, a.started_at, a.duration_ms, a.dns_ms, a.connect_ms, a.tls_ms,
+       a.first_byte_ms, a.outcome, a.reason, a.error_class, a.http_status, a.error, a.request_url, a.remote_address,
+       CASE WHEN m.is_whole THEN a.response_headers
+            ELSE integration_worker.as_json(
+                     integration_worker.masked_answer(a.response_headers::text, m.mask, m.payload)) END AS response_headers,
+       CASE WHEN m.is_whole THEN a.response_body
+            ELSE integration_worker.masked_answer(a.response_body, m.mask, m.payload) END AS response_body,
+       a.trace_id, a.span_id, a.next_attempt_at
+  FROM integration.attempt a
+  LEFT JOIN LATERAL (
+       SELECT CASE WHEN e.id IS NULL THEN '{$}' ELSE coalesce(e.mask, c.mask, '{}') END AS mask, o.payload,
+              (e.id IS NOT NULL AND coalesce(e.mask, c.mask, '{}') = '{}')
+              OR has_column_privilege('integration.outbox'::regclass, 'payload', 'SELECT') AS is_whole
+         FROM integration.outbox o
+         LEFT JOIN integration.endpoint e ON e.name = o.endpoint AND e.id = a.endpoint_id
+         LEFT JOIN integration.connector c ON c.name = e.connector
+        WHERE o.id = a.outbox_id) m ON true;
+
+COMMENT ON VIEW integration.sync_attempt IS
+    'The columns of integration.attempt; for all but administrators *** stands where an answer says again what endpoint.mask hides.';
+
+DO $$
+DECLARE
+    col record;
+BEGIN
+    FOR col IN
+        SELECT a.attname AS name, col_description('integration.attempt'::regclass, t.attnum) AS meaning
+          FROM pg_catalog.pg_attribute a
+          JOIN pg_catalog.pg_attribute t ON t.attrelid = 'integration.attempt'::regclass AND t.attname = a.attname
+         WHERE a.attrelid = 'integration.sync_attempt'::regclass
+           AND a.attnum > 0
+    LOOP
+        EXECUTE format('COMMENT ON COLUMN integration.sync_attempt.%I IS %L', col.name, col.meaning);
+    END LOOP;
+END
+$$;
+
+-- What a customer's role sees of the customer's own objects, what it may do.
+
+-- By role, not by name: one that is dropped leaves nothing to a later one of its name.
+CREATE TABLE integration.customer_grant (
+    role regrole NOT NULL,
+    customer text NOT NULL,
+    granted_at timestamptz NOT NULL DEFAULT now(),
+    granted_by name NOT NULL DEFAULT session_user,
+    PRIMARY KEY (role, customer)
+);
+REVOKE ALL ON TABLE integration.customer_grant FROM PUBLIC;
+
+COMMENT ON TABLE integration.customer_grant IS
+    'Which role sees which customer''s objects. Written by integration.grant_customer(), revoke_customer() and revoke().';
+
+COMMENT ON COLUMN integration.customer_grant.role IS 'The role; in force as long as it has SELECT on integration.customer_sync.';
+
+COMMENT ON COLUMN integration.customer_grant.customer IS 'The customer, as in outbox.customer and endpoint.customer.';
+
+COMMENT ON COLUMN integration.customer_grant.granted_at IS 'When.';
+
+COMMENT ON COLUMN integration.customer_grant.granted_by IS 'The database user of the session.';
+
+-- What REVOKE or DROP OWNED took from the role stays taken, whatever stands in the table.
+-- In a view, where the user is the one who asks: a function with its owner's rights couldn't tell.
+CREATE VIEW integration_worker.own_customer AS
+SELECT DISTINCT g.customer
+  FROM integration.customer_grant g
+ WHERE pg_has_role(g.role, 'USAGE')
+   AND EXISTS (SELECT
+                 FROM pg_catalog.pg_class c
+                CROSS JOIN LATERAL aclexplode(c.relacl) a
+                WHERE c.relname = 'customer_sync'
+                  AND c.relnamespace = 'integration'::regnamespace
+                  AND a.grantee = g.role
+                  AND a.privilege_type = 'SELECT');
+
+COMMENT ON VIEW integration_worker.own_customer IS 'The customers whose objects the current user may see.';
+
+-- In branches, so that each finds its rows by an index: by outbox.customer; by what an endpoint of the customer's
+-- has in the queue or has tried; by what was given up before it was tried.  What gave way to a newer sync is nobody's concern.
+CREATE VIEW integration_worker.customer_outbox AS
+SELECT o.id, o.customer, o.endpoint, o.object_type, o.object_id, o.operation, o.created_at
+  FROM integration_worker.own_customer w
+  JOIN integration.outbox o ON o.customer = w.customer
+UNION ALL
+SELECT o.id, e.customer, o.endpoint, o.object_type, o.object_id, o.operation, o.created_at
+  FROM integration_worker.own_customer w
+  JOIN integration.endpoint e ON e.customer = w.customer
+ CROSS JOIN LATERAL (
+       SELECT q.outbox_id AS id FROM integration.queue q WHERE q.endpoint_id = e.id AND q.state <> 'failed'
+       UNION ALL
+       SELECT q.outbox_id FROM integration.queue q WHERE q.endpoint_id = e.id AND q.state = 'failed'
+       UNION ALL
+       SELECT a.outbox_id
+         FROM integration.attempt a
+        WHERE a.endpoint_id = e.id
+          AND a.attempt_no = 1
+          AND NOT EXISTS (SELECT FROM integration.queue q WHERE q.outbox_id = a.outbox_id)) t
+  JOIN integration.outbox o ON o.id = t.id
+ WHERE o.customer IS NULL
+UNION ALL
+SELECT o.id, e.customer, o.endpoint, o.object_type, o.object_id, o.operation, o.created_at
+  FROM integration.closing c
+  JOIN integration.outbox o ON o.id = c.outbox_id
+  JOIN integration.endpoint e ON e.name = o.endpoint
+ WHERE c.state <> 'superseded'
+   AND o.customer IS NULL
+   AND e.customer IN (SELECT w.customer FROM integration_worker.own_customer w)
+   AND NOT EXISTS (SELECT FROM integration.attempt a WHERE a.outbox_id = o.id AND a.attempt_no = 1);
+
+COMMENT ON VIEW integration_worker.customer_outbox IS 'What was asked for the customers of the current user.';
+
+-- A message speaks of what happens by itself; for a failed sync nothing does.
+CREATE FUNCTION integration_worker.customer_words(state text, class_message text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE state WHEN 'cancelled' THEN 'This was withdrawn and is not sent.'
+                      WHEN 'expired' THEN 'Your data could not be sent in time and is not sent any more.'
+                      WHEN 'failed' THEN replace(class_message, 'We keep trying.', 'It is not tried again by itself.')
+                      ELSE class_message END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.customer_words(text, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.customer_words(text, text) IS
+    'What a customer is told about a sync in this state; class_message: error_class.customer_message.';
+
+CREATE VIEW integration_worker.customer_fact AS
+SELECT f.*, coalesce(c.title, c.name) AS system, coalesce(q.state, g.state, 'delivered') AS state,
+       CASE WHEN q.state = 'retrying' THEN q.due_at END AS next_attempt_at,
+       CASE WHEN q.outbox_id IS NULL
+            THEN coalesce(g.closed_at, a.started_at + coalesce(a.duration_ms, 0) * interval '1 ms') END AS finished_at,
+       a.error_class,
+       q.state = 'failed'
+       AND (q.expires_at > statement_timestamp()) IS NOT FALSE
+       AND NOT (r.remote_state = 'unknown' AND NOT coalesce(e.idempotent, c.idempotent, true)) AS can_retry
+  FROM integration_worker.customer_outbox f
+  LEFT JOIN integration.endpoint e ON e.name = f.endpoint
+  LEFT JOIN integration.connector c ON c.name = e.connector
+  LEFT JOIN integration.queue q ON q.outbox_id = f.id
+  LEFT JOIN integration.closing g ON g.outbox_id = f.id
+  LEFT JOIN LATERAL (
+       SELECT x.started_at, x.duration_ms, x.reason, x.error_class
+         FROM integration.attempt x
+        WHERE x.outbox_id = f.id
+        ORDER BY x.attempt_no DESC
+        LIMIT 1) a ON true
+  LEFT JOIN integration.error_reason r ON r.reason = a.reason
+ WHERE f.operation <> 'ping'
+   AND g.state IS DISTINCT FROM 'superseded';
+
+COMMENT ON VIEW integration_worker.customer_fact IS 'The syncs of the customers of the current user, with their states.';
+
+CREATE VIEW integration.customer_sync WITH (security_barrier) AS
+SELECT f.id, f.customer, f.system, f.object_type, f.object_id, f.operation, f.state,
+       integration_worker.customer_words(f.state, k.customer_message) AS explanation,
+       coalesce(f.can_retry, false) AS can_retry, f.created_at, f.next_attempt_at, f.finished_at
+  FROM integration_worker.customer_fact f
+  LEFT JOIN integration.error_class k
+    ON k.name = CASE f.state WHEN 'delivered' THEN 'success'
+                             WHEN 'pending' THEN 'deferred'
+                             ELSE coalesce(f.error_class, 'internal') END;
+
+COMMENT ON VIEW integration.customer_sync IS
+    'For a customer''s role: the syncs of its own objects, in plain words. integration.retry(id) has one sent again where can_retry is true.';
+
+COMMENT ON COLUMN integration.customer_sync.id IS 'The number of the sync.';
+
+COMMENT ON COLUMN integration.customer_sync.customer IS 'Whose object it is.';
+
+COMMENT ON COLUMN integration.customer_sync.system IS 'Where to: the connector''s title, or its name.';
+
+COMMENT ON COLUMN integration.customer_sync.object_type IS 'The kind of business object.';
+
+COMMENT ON COLUMN integration.customer_sync.object_id IS 'The business reference.';
+
+COMMENT ON COLUMN integration.customer_sync.operation IS 'What happened to the object.';
+
+COMMENT ON COLUMN integration.customer_sync.state IS 'pending, retrying, failed, delivered, cancelled or expired; what gave way to a newer sync isn''t listed.';
+
+COMMENT ON COLUMN integration.customer_sync.explanation IS 'What that means, in plain words: error_class.customer_message.';
+
+COMMENT ON COLUMN integration.customer_sync.can_retry IS 'It failed, and integration.retry(id) would have it sent again.';
+
+COMMENT ON COLUMN integration.customer_sync.created_at IS 'When it was asked for.';
+
+COMMENT ON COLUMN integration.customer_sync.next_attempt_at IS 'While retrying: not sent again before.';
+
+COMMENT ON COLUMN integration.customer_sync.finished_at IS 'When it arrived or was given up.';
+
+-- The status of an object belongs to whom its last sync belongs to; when that one has left, to the endpoint's customer.
+CREATE VIEW integration_worker.customer_status AS
+SELECT o.customer, s.*
+  FROM integration_worker.own_customer w
+  JOIN integration.outbox o ON o.customer = w.customer
+  JOIN integration.endpoint e ON e.name = o.endpoint
+  JOIN integration.sync_status s
+    ON s.object_id = o.object_id
+   AND s.object_type = coalesce(o.object_type, '')
+   AND s.endpoint_id = e.id
+   AND s.last_outbox_id = o.id
+UNION ALL
+SELECT e.customer, s.*
+  FROM integration_worker.own_customer w
+  JOIN integration.endpoint e ON e.customer = w.customer
+  JOIN integration.sync_status s ON s.endpoint_id = e.id
+ WHERE NOT EXISTS (SELECT FROM integration.outbox o WHERE o.id = s.last_outbox_id AND o.customer IS NOT NULL);
+
+COMMENT ON VIEW integration_worker.customer_status IS
+    'How the objects of the customers of the current user stand that were tried.';
+
+CREATE VIEW integration.customer_object WITH (security_barrier) AS
+SELECT t.customer, coalesce(c.title, c.name) AS system, t.object_type, t.object_id, t.state,
+       integration_worker.customer_words(t.state, k.customer_message) AS explanation,
+       CASE WHEN t.is_own THEN t.remote_id END AS remote_id,
+       CASE WHEN t.is_own THEN t.delivered_at END AS delivered_at,
+       t.last_sync, t.queued
+  FROM (SELECT s.customer, s.endpoint_id, s.object_type, s.object_id,
+               CASE WHEN s.state = 'in_sync' AND w.queued > 0 THEN 'pending' ELSE s.state END AS state,
+               s.error_class, s.remote_id, s.delivered_at, s.last_outbox_id AS last_sync, w.queued,
+               coalesce((SELECT coalesce(d.customer, e.customer) FROM integration.outbox d WHERE d.id = s.delivered_outbox_id),
+                        e.customer) = s.customer AS is_own
+          FROM integration_worker.customer_status s
+          JOIN integration.endpoint e ON e.id = s.endpoint_id
+         CROSS JOIN LATERAL (
+               SELECT count(*) AS queued
+                 FROM integration.outbox o
+                 JOIN integration.queue q ON q.outbox_id = o.id
+                WHERE o.object_id = s.object_id
+                  AND coalesce(o.object_type, '') = s.object_type
+                  AND q.endpoint_id = s.endpoint_id
+                  AND coalesce(o.customer, e.customer) = s.customer) w
+        UNION ALL
+        SELECT f.customer, q.endpoint_id, coalesce(f.object_type, ''), f.object_id, 'pending', NULL, NULL, NULL, NULL, count(*), false
+          FROM integration_worker.customer_outbox f
+          JOIN integration.queue q ON q.outbox_id = f.id
+         WHERE f.object_id IS NOT NULL
+           AND NOT EXISTS (SELECT
+                             FROM integration_worker.customer_status s
+                            WHERE s.customer = f.customer
+                              AND s.endpoint_id = q.endpoint_id
+                              AND s.object_type = coalesce(f.object_type, '')
+                              AND s.object_id = f.object_id)
+         GROUP BY f.customer, q.endpoint_id, coalesce(f.object_type, ''), f.object_id) t
+  JOIN integration.endpoint e ON e.id = t.endpoint_id
+  LEFT JOIN integration.connector c ON c.name = e.connector
+  LEFT JOIN integration.error_class k
+    ON k.name = CASE t.state WHEN 'in_sync' THEN 'success'
+                             WHEN 'pending' THEN 'deferred'
+                             ELSE coalesce(t.error_class, 'internal') END;
+
+COMMENT ON VIEW integration.customer_object IS
+    'For a customer''s role: how each of its own objects stands, in plain words.';
+
+COMMENT ON COLUMN integration.customer_object.customer IS 'Whose object it is.';
+
+COMMENT ON COLUMN integration.customer_object.system IS 'Where to: the connector''s title, or its name.';
+
+COMMENT ON COLUMN integration.customer_object.object_type IS 'The kind of business object; empty where none was given.';
+
+COMMENT ON COLUMN integration.customer_object.object_id IS 'The business reference.';
+
+COMMENT ON COLUMN integration.customer_object.state IS 'in_sync, pending, failing (will be tried again) or failed.';
+
+COMMENT ON COLUMN integration.customer_object.explanation IS 'What that means, in plain words: error_class.customer_message.';
+
+COMMENT ON COLUMN integration.customer_object.remote_id IS 'The other system''s id for the object.';
+
+COMMENT ON COLUMN integration.customer_object.delivered_at IS 'When its newest state that arrived did so.';
+
+COMMENT ON COLUMN integration.customer_object.last_sync IS 'The newest sync of the object that was tried: see customer_sync.';
+
+COMMENT ON COLUMN integration.customer_object.queued IS 'Syncs of the object that are not finished.';
+
+-- What belongs to others is refused in the words for what doesn't exist.
+CREATE FUNCTION integration_worker.require_own_sync(id bigint, reason text, customers text[]) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF octet_length(reason) > 1000 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'program_limit_exceeded',
+            MESSAGE = 'the reason is too long',
+            DETAIL = format('It has %s bytes; 1000 are allowed.', octet_length(reason)),
+            HINT = 'Write a sentence.';
+    END IF;
+    IF EXISTS (SELECT
+                 FROM integration.outbox o
+                 LEFT JOIN integration.endpoint e ON e.name = o.endpoint
+                WHERE o.id = require_own_sync.id
+                  AND o.operation <> 'ping'
+                  AND coalesce(o.customer, e.customer) = ANY (customers)) THEN
+        RETURN;
+    END IF;
+    RAISE EXCEPTION USING
+        ERRCODE = 'undefined_object',
+        MESSAGE = format('sync %s does not exist', coalesce(require_own_sync.id::text, 'NULL')),
+        HINT = 'Yours are in SELECT id, object_id, state FROM integration.customer_sync.';
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.require_own_sync(bigint, text, text[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.require_own_sync(bigint, text, text[]) IS
+    'Raises an error unless the sync belongs to one of these customers; the reason is what its customer writes.';
+
+CREATE FUNCTION integration_worker.require_known_failure(id bigint, state text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF state <> 'failed' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = format('sync %s is %s and can''t be retried', require_known_failure.id, state),
+            HINT = 'Only what is failed can: look at the column can_retry of integration.customer_sync.';
+    END IF;
+    IF EXISTS (SELECT FROM integration.queue q
+                WHERE q.outbox_id = require_known_failure.id AND q.expires_at <= clock_timestamp()) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = format('sync %s is too late to be retried', require_known_failure.id),
+            HINT = 'Ask those who run this service to send it all the same.';
+    END IF;
+    IF (SELECT f.is_unknown FROM integration_worker.sync_facts f WHERE f.id = require_known_failure.id) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = format('sync %s may have arrived and must not be sent twice', require_known_failure.id),
+            HINT = 'Look in the other system whether it is there, and tell those who run this service.';
+    END IF;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.require_known_failure(bigint, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.require_known_failure(bigint, text) IS
+    'Raises an error unless the sync in this state is one that its customer may have sent again.';
+
+-- With the caller's rights, else nothing would say who asks.  Its body is bound to what it names when it is
+-- made, so the caller needs no right to the schema.
+CREATE OR REPLACE FUNCTION integration.retry(id bigint, reason text DEFAULT NULL) RETURNS text
+    LANGUAGE sql
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT integration_worker.retry_as(
+               retry.id, retry.reason, current_user,
+               CASE WHEN NOT has_column_privilege('integration.sync'::regclass, 'state', 'UPDATE')
+                    THEN ARRAY(SELECT w.customer FROM integration_worker.own_customer w) END);
+END;
+
+COMMENT ON FUNCTION integration.retry(bigint, text) IS
+    'Has a sync sent now: one that failed or was cancelled from the start of its retry schedule, one that waits without its wait. A customer''s role may retry what failed of its own. Returns its state.';
 
 -- Signatures of Standard Webhooks: keys to sign with, a check for receivers in SQL.
 
@@ -3556,7 +4363,7 @@ COMMENT ON FUNCTION integration.public_signing_key(text) IS
 
 -- Who may do what: the only part that grants anything.
 
--- The matrix; each level of people holds what the level above it in this list holds, producers stand alone.
+-- The matrix; each level of people holds what the level above it in this list holds; producers, customers stand alone.
 -- What the views call has to be granted too, but without USAGE of its schema nobody calls it by name.
 CREATE OR REPLACE FUNCTION integration_worker.privileges()
     RETURNS TABLE (level text, privilege text, object text)
@@ -3572,9 +4379,18 @@ AS $$
         ('producer', 'EXECUTE', 'FUNCTION integration.verify_signature(bytea, jsonb, text, interval)'),
         ('producer', 'EXECUTE', 'FUNCTION integration.verify_signature(text, jsonb, text, interval)'),
 
+        ('customer', 'USAGE', 'SCHEMA integration'),
+        ('customer', 'SELECT', 'integration.customer_sync'),
+        ('customer', 'SELECT', 'integration.customer_object'),
+        ('customer', 'SELECT', 'integration_worker.own_customer'),
+        ('customer', 'EXECUTE', 'FUNCTION integration.retry(bigint, text)'),
+        ('customer', 'EXECUTE', 'FUNCTION integration_worker.retry_as(bigint, text, name, text[])'),
+        ('customer', 'EXECUTE', 'FUNCTION integration_worker.customer_words(text, text)'),
+
         ('support', 'USAGE', 'SCHEMA integration'),
-        ('support', 'SELECT, UPDATE', 'integration.sync'),
-        ('support', 'SELECT, UPDATE', 'integration.failed'),
+        -- By column: who may update a whole view may lock all that is below it, and stop the sender so.
+        ('support', 'SELECT, UPDATE (state)', 'integration.sync'),
+        ('support', 'SELECT, UPDATE (state)', 'integration.failed'),
         ('support', 'SELECT', 'integration.object_status'),
         ('support', 'SELECT', 'integration.endpoint_status'),
         ('support', 'SELECT', 'integration.worker_status'),
@@ -3585,10 +4401,19 @@ AS $$
         ('support', 'SELECT', 'integration.error_class'),
         ('support', 'SELECT', 'integration.error_reason'),
         ('support', 'SELECT', 'integration.error_rule'),
-        ('support', 'SELECT', 'integration.outbox'),
+        ('support', 'SELECT', 'integration.sync_payload'),
+        ('support', 'SELECT', 'integration.sync_attempt'),
+        ('support', 'SELECT', 'integration.customer_grant'),
+        ('support', 'SELECT', 'integration_worker.own_customer'),
+        -- All but what endpoint.mask may hide a part of: sync_payload and sync_attempt show that.
+        ('support', 'SELECT (id, endpoint, object_type, object_id, operation, headers, customer, ordering_key, dedup_key, '
+                    'priority, impact, send_after, expires_at, traceparent, triggered_by, trigger_ref, created_at, '
+                    'enqueued_by, enqueued_from, replay_of)', 'integration.outbox'),
         ('support', 'SELECT', 'integration.queue'),
         ('support', 'SELECT', 'integration.closing'),
-        ('support', 'SELECT', 'integration.attempt'),
+        ('support', 'SELECT (outbox_id, attempt_no, endpoint_id, started_at, duration_ms, dns_ms, connect_ms, tls_ms, '
+                    'first_byte_ms, outcome, reason, error_class, http_status, error, request_url, remote_address, '
+                    'trace_id, span_id, next_attempt_at)', 'integration.attempt'),
         ('support', 'SELECT', 'integration.sync_status'),
         ('support', 'SELECT', 'integration.endpoint_health'),
         ('support', 'SELECT', 'integration.incident'),
@@ -3605,7 +4430,12 @@ AS $$
         ('support', 'EXECUTE', 'FUNCTION integration.why(bigint)'),
         ('support', 'EXECUTE', 'FUNCTION integration.timeline(bigint)'),
         ('support', 'EXECUTE', 'FUNCTION integration.preview(bigint)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.request_of(bigint, boolean)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.masked(jsonb, text[])'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.masked_answer(text, text[], jsonb)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.as_json(text)'),
         ('support', 'EXECUTE', 'FUNCTION integration.retry(bigint, text)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.retry_as(bigint, text, name, text[])'),
         ('support', 'EXECUTE', 'FUNCTION integration.cancel(bigint, text)'),
         ('support', 'EXECUTE', 'FUNCTION integration.amend(bigint, jsonb, text)'),
         ('support', 'EXECUTE', 'FUNCTION integration.runbook(bigint)'),
@@ -3638,6 +4468,8 @@ AS $$
         ('operator', 'UPDATE (max_concurrency, rate_limit, rate_burst, connect_timeout, timeout, retry_policy)',
                      'integration.connector'),
 
+        ('administrator', 'SELECT', 'integration.outbox'),
+        ('administrator', 'SELECT', 'integration.attempt'),
         ('administrator', 'INSERT, UPDATE, DELETE', 'integration.connector'),
         ('administrator', 'INSERT, UPDATE, DELETE', 'integration.endpoint'),
         ('administrator', 'SELECT, INSERT, UPDATE, DELETE', 'integration.credential'),
@@ -3660,10 +4492,100 @@ $$;
 COMMENT ON FUNCTION integration.grant_producer(regrole) IS
     'Lets a role of an application insert into the outbox, learn the ids, verify signatures, nothing else.';
 
+COMMENT ON FUNCTION integration.grant_support(regrole) IS
+    'Lets a role see every sync with its payload and answers but for what endpoint.mask hides, retry, cancel or amend single ones.';
+
 COMMENT ON FUNCTION integration.grant_administrator(regrole) IS
-    'What operators may do, and: change connectors, endpoints, credentials, retry policies, the reading of errors; let a copy take over.';
+    'What operators may do, and: change connectors, endpoints, credentials, retry policies, the reading of errors; see what masks hide; let a copy take over.';
+
+CREATE FUNCTION integration.grant_customer(role regrole, customer text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    IF coalesce(btrim(grant_customer.customer), '') = '' OR octet_length(grant_customer.customer) > 1000 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'which customer?',
+            HINT = 'Write the name as it stands in outbox.customer or endpoint.customer, up to 1000 bytes.';
+    END IF;
+    -- What a role of old lost by DROP OWNED must not come back with this grant.
+    DELETE FROM integration.customer_grant g
+     WHERE NOT EXISTS (SELECT
+                         FROM pg_catalog.pg_class c
+                        CROSS JOIN LATERAL aclexplode(c.relacl) a
+                        WHERE c.oid = 'integration.customer_sync'::regclass AND a.grantee = g.role);
+    PERFORM integration_worker.grant_levels('{customer}', grant_customer.role);
+    INSERT INTO integration.customer_grant (role, customer)
+    VALUES (grant_customer.role, grant_customer.customer)
+        ON CONFLICT DO NOTHING;
+    IF has_table_privilege(grant_customer.role, 'integration.sync', 'SELECT') THEN
+        RAISE NOTICE 'role % sees the syncs of all customers already', grant_customer.role;
+    END IF;
+    IF NOT EXISTS (SELECT FROM integration.endpoint e WHERE e.customer = grant_customer.customer)
+       AND NOT EXISTS (SELECT FROM integration.outbox o WHERE o.customer = grant_customer.customer) THEN
+        RAISE NOTICE 'nothing belongs to customer "%" yet: is the name right?', grant_customer.customer;
+    END IF;
+END
+$$;
+REVOKE ALL ON FUNCTION integration.grant_customer(regrole, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration.grant_customer(regrole, text) IS
+    'Lets a role, whose members inherit it, see the syncs and objects of a customer in plain words, retry what failed, nothing else. A role may have several customers.';
+
+CREATE FUNCTION integration.revoke(role regrole) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    kind text;
+    grantee name := (SELECT r.rolname FROM pg_catalog.pg_roles r WHERE r.oid = revoke.role);
+BEGIN
+    DELETE FROM integration.customer_grant g WHERE g.role = revoke.role;
+    FOREACH kind IN ARRAY ARRAY['TABLES', 'SEQUENCES', 'FUNCTIONS'] LOOP
+        EXECUTE format('REVOKE ALL ON ALL %s IN SCHEMA integration, integration_worker FROM %I', kind, grantee);
+    END LOOP;
+    EXECUTE format('REVOKE ALL ON SCHEMA integration, integration_worker FROM %I', grantee);
+END
+$$;
+REVOKE ALL ON FUNCTION integration.revoke(regrole) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration.revoke(regrole) IS
+    'Takes back whatever a role was granted here, by any of the grant functions or by hand; what it inherits from other roles stays.';
+
+CREATE FUNCTION integration.revoke_customer(role regrole, customer text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    DELETE FROM integration.customer_grant g
+     WHERE g.role = revoke_customer.role AND g.customer = revoke_customer.customer;
+    IF NOT FOUND THEN
+        RAISE NOTICE 'role % was not granted customer "%"', revoke_customer.role, revoke_customer.customer;
+        RETURN;
+    END IF;
+    IF EXISTS (SELECT FROM integration.customer_grant g WHERE g.role = revoke_customer.role)
+       OR has_table_privilege(revoke_customer.role, 'integration.sync', 'SELECT')
+       OR has_any_column_privilege(revoke_customer.role, 'integration.outbox', 'INSERT') THEN
+        RETURN;
+    END IF;
+    PERFORM integration.revoke(revoke_customer.role);
+END
+$$;
+REVOKE ALL ON FUNCTION integration.revoke_customer(regrole, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration.revoke_customer(regrole, text) IS
+    'Takes back what grant_customer() gave; with the last customer also the right to ask.';
+
+-- By hand: DO $$
 
 SELECT pg_extension_config_dump('integration.runbook_step', 'WHERE NOT shipped');
+
+-- By the names that its roles have then, which must exist where it is restored; what a dropped role left is a mere number.
+SELECT pg_extension_config_dump('integration.customer_grant', 'WHERE role::oid IN (SELECT r.oid FROM pg_catalog.pg_roles r)');
 
 -- What the worker says about a copy holds for that copy alone; another one is told anew.
 SELECT pg_extension_config_dump('integration.incident', 'WHERE id <> 0');
@@ -3684,3 +4606,6 @@ SELECT pg_extension_config_dump('integration.pause', $$WHERE (scope, name) <> ('
 UPDATE integration.installation
    SET fingerprint = CASE WHEN EXISTS (SELECT FROM integration.endpoint) THEN integration_worker.fingerprint()
                           ELSE '{}'::jsonb END;
+
+COMMENT ON COLUMN integration.endpoint_config.mask IS
+    'Paths to members of payloads, such as {$.iban,$.lines[*].price,$.**.password}, that only administrators see; support and operators see ***. {}: none.';
