@@ -22,6 +22,10 @@ add_endpoint($node, name => 'held', connector => 'erp', url => $receiver->url('/
 value($node, q{INSERT INTO integration.error_rule (position, endpoint, status_from, status_to, error_class)
                VALUES (1, 'good', 599, 599, 'validation')});
 value($node, q{SELECT integration.pause('endpoint', 'held', 'kept for the copy')});
+# What a dropped role left must not become another role's where numbers mean others.
+value($node, "CREATE ROLE $_") for 'portal', 'dropped';
+value($node, "SELECT integration.grant_customer('$_', 'acme')") for 'portal', 'dropped';
+value($node, $_) for 'DROP OWNED BY dropped', 'DROP ROLE dropped', 'ALTER ROLE portal RENAME TO renamed';
 # Syncs in the default partitions first, then in ranges.
 add_sync($node, endpoint => 'good', dedup_key => 'once') for 1 .. 3;
 value($node, 'SELECT integration_worker.make_partitions(100, 1, 0)');
@@ -37,6 +41,8 @@ my %questions = (
 	             WHERE inhparent IN ('integration.outbox'::regclass, 'integration.attempt'::regclass) GROUP BY 1 ORDER BY 1},
 	places => 'SELECT tableoid::regclass::text, id FROM integration.outbox ORDER BY id',
 	queue => 'SELECT * FROM integration.queue ORDER BY outbox_id',
+	grants => q{SELECT role, customer FROM integration.customer_grant WHERE role::text = 'renamed'},
+	rights => q{SELECT has_table_privilege('renamed', 'integration.customer_sync', 'SELECT')},
 	closings => 'SELECT * FROM integration.closing ORDER BY outbox_id',
 	duplicates => 'SELECT * FROM integration.dedup',
 	incidents => 'SELECT * FROM integration.incident WHERE id > 0 ORDER BY id',
@@ -63,6 +69,8 @@ for my $what (sort keys %questions)
 	is_deeply([ rows($node, $questions{$what}, 'restored') ], [ rows($node, $questions{$what}) ],
 		"the copy has the same $what");
 }
+
+is(value($node, 'SELECT count(*) FROM integration.customer_grant', 'restored'), 1, 'what a dropped role left stays behind');
 
 wait_until($node, worker_runs('restored'), 'the copy has a worker');
 value($node, 'SELECT integration.adopt()', 'restored');
