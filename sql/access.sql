@@ -16,18 +16,19 @@ COMMENT ON COLUMN integration.customer_grant.granted_at IS 'When.';
 COMMENT ON COLUMN integration.customer_grant.granted_by IS 'The database user of the session.';
 
 -- What REVOKE or DROP OWNED took from the role stays taken, whatever stands in the table.
--- In a view, where the user is the one who asks: a function with its owner's rights couldn't tell.
+-- In a view, where the user is the one who asks: a function with its owner's rights couldn't tell.  The array is made
+-- once, however many roles there are.
 CREATE VIEW integration_worker.own_customer AS
 SELECT DISTINCT g.customer
   FROM integration.customer_grant g
  WHERE pg_has_role(g.role, 'USAGE')
-   AND EXISTS (SELECT
-                 FROM pg_catalog.pg_class c
-                CROSS JOIN LATERAL aclexplode(c.relacl) a
-                WHERE c.relname = 'customer_sync'
-                  AND c.relnamespace = 'integration'::regnamespace
-                  AND a.grantee = g.role
-                  AND a.privilege_type = 'SELECT');
+   AND g.role = ANY (ARRAY(
+       SELECT a.grantee
+         FROM pg_catalog.pg_class c
+        CROSS JOIN LATERAL aclexplode(c.relacl) a
+        WHERE c.relname = 'customer_sync'
+          AND c.relnamespace = 'integration'::regnamespace
+          AND a.privilege_type = 'SELECT'));
 COMMENT ON VIEW integration_worker.own_customer IS 'The customers whose objects the current user may see.';
 
 -- In branches, so that each finds its rows by an index: by outbox.customer; by what an endpoint of the customer's
