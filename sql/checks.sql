@@ -141,7 +141,13 @@ BEGIN
          'Name it in the column signing, and here one that authenticates.'),
         ('signing', (SELECT format('Credential "%s" is of kind %s.', c.name, c.kind) FROM integration.credential c
                       WHERE c.name = NEW.signing AND c.kind <> 'signing'),
-         'Name a credential of kind signing.')
+         'Name a credential of kind signing.'),
+        ('certificate', (SELECT format('Credential "%s" is of kind %s.', c.name, c.kind) FROM integration.credential c
+                          WHERE c.name = NEW.certificate AND c.kind <> 'client_certificate'),
+         'Name a credential of kind client_certificate.'),
+        ('certificate', (SELECT format('The column credential names a certificate, too: "%s".', c.name) FROM integration.credential c
+                          WHERE c.name = NEW.credential AND c.kind = 'client_certificate' AND NEW.certificate IS NOT NULL),
+         'Name it here, and in the column credential one that authenticates in a header, or none.')
       ) AS r (col, problem, hint)
      WHERE r.problem IS NOT NULL
      LIMIT 1;

@@ -57,6 +57,13 @@ $$;
 COMMENT ON FUNCTION integration_worker.client_problem(jsonb) IS
     'What is wrong with the settings of an OAuth 2.0 client, as a sentence; NULL: nothing.';
 
+CREATE FUNCTION integration_worker.authorities_problem(pem text) RETURNS text
+    LANGUAGE c STRICT STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'integration_authorities_problem';
+COMMENT ON FUNCTION integration_worker.authorities_problem(text) IS
+    'Why a text can''t be settings.ca, as a sentence; NULL: it can.';
+
 CREATE FUNCTION integration_worker.credential_problem(kind text, settings jsonb) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -81,6 +88,8 @@ AS $$
                       integration_worker.header_problem(jsonb_build_object(settings ->> 'name', 'x'))
                   WHEN 'oauth2_client_credentials' THEN
                       integration_worker.client_problem(settings)
+                  WHEN 'client_certificate' THEN
+                      integration_worker.authorities_problem(settings ->> 'ca')
                   WHEN 'signing' THEN
                       integration_worker.overlap_problem(coalesce(settings ->> 'overlap', '24 h')) END)
 $$;
@@ -166,12 +175,13 @@ CREATE FUNCTION integration_worker.seal(place text, kind text, value text) RETUR
 COMMENT ON FUNCTION integration_worker.seal(text, text, text) IS
     'A secret as it is stored; refused where a credential of that kind can''t use it, or there is no key.';
 
-CREATE FUNCTION integration_worker.sealed(place text, kind text, value bytea, OUT source text, OUT reference text, OUT problem text)
+CREATE FUNCTION integration_worker.sealed(place text, kind text, value bytea, OUT source text, OUT reference text, OUT problem text,
+                                          OUT expires_at timestamptz)
     LANGUAGE c STRICT VOLATILE
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'integration_sealed';
 COMMENT ON FUNCTION integration_worker.sealed(text, text, bytea) IS
-    'What a stored secret is (value, file or view), where a view refers to, and why it can''t be read; never a value.';
+    'What a stored secret is (value, file or view), where a view refers to, why it can''t be read, when a certificate in it ends; never a value.';
 
 -- What a view calls runs with the rights of whoever reads it: only those may have made it, or be able to put
 -- another one in its place, who could do everything anyway.
@@ -273,7 +283,7 @@ BEGIN
               AND (reloaded AND (w.last_reason = 'secret_unreadable' OR w.last_reason LIKE 'blocked\_%')
                    OR w.last_reason = 'secret_missing'
                       AND EXISTS (SELECT FROM integration.secret s
-                                   WHERE s.credential IN (c.credential, c.signing)
+                                   WHERE s.credential IN (c.credential, c.signing, c.certificate)
                                      AND s.not_before <= now() AND s.not_before > w.last_failure_at))
               FOR NO KEY UPDATE OF w SKIP LOCKED);
     IF FOUND THEN
@@ -379,12 +389,14 @@ COMMENT ON FUNCTION integration.forget_secret(text, integer) IS
     'Deletes one version of a credential''s secret; it is not used from then on.';
 
 CREATE FUNCTION integration_worker.secret_states()
-    RETURNS TABLE (credential text, version integer, not_before timestamptz, not_after timestamptz, source text, problem text)
+    RETURNS TABLE (credential text, version integer, not_before timestamptz, not_after timestamptz, source text, problem text,
+                   certificate_expires_at timestamptz)
     LANGUAGE sql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT s.credential, s.version, s.not_before, s.not_after, r.source,
-           coalesce(r.problem, CASE WHEN r.source = 'view' THEN integration_worker.view_problem(r.reference) END)
+           coalesce(r.problem, CASE WHEN r.source = 'view' THEN integration_worker.view_problem(r.reference) END),
+           r.expires_at
       FROM integration.secret s
       JOIN integration.credential c ON c.name = s.credential
      CROSS JOIN LATERAL integration_worker.sealed(integration_worker.secret_place(s.credential, s.version), c.kind, s.sealed) r
@@ -393,7 +405,8 @@ COMMENT ON FUNCTION integration_worker.secret_states() IS
     'What integration.secret_status shows; reads the key, opens each secret, gives none of them away.';
 
 CREATE VIEW integration.secret_status WITH (security_barrier) AS
-SELECT s.credential, s.version, s.not_before, s.not_after, s.source, s.problem IS NULL AS readable, s.problem
+SELECT s.credential, s.version, s.not_before, s.not_after, s.source, s.problem IS NULL AS readable, s.problem,
+       s.certificate_expires_at
   FROM integration_worker.secret_states() s;
 COMMENT ON VIEW integration.secret_status IS
     'The secrets of each credential by version: when they are used, whether they can be read; never a value.';
@@ -405,6 +418,8 @@ COMMENT ON COLUMN integration.secret_status.source IS
     'value, file or view: what was set; NULL: it can''t be opened.';
 COMMENT ON COLUMN integration.secret_status.readable IS 'Whether the server can read it just now.';
 COMMENT ON COLUMN integration.secret_status.problem IS 'Why it can''t, as a sentence.';
+COMMENT ON COLUMN integration.secret_status.certificate_expires_at IS
+    'When the client certificate itself ends: set the next one before; NULL: it is none, or stands in a view.';
 
 CREATE FUNCTION integration_worker.masked_headers(credential text, signing text) RETURNS text[]
     LANGUAGE sql STABLE
@@ -428,13 +443,13 @@ $$;
 COMMENT ON FUNCTION integration_worker.masked_headers(text, text) IS
     'The header lines that an endpoint''s credentials add, without what is secret or of the attempt.';
 
-CREATE FUNCTION integration_worker.missing_secret(credential text, signing text) RETURNS text
+CREATE FUNCTION integration_worker.missing_secret(credentials text[]) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT format('Credential "%s" has no secret that is valid now; set one with integration.set_secret().', c.name)
       FROM integration.credential c
-     WHERE c.name IN (missing_secret.credential, missing_secret.signing)
+     WHERE c.name = ANY (credentials)
        AND NOT (c.kind = 'client_certificate' AND c.settings ? 'ca')
        AND NOT EXISTS (SELECT FROM integration.secret s
                         WHERE s.credential = c.name
@@ -442,5 +457,5 @@ AS $$
      ORDER BY c.name
      LIMIT 1
 $$;
-COMMENT ON FUNCTION integration_worker.missing_secret(text, text) IS
-    'Which of an endpoint''s credentials has no secret, as a sentence; NULL: each has one.';
+COMMENT ON FUNCTION integration_worker.missing_secret(text[]) IS
+    'Which of these credentials has no secret, as a sentence; NULL: each has one.';

@@ -5,7 +5,7 @@ CREATE FUNCTION integration_worker.endpoints(after_id integer DEFAULT 0, most in
     RETURNS TABLE (id integer, name text, url text, method text, headers text, format text,
                    connect_timeout_ms integer, timeout_ms integer, max_concurrency integer,
                    rate_limit double precision, rate_burst integer,
-                   idempotent boolean, allow_http boolean, credential text, signing text,
+                   idempotent boolean, allow_http boolean, credential text, signing text, certificate text,
                    paused_until timestamptz, not_before timestamptz, state text, failures integer, tripped_by bigint,
                    since timestamptz)
     LANGUAGE plpgsql STABLE
@@ -21,7 +21,7 @@ BEGIN
            ceil(extract(epoch FROM c.connect_timeout) * 1000)::integer,
            ceil(extract(epoch FROM c.timeout) * 1000)::integer,
            c.max_concurrency, c.rate_limit, c.rate_burst, c.idempotent, c.allow_http,
-           c.credential, c.signing, p.until,
+           c.credential, c.signing, c.certificate, p.until,
            greatest(CASE WHEN h.state <> 'closed' THEN h.open_until END, h.retry_after_until),
            coalesce(h.state, 'closed'), coalesce(h.failures, 0), h.tripped_by, h.since
       FROM integration.endpoint_config c

@@ -182,7 +182,7 @@ BEGIN
            WHEN 'connector' THEN c.connector = changed
            WHEN 'error_rule' THEN coalesce(given ->> 'endpoint', c.name) = c.name
                                   AND (given ->> 'connector' IS NULL OR given ->> 'connector' = c.connector)
-           ELSE changed IN (c.credential, c.signing) END;
+           ELSE changed IN (c.credential, c.signing, c.certificate) END;
     RETURN NULL;
 END
 $$;

@@ -15,7 +15,7 @@ BEGIN
                 OR NOT EXISTS (SELECT FROM unnest(a.masked) AS x (line)
                                 WHERE lower(split_part(x.line, ':', 1)) = lower(split_part(l.line, ':', 1)))),
            r.body,
-           coalesce(r.problem, integration_worker.missing_secret(c.credential, c.signing))
+           coalesce(r.problem, integration_worker.missing_secret(ARRAY[c.credential, c.signing, c.certificate]))
       FROM integration.outbox o
       JOIN integration.endpoint_config c ON c.name = o.endpoint
       LEFT JOIN integration.sync_status s

@@ -28,7 +28,7 @@ CREATE TABLE integration.credential (
 );
 COMMENT ON TABLE integration.credential IS
     'What endpoints authenticate and sign with, shared between them; secret values stand in integration.secret.';
-COMMENT ON COLUMN integration.credential.name IS 'What endpoint.credential and endpoint.signing refer to.';
+COMMENT ON COLUMN integration.credential.name IS 'What endpoint.credential, endpoint.signing and endpoint.certificate refer to.';
 COMMENT ON COLUMN integration.credential.kind IS
     'basic, bearer, header, oauth2_client_credentials, aws_sigv4, client_certificate or signing.';
 COMMENT ON COLUMN integration.credential.settings IS 'JSON object of what is not secret, such as a user name or a token URL; which members there are depends on the kind.';
@@ -62,6 +62,7 @@ CREATE TABLE integration.connector (
     format text,
     credential text REFERENCES integration.credential ON UPDATE CASCADE,
     signing text REFERENCES integration.credential ON UPDATE CASCADE,
+    certificate text REFERENCES integration.credential ON UPDATE CASCADE,
     retry_policy text REFERENCES integration.retry_policy ON UPDATE CASCADE,
     connect_timeout interval,
     timeout interval,
@@ -90,6 +91,7 @@ COMMENT ON COLUMN integration.connector.headers IS 'Merged into endpoint.headers
 COMMENT ON COLUMN integration.connector.format IS 'Default for endpoint.format.';
 COMMENT ON COLUMN integration.connector.credential IS 'Default for endpoint.credential.';
 COMMENT ON COLUMN integration.connector.signing IS 'Default for endpoint.signing.';
+COMMENT ON COLUMN integration.connector.certificate IS 'Default for endpoint.certificate.';
 COMMENT ON COLUMN integration.connector.retry_policy IS 'Default for endpoint.retry_policy.';
 COMMENT ON COLUMN integration.connector.connect_timeout IS 'Default for endpoint.connect_timeout.';
 COMMENT ON COLUMN integration.connector.timeout IS 'Default for endpoint.timeout.';
@@ -117,6 +119,7 @@ CREATE TABLE integration.endpoint (
     format text,
     credential text REFERENCES integration.credential ON UPDATE CASCADE,
     signing text REFERENCES integration.credential ON UPDATE CASCADE,
+    certificate text REFERENCES integration.credential ON UPDATE CASCADE,
     retry_policy text REFERENCES integration.retry_policy ON UPDATE CASCADE,
     connect_timeout interval,
     timeout interval,
@@ -150,6 +153,8 @@ COMMENT ON COLUMN integration.endpoint.headers IS 'JSON object of header names a
 COMMENT ON COLUMN integration.endpoint.format IS 'json, cloudevents or cloudevents-structured; default json.';
 COMMENT ON COLUMN integration.endpoint.credential IS 'What requests authenticate with.';
 COMMENT ON COLUMN integration.endpoint.signing IS 'What requests are signed with.';
+COMMENT ON COLUMN integration.endpoint.certificate IS
+    'A credential of kind client_certificate: what connections show, whom they trust, beside what requests authenticate with.';
 COMMENT ON COLUMN integration.endpoint.retry_policy IS 'When failed syncs are tried again; default standard.';
 COMMENT ON COLUMN integration.endpoint.connect_timeout IS 'Time for name look-up, connection and TLS; default 5 s.';
 COMMENT ON COLUMN integration.endpoint.timeout IS 'Time for the whole attempt; default 15 s.';
@@ -182,6 +187,7 @@ SELECT e.id, e.name, e.connector, e.customer, e.url, e.allow_http,
        coalesce(e.format, c.format, 'json') AS format,
        coalesce(e.credential, c.credential) AS credential,
        coalesce(e.signing, c.signing) AS signing,
+       coalesce(e.certificate, c.certificate) AS certificate,
        coalesce(e.retry_policy, c.retry_policy, 'standard') AS retry_policy,
        coalesce(e.connect_timeout, c.connect_timeout, '5 s') AS connect_timeout,
        coalesce(e.timeout, c.timeout, '15 s') AS timeout,
@@ -201,6 +207,7 @@ SELECT e.id, e.name, e.connector, e.customer, e.url, e.allow_http,
                        ('format', e.format IS NOT NULL, c.format IS NOT NULL),
                        ('credential', e.credential IS NOT NULL, c.credential IS NOT NULL),
                        ('signing', e.signing IS NOT NULL, c.signing IS NOT NULL),
+                       ('certificate', e.certificate IS NOT NULL, c.certificate IS NOT NULL),
                        ('retry_policy', e.retry_policy IS NOT NULL, c.retry_policy IS NOT NULL),
                        ('connect_timeout', e.connect_timeout IS NOT NULL, c.connect_timeout IS NOT NULL),
                        ('timeout', e.timeout IS NOT NULL, c.timeout IS NOT NULL),

@@ -11,16 +11,28 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 #include "api/fit.h"
 #include "base/compat.h"
 #include "base/seal.h"
 #include "base/secret_file.h"
 #include "base/settings.h"
+#include "message/certificate.h"
 #include "message/credential.h"
 
+SQL_FUNCTION(integration_authorities_problem);
 SQL_FUNCTION(integration_seal);
 SQL_FUNCTION(integration_sealed);
+
+/* What a value turns out to be. */
+typedef struct Finding
+{
+	SecretFileProblem problem;	/* "": none; for a detail */
+	bool		expires;		/* it is a certificate, or refers to a file of
+								 * one */
+	TimestampTz expires_at;
+} Finding;
 
 /* What people run where there is no key yet: beside the data directory. */
 static void
@@ -64,11 +76,26 @@ utf8_argument(FunctionCallInfo fcinfo, int n)
 	return value;
 }
 
-/* Whether the file has what a credential of the kind can use; a problem is for a detail. */
-static bool
-check_file(const char *name, CredentialKind kind, SecretFileProblem *problem)
+/* What is wrong with it; NULL: a credential of the kind can use it. */
+static const char *
+check_content(const char *content, CredentialKind kind, Finding *finding)
+{
+	const char *broken = credential_value_problem(kind, content);
+	int64_t		expires_at_s;
+
+	if (broken != NULL || kind != CREDENTIAL_CLIENT_CERTIFICATE)
+		return broken;
+	finding->expires = certificate_expires_at(content, &expires_at_s);
+	if (finding->expires)
+		finding->expires_at = time_t_to_timestamptz((pg_time_t) expires_at_s);
+	return NULL;
+}
+
+static void
+check_file(const char *name, CredentialKind kind, Finding *finding)
 {
 	const char *directory = settings_secret_directory();
+	SecretFileProblem *problem = &finding->problem;
 	size_t		length;
 	char	   *content;
 	const char *broken;
@@ -77,38 +104,50 @@ check_file(const char *name, CredentialKind kind, SecretFileProblem *problem)
 	{
 		strlcpy(problem->text, "The setting integration.secret_directory is empty.",
 				sizeof(problem->text));
-		return false;
+		return;
 	}
 	content = secret_file_read(directory, name, &length, problem);
 	if (content == NULL)
-		return false;
-	broken = credential_value_problem(kind, content);
+		return;
+	broken = check_content(content, kind, finding);
 	if (broken != NULL)
 		snprintf(problem->text, sizeof(problem->text), "\"%s\": %s", name, broken);
 	explicit_bzero(content, length);
 	free(content);
-	return broken == NULL;
 }
 
-static bool
-check_value(const char *value, CredentialKind kind, SecretFileProblem *problem)
+static Finding
+check_value(const char *value, CredentialKind kind)
 {
+	Finding		finding = {.problem = {""}};
 	const char *name;
 	const char *broken;
 
 	switch (secret_file_source(value, &name))
 	{
 		case SECRET_SOURCE_FILE:
-			return check_file(name, kind, problem);
+			check_file(name, kind, &finding);
+			break;
 		case SECRET_SOURCE_VIEW:
-			return true;
+			break;
 		case SECRET_SOURCE_VALUE:
+			broken = check_content(value, kind, &finding);
+			if (broken != NULL)
+				strlcpy(finding.problem.text, broken, sizeof(finding.problem.text));
 			break;
 	}
-	broken = credential_value_problem(kind, value);
-	if (broken != NULL)
-		strlcpy(problem->text, broken, sizeof(problem->text));
-	return broken == NULL;
+	return finding;
+}
+
+/* One that can't be of use any more. */
+static void
+refuse_expired(Finding *finding)
+{
+	if (finding->problem.text[0] == '\0' && finding->expires &&
+		finding->expires_at <= GetCurrentTimestamp())
+		snprintf(finding->problem.text, sizeof(finding->problem.text),
+				 "The certificate expired at %s; renew it, set the new one with its key.",
+				 timestamptz_to_str(finding->expires_at));
 }
 
 static bytea *
@@ -128,12 +167,16 @@ integration_seal(PG_FUNCTION_ARGS)
 	char	   *kind = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	char	   *place = utf8_argument(fcinfo, 0);
 	char	   *value = utf8_argument(fcinfo, 2);
-	SecretFileProblem problem = {""};
-	bool		is_good = check_value(value, credential_kind_of(kind), &problem);
+	Finding		finding = check_value(value, credential_kind_of(kind));
+	bool		is_good;
 	SealKey		key;
-	bool		has_key = is_good && read_key(&key, &problem);
-	bytea	   *sealed = has_key ? seal(&key, place, value) : NULL;
+	bool		has_key;
+	bytea	   *sealed;
 
+	refuse_expired(&finding);
+	is_good = finding.problem.text[0] == '\0';
+	has_key = is_good && read_key(&key, &finding.problem);
+	sealed = has_key ? seal(&key, place, value) : NULL;
 	explicit_bzero(value, strlen(value));
 	explicit_bzero(&key, sizeof(key));
 	/* the statement may hold it, and stays visible while the session is idle */
@@ -142,9 +185,9 @@ integration_seal(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("value can't be the secret of a credential of kind %s", kind),
-				errdetail("%s", problem.text));
+				errdetail("%s", finding.problem.text));
 	if (!has_key)
-		refuse_for_key(problem.text);
+		refuse_for_key(finding.problem.text);
 	if (sealed == NULL)
 		ereport(ERROR, errcode(ERRCODE_SYSTEM_ERROR), errmsg("OpenSSL can't seal a value"));
 	PG_RETURN_BYTEA_P(sealed);
@@ -181,11 +224,11 @@ integration_sealed(PG_FUNCTION_ARGS)
 	};
 	char	   *place = utf8_argument(fcinfo, 0);
 	char	   *kind = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	SecretFileProblem problem = {""};
-	char	   *value = unseal(place, PG_GETARG_BYTEA_PP(2), &problem);
+	Finding		finding = {.problem = {""}};
+	char	   *value = unseal(place, PG_GETARG_BYTEA_PP(2), &finding.problem);
 	TupleDesc	columns;
-	Datum		values[3] = {0};
-	bool		nulls[3] = {true, true, true};
+	Datum		values[4] = {0};
+	bool		nulls[4] = {true, true, true, true};
 	SecretSource source;
 	const char *name;
 
@@ -199,12 +242,24 @@ integration_sealed(PG_FUNCTION_ARGS)
 		nulls[1] = source != SECRET_SOURCE_VIEW;
 		if (source == SECRET_SOURCE_VIEW)
 			values[1] = CStringGetTextDatum(pg_any_to_server(name, (int) strlen(name), PG_UTF8));
-		(void) check_value(value, credential_kind_of(kind), &problem);
+		finding = check_value(value, credential_kind_of(kind));
 		explicit_bzero(value, strlen(value));
 	}
 	nulls[0] = value == NULL;
-	nulls[2] = problem.text[0] == '\0';
+	nulls[2] = finding.problem.text[0] == '\0';
 	if (!nulls[2])
-		values[2] = CStringGetTextDatum(problem.text);
+		values[2] = CStringGetTextDatum(finding.problem.text);
+	nulls[3] = !finding.expires;
+	values[3] = TimestampTzGetDatum(finding.expires_at);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(columns), values, nulls)));
+}
+
+Datum
+integration_authorities_problem(PG_FUNCTION_ARGS)
+{
+	const char *problem = certificate_authorities_problem(utf8_argument(fcinfo, 0));
+
+	if (problem == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(problem));
 }

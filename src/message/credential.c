@@ -11,6 +11,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
+#include "message/certificate.h"
 #include "message/credential.h"
 #include "message/header.h"
 #include "message/http_signature.h"
@@ -63,6 +64,16 @@ signing_value_problem(const char *value)
 	return wrong;
 }
 
+static const char *
+certificate_value_problem(const char *value)
+{
+	Certificate certificate;
+	const char *wrong = certificate_read(value, &certificate);
+
+	certificate_wipe(&certificate);
+	return wrong;
+}
+
 const char *
 credential_value_problem(CredentialKind kind, const char *value)
 {
@@ -75,6 +86,8 @@ credential_value_problem(CredentialKind kind, const char *value)
 		return "The value holds a line break or another control character, or is longer than 8192 bytes.";
 	if (kind == CREDENTIAL_SIGNING)
 		return signing_value_problem(value);
+	if (kind == CREDENTIAL_CLIENT_CERTIFICATE)
+		return certificate_value_problem(value);
 	return NULL;
 }
 

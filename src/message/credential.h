@@ -52,7 +52,7 @@ extern const char *credential_value_problem(CredentialKind kind, const char *val
 /*
  * Add the header lines for an attempt made at now_s (Unix seconds) to *request:
  * secrets of it, see request_set_secret().  Of OAuth 2.0 the value is the access
- * token.  A client certificate adds none: the connection shows it.  False: *problem
+ * token.  A client certificate adds none: see certificate_open().  False: *problem
  * says why, and the request must not be sent.  Does not throw.
  */
 extern bool credential_apply(const Credential *credential, Request *request,

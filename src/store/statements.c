@@ -70,12 +70,13 @@ statements_endpoints(MemoryContext memory, int32 after_id, int *count)
 				.allow_http = column_bool(i, 13),
 				.credential = column_text(i, 14, memory),
 				.signing = column_text(i, 15, memory),
-				.paused_until = column_time(i, 16, 0),
-				.not_before = column_time(i, 17, 0),
-				.state = column_text(i, 18, memory),
-				.failures = column_int32(i, 19, 0),
-				.tripped_by = column_int64(i, 20, 0),
-				.since = column_time(i, 21, 0),
+				.certificate = column_text(i, 16, memory),
+				.paused_until = column_time(i, 17, 0),
+				.not_before = column_time(i, 18, 0),
+				.state = column_text(i, 19, memory),
+				.failures = column_int32(i, 20, 0),
+				.tripped_by = column_int64(i, 21, 0),
+				.since = column_time(i, 22, 0),
 		};
 	}
 	*count = (int) rows;

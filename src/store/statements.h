@@ -34,6 +34,8 @@ typedef struct EndpointRow
 	bool		allow_http;
 	char	   *credential;		/* what it authenticates with, or NULL */
 	char	   *signing;		/* what it signs with, or NULL */
+	char	   *certificate;	/* what its connections show and trust, or
+								 * NULL */
 	TimestampTz paused_until;	/* 0: not paused; DT_NOEND: until resumed */
 	TimestampTz not_before;		/* 0: now */
 	char	   *state;			/* of endpoint_health */

@@ -19,6 +19,7 @@ static bool is_garbage(const ReasonFacts *facts);
 static const char *curl_variant(const ReasonFacts *facts);
 static const char *connect_variant(const ReasonFacts *facts);
 static const char *timeout_variant(const ReasonFacts *facts);
+static const char *handshake_variant(const ReasonFacts *facts);
 static const char *receive_variant(const ReasonFacts *facts);
 static const char *stream_variant(const ReasonFacts *facts);
 static void write_status(const ReasonFacts *facts, char *reason, size_t size);
@@ -113,7 +114,7 @@ curl_variant(const ReasonFacts *facts)
 		case CURLE_OPERATION_TIMEDOUT:
 			return timeout_variant(facts);
 		case CURLE_SSL_CONNECT_ERROR:
-			return mentions(facts, "alert") ? ":refused" : ":reset";
+			return handshake_variant(facts);
 		case CURLE_ABORTED_BY_CALLBACK:
 			return ":cancelled";
 		case CURLE_RECV_ERROR:
@@ -153,6 +154,18 @@ timeout_variant(const ReasonFacts *facts)
 	return facts->may_have_queued ? ":queue" : ":dns";
 }
 
+/* RFC 5246 §7.2.2: some alerts speak of the certificate that we showed, or did not. */
+static const char *
+handshake_variant(const ReasonFacts *facts)
+{
+	if (!mentions(facts, "alert"))
+		return ":reset";
+	if (mentions(facts, "certificate") || mentions(facts, "unknown ca") ||
+		mentions(facts, "access denied"))
+		return ":certificate";
+	return ":refused";
+}
+
 static const char *
 receive_variant(const ReasonFacts *facts)
 {
@@ -189,6 +202,8 @@ status_variant(const ReasonFacts *facts)
 {
 	switch (facts->http_status)
 	{
+		case 400:
+			return facts->misses_certificate ? ":certificate" : "";
 		case 304:
 			return facts->is_conditional ? ":conditional" : "";
 		case 403:

@@ -36,6 +36,7 @@ typedef struct ReasonFacts
 	bool		headers_were_cut;	/* our limit for headers */
 	bool		has_retry_after;
 	bool		is_exhausted;	/* a rate limit header says nothing is left */
+	bool		misses_certificate; /* the answer says so, whatever its status */
 	bool		lacks_resources;	/* no descriptor or memory of our own */
 } ReasonFacts;
 

@@ -11,6 +11,7 @@
 
 #include "message/text.h"
 #include "transport/reason.h"
+#include "transport/tls.h"
 #include "transport/transfer.h"
 
 #define CONNECTION_LIFETIME_S 300L
@@ -36,6 +37,7 @@ static char *header_line(char *line);
 static ReasonFacts collect_facts(const Transfer *transfer, CURLcode code);
 static void collect_info(const Transfer *transfer, ReasonFacts *facts);
 static bool is_conditional(const Request *request);
+static bool misses_certificate(const Answer *answer);
 static bool lacks_resources(const Transfer *transfer);
 static void write_error(Transfer *transfer, CURLcode code);
 
@@ -130,6 +132,9 @@ transfer_prepare(Transfer *transfer, const TransferSettings *settings,
 		code = set_method(transfer, request);
 	if (code == CURLE_OK && request->body)
 		code = set_body(easy, request);
+	if (code == CURLE_OK && options->certificate)
+		code = tls_set(easy, options->certificate);
+	transfer->has_certificate = options->certificate != NULL;
 	if (code != CURLE_OK)
 		forget_applied(transfer);
 	return code;
@@ -172,8 +177,11 @@ transfer_finish(Transfer *transfer, CURLcode code)
 }
 
 void
-transfer_release(Transfer *transfer)
+transfer_release(Transfer *transfer, const TransferSettings *settings)
 {
+	if (transfer->has_certificate)
+		tls_forget(transfer->easy, settings->ca_file);
+	transfer->has_certificate = false;
 	curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, NULL);
 	/* makes the method POST, which a request without a body must not find */
 	if (transfer->request->body)
@@ -201,8 +209,8 @@ set_fixed_options(Transfer *transfer, const TransferSettings *settings)
 		code = curl_easy_setopt(easy, CURLOPT_PROXY, "");
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
-	if (code == CURLE_OK && settings->ca_file)
-		code = curl_easy_setopt(easy, CURLOPT_CAINFO, settings->ca_file);
+	if (code == CURLE_OK)
+		code = tls_begin(easy, settings->ca_file);
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
 	if (code == CURLE_OK)
@@ -427,6 +435,7 @@ collect_facts(const Transfer *transfer, CURLcode code)
 		.headers_were_cut = capture->headers_were_cut,
 		.has_retry_after = capture->has_retry_after,
 		.is_exhausted = transfer->node->answer.rate_limit.is_exhausted,
+		.misses_certificate = misses_certificate(&transfer->node->answer),
 		.lacks_resources = code != CURLE_OK && lacks_resources(transfer)
 	};
 
@@ -461,6 +470,15 @@ is_conditional(const Request *request)
 		if (strncasecmp(request->headers[i], "If-", 3) == 0)
 			return true;
 	return false;
+}
+
+/* nginx judges certificates after the handshake and says 400, as for bad data. */
+static bool
+misses_certificate(const Answer *answer)
+{
+	return answer->http_status == 400 && answer->body &&
+		(strstr(answer->body, "<center>No required SSL certificate was sent</center>") ||
+		 strstr(answer->body, "<center>The SSL certificate error</center>"));
 }
 
 /* A shortage of our own must never count against the endpoint. */

@@ -35,6 +35,8 @@ typedef struct Transfer
 	uint64_t	isolation;
 	bool		is_https;
 	bool		is_renewed;
+	bool		has_certificate;	/* the handle holds what belongs to the
+									 * options */
 	bool		may_wait;		/* for a connection that another one is making */
 	bool		may_have_queued;
 	char		error[CURL_ERROR_SIZE];
@@ -76,7 +78,7 @@ extern void transfer_renew(Transfer *transfer);
 /* Write the answer of a transfer that ended with code.  Does not throw. */
 extern void transfer_finish(Transfer *transfer, CURLcode code);
 
-/* Let go of the request, so that the handle can rest.  Does not throw. */
-extern void transfer_release(Transfer *transfer);
+/* Let go of request and options, so that the handle can rest.  Does not throw. */
+extern void transfer_release(Transfer *transfer, const TransferSettings *settings);
 
 #endif							/* INTEGRATION_TRANSFER_H */

@@ -513,7 +513,7 @@ static void
 retire(Transport *transport, Transfer *transfer)
 {
 	mailbox_push(&transport->mailbox, transfer->node);
-	transfer_release(transfer);
+	transfer_release(transfer, &transport->settings);
 	pool_give(transport->pool, transfer);
 }
 

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/policy.h"
+#include "message/certificate.h"
 #include "message/rate_limit.h"
 #include "message/request.h"
 
@@ -41,6 +42,8 @@ typedef struct TransferOptions
 								 * used again */
 	uint64_t	isolation;		/* what libcurl keeps in a handle is shared
 								 * only between equal values */
+	const Certificate *certificate; /* NULL: none shown, the system's
+									 * authorities */
 } TransferOptions;
 
 /* What came of one request: facts only.  Strings belong to the Answer. */
@@ -101,8 +104,8 @@ extern int	transport_descriptor(const Transport *transport);
 extern int	transport_timeout_ms(const Transport *transport);
 
 /*
- * Begin a request.  *request must stay as it is until its answer was
- * collected; its header lines are sent from where they stand, and one with an
+ * Begin a request.  *request and options->certificate must stay as they are until its
+ * answer was collected; its header lines are sent from where they stand, and one with an
  * empty value is rewritten to libcurl's form of it.  Leads to exactly one
  * answer, also when it could not be begun.
  * Returns false, with nothing to come, only when memory ran out for more than

@@ -28,6 +28,7 @@ struct OpenedCredential
 	int			users;
 	int64		number;			/* no other opening has it */
 	Credential	credential;		/* its strings are copies */
+	Certificate certificate;	/* of its kind only */
 };
 
 /* A credential in the registry. */
@@ -100,6 +101,7 @@ release(OpenedCredential *opened)
 {
 	if (opened == NULL || --opened->users > 0)
 		return;
+	certificate_wipe(&opened->certificate);
 	free_values(opened->credential.values, opened->credential.value_count);
 	pfree((char *) opened->credential.settings);
 	pfree(opened);
@@ -165,7 +167,7 @@ is_wanted(Sender *sender, const char *name)
 void
 credentials_load(Sender *sender, const EndpointRow *rows, int count)
 {
-	const char **names = palloc(sizeof(char *) * (2 * count + 1));
+	const char **names = palloc(sizeof(char *) * (3 * count + 1));
 	int			name_count = 0;
 	int			row_count;
 	int			end;
@@ -179,6 +181,8 @@ credentials_load(Sender *sender, const EndpointRow *rows, int count)
 			names[name_count++] = rows[i].credential;
 		if (is_wanted(sender, rows[i].signing))
 			names[name_count++] = rows[i].signing;
+		if (is_wanted(sender, rows[i].certificate))
+			names[name_count++] = rows[i].certificate;
 	}
 	if (name_count == 0)
 		return;
@@ -347,8 +351,9 @@ next_change(const Entry *entry, TimestampTz now)
 	return at;
 }
 
+/* NULL: the entry's problem says why not. */
 static OpenedCredential *
-make_opened(Sender *sender, const Entry *entry, const Opening *opening)
+make_opened(Sender *sender, Entry *entry, const Opening *opening)
 {
 	OpenedCredential *opened;
 
@@ -362,7 +367,11 @@ make_opened(Sender *sender, const Entry *entry, const Opening *opening)
 			.values = (const char *const *) opening->values,
 			.value_count = opening->count,
 	};
-	return opened;
+	if (opened->credential.kind != CREDENTIAL_CLIENT_CERTIFICATE ||
+		certificate_open(&opened->credential, &opened->certificate, &entry->problem))
+		return opened;
+	release(opened);
+	return NULL;
 }
 
 static void
@@ -463,7 +472,23 @@ credentials_apply(Sender *sender, Lease *lease)
 	if (row->credential != NULL &&
 		!apply_one(sender, lease, row->credential, &lease->used[0]))
 		return false;
-	return row->signing == NULL || apply_one(sender, lease, row->signing, &lease->used[1]);
+	if (row->signing != NULL && !apply_one(sender, lease, row->signing, &lease->used[1]))
+		return false;
+	return row->certificate == NULL ||
+		apply_one(sender, lease, row->certificate, &lease->used[2]);
+}
+
+const Certificate *
+credentials_certificate(const Lease *lease)
+{
+	for (int i = lengthof(lease->used) - 1; i >= 0; i--)
+	{
+		const OpenedCredential *used = lease->used[i];
+
+		if (used != NULL && used->credential.kind == CREDENTIAL_CLIENT_CERTIFICATE)
+			return &used->certificate;
+	}
+	return NULL;
 }
 
 static void

@@ -10,6 +10,7 @@
 #ifndef INTEGRATION_WORKER_CREDENTIALS_H
 #define INTEGRATION_WORKER_CREDENTIALS_H
 
+#include "message/certificate.h"
 #include "message/credential.h"
 #include "worker/sender.h"
 
@@ -50,6 +51,12 @@ extern bool credentials_apply(Sender *sender, Lease *lease);
  * used, which credentials_apply() will say.  May run a transaction like that.
  */
 extern bool credentials_client(Sender *sender, const char *name, OAuthClient *client);
+
+/*
+ * What the connection of the attempt shows and trusts, until credentials_remove();
+ * NULL: nothing of its own.
+ */
+extern const Certificate *credentials_certificate(const Lease *lease);
 
 /* Take it out of the request again, wiped, and out of the answer that echoes it. */
 extern void credentials_remove(Sender *sender, Lease *lease);

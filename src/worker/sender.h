@@ -176,8 +176,9 @@ typedef struct Lease
 								 * was answered, itself included */
 	size_t		bytes;			/* counted in sender->held_bytes */
 	Request		request;
-	OpenedCredential *used[2];	/* whose secrets the request holds: the one
-								 * that authenticates, the one that signs */
+	OpenedCredential *used[3];	/* whose secrets the attempt holds: the one
+								 * that authenticates, the one that signs, the
+								 * one that its connection shows */
 	int64		token;			/* access token that it left with; 0: none */
 	bool		was_refused;	/* that one, once: it left with another one */
 	Answer	   *answer;			/* NULL: never left, reason says why not */

@@ -258,8 +258,11 @@ leave_in_flight(Sender *sender, Lease *lease)
 static void
 start(Sender *sender, Lease *lease)
 {
+	TransferOptions options = lease->endpoint->options;
+
 	lease->started_at = GetCurrentTimestamp();
-	if (transport_start(sender->transport, &lease->request, &lease->endpoint->options, lease))
+	options.certificate = credentials_certificate(lease);
+	if (transport_start(sender->transport, &lease->request, &options, lease))
 		return;
 	strlcpy(lease->reason, "curl:27", sizeof(lease->reason));
 	leave_in_flight(sender, lease);

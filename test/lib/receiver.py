@@ -16,9 +16,9 @@ prints one line of JSON, the ports by name, then serves until its standard input
     hangup   accepts connections, resets them at the first byte
     tls, expired, wronghost, unknown
              HTTPS with that certificate of mkca (tls: the good one)
-    client, nocipher
-             HTTPS that ends with an alert during the handshake: no client certificate,
-             no cipher in common
+    client, client12, nocipher
+             HTTPS that ends with an alert during the handshake: no client certificate of ca.crt
+             (client12: over TLS 1.2), no cipher in common
 
 Of a request to /brief/... only path, key, connection and time are recorded.
 
@@ -408,13 +408,15 @@ def tls_contexts(directory):
 
 
 def refusing_contexts(directory):
-    client = tls_context(directory, "server")
-    client.verify_mode = ssl.CERT_REQUIRED
-    client.load_verify_locations(os.path.join(directory, "ca.crt"))
+    client, client12 = tls_context(directory, "server"), tls_context(directory, "server")
+    for context in client, client12:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(os.path.join(directory, "ca.crt"))
+    client12.maximum_version = ssl.TLSVersion.TLSv1_2
     nocipher = tls_context(directory, "server")
     nocipher.maximum_version = ssl.TLSVersion.TLSv1_2
     nocipher.set_ciphers("ECDHE-RSA-AES128-GCM-SHA256")  # its key is no RSA key
-    return {"client": client, "nocipher": nocipher}
+    return {"client": client, "client12": client12, "nocipher": nocipher}
 
 
 def refuse_handshake(context, connection):
