@@ -88,6 +88,9 @@ AS $$
                       integration_worker.header_problem(jsonb_build_object(settings ->> 'name', 'x'))
                   WHEN 'oauth2_client_credentials' THEN
                       integration_worker.client_problem(settings)
+                  WHEN 'aws_sigv4' THEN
+                      (SELECT format('%s holds a blank, a comma, a slash or what is not ASCII.', m.key)
+                         FROM jsonb_each_text(settings) m WHERE m.value ~ '[^!-~]|[,/]' ORDER BY m.key LIMIT 1)
                   WHEN 'client_certificate' THEN
                       integration_worker.authorities_problem(settings ->> 'ca')
                   WHEN 'signing' THEN

@@ -19,6 +19,9 @@
 #include "message/sigv4.h"
 #include "message/webhook_signature.h"
 
+/* Standard Webhooks 1.0.0, "Symmetric" */
+#define SHARED_LEAST_BYTES 24
+
 static const char *const kind_names[] = {
 	[CREDENTIAL_BASIC] = "basic",
 	[CREDENTIAL_BEARER] = "bearer",
@@ -60,6 +63,8 @@ signing_value_problem(const char *value)
 
 	if (!wrong && key.kind == SIGNING_PUBLIC)
 		wrong = "The value is a public key, which can't sign.";
+	if (!wrong && key.kind == SIGNING_SHARED && key.length < SHARED_LEAST_BYTES)
+		wrong = "The signing key has less than 24 bytes; integration.new_signing_key() makes a good one.";
 	signing_key_wipe(&key);
 	return wrong;
 }
@@ -88,6 +93,8 @@ credential_value_problem(CredentialKind kind, const char *value)
 		return signing_value_problem(value);
 	if (kind == CREDENTIAL_CLIENT_CERTIFICATE)
 		return certificate_value_problem(value);
+	if (kind == CREDENTIAL_AWS_SIGV4)
+		return sigv4_secret_problem(value);
 	return NULL;
 }
 

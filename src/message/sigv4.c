@@ -45,6 +45,7 @@ typedef struct Draft
 static void read_settings(Draft *draft, const Credential *credential);
 static void read_secret(Draft *draft, const char *value);
 static void check_settings(Draft *draft);
+static void check_secret(Draft *draft);
 static bool is_word(const Text *text);
 static bool is_s3_service(const char *service);
 static void set_facts(Draft *draft, int64_t now_s);
@@ -85,6 +86,20 @@ sigv4_apply(const Credential *credential, Request *request, int64_t now_s,
 	}
 	free_draft(&draft);
 	return !draft.problem;
+}
+
+const char *
+sigv4_secret_problem(const char *value)
+{
+	Draft		draft = {0};
+	const char *problem;
+
+	read_secret(&draft, value);
+	if (has_memory(&draft))
+		check_secret(&draft);
+	problem = draft.problem;
+	free_draft(&draft);
+	return problem;
 }
 
 static void
@@ -130,13 +145,20 @@ check_settings(Draft *draft)
 	if (!is_word(&draft->region) || !is_word(&draft->service) || !is_word(&draft->access_key_id))
 		draft->problem = "The settings region, service and access_key_id are needed, without"
 			" blanks, commas or slashes.";
-	else if (draft->secret.length <= strlen(SECRET_PREFIX) ||
-			 draft->secret.length > SECRET_MAX_BYTES)
+	else
+	{
+		check_secret(draft);
+		draft->is_s3 = is_s3_service(draft->service.data);
+	}
+}
+
+static void
+check_secret(Draft *draft)
+{
+	if (draft->secret.length <= strlen(SECRET_PREFIX) || draft->secret.length > SECRET_MAX_BYTES)
 		draft->problem = "The secret access key is empty or longer than 252 bytes.";
 	else if (draft->session_token.length > 0 && header_value_problem(draft->session_token.data))
 		draft->problem = "The session token can't be sent in a header.";
-	else
-		draft->is_s3 = is_s3_service(draft->service.data);
 }
 
 /* What may stand between the slashes of a credential's scope. */

@@ -12,6 +12,12 @@
 #include "message/credential.h"
 
 /*
+ * Why a value can't be a secret to sign with, as a static sentence; NULL: it can.
+ * Does not throw.
+ */
+extern const char *sigv4_secret_problem(const char *value);
+
+/*
  * Set X-Amz-Date to now_s, Authorization, X-Amz-Security-Token where there is one,
  * for S3 X-Amz-Content-Sha256.  settings: region, service, access_key_id.  The newest
  * value is the secret access key, or a JSON object with secret_access_key,

@@ -24,6 +24,9 @@ my %secrets = (
 	literal => 'canary-literal-a1b2c3',
 	executed => 'canary-executed-d4e5f6',
 	refused => 'canary-refused-778899',
+	sigv4 => 'canary-sigv4-key-31415926',
+	signing => 'whsec_' . MIME::Base64::encode_base64('canary-signing-key-2718281828', ''),
+	signing_raw => 'canary-signing-key-2718281828',
 );
 
 my $node = integration_node('main',
@@ -37,7 +40,8 @@ my $node = integration_node('main',
 		log_parameter_max_length_on_error = 1000
 		log_min_error_statement = debug1
 	});
-my $receiver = Receiver->start;
+my $certificates = make_certificates();
+my $receiver = Receiver->start(certificates => $certificates);
 my $key_file = $node->basedir . '/integration.key';
 my $directory = $node->basedir . '/secrets';
 
@@ -146,6 +150,34 @@ value($node, 'CREATE EXTENSION pg_stat_statements');
 	my $preview = row($node, "SELECT headers FROM integration.preview($ids[0])");
 	like($preview->{headers}, qr/^Authorization: Basic \*\*\*$/m, 'preview() masks it');
 	unlike($preview->{headers}, qr/none/, 'and shows what is replaced no more');
+}
+
+# What signs and what a connection shows: keys that are never sent at all.
+{
+	my $pair = slurp_file("$certificates/client.crt") . slurp_file("$certificates/client.key");
+	# of a P-256 key the second line begins with what is private
+	$secrets{certificate} = (split(/\n/, slurp_file("$certificates/client.key")))[2];
+	$secrets{certificate_raw} = MIME::Base64::decode_base64($secrets{certificate});
+	value($node, q{
+		INSERT INTO integration.credential (name, kind, settings) VALUES
+			('shop-signing', 'signing', '{}'),
+			('shop-sigv4', 'aws_sigv4', '{"region": "eu", "service": "shop", "access_key_id": "us"}'),
+			('shop-certificate', 'client_certificate', jsonb_build_object('ca', } . quoted(slurp_file("$certificates/ca.crt")) . '))');
+	ok(set_secret('shop-signing', $secrets{signing}), 'a signing key is set');
+	ok(set_secret('shop-sigv4', $secrets{sigv4}), 'an access key is set');
+	ok(set_secret('shop-certificate', $pair), 'a certificate is set');
+	add_endpoint($node, name => 'keys', credential => 'shop-sigv4', signing => 'shop-signing', certificate => 'shop-certificate',
+		url => $receiver->url('/reflect/200?as=keys', 'tls', 'https'));
+	add_endpoint($node, name => 'refused-keys', certificate => 'shop-certificate', url => $receiver->url('/', 'nocipher', 'https'));
+	my $id = add_sync($node, endpoint => 'keys');
+	my $refused = add_sync($node, endpoint => 'refused-keys');
+	wait_until($node, state_is('delivered', $id), 'all three are used');
+	wait_until($node, "SELECT count(*) > 0 FROM integration.attempt WHERE outbox_id = $refused AND reason LIKE 'curl:35:%'",
+		'a handshake is refused');
+	my ($sent) = grep { $_->{target} =~ /as=keys/ } $receiver->arrived('/reflect');
+	like($sent->{headers}{authorization}, qr/^AWS4-HMAC-SHA256 /, 'one signs for AWS');
+	like($sent->{headers}{'webhook-signature'}, qr/^v1,/, 'one for the receiver');
+	like(value($node, "SELECT headers FROM integration.preview($id)"), qr/^Authorization: AWS4-HMAC-SHA256 \*\*\*$/m, 'preview() masks them');
 }
 
 # A connection that fails says nothing of it either; one version follows the other by the clock.
