@@ -150,10 +150,16 @@ BEGIN
          'Name it here, and in the column credential one that authenticates in a header, or none.')
       ) AS r (col, problem, hint)
      WHERE r.problem IS NOT NULL
+     UNION ALL
+    SELECT n.col, format('Credential "%s" does not exist.', n.name),
+           'Insert it into integration.credential first, or correct the name.'
+      FROM (VALUES ('credential', NEW.credential), ('signing', NEW.signing), ('certificate', NEW.certificate)) AS n (col, name)
+     WHERE n.name IS NOT NULL
+       AND NOT EXISTS (SELECT FROM integration.credential c WHERE c.name = n.name)
      LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION USING
-            ERRCODE = CASE WHEN broken.col IN ('connector', 'retry_policy') THEN 'foreign_key_violation' ELSE 'check_violation' END,
+            ERRCODE = CASE WHEN broken.problem LIKE '% does not exist.' THEN 'foreign_key_violation' ELSE 'check_violation' END,
             SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = broken.col,
             MESSAGE = format('%s of %s "%s" can''t be used', broken.col, TG_TABLE_NAME, NEW.name),
             DETAIL = broken.problem,

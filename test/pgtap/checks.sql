@@ -2,7 +2,7 @@
 BEGIN;
 \ir ../lib/refusal.sql
 
-INSERT INTO integration.credential (name, kind) VALUES ('key', 'bearer'), ('seal', 'signing');
+INSERT INTO integration.credential (name, kind) VALUES ('key', 'bearer'), ('seal', 'signing'), ('ours', 'client_certificate');
 INSERT INTO integration.connector (name) VALUES ('erp');
 INSERT INTO integration.endpoint (name, connector, url) VALUES ('shop', 'erp', 'https://shop.example.com/orders/{object_id}');
 CREATE ROLE checks_clerk;
@@ -39,7 +39,11 @@ INSERT INTO broken_setting VALUES
     ('payload_check', $$'$.id > $least'$$, $$^23514 payload_check of .* uses a variable, which nobody fills in\.$$),
     ('remote_id_path', $$'$.a ? (@ > $least)'$$, $$^23514 remote_id_path of .* uses a variable$$),
     ('credential', $$'seal'$$, $$^23514 credential of .* Credential "seal" is for signing\. \| Name it in the column signing$$),
-    ('signing', $$'key'$$, $$^23514 signing of .* Credential "key" is of kind bearer\. \| Name a credential of kind signing\.$$);
+    ('signing', $$'key'$$, $$^23514 signing of .* Credential "key" is of kind bearer\. \| Name a credential of kind signing\.$$),
+    ('certificate', $$'key'$$, $$^23514 certificate of .* Credential "key" is of kind bearer\. \| Name a credential of kind client_certificate\.$$),
+    ('credential', $$'none'$$, $$^23503 credential of .* Credential "none" does not exist\. \| Insert it into integration\.credential first$$),
+    ('signing', $$'none'$$, $$^23503 signing of .* Credential "none" does not exist\.$$),
+    ('certificate', $$'none'$$, $$^23503 certificate of .* Credential "none" does not exist\.$$);
 
 CREATE TEMP TABLE good_setting (col text, value text);
 INSERT INTO good_setting VALUES
@@ -49,7 +53,7 @@ INSERT INTO good_setting VALUES
     ('dedup_window', $$'3660 days'$$), ('headers', $$(SELECT jsonb_object_agg('X-' || n, '') FROM generate_series(1, 100) AS n)$$),
     ('max_payload_bytes', '104857600'), ('headers', $$'{"X-A": "a"}'$$), ('payload_check', $$'$.id > 0'$$),
     ('payload_check', $$'strict $.lines[0].sku like_regex "^[A-Z]"'$$), ('payload_check', $$'exists($.lines[*])'$$),
-    ('remote_id_path', $$'$.data.id'$$), ('credential', $$'key'$$), ('signing', $$'seal'$$);
+    ('remote_id_path', $$'$.data.id'$$), ('credential', $$'key'$$), ('signing', $$'seal'$$), ('certificate', $$'ours'$$);
 
 CREATE TEMP TABLE refused (what text, statement text, refusal text);
 INSERT INTO refused VALUES
