@@ -72,4 +72,4 @@ const server = http.createServer((request, response) => {
 	});
 });
 server.listen(0, '127.0.0.1', () => console.log(server.address().port));
-setTimeout(() => process.exit(1), 120000);
+setTimeout(() => process.exit(1), 1200000);
