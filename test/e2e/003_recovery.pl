@@ -198,7 +198,7 @@ for my $status (429, 503)
 	is(value($node, "SELECT reason FROM integration.attempt WHERE outbox_id = $second"),
 		'curl:42:resent', 'the attempt says what happened');
 	is_deeply($receiver->count('/ok/reused'),
-		{ requests => 2, keys => 2, most_per_key => 1, connections => 1 }, 'each was sent once');
+		{ requests => 2, keys => 2, most_per_key => 1, most_at_once => 1, connections => 1 }, 'each was sent once');
 }
 
 # What waits for a person is sent again by a person.

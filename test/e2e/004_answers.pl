@@ -151,7 +151,7 @@ sub deliver
 	add_syncs($node, 'single', 50);
 	wait_until($node, queue_of('single'), 'fifty syncs, one at a time');
 	is_deeply($receiver->count('/ok/single'),
-		{ requests => 50, keys => 50, most_per_key => 1, connections => 1 }, 'over one connection');
+		{ requests => 50, keys => 50, most_per_key => 1, most_at_once => 1, connections => 1 }, 'over one connection');
 
 	add_endpoint($node, name => 'pair', url => $receiver->url('/slow/pair?seconds=0.3'),
 		max_concurrency => 2);

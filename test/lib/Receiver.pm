@@ -64,7 +64,7 @@ sub arrived
 	return @{ $self->ask('log', path => $path) };
 }
 
-# How many requests, keys and connections under a path.
+# How many requests, keys and connections under a path, how many of them at once.
 sub count
 {
 	my ($self, $path) = @_;
@@ -84,6 +84,14 @@ sub switch
 	my ($self, $path, $as) = @_;
 	$self->ask('switch', path => $path, as => $as // '');
 	return;
+}
+
+# Answers what is held under a path; what comes from now on is answered at once.
+sub let_go
+{
+	my ($self, $path) = @_;
+	$self->switch($path, '/ok');
+	return $self->ask('release', path => $path)->{released};
 }
 
 # It ends when its standard input does.

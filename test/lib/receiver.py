@@ -25,9 +25,10 @@ Of a request to /brief/... only path, key, connection and time are recorded.
 What a test asks (never recorded):
 
     /_log?path=P            the requests whose path begins with P, oldest first
-    /_count?path=P          {"requests", "keys", "most_per_key", "connections"}
+    /_count?path=P          {"requests", "keys", "most_per_key", "most_at_once", "connections"}
     /_keys?path=P           Idempotency-Key -> times of arrival
     /_switch?path=P&as=Q    from now on P behaves like Q (no Q: like itself again)
+    /_release?path=P        answers what /held/... holds of P just now: {"released"}
 """
 
 import argparse
@@ -68,6 +69,8 @@ class Request:
         self.key = self.fields.get("idempotency-key")
         self.connection = connection
         self.at = time.time()
+        self.answered_at = None
+        self.behaviour = None
         self.body = b""
 
     def length(self):
@@ -76,7 +79,7 @@ class Request:
     def as_json(self):
         text = self.body[:65536].decode("utf-8", "replace")
         return {"at": self.at, "method": self.method, "path": self.path, "target": self.target,
-                "headers": self.fields, "header_names": [name for name, _ in self.headers],
+                "behaviour": self.behaviour, "headers": self.fields, "header_names": [name for name, _ in self.headers],
                 "key": self.key, "connection": self.connection, "body": text,
                 "body_sha256": hashlib.sha256(self.body).hexdigest()}
 
@@ -84,13 +87,25 @@ class Request:
 class Trace:
     """What is left of a request where there are hundreds of thousands."""
 
-    __slots__ = ("path", "key", "connection", "at")
+    __slots__ = ("path", "key", "connection", "at", "answered_at")
 
     def __init__(self, request):
         self.path = sys.intern(request.path)
         self.key = request.key
         self.connection = request.connection
         self.at = request.at
+        self.answered_at = None
+
+
+def most_at_once(requests):
+    """How many of them were under way together at most."""
+    ends = [(request.at, 1) for request in requests]
+    ends += [(request.answered_at, -1) for request in requests if request.answered_at]
+    under_way = most = 0
+    for _, step in sorted(ends):
+        under_way += step
+        most = max(most, under_way)
+    return most
 
 
 class Receiver:
@@ -100,6 +115,7 @@ class Receiver:
         self.log = []
         self.switches = {}
         self.connections = 0
+        self.held = []
         self.tries = collections.Counter()
 
     def arrived(self, path):
@@ -110,6 +126,7 @@ class Receiver:
         keys = collections.Counter(request.key for request in requests)
         return {"requests": len(requests), "keys": len(keys),
                 "most_per_key": max(keys.values(), default=0),
+                "most_at_once": most_at_once(requests),
                 "connections": len({request.connection for request in requests})}
 
     def keys(self, path):
@@ -125,6 +142,13 @@ class Receiver:
             self.switches.pop(path, None)
         return {"switched": path}
 
+    def release(self, path):
+        released = [gate for held, gate in self.held if held.startswith(path)]
+        self.held = [(held, gate) for held, gate in self.held if not held.startswith(path)]
+        for gate in released:
+            gate.set()
+        return {"released": len(released)}
+
     def answer_test(self, request):
         path = request.query.get("path", "/")
         if request.path == "/_log":
@@ -133,6 +157,8 @@ class Receiver:
             return self.count(path)
         if request.path == "/_keys":
             return self.keys(path)
+        if request.path == "/_release":
+            return self.release(path)
         return self.switch(path, request.query.get("as"))
 
     async def serve(self, reader, writer):
@@ -156,8 +182,11 @@ class Receiver:
         name = words[0] if words[0] in BEHAVIOURS else "unknown"
         if name != "stall-send":
             request.body = await reader.readexactly(request.length())
-        self.log.append(Trace(request) if name == "brief" else request)
+        request.behaviour = name
+        entry = Trace(request) if name == "brief" else request
+        self.log.append(entry)
         keep = await BEHAVIOURS[name](Call(self, request, words[1:], query, writer))
+        entry.answered_at = time.time()
         await writer.drain()
         return keep is not False and request.fields.get("connection", "").lower() != "close"
 
@@ -269,6 +298,14 @@ async def slow(call):
     send(call.writer, 200, b'{"ok": true}')
 
 
+async def held(call):
+    """/held/X: good, as soon as the test says so."""
+    gate = asyncio.Event()
+    call.receiver.held.append((call.request.path, gate))
+    await gate.wait()
+    send(call.writer, 200, b'{"ok": true}')
+
+
 async def stall(call):
     """Says nothing; stall-send doesn't even read the body."""
     await asyncio.sleep(FOREVER_S)
@@ -354,6 +391,7 @@ async def endless(call):
 
 BEHAVIOURS = {
     "ok": ok, "brief": ok, "unknown": unknown, "status": status, "create": create, "slow": slow, "reflect": reflect,
+    "held": held,
     "success-false": success_false, "conflict-exists": conflict_exists, "problem": problem,
     "not-utf8": not_utf8, "flaky": flaky, "stall-before": stall, "stall-send": stall,
     "stall-after-headers": stall_after_headers, "drip": drip, "drip-body": drip_body,
