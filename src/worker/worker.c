@@ -171,6 +171,7 @@ reload_settings(Sender *sender)
 	{
 		/* libcurl keeps its certificates; the next worker reads the new ones */
 		ShutdownRequestPending = true;
+		SetLatch(MyLatch);
 		return;
 	}
 	policy = settings_address_policy();

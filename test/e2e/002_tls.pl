@@ -10,9 +10,23 @@ use Integration;
 use Receiver;
 use Test::More;
 
+# An idle worker sleeps longer.
+use constant SOON_S => 3;
+
 my $certificates = make_certificates();
 my $receiver = Receiver->start(certificates => $certificates);
-my $node = integration_node('main', conf => "integration.ca_file = '$certificates/ca.crt'\n");
+my $node = integration_node('main');
+
+# A worker that has nothing to do makes way at once for one that trusts somebody else.
+{
+	wait_until($node, q{SELECT last_turn_at < clock_timestamp() - interval '1 s' FROM integration.worker_status},
+		'the worker sleeps');
+	my $before = worker_pid($node);
+	$node->append_conf('postgresql.conf', "integration.ca_file = '$certificates/ca.crt'\n");
+	$node->reload;
+	wait_until($node, worker_runs('postgres') . " AND pid <> $before", 'a new ca_file wakes it, the next one has it',
+		deadline_s => SOON_S);
+}
 
 sub scenario
 {
