@@ -48,6 +48,7 @@ static const struct
 	{"row_security", "off"},
 	{"lock_timeout", "1s"},
 	{"statement_timeout", "0"},
+	{"transaction_timeout", "0"},
 	{"idle_in_transaction_session_timeout", "0"},
 	{"DateStyle", "ISO, YMD"},
 	{"IntervalStyle", "postgres"},
@@ -63,8 +64,12 @@ void
 session_pin_settings(const char *process)
 {
 	for (int i = 0; i < lengthof(pinned_settings); i++)
-		SetConfigOption(pinned_settings[i].name, pinned_settings[i].value,
-						PGC_SUSET, PGC_S_OVERRIDE);
+	{
+		/* not every version has each of them */
+		if (GetConfigOption(pinned_settings[i].name, true, false) != NULL)
+			SetConfigOption(pinned_settings[i].name, pinned_settings[i].value,
+							PGC_SUSET, PGC_S_OVERRIDE);
+	}
 	SetConfigOption("application_name", process, PGC_SUSET, PGC_S_OVERRIDE);
 }
 

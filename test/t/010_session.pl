@@ -22,11 +22,22 @@ wait_until($node, worker_runs('postgres'), 'the worker runs');
 
 sub renew_worker
 {
+	# One that ends as soon as it begins comes back later and later.
+	wait_until($node, q{SELECT started_at < clock_timestamp() - interval '2 s' FROM integration.worker_status},
+		'the worker has been there a while');
 	my $pid = worker_pid($node);
 	value($node, "SELECT pg_terminate_backend($pid)");
 	wait_until($node, "SELECT count(*) = 1 FROM pg_stat_activity
 	                    WHERE backend_type = 'integration worker' AND pid <> $pid", 'a new worker comes');
 	return;
+}
+
+# What stands behind SET name =.
+sub setting_list
+{
+	my ($name, $value) = @_;
+	return quoted($value) unless $name eq 'search_path';
+	return join(', ', map { quoted($_) } split(/, /, $value));
 }
 
 # worker_status tells what it does; requests under way hold no transaction open.
@@ -71,10 +82,12 @@ sub renew_worker
 	renew_worker();
 }
 
-# What ALTER DATABASE … SET does to every session, it does not do to the worker; nor does what others define.
+# What ALTER DATABASE … SET and ALTER ROLE … SET do to every session, they do not do to the worker; nor does
+# what others define.
 {
 	# the test's own sessions are spared
 	local $ENV{PGOPTIONS} = '-c statement_timeout=0 -c lock_timeout=0 -c default_transaction_read_only=off'
+	  . ($node->pg_version >= 17 ? ' -c transaction_timeout=0' : '')
 	  . ' -c search_path=public -c session_replication_role=origin -c DateStyle=ISO -c IntervalStyle=postgres';
 	value($node, q{
 		CREATE SCHEMA evil;
@@ -93,19 +106,21 @@ sub renew_worker
 		default_transaction_isolation => 'serializable', default_transaction_read_only => 'on',
 		session_replication_role => 'replica', row_security => 'on', DateStyle => 'German, DMY',
 		IntervalStyle => 'sql_standard', jit => 'on', jit_above_cost => '0', enable_indexscan => 'off');
-	for my $name (sort keys %setting)
+	$setting{transaction_timeout} = '1ms' if $node->pg_version >= 17;
+	# the role as which a worker without one runs
+	my $owner = value($node, 'SELECT quote_ident(rolname) FROM pg_roles WHERE oid = 10');
+	for my $whose ('DATABASE postgres', "ROLE $owner", "ROLE $owner IN DATABASE postgres")
 	{
-		my $list = join(', ', map { quoted($_) } split(/, /, $setting{$name}));
-		$list = quoted($setting{$name}) unless $name eq 'search_path';
-		value($node, "ALTER DATABASE postgres SET $name = $list");
+		value($node, join(';', map { "ALTER $whose SET $_ = " . setting_list($_, $setting{$_}) } sort keys %setting));
+		renew_worker();
+		my @good = map { add_sync($node, endpoint => 'good', object_type => 'order', object_id => $_) } 1 .. 3;
+		my $bad = add_sync($node, endpoint => 'bad');
+		wait_until($node, state_is('delivered', @good), "whatever is set by ALTER $whose, syncs are delivered");
+		wait_until($node, state_is('failed', $bad), 'and judged');
+		is(value($node, "SELECT count(*) FROM integration.attempt WHERE outbox_id = $good[0] AND http_status = 200"),
+			1, 'and recorded');
+		value($node, "ALTER $whose RESET ALL");
 	}
-	renew_worker();
-	my @good = map { add_sync($node, endpoint => 'good', object_type => 'order', object_id => $_) } 1 .. 3;
-	my $bad = add_sync($node, endpoint => 'bad');
-	wait_until($node, state_is('delivered', @good), 'whatever a database sets, syncs are delivered');
-	wait_until($node, state_is('failed', $bad), 'and judged');
-	is(value($node, "SELECT count(*) FROM integration.attempt WHERE outbox_id = $good[0] AND http_status = 200"),
-		1, 'and recorded');
 	is(value($node, 'SELECT count(*) FROM evil.trace'), 0, 'nothing of others runs in the worker');
 
 	SKIP:
@@ -114,7 +129,6 @@ sub renew_worker
 		skip 'no /proc', 1 unless -r $maps;
 		unlike(PostgreSQL::Test::Utils::slurp_file($maps), qr/llvmjit/, 'nothing is compiled just in time');
 	}
-	value($node, "ALTER DATABASE postgres RESET ALL");
 	renew_worker();
 }
 
