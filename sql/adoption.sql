@@ -165,6 +165,45 @@ $$;
 COMMENT ON FUNCTION integration_worker.renew_foreign_ids() IS
     'Makes queue rows with transaction ids that this cluster has not given out yet rows of this transaction; by the index queue_change.';
 
+-- No dump says in which order tables of an extension are loaded, and pg_restore -j loads several at once: what a
+-- restore makes doesn't look at what its rows refer to, until somebody takes over.
+CREATE FUNCTION integration_worker.check_references(are_checked boolean) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    reference record;
+    missing text;
+BEGIN
+    FOR reference IN
+        SELECT t.tgname AS trigger, c.conname, c.conrelid::regclass AS child, c.confrelid::regclass AS parent,
+               a.attname AS child_column, p.attname AS parent_column
+          FROM pg_trigger t
+          JOIN pg_constraint c ON c.oid = t.tgconstraint AND c.contype = 'f' AND c.conrelid = t.tgrelid
+          JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
+          JOIN pg_attribute p ON p.attrelid = c.confrelid AND p.attnum = c.confkey[1]
+         WHERE c.connamespace = 'integration'::regnamespace AND (t.tgenabled = 'D') = are_checked
+         ORDER BY c.conname, t.tgname
+    LOOP
+        EXECUTE format('ALTER TABLE %s %s TRIGGER %I', reference.child,
+                       CASE WHEN are_checked THEN 'ENABLE' ELSE 'DISABLE' END, reference.trigger);
+        CONTINUE WHEN NOT are_checked;
+        EXECUTE format('SELECT min(x.%2$I) FROM %1$s x WHERE NOT EXISTS (SELECT FROM %3$s p WHERE p.%4$I = x.%2$I)',
+                       reference.child, reference.child_column, reference.parent, reference.parent_column)
+           INTO missing;
+        IF missing IS NOT NULL THEN
+            RAISE foreign_key_violation USING
+                MESSAGE = format('%s refers to %s "%s", which does not exist', reference.child, reference.parent, missing),
+                DETAIL = 'The dump was not restored as a whole, or the row was changed before adopt().',
+                HINT = format('Insert the %s, or change column %s, then run SELECT integration.adopt() again.',
+                              reference.parent, reference.child_column);
+        END IF;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.check_references(boolean) IS
+    'Switches the checks of all foreign keys on, after looking at what is there, or off.';
+
 CREATE FUNCTION integration.adopt(reason text DEFAULT NULL) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -183,6 +222,7 @@ BEGIN
         RAISE NOTICE 'this database is no copy: it sends already';
         RETURN 0;
     END IF;
+    PERFORM integration_worker.check_references(true);
     PERFORM pg_current_xact_id();
     PERFORM integration_worker.renew_foreign_ids();
     UPDATE integration.installation i SET fingerprint = present, adopted_at = now(), adopted_by = session_user;
@@ -234,7 +274,8 @@ COMMENT ON FUNCTION integration_worker.begin_installation() IS
 CREATE TRIGGER begin_installation AFTER INSERT ON integration.endpoint
     FOR EACH STATEMENT EXECUTE FUNCTION integration_worker.begin_installation();
 
--- pg_restore and the scripts of pg_dump switch row security off, and nobody else does: what they make is a copy from
--- the start, since its syncs may arrive before the row of the installation does.
+-- What a restore makes is a copy from the start, since its syncs may arrive before the row of the installation does.
 UPDATE integration.installation
-   SET fingerprint = CASE WHEN current_setting('row_security') = 'on' THEN '{}'::jsonb END;
+   SET fingerprint = CASE WHEN NOT integration_worker.is_restoring() THEN '{}'::jsonb END;
+SELECT integration_worker.check_references(false)
+ WHERE integration_worker.is_restoring();

@@ -117,6 +117,8 @@ CREATE FUNCTION integration_worker.check_request_settings() RETURNS trigger
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    -- A row may be restored before the one it refers to.
+    restoring boolean := integration_worker.is_restoring();
     broken record;
 BEGIN
     SELECT r.* INTO broken
@@ -130,10 +132,11 @@ BEGIN
         ('mask', integration_worker.mask_problem(NEW.mask),
          'Write paths to members, such as ARRAY[''$.iban'', ''$.lines[*].price'', ''$.**.password''].'),
         ('connector', (SELECT format('Connector "%s" does not exist.', r.name) FROM (SELECT to_jsonb(NEW) ->> 'connector') AS r (name)
-                        WHERE r.name IS NOT NULL AND NOT EXISTS (SELECT FROM integration.connector c WHERE c.name = r.name)),
+                        WHERE r.name IS NOT NULL AND NOT restoring
+                          AND NOT EXISTS (SELECT FROM integration.connector c WHERE c.name = r.name)),
          'Insert it into integration.connector first, or correct the name.'),
         ('retry_policy', (SELECT format('Retry policy "%s" does not exist.', NEW.retry_policy)
-                           WHERE NEW.retry_policy IS NOT NULL
+                           WHERE NEW.retry_policy IS NOT NULL AND NOT restoring
                              AND NOT EXISTS (SELECT FROM integration.retry_policy p WHERE p.name = NEW.retry_policy)),
          'Policies are in SELECT name, schedule FROM integration.retry_policy.'),
         ('credential', (SELECT format('Credential "%s" is for signing.', c.name) FROM integration.credential c

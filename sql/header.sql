@@ -47,6 +47,16 @@ COMMENT ON FUNCTION integration_worker.new_name() IS 'Draws a name for an instal
 
 INSERT INTO integration.installation (name) VALUES (integration_worker.new_name());
 
+-- pg_restore and the scripts of pg_dump switch row security off, and nobody else does.
+CREATE FUNCTION integration_worker.is_restoring() RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT current_setting('row_security') = 'off'
+$$;
+COMMENT ON FUNCTION integration_worker.is_restoring() IS
+    'Whether this session reads a dump back.';
+
 -- A mark that the registry changed: read again by the worker as soon as the transaction commits.
 CREATE FUNCTION integration_worker.wake() RETURNS trigger
     LANGUAGE c

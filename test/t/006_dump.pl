@@ -7,6 +7,7 @@ use FindBin;
 use lib "$FindBin::RealBin/../lib";
 
 use Integration;
+use JSON::PP ();
 use PostgreSQL::Test::Utils;
 use Receiver;
 use Test::More;
@@ -16,7 +17,10 @@ my $node = integration_node('main');
 plan skip_all => 'pg_dump 14 crashes on partitions of an extension' unless can_dump($node);
 
 value($node, q{INSERT INTO integration.connector (name, owner, severity) VALUES ('erp', 'sales', 1)});
-add_endpoint($node, name => 'good', connector => 'erp', url => $receiver->url('/ok/good'));
+value($node, q{INSERT INTO integration.credential (name, kind, settings) VALUES ('key', 'bearer', '{}')});
+add_retry_policy($node, undef, 'mine', '{1 s}');
+add_endpoint($node, name => 'good', connector => 'erp', url => $receiver->url('/ok/good'), retry_policy => 'mine');
+add_endpoint($node, name => 'locked', connector => 'erp', credential => 'key', url => $receiver->url('/ok/locked'));
 add_endpoint($node, name => 'bad', connector => 'erp', url => $receiver->url('/status/422'));
 add_endpoint($node, name => 'held', connector => 'erp', url => $receiver->url('/ok/held'));
 value($node, q{INSERT INTO integration.error_rule (position, endpoint, status_from, status_to, error_class)
@@ -53,30 +57,66 @@ my %questions = (
 	attempts => 'SELECT * FROM integration.attempt ORDER BY outbox_id, attempt_no',
 	objects => 'SELECT object_id, state FROM integration.sync_status ORDER BY object_id',
 	endpoints => 'SELECT * FROM integration.endpoint ORDER BY name',
+	connectors => 'SELECT * FROM integration.connector',
+	credentials => 'SELECT * FROM integration.credential',
+	classes => 'SELECT * FROM integration.error_class ORDER BY name',
 	policies => 'SELECT * FROM integration.retry_policy ORDER BY name',
 	rules => 'SELECT * FROM integration.error_rule',
 	reasons => 'SELECT count(*) FROM integration.error_reason',
 	pauses => q{SELECT scope, name, reason FROM integration.pause WHERE name <> 'copied_database'},
 	installation => 'SELECT name FROM integration.installation');
 
-my $dump = PostgreSQL::Test::Utils::tempdir() . '/dump';
-$node->command_ok([ 'pg_dump', '-Fc', '-f', $dump, 'postgres' ], 'pg_dump');
-$node->safe_psql('postgres', 'CREATE DATABASE restored');
-$node->command_ok([ 'pg_restore', '--exit-on-error', '-d', 'restored', $dump ], 'pg_restore');
+# What refers to others is what takes longest: pg_restore -j begins with it.
+my $long = 'x' x 2_000_000;
+value($node, "UPDATE integration.error_rule SET note = '$long'");
+value($node, q{INSERT INTO integration.error_class (name, title, remedy, customer_message)
+               VALUES ('own', 'Ours', 'Ask us.', 'We look at it.')});
+value($node, q{UPDATE integration.error_rule SET error_class = 'own'});
 
-for my $what (sort keys %questions)
+# The answers to all questions, asked at once.
+sub answers
 {
-	is_deeply([ rows($node, $questions{$what}, 'restored') ], [ rows($node, $questions{$what}) ],
-		"the copy has the same $what");
+	my ($database) = @_;
+	my $list = join(', ', map { "'$_', (SELECT json_agg(r) FROM ($questions{$_}) AS r)" } sort keys %questions);
+	return JSON::PP->new->utf8->decode(value($node, "SELECT json_build_object($list)", $database));
 }
 
-is(value($node, 'SELECT count(*) FROM integration.customer_grant', 'restored'), 1, 'what a dropped role left stays behind');
+my $place = PostgreSQL::Test::Utils::tempdir();
+$node->command_ok([ 'pg_dump', "-F$_", '-f', "$place/$_", 'postgres' ], "pg_dump -F$_") for qw(p c d t);
+my %restore = (
+	plain => [ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', "$place/p" ],
+	custom => [ 'pg_restore', '--exit-on-error', "$place/c" ],
+	tar => [ 'pg_restore', '--exit-on-error', "$place/t" ],
+	at_once => [ 'pg_restore', '--single-transaction', "$place/c" ],
+	parallel => [ 'pg_restore', '--exit-on-error', '-j', '4', "$place/d" ]);
+my $original = answers('postgres');
+for my $way (sort keys %restore)
+{
+	$node->safe_psql('postgres', "CREATE DATABASE $way");
+	$node->command_ok([ @{ $restore{$way} }, '-d', $way ], "$way: restore");
+	my $copy = answers($way);
+	is_deeply($copy->{$_}, $original->{$_}, "$way: the copy has the same $_") for sort keys %questions;
+}
 
-wait_until($node, worker_runs('restored'), 'the copy has a worker');
-value($node, 'SELECT integration.adopt()', 'restored');
-is($receiver->count('/ok')->{requests}, 2, 'restoring sends nothing that was sent or held');
-my $new = add_sync($node, database => 'restored', endpoint => 'good');
-cmp_ok($new, '>', $id{held}, 'ids go on where they were');
-wait_until($node, state_is('delivered', $new), 'the copy works', database => 'restored');
+# Until somebody takes over, a copy doesn't look at what its rows refer to.
+{
+	my $error;
+	value($node, q{SET row_security = off; UPDATE integration.endpoint SET connector = 'lost' WHERE name = 'bad'}, 'parallel');
+	isnt($node->psql('parallel', 'SELECT integration.adopt()', stderr => \$error), 0, 'adopt() looks at all of it');
+	like($error, qr/endpoint refers to .*connector "lost", which does not exist.*HINT: .*change column connector/s, 'says what is missing');
+	value($node, q{UPDATE integration.endpoint SET connector = 'erp' WHERE name = 'bad'}, 'parallel');
+}
+my $sent = 2;
+for my $way ('custom', 'parallel')
+{
+	is(value($node, 'SELECT count(*) FROM integration.customer_grant', $way), 1, "$way: what a dropped role left stays behind");
+	wait_until($node, worker_runs($way), "$way: the copy has a worker");
+	value($node, 'SELECT integration.adopt()', $way);
+	is(value($node, q{SELECT count(*) FROM pg_trigger t WHERE t.tgenabled = 'D'}, $way), 0, 'all is looked at from then on');
+	is($receiver->count('/ok')->{requests}, $sent++, 'restoring sends nothing that was sent or held');
+	my $new = add_sync($node, database => $way, endpoint => 'good');
+	cmp_ok($new, '>', $id{held}, 'ids go on where they were');
+	wait_until($node, state_is('delivered', $new), 'the copy works', database => $way);
+}
 
 done_testing();
