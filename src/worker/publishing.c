@@ -124,10 +124,20 @@ publishing_now(Sender *sender)
 						   live->activity);
 }
 
+/* The last result is in: whoever waits for it need not wait for the next publication. */
+static bool
+has_come_to_rest(const Sender *sender)
+{
+	const LiveWorker *live = shared_live(&sender->slot->workers[sender->number]);
+
+	return sender->in_flight_count + sender->ready_count + sender->answered_count == 0 &&
+		live->in_flight + live->waiting + live->unsettled > 0;
+}
+
 void
 publishing_turn(Sender *sender, bool is_idle)
 {
-	if (publishing_deadline(sender) != DT_NOEND)
+	if (publishing_deadline(sender) != DT_NOEND && !(is_idle && has_come_to_rest(sender)))
 		return;
 	publishing_now(sender);
 	if (is_idle)
