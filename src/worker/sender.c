@@ -20,15 +20,6 @@
 #include "worker/tokens.h"
 #include "worker/trace.h"
 
-/*
- * A plain delivery can wait for company: in a batch of 200 it costs a third of
- * what it costs in one of 20.  A crash loses more than this already, since such
- * batches are committed asynchronously.  So can a bad answer.  Where a slot, an endpoint that
- * may be well again or a successor waits for the verdict, or a crash would leave an unknown
- * outcome, there is less patience.
- */
-#define SETTLE_WITHIN_US 50000
-#define SETTLE_SOON_US 3000
 #define FRESH_US 1000000		/* what keeps its turn is not read again */
 
 static HTAB *
@@ -109,7 +100,7 @@ sender_create(DatabaseSlot *slot, int number, int max_connections)
 	sender->expired_until = DT_NOBEGIN;
 	sender->registry.resume_at = DT_NOEND;
 	sender->settle_most = SENDER_BATCH;
-	sender->settle_by = DT_NOEND;
+	patience_begin(&sender->patience);
 	sender->stuck_until = DT_NOEND;
 	return sender;
 }
@@ -376,20 +367,18 @@ void
 sender_await_settle(Sender *sender, Lease *lease)
 {
 	Endpoint   *endpoint = lease->endpoint;
-	bool		is_waited_for = is_bad(lease) ? endpoint->ready_count > 0 : endpoint->is_probing;
-	int64		wait_us;
-
-	is_waited_for = is_waited_for || !endpoint->row.idempotent ||
+	/* the slot of a bad answer is wanted where more is ready */
+	bool		is_waited_for = (is_bad(lease) ? endpoint->ready_count > 0 : endpoint->is_probing) ||
+		!endpoint->row.idempotent ||
 		lease->keys[KEY_ORDERING] != 0 || lease->keys[KEY_OBJECT] != 0;
-	wait_us = is_waited_for ? SETTLE_SOON_US : SETTLE_WITHIN_US;
+
 	lease->state = LEASE_ANSWERED;
 	lease->is_unjudged = is_bad(lease);
 	if (lease->is_unjudged)
 		endpoint->unjudged++;
 	dlist_push_tail(&sender->answered, &lease->node);
 	sender->answered_count++;
-	sender->settle_by = Min(sender->settle_by, sender->now + wait_us);
-	sender->is_waited_for = sender->is_waited_for || is_waited_for;
+	patience_add(&sender->patience, is_waited_for, sender->now);
 }
 
 bool
@@ -511,8 +500,8 @@ sender_turn_back(Sender *sender)
 		sender->locked_at[shard] = Min(sender->locked_at[shard], sender->now);
 	sender->sql_again_at = Min(sender->sql_again_at, sender->now);
 	sender->published_at = Min(sender->published_at, sender->now);
-	if (sender->settle_by != DT_NOEND)
-		sender->settle_by = sender->now;
+	if (sender->answered_count > 0)
+		patience_end(&sender->patience, sender->now);
 	if (sender->stuck_until != DT_NOEND)
 		sender->stuck_until = sender->now;
 }

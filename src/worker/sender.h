@@ -26,6 +26,7 @@
 #include "flow/bucket.h"
 #include "flow/ownership.h"
 #include "flow/pace.h"
+#include "flow/patience.h"
 #include "flow/shares.h"
 #include "flow/turns.h"
 #include "flow/window.h"
@@ -283,8 +284,7 @@ typedef struct Sender
 	int64		settles;		/* batches so far */
 	int			settle_most;	/* results in the next settle: fewer after one
 								 * that failed */
-	TimestampTz settle_by;		/* DT_NOEND: no answer waits for settle */
-	bool		is_waited_for;	/* somebody waits for one of the verdicts */
+	Patience	patience;		/* of the answered ones */
 	TimestampTz stuck_until;	/* when stuck results are brought again;
 								 * DT_NOEND: there are none */
 	bool		has_looked_back;	/* whether the clock was set back before

@@ -282,7 +282,7 @@ bring_again(Sender *sender)
 		dlist_push_tail(&sender->answered, dlist_pop_head_node(&sender->stuck));
 		sender->answered_count++;
 	}
-	sender->settle_by = Min(sender->settle_by, sender->now);
+	patience_end(&sender->patience, sender->now);
 }
 
 static void
@@ -363,7 +363,7 @@ narrow_down(Sender *sender, int fact_count)
 static bool
 is_due(const Sender *sender)
 {
-	return (sender->is_waited_for && sender->in_flight_count == 0) ||
+	return (sender->patience.is_waited_for && sender->in_flight_count == 0) ||
 		sender->answered_count >= SENDER_BATCH || settling_deadline(sender) <= sender->now;
 }
 
@@ -372,6 +372,15 @@ settling_turn(Sender *sender)
 {
 	if (is_due(sender))
 		settling_now(sender);
+}
+
+/* What is left had its time. */
+static void
+end_wait(Sender *sender)
+{
+	patience_begin(&sender->patience);
+	if (sender->answered_count > 0)
+		patience_end(&sender->patience, sender->now);
 }
 
 void
@@ -392,15 +401,16 @@ settling_now(Sender *sender)
 	}
 	else
 		narrow_down(sender, step.fact_count);
-	sender->settle_by = sender->answered_count == 0 ? DT_NOEND : sender->now;
-	sender->is_waited_for = sender->answered_count > 0;
+	end_wait(sender);
 	MemoryContextSwitchTo(caller);
 }
 
 TimestampTz
 settling_deadline(const Sender *sender)
 {
+	TimestampTz ends_at = patience_ends_at(&sender->patience, sender->answered_count);
+
 	if (sender->answered_count == 0)
 		return sender->stuck_until;
-	return Max(Min(sender->settle_by, sender->stuck_until), sender->sql_again_at);
+	return Max(Min(ends_at, sender->stuck_until), sender->sql_again_at);
 }
