@@ -219,25 +219,32 @@ notice_changes(Sender *sender)
 	wake_sleepers(sender);
 }
 
+bool
+reading_may_stop_ready(const Sender *sender)
+{
+	return registry_must_load(sender) || sender->must_look || sender->must_check;
+}
+
 static bool
 has_statement(const Sender *sender)
 {
-	return registry_must_load(sender) || sender->must_look || sender->must_check ||
-		may_feed(sender) || sender->must_rewind || sender->id_count > 0 ||
-		sender->expire_at <= sender->now;
+	return reading_may_stop_ready(sender) || may_feed(sender) || sender->must_rewind ||
+		sender->id_count > 0 || sender->expire_at <= sender->now;
+}
+
+bool
+reading_is_due(Sender *sender)
+{
+	notice_changes(sender);
+	return sender->sql_again_at <= sender->now &&
+		(has_statement(sender) || taking_next(sender, NULL) != NULL);
 }
 
 void
-reading_turn(Sender *sender)
+reading_now(Sender *sender)
 {
-	MemoryContext caller;
+	MemoryContext caller = MemoryContextSwitchTo(sender->scratch);
 
-	notice_changes(sender);
-	if (sender->sql_again_at > sender->now)
-		return;
-	if (!has_statement(sender) && taking_next(sender, NULL) == NULL)
-		return;
-	caller = MemoryContextSwitchTo(sender->scratch);
 	if (!session_run(read_step, sender))
 	{
 		/* what was read is uncertain: begin anew, a little later */

@@ -8,8 +8,14 @@
 
 #include "worker/sender.h"
 
-/* Read what was announced or is due. */
-extern void reading_turn(Sender *sender);
+/* Whether something was announced or is due. */
+extern bool reading_is_due(Sender *sender);
+
+/* Whether that may be a change after which something that is ready must not leave. */
+extern bool reading_may_stop_ready(const Sender *sender);
+
+/* Read it. */
+extern void reading_now(Sender *sender);
 
 /* When reading has something to do next. */
 extern TimestampTz reading_deadline(Sender *sender);

@@ -359,19 +359,11 @@ narrow_down(Sender *sender, int fact_count)
 	sender->stuck_until = TimestampTzPlusMilliseconds(sender->now, REFUSED_AGAIN_MS);
 }
 
-/* Nothing more can join the batch that somebody waits for, or it is full, or old enough. */
-static bool
-is_due(const Sender *sender)
+bool
+settling_is_due(const Sender *sender)
 {
 	return (sender->patience.is_waited_for && sender->in_flight_count == 0) ||
 		sender->answered_count >= SENDER_BATCH || settling_deadline(sender) <= sender->now;
-}
-
-void
-settling_turn(Sender *sender)
-{
-	if (is_due(sender))
-		settling_now(sender);
 }
 
 /* What is left had its time. */

@@ -8,8 +8,8 @@
 
 #include "worker/sender.h"
 
-/* Settle what is there, if it is due. */
-extern void settling_turn(Sender *sender);
+/* Nothing more can join the batch that somebody waits for, or it is full, or old enough. */
+extern bool settling_is_due(const Sender *sender);
 
 /* Settle what is there, due or not. */
 extern void settling_now(Sender *sender);

@@ -202,17 +202,34 @@ sleep_ms(Sender *sender)
 	return ms;
 }
 
+/* What may leave does, so that the receivers have work while statements run. */
+static void
+keep_them_busy(Sender *sender)
+{
+	sending_turn(sender);
+	transport_advance(sender->transport);
+}
+
 static void
 turn(Sender *sender)
 {
 	sender->now = GetCurrentTimestamp();
 	shards_turn(sender);
-	reading_turn(sender);
+	if (reading_is_due(sender))
+	{
+		if (!reading_may_stop_ready(sender))
+			keep_them_busy(sender);
+		reading_now(sender);
+	}
 	coalescing_turn(sender);
 	sending_turn(sender);
 	transport_advance(sender->transport);
 	sending_collect(sender);
-	settling_turn(sender);
+	if (settling_is_due(sender))
+	{
+		keep_them_busy(sender);
+		settling_now(sender);
+	}
 	announcing_turn(sender);
 	upkeep_turn(sender);
 	MemoryContextReset(sender->scratch);
