@@ -28,6 +28,14 @@ CREATE FUNCTION integration_worker.record_deliveries(
 COMMENT ON FUNCTION integration_worker.record_deliveries(integration_worker.result[], integer[], text[]) IS
     'Moves syncs from queue to attempt whose result has one of these reasons at one of these endpoints; leaves those that a person changed, holds or closed, that have an ordering key or are a ping.';
 
+CREATE FUNCTION integration_worker.well_endpoints(endpoint_ids integer[], settled_at timestamptz)
+    RETURNS integration_worker.plain_batch
+    LANGUAGE c STRICT STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'integration_well_endpoints';
+COMMENT ON FUNCTION integration_worker.well_endpoints(integer[], timestamptz) IS
+    'Which of these endpoints are closed, idempotent, not to be left alone, and have answered before; without reasons.';
+
 -- A delivery to such an endpoint changes nothing but its own sync: it is well and no rule or incident waits
 -- for the answer.  Rules and incidents are rare, so that there are none at all is asked first.
 CREATE FUNCTION integration_worker.plain_endpoints(endpoint_ids integer[], settled_at timestamptz)
@@ -36,30 +44,23 @@ CREATE FUNCTION integration_worker.plain_endpoints(endpoint_ids integer[], settl
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    plain integration_worker.plain_batch;
+    plain integration_worker.plain_batch := integration_worker.well_endpoints(endpoint_ids, settled_at);
 BEGIN
-    SELECT array_agg(h.endpoint_id),
-           array_agg(h.endpoint_id) FILTER (WHERE h.last_success_at <= settled_at - interval '10 s'),
-           bool_or(e.remote_id_path IS NOT NULL OR c.remote_id_path IS NOT NULL),
-           -- By the index error_reason_class.
-           ARRAY(SELECT r.reason FROM integration.error_reason r WHERE r.error_class = 'success' AND r.remote_state = 'done')
-      INTO plain
-      FROM unnest(endpoint_ids) AS b (endpoint_id)
-     -- Looked up one by one: a join could come to read the health of all endpoints.
-     CROSS JOIN LATERAL (SELECT x.* FROM integration.endpoint_health x WHERE x.endpoint_id = b.endpoint_id OFFSET 0) h
-     CROSS JOIN LATERAL (SELECT x.* FROM integration.endpoint x WHERE x.id = b.endpoint_id OFFSET 0) e
-      LEFT JOIN integration.connector c ON c.name = e.connector
-     WHERE h.state = 'closed'
-       AND h.last_success_at IS NOT NULL
-       AND (h.retry_after_until IS NULL OR h.retry_after_until <= settled_at)
-       AND coalesce(e.idempotent, c.idempotent, true)
-       AND (NOT (SELECT EXISTS (SELECT FROM integration.error_rule))
-            OR NOT EXISTS (SELECT FROM integration.error_rule r
+    -- By the index error_reason_class.
+    plain.reasons := ARRAY(SELECT r.reason FROM integration.error_reason r WHERE r.error_class = 'success' AND r.remote_state = 'done');
+    IF EXISTS (SELECT FROM integration.error_rule)
+       OR EXISTS (SELECT FROM integration.incident i WHERE i.resolved_at IS NULL) THEN
+        SELECT array_agg(e.id)
+          INTO plain.ids
+          FROM unnest(plain.ids) AS b (endpoint_id)
+         -- Looked up one by one: a join could come to read all endpoints.
+         CROSS JOIN LATERAL (SELECT x.* FROM integration.endpoint x WHERE x.id = b.endpoint_id OFFSET 0) e
+         WHERE NOT EXISTS (SELECT FROM integration.error_rule r
                             WHERE (r.endpoint IS NULL OR r.endpoint = e.name)
-                              AND (r.connector IS NULL OR r.connector = e.connector)))
-       AND (NOT (SELECT EXISTS (SELECT FROM integration.incident i WHERE i.resolved_at IS NULL))
-            OR NOT EXISTS (SELECT FROM integration.incident i
-                            WHERE i.endpoint = e.name AND i.resolved_at IS NULL));
+                              AND (r.connector IS NULL OR r.connector = e.connector))
+           AND NOT EXISTS (SELECT FROM integration.incident i
+                            WHERE i.endpoint = e.name AND i.resolved_at IS NULL);
+    END IF;
     RETURN plain;
 END
 $$;
