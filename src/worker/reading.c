@@ -222,14 +222,16 @@ notice_changes(Sender *sender)
 bool
 reading_may_stop_ready(const Sender *sender)
 {
-	return registry_must_load(sender) || sender->must_look || sender->must_check;
+	return registry_must_load(sender) || sender->must_look || sender->must_check ||
+		sender->must_feed;
 }
 
 static bool
 has_statement(const Sender *sender)
 {
-	return reading_may_stop_ready(sender) || may_feed(sender) || sender->must_rewind ||
-		sender->id_count > 0 || sender->expire_at <= sender->now;
+	return registry_must_load(sender) || sender->must_look || sender->must_check ||
+		may_feed(sender) || sender->must_rewind || sender->id_count > 0 ||
+		sender->expire_at <= sender->now;
 }
 
 bool

@@ -11,7 +11,10 @@
 /* Whether something was announced or is due. */
 extern bool reading_is_due(Sender *sender);
 
-/* Whether that may be a change after which something that is ready must not leave. */
+/*
+ * Whether that may be a change after which something that is ready must not leave: people's, or a
+ * newer state of its object.
+ */
 extern bool reading_may_stop_ready(const Sender *sender);
 
 /* Read it. */
