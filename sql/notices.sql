@@ -34,11 +34,28 @@ COMMENT ON COLUMN integration.notice_endpoint.severity IS 'Told of incidents of 
 COMMENT ON COLUMN integration.notice_endpoint.owner IS 'Told of this team''s incidents only; NULL: of all teams''.';
 COMMENT ON COLUMN integration.notice_endpoint.customer IS 'Told of incidents of this customer''s endpoints only; NULL: of all.';
 COMMENT ON COLUMN integration.notice_endpoint.changes IS 'Which changes: opened, reopened, acknowledged, resolved.';
-COMMENT ON COLUMN integration.notice_endpoint.routing_key IS 'PagerDuty''s integration key; it stands in the body of each notice.';
+COMMENT ON COLUMN integration.notice_endpoint.routing_key IS 'PagerDuty''s integration key; it stands in the body of each notice, hidden from support by endpoint.mask.';
 COMMENT ON COLUMN integration.notice_endpoint.locale IS 'Language of the texts.';
 COMMENT ON COLUMN integration.notice_endpoint.at_once IS
     'So many notices within digest_every leave singly; the last of them is a digest where there are more. PagerDuty is told of each.';
 COMMENT ON COLUMN integration.notice_endpoint.digest_every IS 'And then no other for so long.';
+
+CREATE FUNCTION integration_worker.mask_routing_key() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE integration.endpoint e
+       SET mask = coalesce(e.mask, '{}') || '$.routing_key'::text
+     WHERE e.name = NEW.endpoint AND '$.routing_key' <> ALL (coalesce(e.mask, '{}'));
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.mask_routing_key() IS
+    'Row trigger: hides the key that stands in PagerDuty''s notices from all but administrators.';
+
+CREATE TRIGGER mask_routing_key AFTER INSERT OR UPDATE ON integration.notice_endpoint
+    FOR EACH ROW WHEN (NEW.routing_key IS NOT NULL) EXECUTE FUNCTION integration_worker.mask_routing_key();
 
 CREATE TABLE integration.notice (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -71,12 +88,17 @@ CREATE TABLE integration_worker.notice_due (
 COMMENT ON TABLE integration_worker.notice_due IS 'Notices that are to leave, some of them as a digest.';
 
 CREATE FUNCTION integration_worker.tell(incidents bigint[], change text) RETURNS void
-    LANGUAGE sql VOLATILE
+    LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
+BEGIN
+    IF cardinality(incidents) = 0 THEN
+        RETURN;
+    END IF;
     INSERT INTO integration_worker.incident_change (incident, change)
     SELECT i.id, tell.change FROM unnest(incidents) AS i (id);
-    SELECT integration_worker.wake_for_incident() WHERE incidents <> '{}'
+    PERFORM integration_worker.wake_for_incident();
+END
 $$;
 COMMENT ON FUNCTION integration_worker.tell(bigint[], text) IS
     'Has people told of what this transaction does to incidents, once it commits.';

@@ -2,7 +2,7 @@
 BEGIN;
 \ir ../lib/settle.sql
 \ir ../lib/refusal.sql
-SELECT plan(47);
+SELECT plan(48);
 
 INSERT INTO integration.connector (name, owner, severity, runbook_url)
 VALUES ('crm', 'sales-it', 2, 'https://wiki.example.com/crm'), ('mail', 'office', 4, NULL);
@@ -126,6 +126,7 @@ SELECT is((SELECT count(*) FROM jsonb_array_elements(pg_temp.payload('teams', 'o
 -- Each alert of PagerDuty is its own
 UPDATE integration.notice_endpoint SET format = 'pagerduty', routing_key = 'K' WHERE endpoint = 'all';
 SELECT count(pg_temp.refuse_one('e' || n)) FROM generate_series(15, 20) n;
+SELECT is((SELECT e.mask FROM integration.endpoint e WHERE e.name = 'all'), '{$.routing_key}', 'pagerduty: its key is hidden from support');
 SELECT is(pg_temp.told(now() + interval '2 h'), array_fill('all opened'::text, ARRAY[6]), 'pagerduty: no digest');
 
 -- Words
