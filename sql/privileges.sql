@@ -182,8 +182,7 @@ AS $$
     SELECT integration_worker.grant_levels('{support,operator,administrator}', role)
 $$;
 COMMENT ON FUNCTION integration.grant_administrator(regrole) IS
-    'What operators may do, and: change connectors, endpoints, credentials, retry policies, the reading of errors, enqueue limits; let a copy take over.';
-    'What operators may do, and: change connectors, endpoints, credentials, retry policies, the reading of errors; see what masks hide; let a copy take over.';
+    'What operators may do, and: change connectors, endpoints, credentials, retry policies, the reading of errors, enqueue limits; see what masks hide; let a copy take over.';
 
 CREATE FUNCTION integration.grant_customer(role regrole, customer text) RETURNS void
     LANGUAGE plpgsql

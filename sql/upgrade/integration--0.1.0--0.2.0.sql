@@ -19,8 +19,20 @@ ALTER TABLE integration.incident
     ADD CHECK ((state = 'resolved') = (resolved_at IS NOT NULL)),
     ADD CHECK (state <> 'snoozed' OR snoozed_until IS NOT NULL);
 
-ALTER TABLE integration.connector ADD COLUMN mask text[];
-ALTER TABLE integration.endpoint ADD COLUMN mask text[];
+ALTER TABLE integration.connector
+    ADD COLUMN certificate text REFERENCES integration.credential ON UPDATE CASCADE,
+    ADD COLUMN mask text[];
+ALTER TABLE integration.endpoint
+    ADD COLUMN certificate text REFERENCES integration.credential ON UPDATE CASCADE,
+    ADD COLUMN mask text[];
+
+ALTER TABLE integration.queue
+    ADD COLUMN limited_customer text COLLATE "C",
+    ADD COLUMN limited_role text COLLATE "C";
+
+ALTER TYPE integration_worker.verdict
+    ADD ATTRIBUTE wanted_at timestamptz,
+    ADD ATTRIBUTE expires_at timestamptz;
 
 ALTER TYPE integration_worker.plain_batch ADD ATTRIBUTE reasons text[];
 
@@ -36,6 +48,20 @@ UPDATE integration.error_reason
    SET remedy = 'Our server stopped in the middle of sending; look up in the other system whether it did the work, and retry if it did not. Where the error says that it happened several times, find the cause in the server''s log first.',
        notes = 'Found at the next start: a mark without a result, or a sync that was in hand at three crashes.'
  WHERE reason = 'worker_crash' AND shipped;
+UPDATE integration.error_class
+   SET remedy = 'Use a host, address, port and scheme that are allowed, or have a superuser change integration.allowed_hosts, allowed_networks or allowed_ports; after the reload the syncs go on by themselves.'
+ WHERE name = 'blocked_by_policy' AND shipped;
+INSERT INTO integration.error_reason (reason, kind, code, name, since, condition, error_class, remote_state, retryable, retry_hint, scope,
+    breaker, concurrency, category, responsible, span_error_type, remedy, notes, shipped) VALUES
+    ('curl:7:blocked', 'curl', '7', 'CURLE_COULDNT_CONNECT', '<=7.88', 'our opensocket callback refused the address (own flag set)', 'blocked_by_policy', 'not_reached', 'no', 'none', 'endpoint', 'trip', 'neutral', 'integration_design', 'engineering', 'blocked_by_policy', 'The address leads to a protected internal network and was blocked on purpose; use another address, or have a superuser add its range to integration.allowed_networks.', 'Set an own flag in the callback: libcurl reports only code 7.', true),
+    ('curl:35:certificate', 'curl', '35', 'CURLE_SSL_CONNECT_ERROR', '<=7.88', 'handshake refused (alert in error text) for a certificate: certificate required / bad certificate / certificate expired / unknown ca', 'tls', 'not_reached', 'no', 'none', 'endpoint', 'trip', 'neutral', 'integration_design', 'operations', 'tls', 'The other system does not accept the certificate that we show; operations should set the right one with set_secret().', 'With TLS 1.3 see code 56.', true),
+    ('curl:42:blocked', 'curl', '42', 'CURLE_ABORTED_BY_CALLBACK', '<=7.88', 'own prereq callback refused', 'blocked_by_policy', 'not_reached', 'no', 'none', 'endpoint', 'trip', 'neutral', 'integration_design', 'engineering', 'blocked_by_policy', 'The address leads to a protected internal network and was blocked on purpose; use another address, or have a superuser add its range to integration.allowed_networks.', NULL, true),
+    ('http:400:certificate', 'http', '400', 'Bad Request', 'RFC 9110', 'the answer is that of nginx about a client certificate', 'tls', 'refused', 'no', 'none', 'endpoint', 'trip', 'neutral', 'integration_design', 'operations', '400', 'The other system wants proof of identity that we did not give or that it does not accept; operations should name the right certificate in the endpoint.', 'nginx (ssl_verify_client) ends the handshake well, then says 400 for its 495 and 496.', true),
+    ('blocked_private_address', 'internal', 'blocked_private_address', 'address policy', NULL, NULL, 'blocked_by_policy', 'not_reached', 'no', 'none', 'endpoint', 'trip', 'neutral', 'integration_design', 'engineering', 'blocked_by_policy', 'The address leads to a protected internal network and was blocked on purpose; use another address, or have a superuser add its range to integration.allowed_networks.', NULL, true),
+    ('blocked_scheme', 'internal', 'blocked_scheme', 'plain http not allowed', NULL, NULL, 'blocked_by_policy', 'not_reached', 'no', 'none', 'endpoint', 'trip', 'neutral', 'integration_design', 'engineering', 'blocked_by_policy', 'Only secure addresses are allowed; use an address that starts with https, or have a superuser set allow_http of the endpoint.', NULL, true),
+    ('blocked_port', 'internal', 'blocked_port', 'port not allowed', NULL, NULL, 'blocked_by_policy', 'not_reached', 'no', 'none', 'endpoint', 'trip', 'neutral', 'integration_design', 'operations', 'blocked_by_policy', 'The connection uses a port that is not allowed; use another one, or have a superuser add it to integration.allowed_ports.', NULL, true),
+    ('blocked_host', 'internal', 'blocked_host', 'host not on the allow list', NULL, NULL, 'blocked_by_policy', 'not_reached', 'no', 'none', 'endpoint', 'trip', 'neutral', 'integration_design', 'operations', 'blocked_by_policy', 'The receiver is not on the list of allowed hosts; use another one, or have a superuser add it to integration.allowed_hosts.', NULL, true)
+    ON CONFLICT (reason) DO UPDATE SET remedy = excluded.remedy WHERE error_reason.shipped;
 ALTER TABLE integration.error_class ENABLE TRIGGER own_text;
 ALTER TABLE integration.error_reason ENABLE TRIGGER own_text;
 
@@ -71,6 +97,20 @@ DROP FUNCTION integration_worker.endpoints();
 
 DROP FUNCTION integration_worker.recent_attempts(text, timestamptz, integer, boolean);
 
+DROP FUNCTION integration_worker.fact_of(integration_worker.verdict);
+
+DROP FUNCTION integration_worker.schedule_next(integration_worker.verdict, integration.error_reason, integer, timestamptz);
+
+DROP FUNCTION integration_worker.decide(integration_worker.verdict, boolean, integer, timestamptz);
+
+DROP FUNCTION integration_worker.unknown_outcome(integration_worker.verdict);
+
+DROP FUNCTION integration_worker.error_text(integration_worker.verdict, text, jsonb, text, text);
+
+DROP FUNCTION integration_worker.explain(integration_worker.verdict, text, jsonb, text, text);
+
+DROP FUNCTION integration_worker.mark(bigint[], xid8[]);
+
 -- By hand: TABLE integration.installation
 
 COMMENT ON COLUMN integration.installation.name IS 'Twelve hex digits, drawn with the first endpoint.';
@@ -94,6 +134,20 @@ COMMENT ON FUNCTION integration_worker.new_name() IS 'Draws a name for an instal
 
 -- By hand: INSERT INTO integration.installation (name) VALUES (integration_worker.new_name());
 
+-- pg_restore and the scripts of pg_dump switch row security off, and nobody else does.
+CREATE FUNCTION integration_worker.is_restoring() RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT current_setting('row_security') = 'off'
+$$;
+REVOKE ALL ON FUNCTION integration_worker.is_restoring() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.is_restoring() IS
+    'Whether this session reads a dump back.';
+
+COMMENT ON COLUMN integration.credential.name IS 'What endpoint.credential, endpoint.signing and endpoint.certificate refer to.';
+
 COMMENT ON COLUMN integration.credential.settings IS 'JSON object of what is not secret, such as a user name or a token URL; which members there are depends on the kind.';
 
 COMMENT ON TABLE integration.secret IS
@@ -103,9 +157,14 @@ COMMENT ON COLUMN integration.secret.sealed IS 'The value, encrypted with AES-25
 
 -- By hand: TABLE integration.connector
 
+COMMENT ON COLUMN integration.connector.certificate IS 'Default for endpoint.certificate.';
+
 COMMENT ON COLUMN integration.connector.mask IS 'Default for endpoint.mask.';
 
 -- By hand: TABLE integration.endpoint
+
+COMMENT ON COLUMN integration.endpoint.certificate IS
+    'A credential of kind client_certificate: what connections show, whom they trust, beside what requests authenticate with.';
 
 COMMENT ON COLUMN integration.endpoint.mask IS
     'Paths to members of payloads, such as {$.iban,$.lines[*].price,$.**.password}, that only administrators see; support and operators see ***. {}: none.';
@@ -120,6 +179,7 @@ SELECT e.id, e.name, e.connector, e.customer, e.url, e.allow_http,
        coalesce(e.format, c.format, 'json') AS format,
        coalesce(e.credential, c.credential) AS credential,
        coalesce(e.signing, c.signing) AS signing,
+       coalesce(e.certificate, c.certificate) AS certificate,
        coalesce(e.retry_policy, c.retry_policy, 'standard') AS retry_policy,
        coalesce(e.connect_timeout, c.connect_timeout, '5 s') AS connect_timeout,
        coalesce(e.timeout, c.timeout, '15 s') AS timeout,
@@ -139,6 +199,7 @@ SELECT e.id, e.name, e.connector, e.customer, e.url, e.allow_http,
                        ('format', e.format IS NOT NULL, c.format IS NOT NULL),
                        ('credential', e.credential IS NOT NULL, c.credential IS NOT NULL),
                        ('signing', e.signing IS NOT NULL, c.signing IS NOT NULL),
+                       ('certificate', e.certificate IS NOT NULL, c.certificate IS NOT NULL),
                        ('retry_policy', e.retry_policy IS NOT NULL, c.retry_policy IS NOT NULL),
                        ('connect_timeout', e.connect_timeout IS NOT NULL, c.connect_timeout IS NOT NULL),
                        ('timeout', e.timeout IS NOT NULL, c.timeout IS NOT NULL),
@@ -157,12 +218,104 @@ SELECT e.id, e.name, e.connector, e.customer, e.url, e.allow_http,
   FROM integration.endpoint e
   LEFT JOIN integration.connector c ON c.name = e.connector;
 
+CREATE OR REPLACE FUNCTION integration_worker.check_error_rule() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    -- A row may be restored before the one it refers to.
+    restoring boolean := integration_worker.is_restoring();
+    class_known boolean := restoring OR NEW.error_class = 'delivered'
+        OR EXISTS (SELECT FROM integration.error_class c WHERE c.name = NEW.error_class);
+BEGIN
+    IF NEW.status_to IS NULL THEN
+        NEW.status_to := NEW.status_from;
+    END IF;
+    IF class_known IS NOT TRUE THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'foreign_key_violation',
+            MESSAGE = format('error class "%s" does not exist', NEW.error_class),
+            HINT = 'Write delivered, or a name from integration.error_class; an own class is added by a row there.';
+    END IF;
+    IF NEW.error_class IN ('success', 'delivered') AND NEW.retryable THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation',
+            MESSAGE = 'a rule that says delivered can''t be retryable',
+            HINT = 'Leave retryable out, or write an error class.';
+    END IF;
+    IF NEW.error_class IN ('success', 'cancelled', 'expired', 'deferred') THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation',
+            MESSAGE = format('error class "%s" can''t be the result of a rule', NEW.error_class),
+            HINT = 'Write delivered for a success, or the class of a failure.';
+    END IF;
+    IF NEW.endpoint IS NOT NULL AND NEW.connector IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation',
+            MESSAGE = 'a rule is either for an endpoint or for a connector',
+            HINT = 'Leave one of the two out; leave both out for all endpoints.';
+    END IF;
+    IF NOT restoring THEN
+        PERFORM integration_worker.check_rule_target(NEW);
+    END IF;
+    PERFORM integration_worker.check_rule_condition(NEW);
+    RETURN NEW;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION integration_worker.check_rule_condition(rule integration.error_rule) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF num_nonnulls(rule.reason, rule.status_from, rule.status_to, rule.match) = 0 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation',
+            MESSAGE = 'a rule without a condition would fit every answer',
+            HINT = 'Write at least one of status_from, reason and match, such as match => ''$.success == false''.';
+    END IF;
+    IF rule.status_from NOT BETWEEN 100 AND 999 OR rule.status_to NOT BETWEEN 100 AND 999
+       OR rule.status_from > rule.status_to THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation',
+            MESSAGE = format('%s to %s is no range of HTTP statuses',
+                             coalesce(rule.status_from::text, 'NULL'), coalesce(rule.status_to::text, 'NULL')),
+            HINT = 'Write three digits, the lower one in status_from, such as 400 and 499.';
+    END IF;
+    IF NOT integration_worker.is_restoring() AND NOT EXISTS (SELECT FROM integration.error_reason r
+        WHERE rule.reason IS NULL OR r.reason = rule.reason
+           OR (right(rule.reason, 1) = '*' AND starts_with(r.reason, left(rule.reason, -1)))) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'foreign_key_violation',
+            MESSAGE = format('reason "%s" fits no row of integration.error_reason', rule.reason),
+            HINT = 'Write a reason such as http:409, or the beginning of several followed by *, such as http:5*.';
+    END IF;
+END
+$$;
+
 -- By hand: INSERT INTO integration.error_class (name, title, remedy, customer_message) VALUES
+
+-- By hand: INSERT INTO integration.error_reason (reason, kind, code, name, since, condition, error_class, remote_state, retryable, retry_hint, scope,
+
+-- By hand: INSERT INTO integration.error_reason (reason, kind, code, name, since, condition, error_class, remote_state, retryable, retry_hint, scope,
 
 -- By hand: INSERT INTO integration.error_reason (reason, kind, code, name, since, condition, error_class, remote_state, retryable, retry_hint, scope,
 
 -- Serves customer_sync, customer_object: what belongs to a customer.
 CREATE INDEX outbox_default_customer ON integration.outbox_default (customer, id) WHERE customer IS NOT NULL;
+
+-- By hand: TABLE integration.queue
+
+-- Serve backlog_count() in C and the view enqueue_limit_status: the backlogs that have a limit.
+CREATE INDEX queue_customer ON integration.queue (limited_customer) WHERE limited_customer IS NOT NULL;
+
+CREATE INDEX queue_role ON integration.queue (limited_role) WHERE limited_role IS NOT NULL;
+
+COMMENT ON COLUMN integration.queue.limited_customer IS
+    'The customer to whose max_backlog it counts; NULL: there was no such limit when it was enqueued.';
+
+COMMENT ON COLUMN integration.queue.limited_role IS
+    'The role to whose max_backlog it counts; NULL: there was no such limit when it was enqueued.';
 
 -- By hand: TABLE integration.incident
 
@@ -215,6 +368,9 @@ REVOKE ALL ON FUNCTION integration_worker.place() FROM PUBLIC;
 
 COMMENT ON FUNCTION integration_worker.place() IS
     'Where the server''s data lies, and whether it was started as a standby; NULL: not known.';
+
+COMMENT ON FUNCTION integration_worker.url_problem(text, boolean) IS
+    'May this URL be called, an endpoint''s or a token''s? What is wrong with it as a sentence, which names the setting if it is policy; NULL: nothing.';
 
 -- A copied database doesn't send: what tells it from its original, how it takes over.
 
@@ -403,6 +559,47 @@ REVOKE ALL ON FUNCTION integration_worker.renew_foreign_ids() FROM PUBLIC;
 COMMENT ON FUNCTION integration_worker.renew_foreign_ids() IS
     'Makes queue rows with transaction ids that this cluster has not given out yet rows of this transaction; by the index queue_change.';
 
+-- No dump says in which order tables of an extension are loaded, and pg_restore -j loads several at once: what a
+-- restore makes doesn't look at what its rows refer to, until somebody takes over.
+CREATE FUNCTION integration_worker.check_references(are_checked boolean) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    reference record;
+    missing text;
+BEGIN
+    FOR reference IN
+        SELECT t.tgname AS trigger, c.conname, c.conrelid::regclass AS child, c.confrelid::regclass AS parent,
+               a.attname AS child_column, p.attname AS parent_column
+          FROM pg_trigger t
+          JOIN pg_constraint c ON c.oid = t.tgconstraint AND c.contype = 'f' AND c.conrelid = t.tgrelid
+          JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
+          JOIN pg_attribute p ON p.attrelid = c.confrelid AND p.attnum = c.confkey[1]
+         WHERE c.connamespace = 'integration'::regnamespace AND (t.tgenabled = 'D') = are_checked
+         ORDER BY c.conname, t.tgname
+    LOOP
+        EXECUTE format('ALTER TABLE %s %s TRIGGER %I', reference.child,
+                       CASE WHEN are_checked THEN 'ENABLE' ELSE 'DISABLE' END, reference.trigger);
+        CONTINUE WHEN NOT are_checked;
+        EXECUTE format('SELECT min(x.%2$I) FROM %1$s x WHERE NOT EXISTS (SELECT FROM %3$s p WHERE p.%4$I = x.%2$I)',
+                       reference.child, reference.child_column, reference.parent, reference.parent_column)
+           INTO missing;
+        IF missing IS NOT NULL THEN
+            RAISE foreign_key_violation USING
+                MESSAGE = format('%s refers to %s "%s", which does not exist', reference.child, reference.parent, missing),
+                DETAIL = 'The dump was not restored as a whole, or the row was changed before adopt().',
+                HINT = format('Insert the %s, or change column %s, then run SELECT integration.adopt() again.',
+                              reference.parent, reference.child_column);
+        END IF;
+    END LOOP;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.check_references(boolean) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.check_references(boolean) IS
+    'Switches the checks of all foreign keys on, after looking at what is there, or off.';
+
 CREATE FUNCTION integration.adopt(reason text DEFAULT NULL) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -421,6 +618,7 @@ BEGIN
         RAISE NOTICE 'this database is no copy: it sends already';
         RETURN 0;
     END IF;
+    PERFORM integration_worker.check_references(true);
     PERFORM pg_current_xact_id();
     PERFORM integration_worker.renew_foreign_ids();
     UPDATE integration.installation i SET fingerprint = present, adopted_at = now(), adopted_by = session_user;
@@ -473,6 +671,9 @@ CREATE TRIGGER begin_installation AFTER INSERT ON integration.endpoint
     FOR EACH STATEMENT EXECUTE FUNCTION integration_worker.begin_installation();
 
 -- By hand: UPDATE integration.installation
+
+SELECT integration_worker.check_references(false)
+ WHERE integration_worker.is_restoring();
 
 -- What endpoint.mask hides: the members of a payload that its paths name.
 -- Functions that a view calls run with their owner's rights, since its reader has none to what they call.
@@ -666,6 +867,8 @@ CREATE OR REPLACE FUNCTION integration_worker.check_request_settings() RETURNS t
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    -- A row may be restored before the one it refers to.
+    restoring boolean := integration_worker.is_restoring();
     broken record;
 BEGIN
     SELECT r.* INTO broken
@@ -679,10 +882,11 @@ BEGIN
         ('mask', integration_worker.mask_problem(NEW.mask),
          'Write paths to members, such as ARRAY[''$.iban'', ''$.lines[*].price'', ''$.**.password''].'),
         ('connector', (SELECT format('Connector "%s" does not exist.', r.name) FROM (SELECT to_jsonb(NEW) ->> 'connector') AS r (name)
-                        WHERE r.name IS NOT NULL AND NOT EXISTS (SELECT FROM integration.connector c WHERE c.name = r.name)),
+                        WHERE r.name IS NOT NULL AND NOT restoring
+                          AND NOT EXISTS (SELECT FROM integration.connector c WHERE c.name = r.name)),
          'Insert it into integration.connector first, or correct the name.'),
         ('retry_policy', (SELECT format('Retry policy "%s" does not exist.', NEW.retry_policy)
-                           WHERE NEW.retry_policy IS NOT NULL
+                           WHERE NEW.retry_policy IS NOT NULL AND NOT restoring
                              AND NOT EXISTS (SELECT FROM integration.retry_policy p WHERE p.name = NEW.retry_policy)),
          'Policies are in SELECT name, schedule FROM integration.retry_policy.'),
         ('credential', (SELECT format('Credential "%s" is for signing.', c.name) FROM integration.credential c
@@ -690,17 +894,69 @@ BEGIN
          'Name it in the column signing, and here one that authenticates.'),
         ('signing', (SELECT format('Credential "%s" is of kind %s.', c.name, c.kind) FROM integration.credential c
                       WHERE c.name = NEW.signing AND c.kind <> 'signing'),
-         'Name a credential of kind signing.')
+         'Name a credential of kind signing.'),
+        ('certificate', (SELECT format('Credential "%s" is of kind %s.', c.name, c.kind) FROM integration.credential c
+                          WHERE c.name = NEW.certificate AND c.kind <> 'client_certificate'),
+         'Name a credential of kind client_certificate.'),
+        ('certificate', (SELECT format('The column credential names a certificate, too: "%s".', c.name) FROM integration.credential c
+                          WHERE c.name = NEW.credential AND c.kind = 'client_certificate' AND NEW.certificate IS NOT NULL),
+         'Name it here, and in the column credential one that authenticates in a header, or none.')
       ) AS r (col, problem, hint)
      WHERE r.problem IS NOT NULL
+     UNION ALL
+    SELECT n.col, format('Credential "%s" does not exist.', n.name),
+           'Insert it into integration.credential first, or correct the name.'
+      FROM (VALUES ('credential', NEW.credential), ('signing', NEW.signing), ('certificate', NEW.certificate)) AS n (col, name)
+     WHERE n.name IS NOT NULL
+       AND NOT EXISTS (SELECT FROM integration.credential c WHERE c.name = n.name)
      LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION USING
-            ERRCODE = CASE WHEN broken.col IN ('connector', 'retry_policy') THEN 'foreign_key_violation' ELSE 'check_violation' END,
+            ERRCODE = CASE WHEN broken.problem LIKE '% does not exist.' THEN 'foreign_key_violation' ELSE 'check_violation' END,
             SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = broken.col,
             MESSAGE = format('%s of %s "%s" can''t be used', broken.col, TG_TABLE_NAME, NEW.name),
             DETAIL = broken.problem,
             HINT = broken.hint;
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+CREATE FUNCTION integration_worker.url_hint(problem text, otherwise text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce('Write another address, or have a superuser change the setting (ALTER SYSTEM SET '
+                    || substring(problem FROM 'integration\.allowed_\w+') || ' = …; SELECT pg_reload_conf()).', otherwise)
+$$;
+REVOKE ALL ON FUNCTION integration_worker.url_hint(text, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.url_hint(text, text) IS
+    'The way out of what url_problem() says: by the setting that it names, otherwise what is given.';
+
+CREATE OR REPLACE FUNCTION integration_worker.check_endpoint_url() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    problem text;
+BEGIN
+    IF TG_OP = 'UPDATE' AND NEW.url = OLD.url AND NEW.allow_http = OLD.allow_http THEN
+        RETURN NEW;
+    END IF;
+    -- RFC 9110 §4.1: what every recipient should support.
+    problem := CASE WHEN coalesce(btrim(NEW.url), '') = '' THEN 'It is empty.'
+                    WHEN octet_length(NEW.url) > 8000 THEN format('It has %s bytes; 8000 are allowed.', octet_length(NEW.url))
+                    ELSE integration_worker.url_problem(NEW.url, NEW.allow_http) END;
+    IF problem IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'url',
+            MESSAGE = format('url of endpoint "%s" can''t be called', NEW.name),
+            DETAIL = problem,
+            HINT = CASE WHEN problem LIKE 'Plain http%'
+                        THEN 'Write an address with https, or have a superuser set allow_http.'
+                        ELSE integration_worker.url_hint(
+                            problem, 'Write an address such as ''https://api.example.com/orders/{object_id}''.') END;
     END IF;
     RETURN NEW;
 END
@@ -742,6 +998,31 @@ BEGIN
     SELECT ARRAY(SELECT e.id FROM ended e) INTO ids;
     PERFORM integration_worker.tell(ids, 'resolved');
     INSERT INTO integration_worker.deleted_endpoint (id) VALUES (OLD.id);
+    RETURN NULL;
+END
+$$;
+
+-- A stopped endpoint waits for somebody to act; a change of what it is called with is such an act.
+CREATE OR REPLACE FUNCTION integration_worker.probe_changed() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    given jsonb := to_jsonb(NEW);
+    changed text := CASE TG_TABLE_NAME WHEN 'secret' THEN given ->> 'credential' ELSE given ->> 'name' END;
+BEGIN
+    -- What tripped it is no suspect any more: it may well have been what was changed.
+    UPDATE integration.endpoint_health h
+       SET open_until = least(h.open_until, now()), tripped_by = NULL
+      FROM integration.endpoint_config c
+     WHERE h.endpoint_id = c.id
+       AND h.state = 'stopped'
+       AND CASE TG_TABLE_NAME
+           WHEN 'endpoint' THEN c.name = changed
+           WHEN 'connector' THEN c.connector = changed
+           WHEN 'error_rule' THEN coalesce(given ->> 'endpoint', c.name) = c.name
+                                  AND (given ->> 'connector' IS NULL OR given ->> 'connector' = c.connector)
+           ELSE changed IN (c.credential, c.signing, c.certificate) END;
     RETURN NULL;
 END
 $$;
@@ -794,6 +1075,32 @@ REVOKE ALL ON FUNCTION integration_worker.overlap_problem(text) FROM PUBLIC;
 COMMENT ON FUNCTION integration_worker.overlap_problem(text) IS
     'What is wrong with how long two signing secrets overlap, as a sentence; NULL: nothing.';
 
+CREATE FUNCTION integration_worker.client_problem(settings jsonb) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE
+        WHEN settings ->> 'token_url' ~ '[{}]' THEN 'token_url holds a brace: there is nothing to fill in.'
+        -- RFC 6749 §3.3, appendix A.1; RFC 8707 §2
+        WHEN settings ->> 'scope' !~ '^[!#-\[\]-~]+( [!#-\[\]-~]+)*$' THEN 'scope is not a list of words with a blank between two.'
+        WHEN settings ->> 'client_id' ~ '[[:cntrl:]]' THEN 'client_id holds a control character.'
+        WHEN settings ->> 'resource' !~ '^[A-Za-z][A-Za-z0-9+.-]*:[^[:space:]#]+$' THEN 'resource is not an absolute URI without a fragment.'
+        ELSE integration_worker.url_problem(settings ->> 'token_url', false) END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.client_problem(jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.client_problem(jsonb) IS
+    'What is wrong with the settings of an OAuth 2.0 client, as a sentence; NULL: nothing.';
+
+CREATE FUNCTION integration_worker.authorities_problem(pem text) RETURNS text
+    LANGUAGE c STRICT STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'integration_authorities_problem';
+REVOKE ALL ON FUNCTION integration_worker.authorities_problem(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.authorities_problem(text) IS
+    'Why a text can''t be settings.ca, as a sentence; NULL: it can.';
+
 CREATE FUNCTION integration_worker.credential_problem(kind text, settings jsonb) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -817,7 +1124,12 @@ AS $$
                   WHEN 'header' THEN
                       integration_worker.header_problem(jsonb_build_object(settings ->> 'name', 'x'))
                   WHEN 'oauth2_client_credentials' THEN
-                      integration_worker.url_problem(settings ->> 'token_url', false)
+                      integration_worker.client_problem(settings)
+                  WHEN 'aws_sigv4' THEN
+                      (SELECT format('%s holds a blank, a comma, a slash or what is not ASCII.', m.key)
+                         FROM jsonb_each_text(settings) m WHERE m.value ~ '[^!-~]|[,/]' ORDER BY m.key LIMIT 1)
+                  WHEN 'client_certificate' THEN
+                      integration_worker.authorities_problem(settings ->> 'ca')
                   WHEN 'signing' THEN
                       integration_worker.overlap_problem(coalesce(settings ->> 'overlap', '24 h')) END)
 $$;
@@ -847,10 +1159,11 @@ BEGIN
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'settings',
             MESSAGE = format('settings of credential "%s" can''t be used', NEW.name),
             DETAIL = problem,
-            HINT = CASE WHEN known IS NULL
+            HINT = integration_worker.url_hint(problem,
+                   CASE WHEN known IS NULL
                         THEN format('A credential of kind %s has no settings; its secret goes to integration.set_secret().', NEW.kind)
                         ELSE format('A credential of kind %s has these settings: %s. What is secret goes to integration.set_secret().',
-                                    NEW.kind, known) END;
+                                    NEW.kind, known) END);
     END IF;
     RETURN NEW;
 END
@@ -912,14 +1225,15 @@ REVOKE ALL ON FUNCTION integration_worker.seal(text, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION integration_worker.seal(text, text, text) IS
     'A secret as it is stored; refused where a credential of that kind can''t use it, or there is no key.';
 
-CREATE FUNCTION integration_worker.sealed(place text, kind text, value bytea, OUT source text, OUT reference text, OUT problem text)
+CREATE FUNCTION integration_worker.sealed(place text, kind text, value bytea, OUT source text, OUT reference text, OUT problem text,
+                                          OUT expires_at timestamptz)
     LANGUAGE c STRICT VOLATILE
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'integration_sealed';
 REVOKE ALL ON FUNCTION integration_worker.sealed(text, text, bytea) FROM PUBLIC;
 
 COMMENT ON FUNCTION integration_worker.sealed(text, text, bytea) IS
-    'What a stored secret is (value, file or view), where a view refers to, and why it can''t be read; never a value.';
+    'What a stored secret is (value, file or view), where a view refers to, why it can''t be read, when a certificate in it ends; never a value.';
 
 -- What a view calls runs with the rights of whoever reads it: only those may have made it, or be able to put
 -- another one in its place, who could do everything anyway.
@@ -1011,7 +1325,7 @@ REVOKE ALL ON FUNCTION integration_worker.credentials(text[]) FROM PUBLIC;
 COMMENT ON FUNCTION integration_worker.credentials(text[]) IS
     'Credentials as the worker needs them, a row for each secret that is valid or will be, the newest first; by the primary keys.';
 
-CREATE FUNCTION integration_worker.probe_secrets(reloaded boolean) RETURNS void
+CREATE FUNCTION integration_worker.probe_mended(reloaded boolean) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1024,10 +1338,10 @@ BEGIN
              JOIN integration.endpoint_config c ON c.id = w.endpoint_id
             WHERE w.state = 'stopped'
               AND w.open_until > now()
-              AND (reloaded AND w.last_reason = 'secret_unreadable'
+              AND (reloaded AND (w.last_reason = 'secret_unreadable' OR w.last_reason LIKE 'blocked\_%')
                    OR w.last_reason = 'secret_missing'
                       AND EXISTS (SELECT FROM integration.secret s
-                                   WHERE s.credential IN (c.credential, c.signing)
+                                   WHERE s.credential IN (c.credential, c.signing, c.certificate)
                                      AND s.not_before <= now() AND s.not_before > w.last_failure_at))
               FOR NO KEY UPDATE OF w SKIP LOCKED);
     IF FOUND THEN
@@ -1035,10 +1349,10 @@ BEGIN
     END IF;
 END
 $$;
-REVOKE ALL ON FUNCTION integration_worker.probe_secrets(boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.probe_mended(boolean) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.probe_secrets(boolean) IS
-    'Has endpoints probed at once that were stopped for want of a secret which has become valid; true: also those whose secret could not be read.';
+COMMENT ON FUNCTION integration_worker.probe_mended(boolean) IS
+    'Has endpoints probed at once that were stopped for want of a secret which has become valid; true: also what settings can mend, secrets that could not be read and addresses that might not be called.';
 
 CREATE FUNCTION integration_worker.require_credential(name text) RETURNS integration.credential
     LANGUAGE plpgsql VOLATILE
@@ -1143,12 +1457,14 @@ COMMENT ON FUNCTION integration.forget_secret(text, integer) IS
     'Deletes one version of a credential''s secret; it is not used from then on.';
 
 CREATE FUNCTION integration_worker.secret_states()
-    RETURNS TABLE (credential text, version integer, not_before timestamptz, not_after timestamptz, source text, problem text)
+    RETURNS TABLE (credential text, version integer, not_before timestamptz, not_after timestamptz, source text, problem text,
+                   certificate_expires_at timestamptz)
     LANGUAGE sql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT s.credential, s.version, s.not_before, s.not_after, r.source,
-           coalesce(r.problem, CASE WHEN r.source = 'view' THEN integration_worker.view_problem(r.reference) END)
+           coalesce(r.problem, CASE WHEN r.source = 'view' THEN integration_worker.view_problem(r.reference) END),
+           r.expires_at
       FROM integration.secret s
       JOIN integration.credential c ON c.name = s.credential
      CROSS JOIN LATERAL integration_worker.sealed(integration_worker.secret_place(s.credential, s.version), c.kind, s.sealed) r
@@ -1159,7 +1475,8 @@ COMMENT ON FUNCTION integration_worker.secret_states() IS
     'What integration.secret_status shows; reads the key, opens each secret, gives none of them away.';
 
 CREATE VIEW integration.secret_status WITH (security_barrier) AS
-SELECT s.credential, s.version, s.not_before, s.not_after, s.source, s.problem IS NULL AS readable, s.problem
+SELECT s.credential, s.version, s.not_before, s.not_after, s.source, s.problem IS NULL AS readable, s.problem,
+       s.certificate_expires_at
   FROM integration_worker.secret_states() s;
 
 COMMENT ON VIEW integration.secret_status IS
@@ -1179,6 +1496,9 @@ COMMENT ON COLUMN integration.secret_status.source IS
 COMMENT ON COLUMN integration.secret_status.readable IS 'Whether the server can read it just now.';
 
 COMMENT ON COLUMN integration.secret_status.problem IS 'Why it can''t, as a sentence.';
+
+COMMENT ON COLUMN integration.secret_status.certificate_expires_at IS
+    'When the client certificate itself ends: set the next one before; NULL: it is none, or stands in a view.';
 
 CREATE FUNCTION integration_worker.masked_headers(credential text, signing text) RETURNS text[]
     LANGUAGE sql STABLE
@@ -1204,13 +1524,13 @@ REVOKE ALL ON FUNCTION integration_worker.masked_headers(text, text) FROM PUBLIC
 COMMENT ON FUNCTION integration_worker.masked_headers(text, text) IS
     'The header lines that an endpoint''s credentials add, without what is secret or of the attempt.';
 
-CREATE FUNCTION integration_worker.missing_secret(credential text, signing text) RETURNS text
+CREATE FUNCTION integration_worker.missing_secret(credentials text[]) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT format('Credential "%s" has no secret that is valid now; set one with integration.set_secret().', c.name)
       FROM integration.credential c
-     WHERE c.name IN (missing_secret.credential, missing_secret.signing)
+     WHERE c.name = ANY (credentials)
        AND NOT (c.kind = 'client_certificate' AND c.settings ? 'ca')
        AND NOT EXISTS (SELECT FROM integration.secret s
                         WHERE s.credential = c.name
@@ -1218,10 +1538,10 @@ AS $$
      ORDER BY c.name
      LIMIT 1
 $$;
-REVOKE ALL ON FUNCTION integration_worker.missing_secret(text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.missing_secret(text[]) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.missing_secret(text, text) IS
-    'Which of an endpoint''s credentials has no secret, as a sentence; NULL: each has one.';
+COMMENT ON FUNCTION integration_worker.missing_secret(text[]) IS
+    'Which of these credentials has no secret, as a sentence; NULL: each has one.';
 
 -- Why the queue did not take a row, in the parts of an error; the trigger raises it, so that the
 -- application sees its own statement and none of this.  The fast path never comes here.
@@ -1292,6 +1612,147 @@ CREATE OR REPLACE FUNCTION integration_worker.refuse_extent() RETURNS trigger
 CREATE OR REPLACE TRIGGER refuse_extent BEFORE INSERT ON integration.outbox
     FOR EACH ROW EXECUTE FUNCTION integration_worker.refuse_extent();
 
+-- How much a customer or a role may enqueue, how much of it is used.
+--
+-- A limit holds for all sessions together, counted when the statement ends: it is enqueued as a whole or
+-- refused as a whole, COPY too.  How it is counted is said in src/worker/usage.h.
+
+CREATE TABLE integration.enqueue_limit (
+    scope text NOT NULL,
+    name text NOT NULL,
+    rows_per_minute bigint,
+    bytes_per_minute bigint,
+    max_backlog bigint,
+    PRIMARY KEY (scope, name)
+);
+REVOKE ALL ON TABLE integration.enqueue_limit FROM PUBLIC;
+
+COMMENT ON TABLE integration.enqueue_limit IS
+    'How much may be inserted into the outbox, for a customer or a role; empty: any amount. The row of a name takes the place of the row ''*'' as a whole.';
+
+COMMENT ON COLUMN integration.enqueue_limit.scope IS
+    'customer (outbox.customer, else the endpoint''s) or role (the user of the session, outbox.enqueued_by).';
+
+COMMENT ON COLUMN integration.enqueue_limit.name IS 'Of the customer or role; * for each that has no row of its own.';
+
+COMMENT ON COLUMN integration.enqueue_limit.rows_per_minute IS
+    'Syncs a minute: so many at once, then as many a second as fill it up within a minute. 0: none; NULL: no limit.';
+
+COMMENT ON COLUMN integration.enqueue_limit.bytes_per_minute IS
+    'Bytes of payload a minute, as sent; counted like rows_per_minute. 0: none; NULL: no limit.';
+
+COMMENT ON COLUMN integration.enqueue_limit.max_backlog IS
+    'Unfinished syncs, failed ones too, of those enqueued since there is this limit. 0: none; NULL: no limit.';
+
+CREATE FUNCTION integration_worker.check_enqueue_limit() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    broken record;
+BEGIN
+    SELECT r.* INTO broken
+      FROM (VALUES
+        ('scope', NEW.scope NOT IN ('customer', 'role'), NEW.scope, 'Write customer or role.'),
+        ('name', NEW.name = '' OR octet_length(NEW.name) > 1000, left(NEW.name, 100),
+         'Write the name of a customer or role, at most 1000 bytes, or * for each that has no row of its own.'),
+        ('rows_per_minute', NEW.rows_per_minute NOT BETWEEN 0 AND 1000000000,
+         NEW.rows_per_minute::text, 'Write 0 to 1000000000; NULL for no limit.'),
+        ('bytes_per_minute', NEW.bytes_per_minute NOT BETWEEN 0 AND 1000000000000000,
+         NEW.bytes_per_minute::text, 'Write 0 to 1000000000000000; NULL for no limit.'),
+        ('max_backlog', NEW.max_backlog NOT BETWEEN 0 AND 1000000,
+         NEW.max_backlog::text, 'Write 0 to 1000000, since those who enqueue count it; NULL for no limit.')
+      ) AS r (col, is_broken, given, hint)
+     WHERE r.is_broken
+     LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = broken.col,
+            MESSAGE = format('%s of an enqueue limit can''t be used', broken.col),
+            DETAIL = format('It is "%s".', broken.given),
+            HINT = broken.hint;
+    END IF;
+    IF NEW.scope = 'role' AND NEW.name <> '*'
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = NEW.name) THEN
+        RAISE WARNING USING
+            ERRCODE = 'undefined_object',
+            MESSAGE = format('role "%s" does not exist', NEW.name),
+            HINT = 'The limit holds for the user of a session, once there is one of this name; not for members of a role.';
+    END IF;
+    RETURN NEW;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.check_enqueue_limit() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.check_enqueue_limit() IS
+    'Row trigger: refuses limits that can''t work, warns of a role that there is not.';
+
+CREATE TRIGGER check_limit BEFORE INSERT OR UPDATE ON integration.enqueue_limit
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.check_enqueue_limit();
+
+-- Sessions forget what they remember of it; the worker has no use for it.
+CREATE TRIGGER wake AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON integration.enqueue_limit
+    FOR EACH STATEMENT EXECUTE FUNCTION integration_worker.wake();
+
+CREATE FUNCTION integration_worker.enqueue_usage(
+        OUT scope text, OUT name_hash bigint, OUT name text, OUT is_whole boolean, OUT rows_left bigint, OUT bytes_left bigint,
+        OUT refused bigint, OUT refused_at timestamptz)
+    RETURNS SETOF record
+    LANGUAGE c STRICT VOLATILE ROWS 100
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'integration_enqueue_usage';
+REVOKE ALL ON FUNCTION integration_worker.enqueue_usage() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.enqueue_usage() IS
+    'Who enqueued under a limit lately and what is left to each, from shared memory; name_hash is hashtextextended(name, 0), is_whole: name is not cut.';
+
+CREATE VIEW integration.enqueue_limit_status AS
+WITH usage AS MATERIALIZED (
+    SELECT u.* FROM integration_worker.enqueue_usage() u
+), known AS (
+    SELECT l.scope, l.name, true AS is_whole, l.rows_per_minute, least(u.rows_left, l.rows_per_minute) AS rows_left, l.bytes_per_minute,
+           least(u.bytes_left, l.bytes_per_minute) AS bytes_left, l.max_backlog, u.refused, u.refused_at
+      FROM integration.enqueue_limit l
+      LEFT JOIN usage u ON u.scope = l.scope AND u.name_hash = hashtextextended(l.name, 0)
+    UNION ALL
+    SELECT u.scope, u.name, u.is_whole, l.rows_per_minute, least(u.rows_left, l.rows_per_minute) AS rows_left, l.bytes_per_minute,
+           least(u.bytes_left, l.bytes_per_minute) AS bytes_left, l.max_backlog, u.refused, u.refused_at
+      FROM usage u
+      JOIN integration.enqueue_limit l ON l.scope = u.scope AND l.name = '*'
+     WHERE u.name_hash NOT IN (SELECT hashtextextended(n.name, 0) FROM integration.enqueue_limit n WHERE n.scope = u.scope)
+)
+SELECT k.scope, k.name, k.rows_per_minute, CASE WHEN k.rows_per_minute IS NOT NULL THEN k.rows_left END AS rows_left,
+       k.bytes_per_minute, CASE WHEN k.bytes_per_minute IS NOT NULL THEN k.bytes_left END AS bytes_left, k.max_backlog,
+       CASE WHEN k.max_backlog IS NULL OR NOT k.is_whole OR k.name = '*' THEN NULL
+            WHEN k.scope = 'customer' THEN
+                 (SELECT count(*) FROM integration.queue q WHERE q.limited_customer = k.name COLLATE "C")
+            ELSE (SELECT count(*) FROM integration.queue q WHERE q.limited_role = k.name COLLATE "C") END AS backlog,
+       coalesce(k.refused, 0) AS refused, k.refused_at AS last_refused_at
+  FROM known k;
+
+COMMENT ON VIEW integration.enqueue_limit_status IS
+    'Each enqueue limit, each customer and role that used one lately, how much is left to it, how often it was refused.';
+
+COMMENT ON COLUMN integration.enqueue_limit_status.scope IS 'customer or role.';
+
+COMMENT ON COLUMN integration.enqueue_limit_status.name IS 'Whose; * is the limit of each that has none of its own.';
+
+COMMENT ON COLUMN integration.enqueue_limit_status.rows_per_minute IS 'Syncs a minute; NULL: no limit.';
+
+COMMENT ON COLUMN integration.enqueue_limit_status.rows_left IS 'Syncs that may be enqueued right now; NULL: no limit.';
+
+COMMENT ON COLUMN integration.enqueue_limit_status.bytes_per_minute IS 'Bytes of payload a minute; NULL: no limit.';
+
+COMMENT ON COLUMN integration.enqueue_limit_status.bytes_left IS 'Bytes that may be enqueued right now; NULL: no limit.';
+
+COMMENT ON COLUMN integration.enqueue_limit_status.max_backlog IS 'Unfinished syncs, at most; NULL: no limit.';
+
+COMMENT ON COLUMN integration.enqueue_limit_status.backlog IS 'Unfinished syncs that count; NULL: not counted.';
+
+COMMENT ON COLUMN integration.enqueue_limit_status.refused IS 'Statements refused since the server was started, or since it is remembered.';
+
+COMMENT ON COLUMN integration.enqueue_limit_status.last_refused_at IS 'When one was refused last; NULL: none was.';
+
 -- What the worker reads: the registry, what is new, what is due.
 
 -- By the index endpoint_id_key, a bite at a time: all of ten thousand endpoints at once would stall the sender.
@@ -1299,7 +1760,7 @@ CREATE FUNCTION integration_worker.endpoints(after_id integer DEFAULT 0, most in
     RETURNS TABLE (id integer, name text, url text, method text, headers text, format text,
                    connect_timeout_ms integer, timeout_ms integer, max_concurrency integer,
                    rate_limit double precision, rate_burst integer,
-                   idempotent boolean, allow_http boolean, credential text, signing text,
+                   idempotent boolean, allow_http boolean, credential text, signing text, certificate text,
                    paused_until timestamptz, not_before timestamptz, state text, failures integer, tripped_by bigint,
                    since timestamptz)
     LANGUAGE plpgsql STABLE
@@ -1315,7 +1776,7 @@ BEGIN
            ceil(extract(epoch FROM c.connect_timeout) * 1000)::integer,
            ceil(extract(epoch FROM c.timeout) * 1000)::integer,
            c.max_concurrency, c.rate_limit, c.rate_burst, c.idempotent, c.allow_http,
-           c.credential, c.signing, p.until,
+           c.credential, c.signing, c.certificate, p.until,
            greatest(CASE WHEN h.state <> 'closed' THEN h.open_until END, h.retry_after_until),
            coalesce(h.state, 'closed'), coalesce(h.failures, 0), h.tripped_by, h.since
       FROM integration.endpoint_config c
@@ -1390,6 +1851,84 @@ REVOKE ALL ON FUNCTION integration_worker.registry_state() FROM PUBLIC;
 COMMENT ON FUNCTION integration_worker.registry_state() IS
     'What changes with the registry: its version, the customers on hold (both as hashes), the name of the installation, when the next pause ends or secret begins by itself, whether the database is no copy.';
 
+-- Plans are made once, perhaps while the queue is empty and every way to read it looks as good as any other.  So
+-- what would walk all of it when it is full is switched off here; a condition written as coalesce(state, '') keeps
+-- the indexes away that are for rows that have not failed.
+
+-- Transactions that ended between two snapshots, as ranges of ids.  What still runs is no part of one, and what was
+-- rolled back of those that ran before: their rows are in the index, a million perhaps, and none can be seen.
+CREATE FUNCTION integration_worker.ended_between(previous pg_snapshot, present pg_snapshot)
+    RETURNS TABLE (first_xid xid8, end_xid xid8)
+    LANGUAGE sql STABLE ROWS 4
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT s.first_xid, s.end_xid
+      FROM (SELECT CASE WHEN b.runs THEN (b.xid::text::numeric + 1)::text::xid8 ELSE b.xid END AS first_xid,
+                   lead(b.xid) OVER (ORDER BY b.xid, b.runs) AS end_xid
+              FROM (SELECT pg_snapshot_xmax(previous) AS xid, false AS runs
+                    UNION ALL SELECT pg_snapshot_xmax(present), false
+                    UNION ALL SELECT r.xid, true FROM pg_snapshot_xip(present) AS r (xid)
+                               WHERE r.xid >= pg_snapshot_xmax(previous)) b
+            UNION ALL
+            SELECT x.xid, (x.xid::text::numeric + 1)::text::xid8
+              FROM pg_snapshot_xip(previous) AS x (xid)
+             WHERE pg_visible_in_snapshot(x.xid, present)
+               AND pg_xact_status(x.xid) IS DISTINCT FROM 'aborted') s
+     WHERE s.first_xid < s.end_xid
+     ORDER BY s.first_xid
+$$;
+REVOKE ALL ON FUNCTION integration_worker.ended_between(pg_snapshot, pg_snapshot) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.ended_between(pg_snapshot, pg_snapshot) IS
+    'What is visible under the second snapshot and was not under the first: ranges of transaction ids, from the first one to below the end.';
+
+-- What is visible now and was not visible under the previous snapshot (PgQ's way), by the index queue_change.
+-- The snapshot and the read belong to one statement; a row of its own carries the snapshot to the next call.
+CREATE OR REPLACE FUNCTION integration_worker.feed(previous pg_snapshot, most integer, shards integer)
+    RETURNS TABLE (snapshot pg_snapshot, outbox_id bigint, endpoint_id integer, priority smallint, due_at timestamptz,
+                   expires_at timestamptz, change_xid xid8, object_hash bigint)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    SET enable_bitmapscan = off
+    SET enable_hashjoin = off
+    SET enable_mergejoin = off
+    SET enable_seqscan = off
+    SET enable_sort = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    present pg_snapshot := pg_current_snapshot();
+    first_xids xid8[] := ARRAY[pg_snapshot_xmax(previous)];
+    end_xids xid8[] := ARRAY[pg_snapshot_xmax(present)];
+BEGIN
+    -- Nothing ran then or runs now: the rule, and it is quicker.
+    IF pg_snapshot_xmin(previous) < pg_snapshot_xmax(previous) OR pg_snapshot_xmin(present) < pg_snapshot_xmax(present) THEN
+        SELECT array_agg(e.first_xid), array_agg(e.end_xid) INTO first_xids, end_xids
+          FROM integration_worker.ended_between(previous, present) e;
+    END IF;
+    RETURN QUERY
+    SELECT present, NULL::bigint, NULL::integer, NULL::smallint, NULL::timestamptz, NULL::timestamptz, NULL::xid8,
+           NULL::bigint
+    UNION ALL
+    (SELECT NULL, q.outbox_id, q.endpoint_id, q.priority, q.due_at, q.expires_at, q.change_xid,
+            hashtextextended(q.object_id, hashtextextended(q.object_type, q.endpoint_id))
+       FROM unnest(first_xids, end_xids) AS e (first_xid, end_xid)
+      CROSS JOIN LATERAL (
+            SELECT x.*
+              FROM integration.queue x
+             WHERE x.change_xid >= e.first_xid
+               AND x.change_xid < e.end_xid
+               AND coalesce(x.state, '') <> 'failed'
+               AND shards & (1 << x.endpoint_id % 16) <> 0
+             ORDER BY x.change_xid, x.endpoint_id, x.due_at, x.outbox_id + 0
+             LIMIT most) q
+      LIMIT most);
+END
+$$;
+
+COMMENT ON FUNCTION integration_worker.feed(pg_snapshot, integer, integer) IS
+    'Queue rows that became worth looking at since the previous snapshot, at most so many; the first row carries the snapshot for the next call.';
+
 -- The same where feed() found too much: the first rows of each transaction and endpoint, the rest of which is
 -- jumped over in the index queue_change.  A group without a row to send comes as one row without outbox_id.
 CREATE OR REPLACE FUNCTION integration_worker.flood(
@@ -1414,11 +1953,7 @@ DECLARE
 BEGIN
     FOR span IN
         SELECT s.first_xid, s.end_xid
-          FROM (SELECT x.xid AS first_xid, (x.xid::text::numeric + 1)::text::xid8 AS end_xid
-                  FROM pg_snapshot_xip(previous) AS x (xid)
-                 WHERE pg_visible_in_snapshot(x.xid, present)
-                UNION ALL
-                SELECT pg_snapshot_xmax(previous), pg_snapshot_xmax(present)) s
+          FROM integration_worker.ended_between(previous, present) s
          WHERE s.end_xid > after_xid
          ORDER BY s.first_xid
     LOOP
@@ -2135,28 +2670,102 @@ REVOKE ALL ON FUNCTION integration_worker.expire(integer, timestamptz) FROM PUBL
 COMMENT ON FUNCTION integration_worker.expire(integer, timestamptz) IS
     'Closes syncs of these shards (bit by bit) whose expires_at has passed and is later than done_before; returns up to when that is done, when it is to be called next, and who is next under the ordering keys.';
 
-CREATE OR REPLACE FUNCTION integration_worker.decide(
-        verdict integration_worker.verdict, proven boolean, retry_after_s integer, settled_at timestamptz)
+-- By hand: TYPE integration_worker.verdict
+
+COMMENT ON TYPE integration_worker.verdict IS
+    'One result: n is its place in the arrays; attempts counts this one; kept_state is set when a person changed the sync meanwhile; effect says what it shows about the endpoint: success, alive (answered, refused this one), count, trip or none; wanted_at is when it was enqueued or was to be sent.';
+
+CREATE FUNCTION integration_worker.ruled(fact integration.error_reason, verdict integration_worker.verdict)
+    RETURNS integration.error_reason
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    fact.error_class := verdict.error_class;
+    fact.remote_state := 'refused';
+    fact.retryable := CASE WHEN verdict.rule_retries THEN 'yes' ELSE 'no' END;
+    fact.retry_hint := 'backoff';
+    fact.scope := 'sync';
+    fact.breaker := 'ignore';
+    fact.concurrency := 'neutral';
+    RETURN fact;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.ruled(integration.error_reason, integration_worker.verdict) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.ruled(integration.error_reason, integration_worker.verdict) IS
+    'What is known of a reason, as the error_rule that fits the answer makes it.';
+
+-- What comes next for a sync that was not delivered.
+
+-- What is decided by, read once for a batch: a query for each result would cost more than all the rest.
+CREATE TYPE integration_worker.ground AS (
+    fact integration.error_reason,
+    idempotent boolean,
+    schedule interval[],
+    jitter double precision,
+    deadline interval
+);
+REVOKE ALL ON TYPE integration_worker.ground FROM PUBLIC;
+
+COMMENT ON TYPE integration_worker.ground IS
+    'What is known of a failure: its reason as an error_rule makes it, whether its endpoint is idempotent, and the retry policy.';
+
+-- The next attempt of a sync that may be sent again, or the end of its patience.
+CREATE FUNCTION integration_worker.schedule_next(
+        verdict integration_worker.verdict, ground integration_worker.ground, retry_after_s integer, settled_at timestamptz)
     RETURNS integration_worker.verdict
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    fact integration.error_reason;
-    idempotent boolean := coalesce((SELECT c.idempotent FROM integration.endpoint_config c
-                                     WHERE c.id = verdict.endpoint_id), true);
-    pause_s integer := least(greatest(retry_after_s, 1), 86400);
+    fact integration.error_reason := ground.fact;
+    limited boolean := integration_worker.is_limit(fact, retry_after_s);
+    trips boolean := fact.breaker = 'trip';
+    free boolean := trips OR fact.scope = 'worker' OR fact.retryable = 'n/a'
+        OR (limited AND verdict.attempts - 1 - verdict.charged < 50);
 BEGIN
-    IF verdict.reason = 'http:404'
-       AND (proven OR EXISTS (SELECT FROM integration.endpoint_health h
-                               WHERE h.endpoint_id = verdict.endpoint_id
-                                 AND h.last_success_at > settled_at - interval '1 h')) THEN
-        verdict.reason := 'http:404:item';
+    verdict.charged := verdict.charged + CASE WHEN free THEN 0 ELSE 1 END;
+    -- How long this sync alone would wait by now is no measure for its whole endpoint.
+    IF limited AND verdict.pause_until IS NULL THEN
+        verdict.pause_until := settled_at
+            + integration_worker.retry_wait(ground.schedule, ground.jitter, 1, fact.retry_hint);
     END IF;
-    IF retry_after_s IS NULL OR retry_after_s < 0 THEN
-        pause_s := NULL;
+    verdict.due_at := CASE
+        WHEN trips THEN settled_at
+        WHEN limited AND (free OR retry_after_s IS NOT NULL) THEN verdict.pause_until
+        ELSE greatest(settled_at + integration_worker.retry_wait(
+                          ground.schedule, ground.jitter, verdict.charged + CASE WHEN free THEN 1 ELSE 0 END, fact.retry_hint),
+                      settled_at + make_interval(secs => retry_after_s)) END;
+    IF NOT free AND verdict.charged > coalesce(cardinality(ground.schedule), 0)
+       OR NOT trips AND verdict.due_at > verdict.wanted_at + ground.deadline THEN
+        verdict.state := 'failed';
+        verdict.due_at := NULL;
+        RETURN verdict;
     END IF;
-    fact := integration_worker.fact_of(verdict);
+    verdict.state := 'retrying';
+    -- expire() closes it then.
+    verdict.due_at := least(verdict.due_at, verdict.expires_at);
+    RETURN verdict;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.schedule_next(integration_worker.verdict, integration_worker.ground, integer, timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.schedule_next(
+        integration_worker.verdict, integration_worker.ground, integer, timestamptz) IS
+    'When a sync is tried again by its retry policy, Retry-After and deadline; failed when those are used up.';
+
+CREATE FUNCTION integration_worker.decide(
+        verdict integration_worker.verdict, ground integration_worker.ground, retry_after_s integer, settled_at timestamptz)
+    RETURNS integration_worker.verdict
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    fact integration.error_reason := ground.fact;
+    pause_s integer := CASE WHEN retry_after_s >= 0 THEN least(greatest(retry_after_s, 1), 86400) END;
+BEGIN
+    verdict.reason := fact.reason;
     verdict.error_class := fact.error_class;
     verdict.effect := integration_worker.effect_of(fact, verdict, pause_s);
     verdict.signal := CASE WHEN fact.concurrency = 'decrease' AND NOT verdict.ping THEN 'decrease' ELSE 'neutral' END;
@@ -2177,16 +2786,61 @@ BEGIN
     IF verdict.ping
        OR (verdict.reason = 'worker_crash' AND integration_worker.is_crasher(verdict.outbox_id))
        OR NOT integration_worker.may_retry(
-           fact, idempotent, fact.retryable = 'once' AND integration_worker.repeats(verdict)) THEN
+           fact, ground.idempotent, fact.retryable = 'once' AND integration_worker.repeats(verdict)) THEN
         verdict.state := 'failed';
         RETURN verdict;
     END IF;
-    RETURN integration_worker.schedule_next(verdict, fact, pause_s, settled_at);
+    RETURN integration_worker.schedule_next(verdict, ground, pause_s, settled_at);
 END
 $$;
+REVOKE ALL ON FUNCTION integration_worker.decide(integration_worker.verdict, integration_worker.ground, integer, timestamptz) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION integration_worker.explain(
-        verdict integration_worker.verdict, said text, headers jsonb, body text, redirect_url text)
+COMMENT ON FUNCTION integration_worker.decide(
+        integration_worker.verdict, integration_worker.ground, integer, timestamptz) IS
+    'What becomes of a sync that was not delivered.';
+
+-- An unknown outcome must be looked up by a person before anything is sent again.
+CREATE FUNCTION integration_worker.unknown_outcome(
+        verdict integration_worker.verdict, ground integration_worker.ground)
+    RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN verdict.state = 'failed' AND NOT verdict.ping AND verdict.rule_retries IS NULL
+       AND (ground.fact).remote_state = 'unknown' AND NOT ground.idempotent;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.unknown_outcome(integration_worker.verdict, integration_worker.ground) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.unknown_outcome(integration_worker.verdict, integration_worker.ground) IS
+    'Is a failed sync one of which nobody knows whether the other system did the work?';
+
+CREATE FUNCTION integration_worker.error_text(
+        verdict integration_worker.verdict, fact integration.error_reason, said text, headers jsonb, body text)
+    RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN coalesce(CASE WHEN verdict.http_status IS NOT NULL
+                         THEN integration_worker.clue_of(body, headers ->> 'content-type') END,
+                    nullif(said, ''),
+                    CASE WHEN verdict.rule_retries IS NOT NULL AND body <> ''
+                         THEN format('an error rule takes this answer for a failure: %s', left(body, 200)) END,
+                    coalesce(verdict.http_status || ' ', '')
+                    || CASE WHEN fact.kind LIKE 'http%' THEN fact.name ELSE coalesce(fact.condition, fact.name) END);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.error_text(integration_worker.verdict, integration.error_reason, text, jsonb, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.error_text(
+        integration_worker.verdict, integration.error_reason, text, jsonb, text) IS
+    'Details of a failure: what the answer says, else what the sender says, else what the reason is called.';
+
+CREATE FUNCTION integration_worker.explain(
+        verdict integration_worker.verdict, ground integration_worker.ground, said text, headers jsonb, body text,
+        redirect_url text)
     RETURNS integration_worker.verdict
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -2194,12 +2848,198 @@ AS $$
 BEGIN
     verdict.error := integration_worker.masked_error(
         verdict.outbox_id, verdict.endpoint_id,
-        integration_worker.error_text(verdict, said, headers, body, redirect_url));
-    IF integration_worker.unknown_outcome(verdict) THEN
+        concat_ws('; ', integration_worker.error_text(verdict, ground.fact, said, headers, body),
+                  'the new place is ' || nullif(redirect_url, '')));
+    IF integration_worker.unknown_outcome(verdict, ground) THEN
         verdict.error := verdict.error
             || '; nobody knows whether it was done: look it up in the other system before sending it again';
     END IF;
     RETURN verdict;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.explain(integration_worker.verdict, integration_worker.ground, text, jsonb, text, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.explain(
+        integration_worker.verdict, integration_worker.ground, text, jsonb, text, text) IS
+    'The failure with its details in words.';
+
+-- An endpoint that has answered well of late is the right place: a 404 is then about the object.
+CREATE OR REPLACE FUNCTION integration_worker.judge(
+        facts integration_worker.verdict[], results integration_worker.result[], headers jsonb[], settled_at timestamptz)
+    RETURNS integration_worker.verdict[]
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    proven integer[] := ARRAY(SELECT DISTINCT f.endpoint_id FROM unnest(facts) f WHERE f.state = 'delivered' AND NOT f.ping);
+BEGIN
+    IF NOT EXISTS (SELECT FROM unnest(facts) f WHERE f.state IS NULL) THEN
+        RETURN facts;
+    END IF;
+    RETURN ARRAY(
+        SELECT CASE WHEN f.state IS NOT NULL THEN f
+                    ELSE integration_worker.explain(
+                             integration_worker.decide(f, g.ground, r.retry_after_s, settled_at),
+                             g.ground, r.error, headers[f.n], r.response_body, r.redirect_url) END
+          FROM unnest(facts) f
+          JOIN unnest(results) WITH ORDINALITY AS r ON r.ordinality = f.n
+          LEFT JOIN LATERAL (
+               SELECT c.idempotent, p.schedule, p.jitter, p.deadline,
+                      c.id = ANY (proven) OR h.last_success_at > settled_at - interval '1 h' AS is_proven
+                 FROM integration.endpoint_config c
+                 LEFT JOIN integration.retry_policy p ON p.name = c.retry_policy
+                 LEFT JOIN integration.endpoint_health h ON h.endpoint_id = c.id
+                WHERE f.state IS NULL AND c.id = f.endpoint_id
+               OFFSET 0) e ON true
+          LEFT JOIN LATERAL (
+               SELECT ROW (CASE WHEN f.rule_retries IS NULL THEN x ELSE integration_worker.ruled(x, f) END,
+                           coalesce(e.idempotent, true), e.schedule, e.jitter, e.deadline)::integration_worker.ground AS ground
+                 FROM integration.error_reason x
+                WHERE f.state IS NULL
+                  AND x.reason = CASE WHEN f.reason = 'http:404' AND e.is_proven THEN 'http:404:item' ELSE f.reason END
+               OFFSET 0) g ON true
+         ORDER BY f.n);
+END
+$$;
+
+DROP FUNCTION integration_worker.hold(bigint[], integer[]);
+
+-- The facts of a batch of results.
+
+-- Locks what each result will change and never waits: what somebody else holds is not free.
+-- The fences (FOR UPDATE or OFFSET 0 below LATERAL) keep one look-up by key for each result, whatever
+-- the statistics said when the plan was made.
+CREATE FUNCTION integration_worker.hold(outbox_ids bigint[], endpoint_ids integer[])
+    RETURNS TABLE (n bigint, outbox_id bigint, endpoint_id integer, object_type text, object_id text, ping boolean,
+                   queued boolean, change_xid xid8, attempts integer, charged integer, state text,
+                   due_at timestamptz, ordering_key text, free boolean, wanted_at timestamptz, expires_at timestamptz)
+    LANGUAGE plpgsql VOLATILE ROWS 200
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT r.n, r.outbox_id, r.endpoint_id, o.object_type, o.object_id, coalesce(o.ping, false),
+           q.outbox_id IS NOT NULL, q.change_xid, q.attempts, q.charged, coalesce(q.state, c.state),
+           q.due_at, q.ordering_key,
+           -- One attempt at a time: the second result of a sync waits for the first.
+           NOT r.again
+           AND (q.outbox_id IS NOT NULL
+                OR (SELECT true FROM integration.queue x WHERE x.outbox_id = r.outbox_id) IS NULL)
+           AND (q.outbox_id IS NOT NULL OR c.outbox_id IS NOT NULL
+                OR (SELECT true FROM integration.closing x WHERE x.outbox_id = r.outbox_id) IS NULL)
+           AND (o.object_id IS NULL OR s.held IS TRUE
+                OR (SELECT true FROM integration.sync_status x
+                     WHERE (x.endpoint_id, x.object_type, x.object_id)
+                           = (r.endpoint_id, o.object_type, o.object_id)) IS NULL),
+           o.wanted_at, o.expires_at
+      FROM (SELECT u.*, row_number() OVER (PARTITION BY u.outbox_id ORDER BY u.n) > 1 AS again
+              FROM unnest(outbox_ids, endpoint_ids) WITH ORDINALITY AS u (outbox_id, endpoint_id, n)) r
+      LEFT JOIN LATERAL (
+           SELECT coalesce(x.object_type, '') AS object_type, x.object_id, x.operation = 'ping' AS ping,
+                  coalesce(x.send_after, x.created_at) AS wanted_at, x.expires_at
+             FROM integration.outbox x
+            WHERE x.id = r.outbox_id
+           OFFSET 0) o ON true
+      LEFT JOIN LATERAL (
+           SELECT x.* FROM integration.queue x WHERE x.outbox_id = r.outbox_id FOR UPDATE SKIP LOCKED) q ON true
+      LEFT JOIN LATERAL (
+           SELECT x.outbox_id, x.state
+             FROM integration.closing x
+            WHERE q.outbox_id IS NULL AND x.outbox_id = r.outbox_id
+              FOR UPDATE SKIP LOCKED) c ON true
+      LEFT JOIN LATERAL (
+           SELECT true AS held
+             FROM integration.sync_status x
+            WHERE (x.endpoint_id, x.object_type, x.object_id) = (r.endpoint_id, o.object_type, o.object_id)
+              FOR NO KEY UPDATE SKIP LOCKED) s ON true;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.hold(bigint[], integer[]) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION integration_worker.gather(results integration_worker.result[], settled_at timestamptz)
+    RETURNS integration_worker.verdict[]
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    any_rule boolean := EXISTS (SELECT FROM integration.error_rule);
+BEGIN
+    RETURN ARRAY(
+        WITH target AS MATERIALIZED (
+            SELECT c.id, c.name, c.connector, c.remote_id_path
+              FROM integration.endpoint_config c
+             WHERE c.id = ANY (ARRAY(SELECT r.endpoint_id FROM unnest(results) r))
+        ), meaning AS MATERIALIZED (
+            SELECT d.reason AS said, x.reason, x.error_class = 'success' AND x.remote_state = 'done' AS success
+              FROM (SELECT DISTINCT coalesce(r.reason, 'unknown') AS reason FROM unnest(results) r) d
+              JOIN integration.error_reason x ON x.reason = integration_worker.known_reason(d.reason)
+        )
+        SELECT ROW (h.n, h.outbox_id, h.endpoint_id,
+                    CASE WHEN h.change_xid = r.change_xid THEN h.attempts + 1
+                         ELSE 1 + greatest(h.attempts, (SELECT max(a.attempt_no) FROM integration.attempt a
+                                                         WHERE a.outbox_id = h.outbox_id), 0) END,
+                    coalesce(h.charged, 0), h.queued,
+                    CASE WHEN h.change_xid = r.change_xid THEN NULL ELSE coalesce(h.state, 'delivered') END,
+                    h.ordering_key, h.object_type, h.object_id, h.ping, coalesce(r.started_at, settled_at),
+                    r.http_status,
+                    CASE WHEN u.error_class <> 'delivered' AND r.http_status BETWEEN 200 AND 299
+                         THEN 'response_rejected' ELSE m.reason END,
+                    CASE WHEN u.error_class <> 'delivered' THEN u.retryable END,
+                    nullif(u.error_class, 'delivered'), NULL, d.delivered,
+                    CASE WHEN NOT h.free THEN 'unsettled' WHEN d.delivered THEN 'delivered' END, h.due_at,
+                    CASE WHEN d.delivered AND t.remote_id_path IS NOT NULL
+                         THEN integration_worker.body_value(r.response_body, t.remote_id_path) END,
+                    CASE WHEN d.delivered AND NOT h.ping THEN 'good' ELSE 'neutral' END,
+                    CASE WHEN d.delivered AND NOT h.ping THEN 'success' ELSE 'none' END, NULL,
+                    h.wanted_at, h.expires_at
+               )::integration_worker.verdict
+          FROM integration_worker.hold(ARRAY(SELECT r.outbox_id FROM unnest(results) r),
+                                       ARRAY(SELECT r.endpoint_id FROM unnest(results) r)) h
+          JOIN unnest(results) WITH ORDINALITY AS r ON r.ordinality = h.n
+          JOIN meaning m ON m.said = coalesce(r.reason, 'unknown')
+          LEFT JOIN target t ON t.id = h.endpoint_id
+          LEFT JOIN LATERAL (
+               SELECT x.error_class, x.retryable
+                 FROM integration_worker.rule_for(t.name, t.connector, m.reason, r.http_status, r.response_body) x
+                WHERE any_rule AND r.http_status IS NOT NULL AND NOT h.ping) u ON true
+         CROSS JOIN LATERAL (
+               SELECT CASE WHEN h.ping THEN r.http_status IS NOT NULL
+                           ELSE coalesce(u.error_class = 'delivered', m.success) END AS delivered) d
+         ORDER BY h.n);
+END
+$$;
+
+-- It stopped the endpoint, and another sync went through: the fault is its own.
+CREATE OR REPLACE FUNCTION integration_worker.fail_suspects(standings integration_worker.standing[])
+    RETURNS integration_worker.verdict[]
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    suspects integration_worker.verdict[];
+    ids bigint[];
+BEGIN
+    -- A person who took it up since has set it to pending.
+    SELECT array_agg(ROW (NULL, h.outbox_id, h.endpoint_id, h.attempts, h.charged, true, NULL, h.ordering_key,
+                          h.object_type, h.object_id, false, NULL, a.http_status, a.reason, NULL, a.error_class,
+                          a.error, false, 'failed', NULL, NULL, 'neutral', 'trip', NULL, NULL, NULL)::integration_worker.verdict),
+           array_agg(h.outbox_id)
+      INTO suspects, ids
+      FROM integration_worker.hold(
+               ARRAY(SELECT s.suspect FROM unnest(standings) s WHERE s.suspect IS NOT NULL),
+               ARRAY(SELECT s.endpoint_id FROM unnest(standings) s WHERE s.suspect IS NOT NULL)) h
+      JOIN integration.attempt a ON a.outbox_id = h.outbox_id AND a.attempt_no = h.attempts
+     WHERE h.free AND h.queued AND h.state = 'retrying';
+    UPDATE integration.queue q
+       SET state = 'failed', claimed_at = NULL, change_xid = pg_current_xact_id()
+     WHERE q.outbox_id = ANY (ids);
+    UPDATE integration.sync_status s
+       SET state = 'failed'
+      FROM unnest(suspects) v
+     WHERE (s.endpoint_id, s.object_type, s.object_id) = (v.endpoint_id, v.object_type, v.object_id)
+       AND s.last_outbox_id = v.outbox_id;
+    RETURN coalesce(suspects, '{}');
 END
 $$;
 
@@ -2399,6 +3239,16 @@ REVOKE ALL ON FUNCTION integration_worker.record_deliveries(integration_worker.r
 COMMENT ON FUNCTION integration_worker.record_deliveries(integration_worker.result[], integer[], text[]) IS
     'Moves syncs from queue to attempt whose result has one of these reasons at one of these endpoints; leaves those that a person changed, holds or closed, that have an ordering key or are a ping.';
 
+CREATE FUNCTION integration_worker.well_endpoints(endpoint_ids integer[], settled_at timestamptz)
+    RETURNS integration_worker.plain_batch
+    LANGUAGE c STRICT STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'integration_well_endpoints';
+REVOKE ALL ON FUNCTION integration_worker.well_endpoints(integer[], timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.well_endpoints(integer[], timestamptz) IS
+    'Which of these endpoints are closed, idempotent, not to be left alone, and have answered before; without reasons.';
+
 -- A delivery to such an endpoint changes nothing but its own sync: it is well and no rule or incident waits
 -- for the answer.  Rules and incidents are rare, so that there are none at all is asked first.
 CREATE OR REPLACE FUNCTION integration_worker.plain_endpoints(endpoint_ids integer[], settled_at timestamptz)
@@ -2407,30 +3257,23 @@ CREATE OR REPLACE FUNCTION integration_worker.plain_endpoints(endpoint_ids integ
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    plain integration_worker.plain_batch;
+    plain integration_worker.plain_batch := integration_worker.well_endpoints(endpoint_ids, settled_at);
 BEGIN
-    SELECT array_agg(h.endpoint_id),
-           array_agg(h.endpoint_id) FILTER (WHERE h.last_success_at <= settled_at - interval '10 s'),
-           bool_or(e.remote_id_path IS NOT NULL OR c.remote_id_path IS NOT NULL),
-           -- By the index error_reason_class.
-           ARRAY(SELECT r.reason FROM integration.error_reason r WHERE r.error_class = 'success' AND r.remote_state = 'done')
-      INTO plain
-      FROM unnest(endpoint_ids) AS b (endpoint_id)
-     -- Looked up one by one: a join could come to read the health of all endpoints.
-     CROSS JOIN LATERAL (SELECT x.* FROM integration.endpoint_health x WHERE x.endpoint_id = b.endpoint_id OFFSET 0) h
-     CROSS JOIN LATERAL (SELECT x.* FROM integration.endpoint x WHERE x.id = b.endpoint_id OFFSET 0) e
-      LEFT JOIN integration.connector c ON c.name = e.connector
-     WHERE h.state = 'closed'
-       AND h.last_success_at IS NOT NULL
-       AND (h.retry_after_until IS NULL OR h.retry_after_until <= settled_at)
-       AND coalesce(e.idempotent, c.idempotent, true)
-       AND (NOT (SELECT EXISTS (SELECT FROM integration.error_rule))
-            OR NOT EXISTS (SELECT FROM integration.error_rule r
+    -- By the index error_reason_class.
+    plain.reasons := ARRAY(SELECT r.reason FROM integration.error_reason r WHERE r.error_class = 'success' AND r.remote_state = 'done');
+    IF EXISTS (SELECT FROM integration.error_rule)
+       OR EXISTS (SELECT FROM integration.incident i WHERE i.resolved_at IS NULL) THEN
+        SELECT array_agg(e.id)
+          INTO plain.ids
+          FROM unnest(plain.ids) AS b (endpoint_id)
+         -- Looked up one by one: a join could come to read all endpoints.
+         CROSS JOIN LATERAL (SELECT x.* FROM integration.endpoint x WHERE x.id = b.endpoint_id OFFSET 0) e
+         WHERE NOT EXISTS (SELECT FROM integration.error_rule r
                             WHERE (r.endpoint IS NULL OR r.endpoint = e.name)
-                              AND (r.connector IS NULL OR r.connector = e.connector)))
-       AND (NOT (SELECT EXISTS (SELECT FROM integration.incident i WHERE i.resolved_at IS NULL))
-            OR NOT EXISTS (SELECT FROM integration.incident i
-                            WHERE i.endpoint = e.name AND i.resolved_at IS NULL));
+                              AND (r.connector IS NULL OR r.connector = e.connector))
+           AND NOT EXISTS (SELECT FROM integration.incident i
+                            WHERE i.endpoint = e.name AND i.resolved_at IS NULL);
+    END IF;
     RETURN plain;
 END
 $$;
@@ -2524,7 +3367,7 @@ $$;
 -- Marks that go before requests to endpoints that are not idempotent; what a worker that died has left of them.
 
 -- A durable mark before a request that must not be repeated leaves: after a crash it says "unknown outcome".
-CREATE OR REPLACE FUNCTION integration_worker.mark(ids bigint[], change_xids xid8[]) RETURNS SETOF bigint
+CREATE FUNCTION integration_worker.mark(ids bigint[], change_xids xid8[], leaves boolean DEFAULT true) RETURNS SETOF bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
     SET enable_hashjoin = off
@@ -2544,11 +3387,15 @@ BEGIN
            AND coalesce(q.state, '') <> 'failed'
            FOR UPDATE OF q SKIP LOCKED)
     UPDATE integration.queue q
-       SET claimed_at = clock_timestamp()
+       SET claimed_at = CASE WHEN leaves THEN clock_timestamp() END
      WHERE q.outbox_id = ANY (ARRAY(SELECT m.outbox_id FROM mine m))
     RETURNING q.outbox_id;
 END
 $$;
+REVOKE ALL ON FUNCTION integration_worker.mark(bigint[], xid8[], boolean) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.mark(bigint[], xid8[], boolean) IS
+    'Marks syncs of endpoints that are not idempotent as about to leave; only the ids it returns may be sent. False: takes the mark off those that were refused and wait again.';
 
 -- Marks that a worker left behind, by the index queue_claimed: the requests were about to leave when it died.
 -- What took workers down three times is set aside, too.
@@ -2872,7 +3719,7 @@ COMMENT ON COLUMN integration.notice_endpoint.customer IS 'Told of incidents of 
 
 COMMENT ON COLUMN integration.notice_endpoint.changes IS 'Which changes: opened, reopened, acknowledged, resolved.';
 
-COMMENT ON COLUMN integration.notice_endpoint.routing_key IS 'PagerDuty''s integration key; it stands in the body of each notice.';
+COMMENT ON COLUMN integration.notice_endpoint.routing_key IS 'PagerDuty''s integration key; it stands in the body of each notice, hidden from support by endpoint.mask.';
 
 COMMENT ON COLUMN integration.notice_endpoint.locale IS 'Language of the texts.';
 
@@ -2880,6 +3727,25 @@ COMMENT ON COLUMN integration.notice_endpoint.at_once IS
     'So many notices within digest_every leave singly; the last of them is a digest where there are more. PagerDuty is told of each.';
 
 COMMENT ON COLUMN integration.notice_endpoint.digest_every IS 'And then no other for so long.';
+
+CREATE FUNCTION integration_worker.mask_routing_key() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE integration.endpoint e
+       SET mask = coalesce(e.mask, '{}') || '$.routing_key'::text
+     WHERE e.name = NEW.endpoint AND '$.routing_key' <> ALL (coalesce(e.mask, '{}'));
+    RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.mask_routing_key() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.mask_routing_key() IS
+    'Row trigger: hides the key that stands in PagerDuty''s notices from all but administrators.';
+
+CREATE TRIGGER mask_routing_key AFTER INSERT OR UPDATE ON integration.notice_endpoint
+    FOR EACH ROW WHEN (NEW.routing_key IS NOT NULL) EXECUTE FUNCTION integration_worker.mask_routing_key();
 
 CREATE TABLE integration.notice (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -2924,12 +3790,17 @@ REVOKE ALL ON TABLE integration_worker.notice_due FROM PUBLIC;
 COMMENT ON TABLE integration_worker.notice_due IS 'Notices that are to leave, some of them as a digest.';
 
 CREATE FUNCTION integration_worker.tell(incidents bigint[], change text) RETURNS void
-    LANGUAGE sql VOLATILE
+    LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
+BEGIN
+    IF cardinality(incidents) = 0 THEN
+        RETURN;
+    END IF;
     INSERT INTO integration_worker.incident_change (incident, change)
     SELECT i.id, tell.change FROM unnest(incidents) AS i (id);
-    SELECT integration_worker.wake_for_incident() WHERE incidents <> '{}'
+    PERFORM integration_worker.wake_for_incident();
+END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.tell(bigint[], text) FROM PUBLIC;
 
@@ -3882,7 +4753,7 @@ BEGIN
                 OR NOT EXISTS (SELECT FROM unnest(a.masked) AS x (line)
                                 WHERE lower(split_part(x.line, ':', 1)) = lower(split_part(l.line, ':', 1)))),
            r.body,
-           coalesce(r.problem, integration_worker.missing_secret(c.credential, c.signing))
+           coalesce(r.problem, integration_worker.missing_secret(ARRAY[c.credential, c.signing, c.certificate]))
       FROM integration.outbox o
       JOIN integration.endpoint_config c ON c.name = o.endpoint
       LEFT JOIN integration.sync_status s
@@ -4396,6 +5267,8 @@ AS $$
         ('support', 'SELECT', 'integration.endpoint_status'),
         ('support', 'SELECT', 'integration.worker_status'),
         ('support', 'SELECT', 'integration.endpoint_config'),
+        ('support', 'SELECT', 'integration.enqueue_limit'),
+        ('support', 'SELECT', 'integration.enqueue_limit_status'),
         ('support', 'SELECT', 'integration.connector'),
         ('support', 'SELECT', 'integration.endpoint'),
         ('support', 'SELECT', 'integration.retry_policy'),
@@ -4455,6 +5328,7 @@ AS $$
         ('support', 'EXECUTE', 'FUNCTION integration_worker.live_syncs()'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.live_endpoints()'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.live_workers()'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.enqueue_usage()'),
 
         ('operator', 'EXECUTE', 'FUNCTION integration.retry_where(text, text, timestamptz, timestamptz, text, text)'),
         ('operator', 'EXECUTE', 'FUNCTION integration.replay(bigint, text)'),
@@ -4473,6 +5347,7 @@ AS $$
         ('administrator', 'SELECT', 'integration.attempt'),
         ('administrator', 'INSERT, UPDATE, DELETE', 'integration.connector'),
         ('administrator', 'INSERT, UPDATE, DELETE', 'integration.endpoint'),
+        ('administrator', 'INSERT, UPDATE, DELETE', 'integration.enqueue_limit'),
         ('administrator', 'SELECT, INSERT, UPDATE, DELETE', 'integration.credential'),
         ('administrator', 'SELECT', 'integration.secret_status'),
         ('administrator', 'EXECUTE', 'FUNCTION integration_worker.secret_states()'),
@@ -4497,7 +5372,7 @@ COMMENT ON FUNCTION integration.grant_support(regrole) IS
     'Lets a role see every sync with its payload and answers but for what endpoint.mask hides, retry, cancel or amend single ones.';
 
 COMMENT ON FUNCTION integration.grant_administrator(regrole) IS
-    'What operators may do, and: change connectors, endpoints, credentials, retry policies, the reading of errors; see what masks hide; let a copy take over.';
+    'What operators may do, and: change connectors, endpoints, credentials, retry policies, the reading of errors, enqueue limits; see what masks hide; let a copy take over.';
 
 CREATE FUNCTION integration.grant_customer(role regrole, customer text) RETURNS void
     LANGUAGE plpgsql
@@ -4584,6 +5459,8 @@ COMMENT ON FUNCTION integration.revoke_customer(regrole, text) IS
 -- By hand: DO $$
 
 SELECT pg_extension_config_dump('integration.runbook_step', 'WHERE NOT shipped');
+
+SELECT pg_extension_config_dump('integration.enqueue_limit', '');
 
 -- By the names that its roles have then, which must exist where it is restored; what a dropped role left is a mere number.
 SELECT pg_extension_config_dump('integration.customer_grant', 'WHERE role::oid IN (SELECT r.oid FROM pg_catalog.pg_roles r)');
