@@ -907,7 +907,7 @@ BEGIN
     SELECT n.col, format('Credential "%s" does not exist.', n.name),
            'Insert it into integration.credential first, or correct the name.'
       FROM (VALUES ('credential', NEW.credential), ('signing', NEW.signing), ('certificate', NEW.certificate)) AS n (col, name)
-     WHERE n.name IS NOT NULL
+     WHERE n.name IS NOT NULL AND NOT restoring
        AND NOT EXISTS (SELECT FROM integration.credential c WHERE c.name = n.name)
      LIMIT 1;
     IF FOUND THEN

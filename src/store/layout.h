@@ -24,4 +24,12 @@ typedef struct Layout
 extern void layout_resolve(Layout *layout, Relation relation,
 						   const char *const *names, int count);
 
+/*
+ * The same where columns from the required ones on may be missing, until the
+ * extension is updated: their number is InvalidAttrNumber, and they are looked
+ * for again at the next call.
+ */
+extern void layout_resolve_known(Layout *layout, Relation relation, const char *const *names,
+								 int required, int count);
+
 #endif							/* INTEGRATION_LAYOUT_H */

@@ -37,9 +37,11 @@ enum
 	COLUMN_ORDERING_KEY,
 	COLUMN_OBJECT_TYPE,
 	COLUMN_OBJECT_ID,
-	COLUMN_LIMITED_CUSTOMER,
-	COLUMN_LIMITED_ROLE,
 	COLUMN_CHANGE_XID,
+	COLUMN_REQUIRED,
+	/* an extension that is to be updated yet has neither limits nor these */
+	COLUMN_LIMITED_CUSTOMER = COLUMN_REQUIRED,
+	COLUMN_LIMITED_ROLE,
 	COLUMN_COUNT
 };
 
@@ -56,9 +58,9 @@ static const char *const column_names[] = {
 	[COLUMN_ORDERING_KEY] = "ordering_key",
 	[COLUMN_OBJECT_TYPE] = "object_type",
 	[COLUMN_OBJECT_ID] = "object_id",
+	[COLUMN_CHANGE_XID] = "change_xid",
 	[COLUMN_LIMITED_CUSTOMER] = "limited_customer",
 	[COLUMN_LIMITED_ROLE] = "limited_role",
-	[COLUMN_CHANGE_XID] = "change_xid",
 };
 
 #define MAX_INDEXES 16
@@ -181,7 +183,7 @@ queue_open(Oid schema)
 	QueueWriter *writer = palloc0(sizeof(QueueWriter));
 
 	writer->relation = table_open(get_relname_relid("queue", schema), RowExclusiveLock);
-	layout_resolve(&layout, writer->relation, column_names, COLUMN_COUNT);
+	layout_resolve_known(&layout, writer->relation, column_names, COLUMN_REQUIRED, COLUMN_COUNT);
 	know_indexes(writer->relation);
 	writer->estate = known.estate;
 	if (!known.is_plain)
@@ -203,6 +205,8 @@ put(TupleTableSlot *slot, int column, NullableDatum given)
 {
 	int			at = layout.numbers[column] - 1;
 
+	if (at < 0)
+		return;
 	slot->tts_values[at] = given.value;
 	slot->tts_isnull[at] = given.isnull;
 }

@@ -1,5 +1,6 @@
 -- What deliver() writes past the executor: attempts of a batch across ranges, every column, every index.
 BEGIN;
+\ir ../lib/no_ranges.sql
 \ir ../lib/settle.sql
 SELECT plan(11);
 
