@@ -187,7 +187,6 @@ SELECT e.id, e.name, e.connector, e.customer, e.url, e.allow_http,
        coalesce(e.format, c.format, 'json') AS format,
        coalesce(e.credential, c.credential) AS credential,
        coalesce(e.signing, c.signing) AS signing,
-       coalesce(e.certificate, c.certificate) AS certificate,
        coalesce(e.retry_policy, c.retry_policy, 'standard') AS retry_policy,
        coalesce(e.connect_timeout, c.connect_timeout, '5 s') AS connect_timeout,
        coalesce(e.timeout, c.timeout, '15 s') AS timeout,
@@ -222,7 +221,8 @@ SELECT e.id, e.name, e.connector, e.customer, e.url, e.allow_http,
                        ('remote_id_path', e.remote_id_path IS NOT NULL, c.remote_id_path IS NOT NULL),
                        ('mask', e.mask IS NOT NULL, c.mask IS NOT NULL)
                ) AS s (setting, own, inherited)) AS sources,
-       coalesce(e.mask, c.mask, '{}') AS mask
+       coalesce(e.mask, c.mask, '{}') AS mask,
+       coalesce(e.certificate, c.certificate) AS certificate
   FROM integration.endpoint e
   LEFT JOIN integration.connector c ON c.name = e.connector;
 COMMENT ON VIEW integration.endpoint_config IS

@@ -4,6 +4,10 @@
 
 SET LOCAL search_path = pg_catalog, pg_temp;
 
+-- In the order in which an insert takes them, so that applications wait instead of meeting a deadlock.
+LOCK TABLE integration.outbox IN SHARE ROW EXCLUSIVE MODE;
+LOCK TABLE integration.connector, integration.endpoint, integration.queue IN ACCESS EXCLUSIVE MODE;
+
 ALTER TABLE integration.installation
     ADD COLUMN fingerprint jsonb,
     ADD COLUMN adopted_at timestamptz,
@@ -179,7 +183,6 @@ SELECT e.id, e.name, e.connector, e.customer, e.url, e.allow_http,
        coalesce(e.format, c.format, 'json') AS format,
        coalesce(e.credential, c.credential) AS credential,
        coalesce(e.signing, c.signing) AS signing,
-       coalesce(e.certificate, c.certificate) AS certificate,
        coalesce(e.retry_policy, c.retry_policy, 'standard') AS retry_policy,
        coalesce(e.connect_timeout, c.connect_timeout, '5 s') AS connect_timeout,
        coalesce(e.timeout, c.timeout, '15 s') AS timeout,
@@ -214,7 +217,8 @@ SELECT e.id, e.name, e.connector, e.customer, e.url, e.allow_http,
                        ('remote_id_path', e.remote_id_path IS NOT NULL, c.remote_id_path IS NOT NULL),
                        ('mask', e.mask IS NOT NULL, c.mask IS NOT NULL)
                ) AS s (setting, own, inherited)) AS sources,
-       coalesce(e.mask, c.mask, '{}') AS mask
+       coalesce(e.mask, c.mask, '{}') AS mask,
+       coalesce(e.certificate, c.certificate) AS certificate
   FROM integration.endpoint e
   LEFT JOIN integration.connector c ON c.name = e.connector;
 
@@ -2957,6 +2961,9 @@ END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.hold(bigint[], integer[]) FROM PUBLIC;
 
+COMMENT ON FUNCTION integration_worker.hold(bigint[], integer[]) IS
+    'Locks the rows of each sync that is to be settled; free is false where somebody else has one of them.';
+
 CREATE OR REPLACE FUNCTION integration_worker.gather(results integration_worker.result[], settled_at timestamptz)
     RETURNS integration_worker.verdict[]
     LANGUAGE plpgsql VOLATILE
@@ -5479,6 +5486,9 @@ SELECT pg_extension_config_dump('integration.notice_id_seq', '');
 SELECT pg_extension_config_dump('integration.pause', $$WHERE (scope, name) <> ('all', 'copied_database')$$);
 
 -- Written by test/upgrade/draft up to here.
+
+COMMENT ON COLUMN integration.endpoint_config.certificate IS
+    'A credential of kind client_certificate: what connections show, whom they trust, beside what requests authenticate with.';
 
 -- It sent until now, so it is no copy.
 UPDATE integration.installation
