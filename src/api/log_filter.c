@@ -34,20 +34,45 @@ shorten(ErrorData *report)
 	report->detail_log = NULL;
 }
 
+/*
+ * What can't be read as SQL is quoted by the message: the secret, where its quotes
+ * are wrong.  Messages in other languages quote by characters that are not ASCII.
+ */
+static void
+cut_quotation(ErrorData *report)
+{
+	int			before = 0;
+	const char *after;
+
+	if (report->message == NULL || (report->cursorpos <= 0 && report->internalpos <= 0))
+		return;
+	report->detail = NULL;
+	report->detail_log = NULL;
+	while (report->message[before] != '\0' && report->message[before] != '"' &&
+		   !IS_HIGHBIT_SET(report->message[before]))
+		before++;
+	if (report->message[before] == '\0')
+		return;
+	after = strrchr(report->message + before, '"');
+	report->message = psprintf("%.*s***%s", before, report->message,
+							   after > report->message + before ? after + 1 : "");
+}
+
 static void
 filter(ErrorData *report)
 {
 	bool		is_named = sets_secret(report->message) || sets_secret(report->detail) ||
-		sets_secret(report->detail_log);
+		sets_secret(report->detail_log) || sets_secret(report->context);
 
 	if (report->elevel == LOG && is_named)
 		shorten(report);
 	if (is_named || sets_secret(debug_query_string))
 	{
 		report->hide_stmt = true;
-		/* log_parameter_max_length_on_error puts them there */
-		if (report->context != NULL && strstr(report->context, "parameters:") != NULL)
-			report->context = NULL;
+		/* statements within functions stand there, and parameters */
+		report->context = NULL;
+		report->internalquery = NULL;
+		cut_quotation(report);
 	}
 	if (next_hook != NULL)
 		next_hook(report);

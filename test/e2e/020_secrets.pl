@@ -24,6 +24,7 @@ my %secrets = (
 	literal => 'canary-literal-a1b2c3',
 	executed => 'canary-executed-d4e5f6',
 	refused => 'canary-refused-778899',
+	mistyped => 'canary-mistyped-5e6f70',
 	sigv4 => 'canary-sigv4-key-31415926',
 	signing => 'whsec_' . MIME::Base64::encode_base64('canary-signing-key-2718281828', ''),
 	signing_raw => 'canary-signing-key-2718281828',
@@ -114,6 +115,15 @@ value($node, 'CREATE EXTENSION pg_stat_statements');
 	value($node, "PREPARE setter AS SELECT integration.set_secret('shop-executed', \$1);
 	              EXECUTE setter('$secrets{executed}')");
 	ok(!set_secret('shop-none', $secrets{refused}), 'one of no credential is refused');
+	for my $mistyped (
+		"SELECT integration.set_secret('shop-bearer', '$secrets{mistyped});",
+		"SELECT integration.set_secret('shop-bearer' '$secrets{mistyped}');",
+		"SELECT integration.set_secret('shop-bearer', '$secrets{mistyped}'::json::text);",
+		"DO \$\$ BEGIN PERFORM integration.set_secret('shop-none', '$secrets{mistyped}'); END \$\$;")
+	{
+		my ($status) = $node->psql('postgres', $mistyped);
+		isnt($status, 0, 'one that is mistyped is refused');
+	}
 	is(value($node, 'SELECT count(*) FROM integration.secret_status WHERE readable'), 7, 'all can be read');
 }
 
