@@ -112,6 +112,17 @@ $$;
 COMMENT ON FUNCTION integration_worker.check_calling_settings() IS
     'Row trigger: refuses limits and times that can''t work.';
 
+CREATE FUNCTION integration_worker.missing_credential(name text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('Credential "%s" does not exist.', missing_credential.name)
+     WHERE missing_credential.name IS NOT NULL
+       AND NOT EXISTS (SELECT FROM integration.credential c WHERE c.name = missing_credential.name)
+$$;
+COMMENT ON FUNCTION integration_worker.missing_credential(text) IS
+    'That there is no credential of this name, as a sentence; NULL: there is one, or none is named.';
+
 CREATE FUNCTION integration_worker.check_request_settings() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -139,6 +150,12 @@ BEGIN
                            WHERE NEW.retry_policy IS NOT NULL AND NOT restoring
                              AND NOT EXISTS (SELECT FROM integration.retry_policy p WHERE p.name = NEW.retry_policy)),
          'Policies are in SELECT name, schedule FROM integration.retry_policy.'),
+        ('credential', CASE WHEN NOT restoring THEN integration_worker.missing_credential(NEW.credential) END,
+         'Insert it into integration.credential first, or correct the name.'),
+        ('signing', CASE WHEN NOT restoring THEN integration_worker.missing_credential(NEW.signing) END,
+         'Insert it into integration.credential first, or correct the name.'),
+        ('certificate', CASE WHEN NOT restoring THEN integration_worker.missing_credential(NEW.certificate) END,
+         'Insert it into integration.credential first, or correct the name.'),
         ('credential', (SELECT format('Credential "%s" is for signing.', c.name) FROM integration.credential c
                          WHERE c.name = NEW.credential AND c.kind = 'signing'),
          'Name it in the column signing, and here one that authenticates.'),

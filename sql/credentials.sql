@@ -115,6 +115,13 @@ BEGIN
             DETAIL = 'Its secrets, and what refers to it, are of the kind that it has.',
             HINT = 'Insert another credential, refer to that one.';
     END IF;
+    IF NEW.kind <> ALL ('{basic,bearer,header,oauth2_client_credentials,aws_sigv4,client_certificate,signing}') THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'kind',
+            MESSAGE = format('kind of credential "%s" can''t be used', NEW.name),
+            DETAIL = format('It is %s.', NEW.kind),
+            HINT = 'Write basic, bearer, header, oauth2_client_credentials, aws_sigv4, client_certificate or signing.';
+    END IF;
     IF problem IS NOT NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'settings',
@@ -130,12 +137,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_worker.check_credential() IS
-    'Row trigger: refuses settings that can''t work.';
+    'Row trigger: refuses kinds and settings that can''t work.';
 
 CREATE TRIGGER check_settings BEFORE INSERT OR UPDATE ON integration.credential
-    FOR EACH ROW WHEN (NEW.kind IN ('basic', 'bearer', 'header', 'oauth2_client_credentials', 'aws_sigv4',
-                                    'client_certificate', 'signing')
-                       AND jsonb_typeof(NEW.settings) = 'object')
+    FOR EACH ROW WHEN (jsonb_typeof(NEW.settings) = 'object')
     EXECUTE FUNCTION integration_worker.check_credential();
 
 -- Secrets are sealed for the name of the installation, which must be its own before the first is.

@@ -20,7 +20,7 @@ CREATE TABLE integration.notice_endpoint (
     customer text,
     changes text[] NOT NULL DEFAULT '{opened,reopened,acknowledged,resolved}'
         CHECK (changes <@ '{opened,reopened,acknowledged,resolved}' AND changes <> '{}'),
-    routing_key text CHECK ((format = 'pagerduty') = (routing_key IS NOT NULL)),
+    routing_key text CONSTRAINT pagerduty_alone_needs_a_routing_key CHECK ((format = 'pagerduty') = (routing_key IS NOT NULL)),
     locale text NOT NULL DEFAULT 'en',
     at_once integer NOT NULL DEFAULT 5 CHECK (at_once > 0),
     digest_every interval NOT NULL DEFAULT '1 min' CHECK (digest_every > '0')

@@ -54,7 +54,7 @@ SELECT matches(pg_temp.refusal($$UPDATE integration.credential SET kind = 'basic
                '^23514 kind of credential "bearer1" can''t be changed \|.*\| Insert another credential', 'the kind stays');
 SELECT matches(pg_temp.refusal($$UPDATE integration.credential SET settings = '{}' WHERE name = 'basic1'$$),
                'username is missing', 'an update is looked at, too');
-SELECT matches(pg_temp.refusal($$INSERT INTO integration.credential VALUES ('x', 'password', '{}')$$), '^23514 ', 'an unknown kind');
+SELECT matches(pg_temp.refusal($$INSERT INTO integration.credential VALUES ('x', 'password', '{}')$$), '^23514 kind of credential "x" can''t be used \| It is password\. \| Write basic, bearer, ', 'an unknown kind');
 
 -- Values that a credential of the kind can't use are refused when they are set.
 SELECT matches(pg_temp.refusal(format('SELECT integration.set_secret(%L, %L)', v.credential, v.value)), v.problem, v.what)
