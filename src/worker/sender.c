@@ -363,14 +363,24 @@ is_bad(const Lease *lease)
 		lease->answer->http_status < 200 || lease->answer->http_status > 299;
 }
 
+/* Whether something can't go on before the lease is settled. */
+static bool
+is_verdict_awaited(const Lease *lease)
+{
+	const Endpoint *endpoint = lease->endpoint;
+
+	if (!endpoint->row.idempotent ||
+		lease->keys[KEY_ORDERING] != 0 || lease->keys[KEY_OBJECT] != 0)
+		return true;
+	/* the slot of a bad answer is wanted where more is ready */
+	return is_bad(lease) ? endpoint->ready_count > 0 : endpoint->is_probing;
+}
+
 void
 sender_await_settle(Sender *sender, Lease *lease)
 {
 	Endpoint   *endpoint = lease->endpoint;
-	/* the slot of a bad answer is wanted where more is ready */
-	bool		is_waited_for = (is_bad(lease) ? endpoint->ready_count > 0 : endpoint->is_probing) ||
-		!endpoint->row.idempotent ||
-		lease->keys[KEY_ORDERING] != 0 || lease->keys[KEY_OBJECT] != 0;
+	bool		is_waited_for = is_verdict_awaited(lease);
 
 	lease->state = LEASE_ANSWERED;
 	lease->is_unjudged = is_bad(lease);
