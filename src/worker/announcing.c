@@ -22,6 +22,8 @@
 
 static struct
 {
+	bool		is_ours;		/* since it was last looked, by having the
+								 * first shard */
 	uint32		seen;			/* of the slot's incident_changes */
 	bool		must_notify;
 	TimestampTz look_at;		/* 0: it has not looked yet */
@@ -53,10 +55,14 @@ notify_step(void *arg)
 	*is_left = notices_notify();
 }
 
-static bool
-is_told_by(const Sender *sender)
+/* What the worker that had the first shard before has left is done now. */
+static void
+take_over(TimestampTz now)
 {
-	return sender_owns(sender, 0) && sender->sql_again_at <= sender->now;
+	state.is_ours = true;
+	state.must_notify = true;
+	state.look_at = now;
+	state.send_at = now;
 }
 
 static void
@@ -97,16 +103,12 @@ void
 announcing_turn(const Sender *sender)
 {
 	uint32		changes = pg_atomic_read_u32(&sender->slot->incident_changes);
-	static bool has_begun = false;
 
-	if (!is_told_by(sender))
+	state.is_ours = state.is_ours && sender_owns(sender, 0);
+	if (!sender_owns(sender, 0) || sender->sql_again_at > sender->now)
 		return;
-	if (!has_begun)
-	{
-		/* what a former worker has left */
-		state.send_at = sender->now;
-		state.must_notify = has_begun = true;
-	}
+	if (!state.is_ours)
+		take_over(sender->now);
 	if (changes != state.seen || state.look_at <= sender->now)
 	{
 		state.seen = changes;
