@@ -18,6 +18,7 @@
 #include "utils/plancache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/timeout.h"
 #include "utils/timestamp.h"
 
 #include "store/session.h"
@@ -169,6 +170,19 @@ session_run(SessionStep step, void *arg)
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
+	return done;
+}
+
+/* The setting statement_timeout is looked at in sessions of clients alone. */
+bool
+session_run_within(SessionStep step, void *arg, int most_ms)
+{
+	bool		done;
+
+	enable_timeout_after(STATEMENT_TIMEOUT, most_ms);
+	done = session_run(step, arg);
+	disable_timeout(STATEMENT_TIMEOUT, false);
+	QueryCancelPending = false;
 	return done;
 }
 

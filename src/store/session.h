@@ -36,6 +36,9 @@ extern void session_pin_settings(const char *process);
  */
 extern bool session_run(SessionStep step, void *arg);
 
+/* The same; a step that takes longer than most_ms ends with an error. */
+extern bool session_run_within(SessionStep step, void *arg, int most_ms);
+
 /* Run a statement within a step; rows are in SPI_tuptable.  May throw. */
 extern uint64 session_execute(Statement *statement, Datum *values, const char *nulls);
 

@@ -22,6 +22,9 @@
 /* What a secret refers to is read again, what can't be read is tried again. */
 #define READ_AGAIN_US (10 * USECS_PER_SEC)
 
+/* Meanwhile nothing else is sent. */
+#define VIEW_MOST_MS 1000
+
 /* Values that are in use; nobody changes them. */
 struct OpenedCredential
 {
@@ -286,7 +289,7 @@ resolve(Opening *opening, const CredentialRow *row, char *value)
 		found = read_file(opening->sender, name, &file_problem);
 	else
 	{
-		if (!session_run(read_view, &step))
+		if (!session_run_within(read_view, &step, VIEW_MOST_MS))
 			step.problem = "The view it refers to failed; the server's log says why.";
 		found = step.value;
 	}
