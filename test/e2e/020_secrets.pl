@@ -204,6 +204,21 @@ value($node, 'CREATE EXTENSION pg_stat_statements');
 	wait_until($node, "SELECT count(*) > 0 FROM integration.attempt WHERE outbox_id = $id", 'a connection is refused');
 }
 
+# A view that never ends holds up nobody else.
+{
+	value($node, q{CREATE VIEW vault.endless AS SELECT 'shop'::text AS name, 'x'::text AS value FROM pg_sleep(3600)});
+	value($node, q{INSERT INTO integration.credential (name, kind) VALUES ('shop-endless', 'bearer')});
+	ok(set_secret('shop-endless', 'view:vault.endless/shop'), 'a reference to a view that never ends is set');
+	add_endpoint($node, name => 'endless', credential => 'shop-endless', url => $receiver->url('/ok/endless'));
+	add_endpoint($node, name => 'beside', credential => 'shop-bearer', url => $receiver->url('/ok/beside'));
+	my $endless = add_sync($node, endpoint => 'endless');
+	my $beside = add_sync($node, endpoint => 'beside');
+	wait_until($node, "SELECT count(*) > 0 FROM integration.attempt WHERE outbox_id = $endless AND reason = 'secret_unreadable'",
+		'its endpoint is stopped');
+	wait_until($node, state_is('delivered', $beside), 'others go on');
+	value($node, "SELECT integration.forget_secret('shop-endless', 1)");
+}
+
 # A key that is gone sends nothing; once it is back what waited is sent.
 {
 	rename $key_file, "$key_file.away" or die $!;
