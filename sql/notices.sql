@@ -153,7 +153,8 @@ $$;
 COMMENT ON FUNCTION integration_worker.log_line(integration_worker.incident_change) IS
     'What stands in the server''s log about a change of an incident.';
 
--- With an ordering key, so that nobody hears of the end of an incident before its beginning.
+-- With an ordering key, so that nobody hears of the end of an incident before its beginning; of each incident one
+-- of its own, so that a notice which is refused keeps nobody from hearing of another incident.
 CREATE FUNCTION integration_worker.send_notice(receiver integration.notice_endpoint, due integration_worker.notice_due[], now timestamptz)
     RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -165,7 +166,8 @@ BEGIN
     INSERT INTO integration.outbox (endpoint, object_type, object_id, operation, payload, ordering_key, priority, triggered_by, expires_at)
     VALUES (receiver.endpoint, 'incident', CASE WHEN cardinality(due) = 1 THEN due[1].incident::text END,
             CASE WHEN cardinality(due) = 1 THEN due[1].change ELSE 'digest' END,
-            integration_worker.notice_payload(receiver, due), 'incidents', 'high', 'integration', now + interval '1 day')
+            integration_worker.notice_payload(receiver, due),
+            CASE WHEN cardinality(due) = 1 THEN 'incident-' || due[1].incident ELSE 'digest' END, 'high', 'integration', now + interval '1 day')
     RETURNING id INTO sync;
     INSERT INTO integration.notice (at, endpoint, incident, change, outbox_id)
     SELECT now, receiver.endpoint, d.incident, d.change, sync FROM unnest(due) d;

@@ -2,7 +2,7 @@
 BEGIN;
 \ir ../lib/settle.sql
 \ir ../lib/refusal.sql
-SELECT plan(48);
+SELECT plan(50);
 
 INSERT INTO integration.connector (name, owner, severity, runbook_url)
 VALUES ('crm', 'sales-it', 2, 'https://wiki.example.com/crm'), ('mail', 'office', 4, NULL);
@@ -62,7 +62,7 @@ SELECT is((SELECT count(*) FROM integration.notice n WHERE n.incident = :shop), 
 -- How
 SELECT is((SELECT ROW (o.object_type, o.object_id, o.ordering_key, o.priority, o.triggered_by, o.expires_at - o.created_at > '23 h')::text
              FROM integration.outbox o JOIN integration.notice n ON n.outbox_id = o.id WHERE n.incident = :shop ORDER BY o.id LIMIT 1),
-          format('(incident,%s,incidents,high,integration,t)', :shop), 'a sync of its own, in order, before others, not for ever');
+          format('(incident,%s,incident-%s,high,integration,t)', :shop, :shop), 'a sync of its own, in the order of its incident, before others, not for ever');
 
 -- Too many: singly as long as there is room, then a digest
 DELETE FROM integration_worker.notice_due;
@@ -80,6 +80,10 @@ SELECT is(pg_temp.told(now() + interval '1 h 10 s'), '{}', 'two more within the 
 SELECT is(integration_worker.send_notices(now() + interval '1 h 10 s'), now() + interval '1 h 1 min 1 us', 'until there is room for one');
 SELECT is(pg_temp.told(now() + interval '1 h 1 min 1 us'), '{all digest}', 'then together');
 SELECT is(integration_worker.send_notices(now() + interval '1 h 2 min'), 'infinity', 'nothing is left');
+
+SELECT is((SELECT array_agg(DISTINCT o.ordering_key) FROM integration.outbox o WHERE o.operation = 'digest'), '{digest}', 'digests go in order');
+SELECT is((SELECT count(DISTINCT o.ordering_key) FROM integration.outbox o WHERE o.operation = 'opened'),
+          (SELECT count(DISTINCT o.object_id) FROM integration.outbox o WHERE o.operation = 'opened'), 'no incident waits for another one');
 
 -- JSON
 SELECT is((SELECT ROW (p ->> 'title', p -> 'changes' -> 0 ->> 'change', p -> 'changes' -> 0 -> 'incident' ->> 'error_class',
