@@ -866,6 +866,19 @@ REVOKE ALL ON FUNCTION integration_worker.masked_error(bigint, integer, text) FR
 COMMENT ON FUNCTION integration_worker.masked_error(bigint, integer, text) IS
     'The details of a failure without what the mask of its endpoint hides.';
 
+CREATE FUNCTION integration_worker.missing_credential(name text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('Credential "%s" does not exist.', missing_credential.name)
+     WHERE missing_credential.name IS NOT NULL
+       AND NOT EXISTS (SELECT FROM integration.credential c WHERE c.name = missing_credential.name)
+$$;
+REVOKE ALL ON FUNCTION integration_worker.missing_credential(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.missing_credential(text) IS
+    'That there is no credential of this name, as a sentence; NULL: there is one, or none is named.';
+
 CREATE OR REPLACE FUNCTION integration_worker.check_request_settings() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -893,6 +906,12 @@ BEGIN
                            WHERE NEW.retry_policy IS NOT NULL AND NOT restoring
                              AND NOT EXISTS (SELECT FROM integration.retry_policy p WHERE p.name = NEW.retry_policy)),
          'Policies are in SELECT name, schedule FROM integration.retry_policy.'),
+        ('credential', CASE WHEN NOT restoring THEN integration_worker.missing_credential(NEW.credential) END,
+         'Insert it into integration.credential first, or correct the name.'),
+        ('signing', CASE WHEN NOT restoring THEN integration_worker.missing_credential(NEW.signing) END,
+         'Insert it into integration.credential first, or correct the name.'),
+        ('certificate', CASE WHEN NOT restoring THEN integration_worker.missing_credential(NEW.certificate) END,
+         'Insert it into integration.credential first, or correct the name.'),
         ('credential', (SELECT format('Credential "%s" is for signing.', c.name) FROM integration.credential c
                          WHERE c.name = NEW.credential AND c.kind = 'signing'),
          'Name it in the column signing, and here one that authenticates.'),
@@ -1158,6 +1177,13 @@ BEGIN
             DETAIL = 'Its secrets, and what refers to it, are of the kind that it has.',
             HINT = 'Insert another credential, refer to that one.';
     END IF;
+    IF NEW.kind <> ALL ('{basic,bearer,header,oauth2_client_credentials,aws_sigv4,client_certificate,signing}') THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'kind',
+            MESSAGE = format('kind of credential "%s" can''t be used', NEW.name),
+            DETAIL = format('It is %s.', NEW.kind),
+            HINT = 'Write basic, bearer, header, oauth2_client_credentials, aws_sigv4, client_certificate or signing.';
+    END IF;
     IF problem IS NOT NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'settings',
@@ -1175,12 +1201,10 @@ $$;
 REVOKE ALL ON FUNCTION integration_worker.check_credential() FROM PUBLIC;
 
 COMMENT ON FUNCTION integration_worker.check_credential() IS
-    'Row trigger: refuses settings that can''t work.';
+    'Row trigger: refuses kinds and settings that can''t work.';
 
 CREATE TRIGGER check_settings BEFORE INSERT OR UPDATE ON integration.credential
-    FOR EACH ROW WHEN (NEW.kind IN ('basic', 'bearer', 'header', 'oauth2_client_credentials', 'aws_sigv4',
-                                    'client_certificate', 'signing')
-                       AND jsonb_typeof(NEW.settings) = 'object')
+    FOR EACH ROW WHEN (jsonb_typeof(NEW.settings) = 'object')
     EXECUTE FUNCTION integration_worker.check_credential();
 
 -- Secrets are sealed for the name of the installation, which must be its own before the first is.
@@ -3703,7 +3727,7 @@ CREATE TABLE integration.notice_endpoint (
     customer text,
     changes text[] NOT NULL DEFAULT '{opened,reopened,acknowledged,resolved}'
         CHECK (changes <@ '{opened,reopened,acknowledged,resolved}' AND changes <> '{}'),
-    routing_key text CHECK ((format = 'pagerduty') = (routing_key IS NOT NULL)),
+    routing_key text CONSTRAINT pagerduty_alone_needs_a_routing_key CHECK ((format = 'pagerduty') = (routing_key IS NOT NULL)),
     locale text NOT NULL DEFAULT 'en',
     at_once integer NOT NULL DEFAULT 5 CHECK (at_once > 0),
     digest_every interval NOT NULL DEFAULT '1 min' CHECK (digest_every > '0')
@@ -3868,7 +3892,8 @@ REVOKE ALL ON FUNCTION integration_worker.log_line(integration_worker.incident_c
 COMMENT ON FUNCTION integration_worker.log_line(integration_worker.incident_change) IS
     'What stands in the server''s log about a change of an incident.';
 
--- With an ordering key, so that nobody hears of the end of an incident before its beginning.
+-- With an ordering key, so that nobody hears of the end of an incident before its beginning; of each incident one
+-- of its own, so that a notice which is refused keeps nobody from hearing of another incident.
 CREATE FUNCTION integration_worker.send_notice(receiver integration.notice_endpoint, due integration_worker.notice_due[], now timestamptz)
     RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -3880,7 +3905,8 @@ BEGIN
     INSERT INTO integration.outbox (endpoint, object_type, object_id, operation, payload, ordering_key, priority, triggered_by, expires_at)
     VALUES (receiver.endpoint, 'incident', CASE WHEN cardinality(due) = 1 THEN due[1].incident::text END,
             CASE WHEN cardinality(due) = 1 THEN due[1].change ELSE 'digest' END,
-            integration_worker.notice_payload(receiver, due), 'incidents', 'high', 'integration', now + interval '1 day')
+            integration_worker.notice_payload(receiver, due),
+            CASE WHEN cardinality(due) = 1 THEN 'incident-' || due[1].incident ELSE 'digest' END, 'high', 'integration', now + interval '1 day')
     RETURNING id INTO sync;
     INSERT INTO integration.notice (at, endpoint, incident, change, outbox_id)
     SELECT now, receiver.endpoint, d.incident, d.change, sync FROM unnest(due) d;
