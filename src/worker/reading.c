@@ -12,6 +12,7 @@
 
 #include "store/session.h"
 #include "worker/feeding.h"
+#include "worker/hand.h"
 #include "worker/places.h"
 #include "worker/reading.h"
 #include "worker/registry.h"
@@ -250,6 +251,7 @@ reading_now(Sender *sender)
 	if (!session_run(read_step, sender))
 	{
 		/* what was read is uncertain: begin anew, a little later */
+		hand_set_making(0);
 		sender->must_load = true;
 		sender->must_check = true;
 		sender->must_rewind = true;

@@ -428,6 +428,7 @@ sender_drop_ready(Sender *sender, Endpoint *endpoint)
 			sender_free_lease(sender, lease);
 		}
 	}
+	suspects_drop(sender, endpoint);
 }
 
 void

@@ -7,6 +7,10 @@
  * there and is read again.
  *
  *		READY --start--> IN_FLIGHT --collect--> ANSWERED --settle--> (freed)
+ *												  ^  |
+ *												  |  row held by somebody
+ *												  |  v
+ *												 STUCK
  *
  * The other files of this directory work on it, each with a header of its own.
  *
@@ -149,7 +153,8 @@ typedef enum LeaseState
 {
 	LEASE_READY,
 	LEASE_IN_FLIGHT,
-	LEASE_ANSWERED
+	LEASE_ANSWERED,
+	LEASE_STUCK					/* answered; its row is held by somebody */
 } LeaseState;
 
 typedef struct Lease
@@ -165,6 +170,7 @@ typedef struct Lease
 	TimestampTz due_at;
 	TimestampTz expires_at;
 	bool		is_unjudged;	/* counted in endpoint->unjudged */
+	int64		settled_in;		/* the batch that it was brought in last */
 	bool		is_stuck;		/* its row was held by somebody at a settle */
 	bool		must_reread;	/* a newer sync of its object may be there */
 	TimestampTz fresh_until;	/* sent all the same until then */

@@ -273,8 +273,12 @@ start(Sender *sender, Lease *lease)
 static void
 withdraw(Sender *sender, Lease *lease)
 {
-	/* freeing takes it off its list */
+	/*
+	 * freeing takes it off its list; what it did to a former worker is not
+	 * known better
+	 */
 	count_in_flight(sender, lease, -1);
+	lease->crashes = 0;
 	sender_free_lease(sender, lease);
 }
 

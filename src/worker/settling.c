@@ -142,6 +142,7 @@ gather(SettleStep *step)
 		if (is_enough(step, bytes))
 			break;
 		*fact = fact_of(lease);
+		lease->settled_in = step->sender->settles;
 		step->batch.fact_count++;
 		step->bad_count += looks_delivered(fact) ? 0 : 1;
 		add_counter(step, lease->endpoint);
@@ -266,6 +267,7 @@ put_aside(Sender *sender, Lease *lease)
 {
 	dlist_delete(&lease->node);
 	dlist_push_tail(&sender->stuck, &lease->node);
+	lease->state = LEASE_STUCK;
 	lease->is_stuck = true;
 	sender->answered_count--;
 	sender->stuck_until = TimestampTzPlusMilliseconds(sender->now, STUCK_AGAIN_MS);
@@ -279,7 +281,10 @@ bring_again(Sender *sender)
 	sender->stuck_until = DT_NOEND;
 	while (!dlist_is_empty(&sender->stuck))
 	{
-		dlist_push_tail(&sender->answered, dlist_pop_head_node(&sender->stuck));
+		Lease	   *lease = dlist_container(Lease, node, dlist_pop_head_node(&sender->stuck));
+
+		lease->state = LEASE_ANSWERED;
+		dlist_push_tail(&sender->answered, &lease->node);
 		sender->answered_count++;
 	}
 	patience_end(&sender->patience, sender->now);
@@ -291,7 +296,8 @@ apply_sync_verdict(Sender *sender, const Verdict *verdict)
 	Lease	   *lease = sender_lease(sender, verdict->outbox_id);
 	Endpoint   *endpoint = sender_endpoint(sender, verdict->endpoint_id);
 
-	if (lease != NULL && lease->state == LEASE_ANSWERED)
+	/* of another batch: what decided over it says nothing of its own result */
+	if (lease != NULL && lease->state == LEASE_ANSWERED && lease->settled_in == sender->settles)
 	{
 		int16		priority = lease->priority;
 

@@ -88,6 +88,22 @@ suspects_may_leave(Sender *sender, Lease *lease)
 }
 
 void
+suspects_drop(Sender *sender, const Endpoint *endpoint)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &sender->waiting_suspects)
+	{
+		Lease	   *lease = dlist_container(Lease, node, iter.cur);
+
+		if (lease->endpoint != endpoint)
+			continue;
+		places_read_id(sender, lease->outbox_id);
+		sender_free_lease(sender, lease);
+	}
+}
+
+void
 suspects_begin(Sender *sender, Lease *lease)
 {
 	lease->place_in_hand = hand_take(lease->outbox_id);

@@ -20,6 +20,9 @@ extern int	suspects_crashes(const Sender *sender, int64 outbox_id);
  */
 extern bool suspects_may_leave(Sender *sender, Lease *lease);
 
+/* Forget those of the endpoint that wait; they are read again by id. */
+extern void suspects_drop(Sender *sender, const Endpoint *endpoint);
+
 /* It leaves, or is to be recorded. */
 extern void suspects_begin(Sender *sender, Lease *lease);
 

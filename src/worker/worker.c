@@ -246,6 +246,32 @@ wait_for_work(Sender *sender, WaitEventSet *events, long ms)
 	ResetLatch(MyLatch);
 }
 
+/*
+ * Whatever the clock says, or it would be sent again.  A result that can't be
+ * recorded is looked for by halves, for as long as there is time.
+ */
+static void
+record_answers(Sender *sender)
+{
+	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), DRAIN_MS);
+
+	sender->stuck_until = sender->now;
+	do
+	{
+		int			answered = sender->answered_count;
+		int			most = sender->settle_most;
+
+		sender->now = GetCurrentTimestamp();
+		sender->sql_again_at = sender->now;
+		settling_now(sender);
+		if ((sender->settle_most < most || sender->settle_most == 1) &&
+			GetCurrentTimestamp() > end)
+			return;
+		if (sender->answered_count == answered && sender->settle_most == most)
+			return;
+	} while (sender->answered_count > 0);
+}
+
 /* Answers that are on their way are still taken; what hangs is left to the next worker. */
 static void
 drain(Sender *sender, WaitEventSet *events)
@@ -261,18 +287,7 @@ drain(Sender *sender, WaitEventSet *events)
 		transport_advance(sender->transport);
 		sending_collect(sender);
 	}
-	/* recorded whatever the clock says, or it would be sent again */
-	sender->stuck_until = sender->now;
-	do
-	{
-		int			before = sender->answered_count;
-
-		sender->now = GetCurrentTimestamp();
-		sender->sql_again_at = sender->now;
-		settling_now(sender);
-		if (sender->answered_count == before)
-			break;
-	} while (sender->answered_count > 0);
+	record_answers(sender);
 	session_flush();
 }
 
