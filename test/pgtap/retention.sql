@@ -1,5 +1,6 @@
 -- What is old leaves, by the time it was over; what is not finished stays.
 BEGIN;
+\ir ../lib/no_ranges.sql
 \ir ../lib/retention.sql
 SELECT plan(42);
 
