@@ -28,6 +28,9 @@
  */
 #define FEED_EVERY_US 1000
 
+/* The same where nothing of what was read may be sent: it is paused, or later. */
+#define FEED_HELD_US 5000
+
 /* ---- people's changes */
 
 /* What was cancelled must not leave any more; what was retried is another row now. */
@@ -83,7 +86,9 @@ may_feed(const Sender *sender)
 static void
 read_rows(Sender *sender)
 {
-	if (may_feed(sender))
+	bool		feeds = may_feed(sender);
+
+	if (feeds)
 	{
 		feeding_step(sender);
 		sender->feed_at = sender->now + FEED_EVERY_US;
@@ -97,6 +102,8 @@ read_rows(Sender *sender)
 		places_rewind(sender);
 	sender->must_rewind = false;
 	taking_step(sender);
+	if (feeds && sender->ready_count + sender->in_flight_count + sender->answered_count == 0)
+		sender->feed_at = sender->now + FEED_HELD_US;
 }
 
 /*
