@@ -289,7 +289,9 @@ BEGIN
             WHERE w.state = 'stopped'
               AND w.open_until > now()
               AND (reloaded AND (w.last_reason = 'secret_unreadable' OR w.last_reason LIKE 'blocked\_%')
-                   OR w.last_reason = 'secret_missing'
+                   OR (w.last_reason = 'secret_missing'
+                       OR EXISTS (SELECT FROM integration.error_reason r
+                                   WHERE r.reason = w.last_reason AND r.error_class = 'auth'))
                       AND EXISTS (SELECT FROM integration.secret s
                                    WHERE s.credential IN (c.credential, c.signing, c.certificate)
                                      AND s.not_before <= now() AND s.not_before > w.last_failure_at))
@@ -300,7 +302,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_worker.probe_mended(boolean) IS
-    'Has endpoints probed at once that were stopped for want of a secret which has become valid; true: also what settings can mend, secrets that could not be read and addresses that might not be called.';
+    'Has endpoints probed at once that were stopped for want of a secret which has become valid, or with a former one; true: also what settings can mend, secrets that could not be read and addresses that might not be called.';
 
 CREATE FUNCTION integration_worker.require_credential(name text) RETURNS integration.credential
     LANGUAGE plpgsql VOLATILE

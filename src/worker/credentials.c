@@ -140,7 +140,8 @@ update_entry(Entry *entry, const CredentialRow *rows, int count)
 		is_same = is_same_secret(&entry->rows[i], &rows[i]);
 	entry->rows = rows;
 	entry->row_count = count;
-	if (!is_same)
+	/* what somebody changed may have mended a problem, too */
+	if (!is_same || entry->problem.reason != NULL)
 		close_entry(entry);
 }
 

@@ -11,7 +11,7 @@ SELECT $$SELECT pg_sleep(0.05) WHERE current_setting('integration.secret_directo
 
 BEGIN;
 \ir ../lib/refusal.sql
-SELECT plan(91);
+SELECT plan(95);
 SELECT is(current_setting('integration.secret_key_file'), :'tmp' || '/pgtap.key', 'there is a key');
 
 -- Settings: each kind has its own, and says which.
@@ -163,6 +163,21 @@ SELECT is(integration_worker.missing_secret(ARRAY['bearer1', 'signing1', NULL]),
 SELECT matches(integration_worker.missing_secret('{client_certificate1}'), '^Credential "client_certificate1" has no secret that is valid now; set one', 'one has none');
 SELECT is(integration_worker.masked_headers('header1', 'signing2'),
           ARRAY['X-Api-Key: ***', 'Content-Digest: ***', 'Signature-Input: ***', 'Signature: ***'], 'headers are shown without what is secret');
+
+-- Who was stopped with a former secret is probed when the next one begins.
+INSERT INTO integration.endpoint (name, url, credential)
+SELECT n, 'https://api.example.com/', 'bearer1' FROM unnest('{refused,missing,broken,before}'::text[]) n;
+INSERT INTO integration.endpoint_health (endpoint_id, state, open_until, last_reason, last_failure_at)
+SELECT e.id, 'stopped', now() + interval '1 h', r.reason, r.at
+  FROM (VALUES ('refused', 'http:401', now() - interval '1 min'), ('missing', 'secret_missing', now() - interval '1 min'),
+               ('broken', 'curl:60', now() - interval '1 min'), ('before', 'http:401', now() + interval '1 s')) AS r (name, reason, at)
+  JOIN integration.endpoint e ON e.name = r.name;
+SELECT integration.set_secret('bearer1', 'the next one') \g /dev/null
+UPDATE integration.endpoint_health SET state = 'stopped', open_until = now() + interval '1 h';
+SELECT integration_worker.probe_mended(false) \g /dev/null
+SELECT is((SELECT h.open_until <= now() FROM integration.endpoint_health h JOIN integration.endpoint e ON e.id = h.endpoint_id WHERE e.name = x.name),
+          x.is_probed, x.name)
+  FROM (VALUES ('refused', true), ('missing', true), ('broken', false), ('before', false)) AS x (name, is_probed);
 
 SELECT * FROM finish();
 ROLLBACK;
