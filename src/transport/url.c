@@ -231,6 +231,9 @@ write_bare(const char *host, char *bare)
 
 	if (length > 1 && host[length - 1] == '.')
 		length--;
+	/* another one ends a label that is empty */
+	if (length > 0 && host[length - 1] == '.')
+		length = 0;
 	if (length > 1 && host[0] == '[' && host[length - 1] == ']')
 	{
 		host++;
