@@ -216,10 +216,11 @@ is_listed(const char *host, const HostList *hosts)
 	char		bare[HOST_BYTES];
 
 	write_bare(host, bare);
-	if (!is_local_name(bare) && resolve_literal(host, 0, &address))
-		inet_ntop(address.ss_family, address.ss_family == AF_INET ?
-				  (void *) &((struct sockaddr_in *) &address)->sin_addr :
-				  (void *) &((struct sockaddr_in6 *) &address)->sin6_addr, bare, sizeof(bare));
+	if (is_local_name(bare) || !resolve_literal(host, 0, &address))
+		return host_list_contains(hosts, host);
+	inet_ntop(address.ss_family, address.ss_family == AF_INET ?
+			  (void *) &((struct sockaddr_in *) &address)->sin_addr :
+			  (void *) &((struct sockaddr_in6 *) &address)->sin6_addr, bare, sizeof(bare));
 	return host_list_contains(hosts, bare);
 }
 
@@ -231,9 +232,6 @@ write_bare(const char *host, char *bare)
 
 	if (length > 1 && host[length - 1] == '.')
 		length--;
-	/* another one ends a label that is empty */
-	if (length > 0 && host[length - 1] == '.')
-		length = 0;
 	if (length > 1 && host[0] == '[' && host[length - 1] == ']')
 	{
 		host++;
