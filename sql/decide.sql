@@ -6,10 +6,11 @@ CREATE TYPE integration_worker.ground AS (
     idempotent boolean,
     schedule interval[],
     jitter double precision,
-    deadline interval
+    deadline interval,
+    mask text[]
 );
 COMMENT ON TYPE integration_worker.ground IS
-    'What is known of a failure: its reason as an error_rule makes it, whether its endpoint is idempotent, and the retry policy.';
+    'What is known of a failure: its reason as an error_rule makes it, whether its endpoint is idempotent, the retry policy, and what is hidden of its payloads.';
 
 -- The next attempt of a sync that may be sent again, or the end of its patience.
 CREATE FUNCTION integration_worker.schedule_next(
@@ -152,10 +153,11 @@ CREATE FUNCTION integration_worker.explain(
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    verdict.error := integration_worker.masked_error(
-        verdict.outbox_id, verdict.endpoint_id,
-        concat_ws('; ', integration_worker.error_text(verdict, ground.fact, said, headers, body),
-                  'the new place is ' || nullif(redirect_url, '')));
+    verdict.error := concat_ws('; ', integration_worker.error_text(verdict, ground.fact, said, headers, body),
+                               'the new place is ' || nullif(redirect_url, ''));
+    IF cardinality(ground.mask) > 0 THEN
+        verdict.error := integration_worker.masked_error(verdict.outbox_id, ground.mask, verdict.error);
+    END IF;
     IF integration_worker.unknown_outcome(verdict, ground) THEN
         verdict.error := verdict.error
             || '; nobody knows whether it was done: look it up in the other system before sending it again';
@@ -188,7 +190,7 @@ BEGIN
           FROM unnest(facts) f
           JOIN unnest(results) WITH ORDINALITY AS r ON r.ordinality = f.n
           LEFT JOIN LATERAL (
-               SELECT c.idempotent, p.schedule, p.jitter, p.deadline,
+               SELECT c.idempotent, p.schedule, p.jitter, p.deadline, c.mask,
                       c.id = ANY (proven) OR h.last_success_at > settled_at - interval '1 h' AS is_proven
                  FROM integration.endpoint_config c
                  LEFT JOIN integration.retry_policy p ON p.name = c.retry_policy
@@ -197,7 +199,7 @@ BEGIN
                OFFSET 0) e ON true
           LEFT JOIN LATERAL (
                SELECT ROW (CASE WHEN f.rule_retries IS NULL THEN x ELSE integration_worker.ruled(x, f) END,
-                           coalesce(e.idempotent, true), e.schedule, e.jitter, e.deadline)::integration_worker.ground AS ground
+                           coalesce(e.idempotent, true), e.schedule, e.jitter, e.deadline, e.mask)::integration_worker.ground AS ground
                  FROM integration.error_reason x
                 WHERE f.state IS NULL
                   AND x.reason = CASE WHEN f.reason = 'http:404' AND e.is_proven THEN 'http:404:item' ELSE f.reason END

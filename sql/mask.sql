@@ -147,26 +147,18 @@ $$;
 COMMENT ON FUNCTION integration_worker.masked_text(text, text[]) IS
     'A text with *** in place of each of these words.';
 
--- Called for each failure; what it writes is read by everybody who reads errors, so it may not throw.
-CREATE FUNCTION integration_worker.masked_error(outbox_id bigint, endpoint_id integer, said text) RETURNS text
+-- Called for each failure of an endpoint with a mask; what it writes is read by everybody who reads errors, so it may not throw.
+CREATE FUNCTION integration_worker.masked_error(outbox_id bigint, mask text[], said text) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    hidden text[] := (SELECT coalesce(e.mask, c.mask)
-                        FROM integration.endpoint e
-                        LEFT JOIN integration.connector c ON c.name = e.connector
-                       WHERE e.id = masked_error.endpoint_id);
 BEGIN
-    IF hidden IS NULL OR hidden = '{}' THEN
-        RETURN said;
-    END IF;
     RETURN integration_worker.masked_text(
         said, integration_worker.masked_words(
-            (SELECT o.payload FROM integration.outbox o WHERE o.id = masked_error.outbox_id), hidden));
+            (SELECT o.payload FROM integration.outbox o WHERE o.id = masked_error.outbox_id), masked_error.mask));
 EXCEPTION WHEN program_limit_exceeded OR statement_too_complex THEN
     RETURN '***';
 END
 $$;
-COMMENT ON FUNCTION integration_worker.masked_error(bigint, integer, text) IS
-    'The details of a failure without what the mask of its endpoint hides.';
+COMMENT ON FUNCTION integration_worker.masked_error(bigint, text[], text) IS
+    'The details of a failure without what this mask hides of its payload.';

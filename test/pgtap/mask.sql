@@ -53,13 +53,13 @@ INSERT INTO made SELECT id FROM new;
 CREATE FUNCTION pg_temp.told(said text) RETURNS text
     LANGUAGE sql
 AS $$
-    SELECT integration_worker.masked_error(m.id, e.id, said) FROM made m, integration.endpoint e WHERE e.name = 'masked'
+    SELECT integration_worker.masked_error(m.id, c.mask, said) FROM made m, integration.endpoint_config c WHERE c.name = 'masked'
 $$;
 SELECT is(pg_temp.told('IBAN DE0210010010 of Zoë "Z" Quux (77)'), 'IBAN *** of *** (77)', 'an error does not repeat it');
 SELECT is(pg_temp.told('no such IBAN: DE02100'), 'no such IBAN: ***', 'nor its beginning, cut off');
 SELECT is(pg_temp.told(NULL), NULL, 'no error');
-SELECT is(integration_worker.masked_error(m.id, e.id, 'DE0210010010'), 'DE0210010010', 'where nothing is masked it does')
-  FROM made m, integration.endpoint e WHERE e.name = 'open';
+SELECT is(integration_worker.masked_error(m.id, c.mask, 'DE0210010010'), 'DE0210010010', 'where nothing is masked it does')
+  FROM made m, integration.endpoint_config c WHERE c.name = 'open';
 SELECT is((SELECT c.mask FROM integration.endpoint_config c WHERE c.name = 'masked'), '{$.iban,$.person.name}', 'a mask comes from the connector');
 
 INSERT INTO integration.attempt (outbox_id, attempt_no, endpoint_id, started_at, outcome, reason, response_headers, response_body)
