@@ -18,7 +18,7 @@
 static const unsigned char purpose[] = "integration secrets 1";
 
 bool
-seal_derive(SealSpan material, SealKey *key)
+seal_derive(Bytes material, SealKey *key)
 {
 	EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_id(EVP_PKEY_HKDF, NULL);
 	size_t		length = sizeof(key->bytes);
@@ -35,7 +35,7 @@ seal_derive(SealSpan material, SealKey *key)
 }
 
 static bool
-encrypt(EVP_CIPHER_CTX *context, SealSpan place, SealSpan value, unsigned char *sealed)
+encrypt(EVP_CIPHER_CTX *context, Bytes place, Bytes value, unsigned char *sealed)
 {
 	unsigned char *body = sealed + 1 + SEAL_NONCE_BYTES;
 	int			length;
@@ -48,7 +48,7 @@ encrypt(EVP_CIPHER_CTX *context, SealSpan place, SealSpan value, unsigned char *
 }
 
 bool
-seal_close(const SealKey *key, SealSpan place, SealSpan value, unsigned char *sealed)
+seal_close(const SealKey *key, Bytes place, Bytes value, unsigned char *sealed)
 {
 	EVP_CIPHER_CTX *context;
 	bool		is_sealed;
@@ -67,7 +67,7 @@ seal_close(const SealKey *key, SealSpan place, SealSpan value, unsigned char *se
 }
 
 static bool
-decrypt(EVP_CIPHER_CTX *context, SealSpan place, SealSpan sealed, unsigned char *value)
+decrypt(EVP_CIPHER_CTX *context, Bytes place, Bytes sealed, unsigned char *value)
 {
 	const unsigned char *body = (const unsigned char *) sealed.data + 1 + SEAL_NONCE_BYTES;
 	size_t		bytes = sealed.length - SEAL_ADDED_BYTES;
@@ -83,7 +83,7 @@ decrypt(EVP_CIPHER_CTX *context, SealSpan place, SealSpan sealed, unsigned char 
 }
 
 bool
-seal_open(const SealKey *key, SealSpan place, SealSpan sealed, unsigned char *value)
+seal_open(const SealKey *key, Bytes place, Bytes sealed, unsigned char *value)
 {
 	const unsigned char *bytes = sealed.data;
 	EVP_CIPHER_CTX *context;

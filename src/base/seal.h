@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/bytes.h"
+
 #define SEAL_KEY_BYTES 32
 #define SEAL_NONCE_BYTES 12
 #define SEAL_TAG_BYTES 16
@@ -24,39 +26,23 @@ typedef struct SealKey
 	unsigned char bytes[SEAL_KEY_BYTES];
 } SealKey;
 
-/* Bytes that belong to somebody else. */
-typedef struct SealSpan
-{
-	const void *data;
-	size_t		length;
-} SealSpan;
-
-static inline SealSpan
-seal_span(const void *data, size_t length)
-{
-	return (SealSpan)
-	{
-		data, length
-	};
-}
-
 /*
  * The key that follows from at least SEAL_KEY_BYTES of anything (HKDF-SHA256,
  * RFC 5869).  The caller wipes both.  False: OpenSSL can't.  Does not throw.
  */
-extern bool seal_derive(SealSpan material, SealKey *key);
+extern bool seal_derive(Bytes material, SealKey *key);
 
 /*
  * Write value.length + SEAL_ADDED_BYTES bytes to sealed, under a random nonce.
  * False: OpenSSL can't.  Does not throw.
  */
-extern bool seal_close(const SealKey *key, SealSpan place, SealSpan value, unsigned char *sealed);
+extern bool seal_close(const SealKey *key, Bytes place, Bytes value, unsigned char *sealed);
 
 /*
  * Write sealed.length - SEAL_ADDED_BYTES bytes to value, which the caller
  * wipes.  False, with value wiped: it was sealed under another key or for
  * another place, was changed, or is too short to be anything.  Does not throw.
  */
-extern bool seal_open(const SealKey *key, SealSpan place, SealSpan sealed, unsigned char *value);
+extern bool seal_open(const SealKey *key, Bytes place, Bytes sealed, unsigned char *value);
 
 #endif							/* INTEGRATION_SEAL_H */

@@ -147,7 +147,7 @@ derive(const char *path, int descriptor, SealKey *key, SecretFileProblem *proble
 	else if (length > SECRET_FILE_MOST_BYTES)
 		refuse(problem, "\"%s\" holds more than %d bytes.", path, SECRET_FILE_MOST_BYTES);
 	else
-		is_derived = seal_derive(seal_span(material, length), key) ||
+		is_derived = seal_derive(bytes_at(material, length), key) ||
 			refuse(problem, "OpenSSL can't derive a key.");
 	OPENSSL_cleanse(material, sizeof(material));
 	return is_derived;

@@ -3,16 +3,13 @@
  *		Who we are, in the headers of a request.
  *-------------------------------------------------------------------------
  */
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-
 #include "message/certificate.h"
 #include "message/credential.h"
+#include "message/digest.h"
 #include "message/header.h"
 #include "message/http_signature.h"
 #include "message/json.h"
@@ -44,15 +41,12 @@ credential_kind_of(const char *name)
 char *
 credential_setting(const char *settings, const char *name)
 {
-	JsonReader	reader;
-	char	   *value = NULL;
+	Text		value = {0};
 
-	json_reader_begin(&reader, settings);
-	while (!value && json_reader_next(&reader))
-		if (strcmp(reader.name.data, name) == 0)
-			value = strdup(reader.value.data);
-	json_reader_end(&reader);
-	return value;
+	if (json_find(settings, name, &value))
+		return text_take(&value);
+	text_free(&value);
+	return NULL;
 }
 
 static const char *
@@ -112,27 +106,40 @@ refuse_for_memory(CredentialProblem *problem)
 	return refuse(problem, "curl:27", "The request needs more memory than there is.");
 }
 
-static void
-wipe(char *text)
+static bool
+set_authorization(const char *scheme, const char *value, Request *request)
 {
-	if (text)
-		OPENSSL_cleanse(text, strlen(text));
-	free(text);
+	Text		line = {0};
+	bool		is_set;
+
+	/* a buffer that never grows: no copy stays behind */
+	text_reserve(&line, strlen(scheme) + 1 + strlen(value));
+	text_append_string(&line, scheme);
+	text_append_char(&line, ' ');
+	text_append_string(&line, value);
+	is_set = !line.failed && request_set_secret(request, "Authorization", line.data);
+	text_wipe(&line);
+	return is_set;
+}
+
+bool
+credential_set_basic(Request *request, const Text *pair)
+{
+	Text		encoded = {0};
+	bool		is_set;
+
+	digest_append_base64(&encoded, bytes_at(pair->data, pair->length));
+	is_set = !pair->failed && !encoded.failed &&
+		set_authorization("Basic", encoded.data, request);
+	text_wipe(&encoded);
+	return is_set;
 }
 
 static bool
-set_authorization(const char *scheme, const char *value, Request *request,
-				  CredentialProblem *problem)
+apply_bearer(const Credential *credential, Request *request, CredentialProblem *problem)
 {
-	size_t		bytes = strlen(scheme) + 1 + strlen(value) + 1;
-	char	   *line = malloc(bytes);
-	bool		is_set;
-
-	if (line)
-		snprintf(line, bytes, "%s %s", scheme, value);
-	is_set = line && request_set_secret(request, "Authorization", line);
-	wipe(line);
-	return is_set || refuse_for_memory(problem);
+	return set_authorization("Bearer", credential->values[0], request) ||
+		refuse_for_memory(problem);
 }
 
 /* RFC 7617 §2: the user name ends at the first colon; §2.1: UTF-8 */
@@ -140,27 +147,20 @@ static bool
 apply_basic(const Credential *credential, Request *request, CredentialProblem *problem)
 {
 	char	   *user = credential_setting(credential->settings, "username");
-	size_t		bytes = (user ? strlen(user) : 0) + 1 + strlen(credential->values[0]);
-	char	   *pair = malloc(bytes + 1);
-	char	   *encoded = malloc((bytes + 2) / 3 * 4 + 1);
-	bool		is_set;
+	Text		pair = {0};
+	bool		is_set = false;
 
-	if (user && pair && encoded && bytes < INT_MAX / 2)
+	if (user)
 	{
-		snprintf(pair, bytes + 1, "%s:%s", user, credential->values[0]);
-		EVP_EncodeBlock((unsigned char *) encoded, (unsigned char *) pair, (int) bytes);
-		is_set = set_authorization("Basic", encoded, request, problem);
-		wipe(encoded);
-		wipe(pair);
+		text_reserve(&pair, strlen(user) + 1 + strlen(credential->values[0]));
+		text_append_string(&pair, user);
+		text_append_char(&pair, ':');
+		text_append_string(&pair, credential->values[0]);
+		is_set = credential_set_basic(request, &pair);
 	}
-	else
-	{
-		is_set = refuse_for_memory(problem);
-		free(encoded);
-		free(pair);
-	}
+	text_wipe(&pair);
 	free(user);
-	return is_set;
+	return is_set || refuse_for_memory(problem);
 }
 
 static bool
@@ -204,7 +204,7 @@ credential_apply(const Credential *credential, Request *request,
 			return apply_basic(credential, request, problem);
 		case CREDENTIAL_BEARER:
 		case CREDENTIAL_OAUTH2:
-			return set_authorization("Bearer", credential->values[0], request, problem);
+			return apply_bearer(credential, request, problem);
 		case CREDENTIAL_HEADER:
 			return apply_header(credential, request, problem);
 		case CREDENTIAL_AWS_SIGV4:

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "message/request.h"
+#include "message/text.h"
 
 typedef enum CredentialKind
 {
@@ -57,6 +58,12 @@ extern const char *credential_value_problem(CredentialKind kind, const char *val
  */
 extern bool credential_apply(const Credential *credential, Request *request,
 							 int64_t now_s, CredentialProblem *problem);
+
+/*
+ * Set Authorization for the scheme Basic, from "user:password".  False: memory
+ * ran out.  Does not throw.
+ */
+extern bool credential_set_basic(Request *request, const Text *pair);
 
 /*
  * The member of that name in a JSON object of strings, malloc'ed; NULL: there

@@ -47,19 +47,17 @@ digest_hex(const unsigned char digest[DIGEST_BYTES], char hex[DIGEST_HEX_BYTES])
 void
 digest_append_base64(Text *text, Bytes content)
 {
-	const unsigned char *bytes = content.data;
+	size_t		encoded = (content.length + 2) / 3 * 4;
+	unsigned char *end;
 
-	for (size_t i = 0; i < content.length; i += 3)
-	{
-		size_t		left = content.length - i;
-		unsigned	group = (unsigned) bytes[i] << 16 |
-			(left > 1 ? (unsigned) bytes[i + 1] << 8 : 0) | (left > 2 ? bytes[i + 2] : 0);
-
-		text_append_char(text, alphabet[group >> 18]);
-		text_append_char(text, alphabet[group >> 12 & 63]);
-		text_append_char(text, left > 1 ? alphabet[group >> 6 & 63] : '=');
-		text_append_char(text, left > 2 ? alphabet[group & 63] : '=');
-	}
+	text_reserve(text, encoded + 1);
+	if (content.length > INT_MAX)
+		text->failed = true;
+	if (text->failed)
+		return;
+	end = (unsigned char *) text->data + text->length;
+	EVP_EncodeBlock(end, content.data, (int) content.length);
+	text->length += encoded;
 }
 
 bool

@@ -12,27 +12,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/bytes.h"
 #include "message/text.h"
 
 #define DIGEST_BYTES 32			/* of SHA-256 */
 #define DIGEST_HEX_BYTES (2 * DIGEST_BYTES + 1)
-
-/* Bytes that stand elsewhere. */
-typedef struct Bytes
-{
-	const void *data;
-	size_t		length;
-} Bytes;
-
-/* Does not throw. */
-static inline Bytes
-bytes_at(const void *data, size_t length)
-{
-	return (Bytes)
-	{
-		.data = data,.length = length
-	};
-}
 
 /* SHA-256.  Returns false when OpenSSL refuses or has no memory.  Does not throw. */
 extern bool digest_sha256(Bytes content, unsigned char digest[DIGEST_BYTES]);

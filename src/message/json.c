@@ -110,8 +110,7 @@ json_find(const char *object, const char *name, Text *value)
 		is_found = strcmp(reader.name.data, name) == 0;
 	if (is_found)
 		text_append(value, reader.value.data, reader.value.length);
-	if (reader.value.data)
-		OPENSSL_cleanse(reader.value.data, reader.value.capacity);
+	text_wipe(&reader.value);
 	json_reader_end(&reader);
 	return is_found;
 }

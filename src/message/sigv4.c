@@ -401,20 +401,12 @@ has_memory(const Draft *draft)
 }
 
 static void
-wipe(Text *text)
-{
-	if (text->data)
-		OPENSSL_cleanse(text->data, text->capacity);
-	text_free(text);
-}
-
-static void
 free_draft(Draft *draft)
 {
-	wipe(&draft->secret);
-	wipe(&draft->session_token);
+	text_wipe(&draft->secret);
+	text_wipe(&draft->session_token);
 	/* it holds the session token */
-	wipe(&draft->canonical);
+	text_wipe(&draft->canonical);
 	text_free(&draft->region);
 	text_free(&draft->service);
 	text_free(&draft->access_key_id);

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/crypto.h>
+
 #include "message/text.h"
 
 #define FIRST_CAPACITY 128
@@ -97,6 +99,14 @@ text_free(Text *text)
 {
 	free(text->data);
 	memset(text, 0, sizeof(*text));
+}
+
+void
+text_wipe(Text *text)
+{
+	if (text->data)
+		OPENSSL_cleanse(text->data, text->capacity);
+	text_free(text);
 }
 
 size_t

@@ -45,6 +45,9 @@ extern char *text_take(Text *text);
 /* Does not throw. */
 extern void text_free(Text *text);
 
+/* The same of a secret.  Does not throw. */
+extern void text_wipe(Text *text);
+
 /*
  * Length of the UTF-8 character that begins at bytes, 0 when none does.  Zero
  * bytes, surrogates and overlong forms are none, as PostgreSQL sees it.  Does not throw.

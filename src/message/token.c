@@ -27,14 +27,6 @@
 /* Plain parameters, from the settings of the same name. */
 static const char *const parameters[] = {"scope", "audience", "resource"};
 
-static void
-wipe_text(Text *text)
-{
-	if (text->data)
-		OPENSSL_cleanse(text->data, text->capacity);
-	text_free(text);
-}
-
 /* ---- the request */
 
 /* RFC 6749 appendix B: application/x-www-form-urlencoded */
@@ -105,7 +97,6 @@ set_basic(const Credential *credential, Request *request)
 {
 	Text		client = {0};
 	Text		pair = {0};
-	Text		line = {0};
 	bool		is_set;
 
 	json_find(credential->settings, "client_id", &client);
@@ -113,14 +104,9 @@ set_basic(const Credential *credential, Request *request)
 	append_encoded(&pair, client.data ? client.data : "");
 	text_append_char(&pair, ':');
 	append_encoded(&pair, credential->values[0]);
-	text_reserve(&line, 16 + 2 * pair.length);
-	text_append_string(&line, "Basic ");
-	digest_append_base64(&line, bytes_at(pair.data, pair.length));
-	is_set = !client.failed && !pair.failed && !line.failed &&
-		request_set_secret(request, "Authorization", line.data);
+	is_set = !client.failed && credential_set_basic(request, &pair);
 	text_free(&client);
-	wipe_text(&pair);
-	wipe_text(&line);
+	text_wipe(&pair);
 	return is_set;
 }
 
@@ -337,7 +323,7 @@ read_good_status(const TokenFacts *facts, TokenAnswer *answer)
 		refuse(answer, "oauth_unavailable",
 			   "The token endpoint answers without an access_token, or not in JSON.");
 	text_free(&code);
-	wipe_text(&token);
+	text_wipe(&token);
 }
 
 void

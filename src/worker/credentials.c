@@ -304,8 +304,8 @@ resolve(Opening *opening, const CredentialRow *row, char *value)
 static char *
 open_row(const Sender *sender, const CredentialRow *row, const SealKey *key)
 {
-	SealSpan	place = {row->place, strlen(row->place)};
-	SealSpan	sealed = {row->sealed, row->sealed_bytes};
+	Bytes		place = {row->place, strlen(row->place)};
+	Bytes		sealed = {row->sealed, row->sealed_bytes};
 	char	   *value;
 
 	if (row->sealed_bytes < SEAL_ADDED_BYTES)

@@ -16,7 +16,7 @@
 #include "base/seal.h"
 #include "tap.h"
 
-#define TEXT_SPAN(text) (seal_span(text, sizeof(text) - 1))
+#define TEXT_SPAN(text) (bytes_at(text, sizeof(text) - 1))
 
 static const char place[] = "installation\ncredential\n1";
 static const char value[] = "a value that is secret";
@@ -43,7 +43,7 @@ check_derivation(void)
 	HMAC(EVP_sha256(), extracted, sizeof(extracted), info, sizeof(info) - 1, expanded, &length);
 	tap_ok(seal_derive(TEXT_SPAN(material), &key), "a key is derived");
 	tap_ok(memcmp(key.bytes, expanded, sizeof(expanded)) == 0, "as RFC 5869 says");
-	tap_ok(!seal_derive(seal_span(material, SEAL_KEY_BYTES - 1), &key), "31 bytes are too few");
+	tap_ok(!seal_derive(bytes_at(material, SEAL_KEY_BYTES - 1), &key), "31 bytes are too few");
 }
 
 /* What is sealed is AES-256-GCM and nothing of our own. */
@@ -75,10 +75,10 @@ check_vector(void)
 	unsigned char sealed[SEAL_ADDED_BYTES] = {1};
 	unsigned char opened[1];
 	SealKey		key = {{0}};
-	SealSpan	nothing = {"", 0};
+	Bytes		nothing = {"", 0};
 
 	memcpy(sealed + 1 + SEAL_NONCE_BYTES, tag, sizeof(tag));
-	tap_ok(seal_open(&key, nothing, seal_span(sealed, sizeof(sealed)), opened),
+	tap_ok(seal_open(&key, nothing, bytes_at(sealed, sizeof(sealed)), opened),
 		   "test case 13 of the GCM specification opens");
 }
 
@@ -94,17 +94,17 @@ check_refusals(const SealKey *key, const unsigned char *sealed)
 	{
 		memcpy(changed, sealed, sizeof(changed));
 		changed[bit / 8] ^= (unsigned char) (1 << bit % 8);
-		refused += !seal_open(key, TEXT_SPAN(place), seal_span(changed, sizeof(changed)), opened);
+		refused += !seal_open(key, TEXT_SPAN(place), bytes_at(changed, sizeof(changed)), opened);
 	}
 	tap_ok(refused == SEALED_BYTES * 8, "any changed bit is noticed");
 	for (size_t length = 0; length < SEALED_BYTES; length++)
-		refused += !seal_open(key, TEXT_SPAN(place), seal_span(sealed, length), opened);
+		refused += !seal_open(key, TEXT_SPAN(place), bytes_at(sealed, length), opened);
 	tap_ok(refused == SEALED_BYTES * 9, "any cut is noticed");
 	tap_ok(!seal_open(key, TEXT_SPAN("installation\ncredential\n2"),
-					  seal_span(sealed, SEALED_BYTES), opened), "another place is noticed");
+					  bytes_at(sealed, SEALED_BYTES), opened), "another place is noticed");
 	other.bytes[31] ^= 1;
 	memset(opened, 'x', sizeof(opened));
-	tap_ok(!seal_open(&other, TEXT_SPAN(place), seal_span(sealed, SEALED_BYTES), opened),
+	tap_ok(!seal_open(&other, TEXT_SPAN(place), bytes_at(sealed, SEALED_BYTES), opened),
 		   "another key is noticed");
 	tap_ok(opened[0] == 0 && opened[sizeof(value) - 2] == 0, "nothing is left of the value");
 }
@@ -123,7 +123,7 @@ main(void)
 	tap_ok(seal_close(&key, TEXT_SPAN(place), TEXT_SPAN(value), sealed), "a value is sealed");
 	tap_ok(seal_close(&key, TEXT_SPAN(place), TEXT_SPAN(value), again) &&
 		   memcmp(sealed, again, sizeof(sealed)) != 0, "never twice the same");
-	tap_ok(seal_open(&key, TEXT_SPAN(place), seal_span(sealed, sizeof(sealed)), opened) &&
+	tap_ok(seal_open(&key, TEXT_SPAN(place), bytes_at(sealed, sizeof(sealed)), opened) &&
 		   memcmp(opened, value, sizeof(opened)) == 0, "it opens");
 	check_cipher(&key, sealed);
 	check_refusals(&key, sealed);
