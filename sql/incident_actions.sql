@@ -1,13 +1,17 @@
 -- What people do about incidents: acknowledge, assign, snooze, ignore, reopen, resolve.
 
-CREATE FUNCTION integration_worker.require_incident(id bigint) RETURNS integration.incident
+CREATE FUNCTION integration_worker.require_incident(id bigint, locked boolean DEFAULT true) RETURNS integration.incident
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     found integration.incident;
 BEGIN
-    SELECT i.* INTO found FROM integration.incident i WHERE i.id = require_incident.id FOR NO KEY UPDATE;
+    IF require_incident.locked THEN
+        SELECT i.* INTO found FROM integration.incident i WHERE i.id = require_incident.id FOR NO KEY UPDATE;
+    ELSE
+        SELECT i.* INTO found FROM integration.incident i WHERE i.id = require_incident.id;
+    END IF;
     IF found.id IS NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = 'undefined_object',
@@ -17,8 +21,8 @@ BEGIN
     RETURN found;
 END
 $$;
-COMMENT ON FUNCTION integration_worker.require_incident(bigint) IS
-    'The incident, locked; raises an error unless it exists.';
+COMMENT ON FUNCTION integration_worker.require_incident(bigint, boolean) IS
+    'The incident, locked unless that is not wanted; raises an error unless it exists.';
 
 CREATE FUNCTION integration_worker.require_unresolved(id bigint, verb text) RETURNS integration.incident
     LANGUAGE plpgsql VOLATILE
@@ -186,10 +190,7 @@ CREATE FUNCTION integration_worker.warn_of_waiting(incident integration.incident
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    waiting bigint := (SELECT count(*)
-                         FROM integration.queue q
-                         JOIN integration.endpoint e ON e.id = q.endpoint_id
-                        WHERE e.name = incident.endpoint AND q.state = 'failed' AND q.error_class = incident.error_class);
+    waiting bigint := integration_worker.failed_count(incident.endpoint, incident.error_class);
 BEGIN
     IF waiting > 0 THEN
         RAISE NOTICE USING

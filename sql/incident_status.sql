@@ -119,7 +119,7 @@ AS $$
      WHERE s.id = incident.id
 $$;
 COMMENT ON FUNCTION integration_worker.runbook_words(integration.incident) IS
-    'What the steps of a runbook are filled in with; null: there is none of it.';
+    'What the steps of a runbook are filled in with; a word without a value is null.';
 
 CREATE FUNCTION integration.runbook(incident bigint)
     RETURNS TABLE (step bigint, what text, statement text, who text)
@@ -127,11 +127,10 @@ CREATE FUNCTION integration.runbook(incident bigint)
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    subject integration.incident;
-    words jsonb;
+    subject integration.incident := integration_worker.require_incident(runbook.incident, locked => false);
+    words jsonb := integration_worker.runbook_words(subject);
     wanted text := coalesce(nullif(current_setting('integration.locale', true), ''), 'en');
 BEGIN
-    SELECT i.* INTO subject FROM integration.incident i WHERE i.id = runbook.incident;
     IF subject.resolved_at IS NOT NULL THEN
         RETURN QUERY
         SELECT 1::bigint,
@@ -139,13 +138,6 @@ BEGIN
                       ', resolved by ' || subject.resolved_by, ': ' || rtrim(subject.resolution, '.')),
                format('SELECT integration.reopen(%s, ''why'');', subject.id), subject.owner;
         RETURN;
-    END IF;
-    words := integration_worker.runbook_words(subject);
-    IF words IS NULL THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'undefined_object',
-            MESSAGE = format('incident %s does not exist', coalesce(runbook.incident::text, 'NULL')),
-            HINT = 'Numbers are in SELECT id, endpoint, title FROM integration.incident_status.';
     END IF;
     RETURN QUERY
     SELECT row_number() OVER (ORDER BY f."position", f.error_class), f.what, f.statement, f.who

@@ -159,21 +159,21 @@ BEGIN
     WITH ended AS (
         UPDATE integration.incident i
            SET state = 'resolved', resolved_at = settled_at, snoozed_until = NULL,
-               resolution = integration_worker.what_people_did(i.endpoint, i.opened_at),
-               worked = CASE WHEN integration_worker.what_people_did(i.endpoint, i.opened_at) IS NOT NULL THEN true END
-         WHERE i.id = ANY (ARRAY(
-               SELECT x.id
-                 FROM unnest(standings) s
-                 JOIN integration.endpoint e ON e.id = s.endpoint_id
-                 JOIN LATERAL (
-                      SELECT y.id, y.error_class
-                        FROM integration.incident y
-                       WHERE y.endpoint = e.name AND y.resolved_at IS NULL AND y.state <> 'ignored'
-                         FOR NO KEY UPDATE SKIP LOCKED) x ON true
-                WHERE s.state = 'closed' AND s.alive
-                  AND NOT EXISTS (SELECT FROM integration.queue q
-                                   WHERE q.endpoint_id = s.endpoint_id AND q.state = 'failed'
-                                     AND q.error_class = x.error_class)))
+               resolution = over.done, worked = CASE WHEN over.done IS NOT NULL THEN true END
+          FROM (SELECT x.id, integration_worker.what_people_did(e.name, x.opened_at) AS done
+                  FROM unnest(standings) s
+                  JOIN integration.endpoint e ON e.id = s.endpoint_id
+                  JOIN LATERAL (
+                       SELECT y.id, y.error_class, y.opened_at
+                         FROM integration.incident y
+                        WHERE y.endpoint = e.name AND y.resolved_at IS NULL AND y.state <> 'ignored'
+                          FOR NO KEY UPDATE SKIP LOCKED) x ON true
+                 WHERE s.state = 'closed' AND s.alive
+                   AND NOT EXISTS (SELECT FROM integration.queue q
+                                    WHERE q.endpoint_id = s.endpoint_id AND q.state = 'failed'
+                                      AND q.error_class = x.error_class)
+                 OFFSET 0) over
+         WHERE i.id = over.id
         RETURNING i.id
     )
     SELECT ARRAY(SELECT e.id FROM ended e) INTO ids;
