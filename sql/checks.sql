@@ -338,26 +338,6 @@ $$;
 COMMENT ON FUNCTION integration_worker.check_retry_policy() IS
     'Row trigger: refuses a schedule that can''t be kept.';
 
--- As with the taxonomy: what the user made or changed is carried by a dump, and takes the place of the
--- shipped row when the dump is restored.
-CREATE FUNCTION integration_worker.own_retry_policy() RETURNS trigger
-    LANGUAGE plpgsql
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    IF TG_OP = 'UPDATE' AND NEW IS NOT DISTINCT FROM OLD THEN
-        RETURN NEW;
-    END IF;
-    NEW.shipped := false;
-    IF TG_OP = 'INSERT' THEN
-        DELETE FROM integration.retry_policy p WHERE p.name = NEW.name AND p.shipped;
-    END IF;
-    RETURN NEW;
-END
-$$;
-COMMENT ON FUNCTION integration_worker.own_retry_policy() IS
-    'Row trigger: marks policies that the user made or changed; an inserted one takes the place of the shipped one.';
-
 -- endpoint_config names it where nobody names another, without a foreign key.
 CREATE FUNCTION integration_worker.keep_standard_policy() RETURNS trigger
     LANGUAGE plpgsql
@@ -367,7 +347,7 @@ BEGIN
     IF TG_OP = 'UPDATE' AND NEW.name = OLD.name THEN
         RETURN NEW;
     END IF;
-    -- Inside own_retry_policy(), which puts another in its place.
+    -- Inside own_row(), which puts another in its place.
     IF pg_trigger_depth() > 1 THEN
         RETURN OLD;
     END IF;
@@ -410,7 +390,7 @@ CREATE TRIGGER check_schedule BEFORE INSERT OR UPDATE ON integration.retry_polic
     FOR EACH ROW EXECUTE FUNCTION integration_worker.check_retry_policy();
 -- Last by name: only a row that passed the checks replaces another.
 CREATE TRIGGER own_policy BEFORE INSERT OR UPDATE ON integration.retry_policy
-    FOR EACH ROW EXECUTE FUNCTION integration_worker.own_retry_policy();
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.own_row('name');
 CREATE TRIGGER keep_standard BEFORE UPDATE OR DELETE ON integration.retry_policy
     FOR EACH ROW WHEN (OLD.name = 'standard')
     EXECUTE FUNCTION integration_worker.keep_standard_policy();

@@ -74,7 +74,9 @@ COMMENT ON COLUMN integration.error_reason.remedy IS 'What to do, in plain words
 COMMENT ON COLUMN integration.error_reason.notes IS 'What engineering should know.';
 COMMENT ON COLUMN integration.error_reason.shipped IS 'Unchanged since it came with the extension; other rows are carried by a dump.';
 
-CREATE FUNCTION integration_worker.own_error_text() RETURNS trigger
+-- What the user made or changed is carried by a dump; when that is restored it takes the place of the row that CREATE
+-- EXTENSION has just made anew.
+CREATE FUNCTION integration_worker.own_row() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -83,18 +85,29 @@ BEGIN
         RETURN NEW;
     END IF;
     NEW.shipped := false;
-    -- A restored dump brings changed rows that CREATE EXTENSION has just made anew.
-    IF TG_OP = 'INSERT' AND TG_TABLE_NAME = 'error_class' THEN
-        UPDATE integration.error_class c
-           SET (title, remedy, customer_message) = (NEW.title, NEW.remedy, NEW.customer_message)
-         WHERE c.name = NEW.name AND c.shipped;
-        RETURN CASE WHEN FOUND THEN NULL ELSE NEW END;
-    END IF;
     IF TG_OP = 'INSERT' THEN
-        DELETE FROM integration.error_reason r WHERE r.reason = NEW.reason AND r.shipped;
+        EXECUTE format('DELETE FROM %I.%I t WHERE t.shipped AND %s', TG_TABLE_SCHEMA, TG_TABLE_NAME,
+                       (SELECT string_agg(format('t.%1$I = $1.%1$I', k.name), ' AND ') FROM unnest(TG_ARGV) AS k (name)))
+          USING NEW;
     END IF;
     RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION integration_worker.own_error_text() IS
-    'Marks rows that the user made or changed; an inserted row takes the place of the shipped one.';
+COMMENT ON FUNCTION integration_worker.own_row() IS
+    'Row trigger, its arguments the columns of the key: marks rows that the user made or changed; an inserted one takes the place of the shipped one.';
+
+-- Reasons refer to it, so the shipped row stays and takes the texts over.
+CREATE FUNCTION integration_worker.own_error_class() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    NEW.shipped := false;
+    UPDATE integration.error_class c
+       SET (title, remedy, customer_message) = (NEW.title, NEW.remedy, NEW.customer_message)
+     WHERE c.name = NEW.name AND c.shipped;
+    RETURN CASE WHEN FOUND THEN NULL ELSE NEW END;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.own_error_class() IS
+    'Row trigger: a class that is inserted gives its texts to the shipped one of its name.';

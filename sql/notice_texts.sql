@@ -28,27 +28,8 @@ INSERT INTO integration.notice_text (change, title, body) VALUES
     ('resolved', 'Over: {title} at {place} (incident {incident})', 'It took {duration}, {syncs} failures.' || E'\n' || 'What helped: {resolution}'),
     ('digest', '{count} changes of incidents', '');
 
-CREATE FUNCTION integration_worker.own_notice_text() RETURNS trigger
-    LANGUAGE plpgsql
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    IF TG_OP = 'UPDATE' AND NEW IS NOT DISTINCT FROM OLD THEN
-        RETURN NEW;
-    END IF;
-    NEW.shipped := false;
-    -- A restored dump brings changed rows that CREATE EXTENSION has just made anew.
-    IF TG_OP = 'INSERT' THEN
-        DELETE FROM integration.notice_text t WHERE t.locale = NEW.locale AND t.change = NEW.change AND t.shipped;
-    END IF;
-    RETURN NEW;
-END
-$$;
-COMMENT ON FUNCTION integration_worker.own_notice_text() IS
-    'Marks texts that the user made or changed; an inserted one takes the place of the shipped one.';
-
 CREATE TRIGGER own_notice_text BEFORE INSERT OR UPDATE ON integration.notice_text
-    FOR EACH ROW EXECUTE FUNCTION integration_worker.own_notice_text();
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.own_row('locale', 'change');
 
 CREATE FUNCTION integration_worker.notice_words(incident integration.incident) RETURNS jsonb
     LANGUAGE sql STABLE

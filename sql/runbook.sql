@@ -49,28 +49,8 @@ INSERT INTO integration.runbook_step (error_class, "position", what, statement, 
      'SELECT integration.adopt(''why'');', NULL);
 
 -- Later inserts and updates are the user's: a dump takes them along.
-CREATE FUNCTION integration_worker.own_runbook_step() RETURNS trigger
-    LANGUAGE plpgsql
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    IF TG_OP = 'UPDATE' AND NEW IS NOT DISTINCT FROM OLD THEN
-        RETURN NEW;
-    END IF;
-    NEW.shipped := false;
-    -- A restored dump brings changed rows that CREATE EXTENSION has just made anew.
-    IF TG_OP = 'INSERT' THEN
-        DELETE FROM integration.runbook_step s
-         WHERE s.locale = NEW.locale AND s.error_class = NEW.error_class AND s."position" = NEW."position" AND s.shipped;
-    END IF;
-    RETURN NEW;
-END
-$$;
-COMMENT ON FUNCTION integration_worker.own_runbook_step() IS
-    'Marks steps that the user made or changed; an inserted one takes the place of the shipped one.';
-
 CREATE TRIGGER own_runbook_step BEFORE INSERT OR UPDATE ON integration.runbook_step
-    FOR EACH ROW EXECUTE FUNCTION integration_worker.own_runbook_step();
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.own_row('locale', 'error_class', 'position');
 
 -- In one pass, since what is filled in may hold braces, too.
 CREATE FUNCTION integration_worker.fill_in(template text, words jsonb, as_literals boolean DEFAULT false) RETURNS text

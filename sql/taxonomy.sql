@@ -414,7 +414,9 @@ INSERT INTO integration.error_reason (reason, kind, code, name, since, condition
 ALTER TABLE integration.error_class ALTER COLUMN shipped SET DEFAULT false;
 ALTER TABLE integration.error_reason ALTER COLUMN shipped SET DEFAULT false;
 
-CREATE TRIGGER own_text BEFORE INSERT OR UPDATE ON integration.error_class
-    FOR EACH ROW EXECUTE FUNCTION integration_worker.own_error_text();
+CREATE TRIGGER own_text BEFORE INSERT ON integration.error_class
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.own_error_class();
+CREATE TRIGGER own_text_changed BEFORE UPDATE ON integration.error_class
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.own_row();
 CREATE TRIGGER own_text BEFORE INSERT OR UPDATE ON integration.error_reason
-    FOR EACH ROW EXECUTE FUNCTION integration_worker.own_error_text();
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.own_row('reason');

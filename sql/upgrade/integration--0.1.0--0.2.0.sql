@@ -66,8 +66,10 @@ INSERT INTO integration.error_reason (reason, kind, code, name, since, condition
     ('blocked_port', 'internal', 'blocked_port', 'port not allowed', NULL, NULL, 'blocked_by_policy', 'not_reached', 'no', 'none', 'endpoint', 'trip', 'neutral', 'integration_design', 'operations', 'blocked_by_policy', 'The connection uses a port that is not allowed; use another one, or have a superuser add it to integration.allowed_ports.', NULL, true),
     ('blocked_host', 'internal', 'blocked_host', 'host not on the allow list', NULL, NULL, 'blocked_by_policy', 'not_reached', 'no', 'none', 'endpoint', 'trip', 'neutral', 'integration_design', 'operations', 'blocked_by_policy', 'The receiver is not on the list of allowed hosts; use another one, or have a superuser add it to integration.allowed_hosts.', NULL, true)
     ON CONFLICT (reason) DO UPDATE SET remedy = excluded.remedy WHERE error_reason.shipped;
-ALTER TABLE integration.error_class ENABLE TRIGGER own_text;
-ALTER TABLE integration.error_reason ENABLE TRIGGER own_text;
+-- One function marks the user's rows now; what is dropped further down must not be needed by then.
+DROP TRIGGER own_text ON integration.error_class;
+DROP TRIGGER own_text ON integration.error_reason;
+DROP TRIGGER own_policy ON integration.retry_policy;
 
 -- Ranges get it as the default partition does; what nobody was granted is nobody's.
 DO $$
@@ -94,6 +96,10 @@ END
 $$;
 
 -- Written by test/upgrade/draft from here on.
+
+DROP FUNCTION integration_worker.own_error_text();
+
+DROP FUNCTION integration_worker.own_retry_policy();
 
 DROP FUNCTION integration_worker.refusal(bigint, text, text, jsonb, jsonb, text, timestamptz, timestamptz);
 
@@ -222,6 +228,48 @@ SELECT e.id, e.name, e.connector, e.customer, e.url, e.allow_http,
   FROM integration.endpoint e
   LEFT JOIN integration.connector c ON c.name = e.connector;
 
+-- What the user made or changed is carried by a dump; when that is restored it takes the place of the row that CREATE
+-- EXTENSION has just made anew.
+CREATE FUNCTION integration_worker.own_row() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' AND NEW IS NOT DISTINCT FROM OLD THEN
+        RETURN NEW;
+    END IF;
+    NEW.shipped := false;
+    IF TG_OP = 'INSERT' THEN
+        EXECUTE format('DELETE FROM %I.%I t WHERE t.shipped AND %s', TG_TABLE_SCHEMA, TG_TABLE_NAME,
+                       (SELECT string_agg(format('t.%1$I = $1.%1$I', k.name), ' AND ') FROM unnest(TG_ARGV) AS k (name)))
+          USING NEW;
+    END IF;
+    RETURN NEW;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.own_row() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.own_row() IS
+    'Row trigger, its arguments the columns of the key: marks rows that the user made or changed; an inserted one takes the place of the shipped one.';
+
+-- Reasons refer to it, so the shipped row stays and takes the texts over.
+CREATE FUNCTION integration_worker.own_error_class() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    NEW.shipped := false;
+    UPDATE integration.error_class c
+       SET (title, remedy, customer_message) = (NEW.title, NEW.remedy, NEW.customer_message)
+     WHERE c.name = NEW.name AND c.shipped;
+    RETURN CASE WHEN FOUND THEN NULL ELSE NEW END;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.own_error_class() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.own_error_class() IS
+    'Row trigger: a class that is inserted gives its texts to the shipped one of its name.';
+
 CREATE OR REPLACE FUNCTION integration_worker.check_error_rule() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -304,6 +352,15 @@ $$;
 -- By hand: INSERT INTO integration.error_reason (reason, kind, code, name, since, condition, error_class, remote_state, retryable, retry_hint, scope,
 
 -- By hand: INSERT INTO integration.error_reason (reason, kind, code, name, since, condition, error_class, remote_state, retryable, retry_hint, scope,
+
+CREATE OR REPLACE TRIGGER own_text BEFORE INSERT ON integration.error_class
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.own_error_class();
+
+CREATE TRIGGER own_text_changed BEFORE UPDATE ON integration.error_class
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.own_row();
+
+CREATE OR REPLACE TRIGGER own_text BEFORE INSERT OR UPDATE ON integration.error_reason
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.own_row('reason');
 
 -- Serves customer_sync, customer_object: what belongs to a customer.
 CREATE INDEX outbox_default_customer ON integration.outbox_default (customer, id) WHERE customer IS NOT NULL;
@@ -840,31 +897,23 @@ REVOKE ALL ON FUNCTION integration_worker.masked_text(text, text[]) FROM PUBLIC;
 COMMENT ON FUNCTION integration_worker.masked_text(text, text[]) IS
     'A text with *** in place of each of these words.';
 
--- Called for each failure; what it writes is read by everybody who reads errors, so it may not throw.
-CREATE FUNCTION integration_worker.masked_error(outbox_id bigint, endpoint_id integer, said text) RETURNS text
+-- Called for each failure of an endpoint with a mask; what it writes is read by everybody who reads errors, so it may not throw.
+CREATE FUNCTION integration_worker.masked_error(outbox_id bigint, mask text[], said text) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    hidden text[] := (SELECT coalesce(e.mask, c.mask)
-                        FROM integration.endpoint e
-                        LEFT JOIN integration.connector c ON c.name = e.connector
-                       WHERE e.id = masked_error.endpoint_id);
 BEGIN
-    IF hidden IS NULL OR hidden = '{}' THEN
-        RETURN said;
-    END IF;
     RETURN integration_worker.masked_text(
         said, integration_worker.masked_words(
-            (SELECT o.payload FROM integration.outbox o WHERE o.id = masked_error.outbox_id), hidden));
+            (SELECT o.payload FROM integration.outbox o WHERE o.id = masked_error.outbox_id), masked_error.mask));
 EXCEPTION WHEN program_limit_exceeded OR statement_too_complex THEN
     RETURN '***';
 END
 $$;
-REVOKE ALL ON FUNCTION integration_worker.masked_error(bigint, integer, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.masked_error(bigint, text[], text) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.masked_error(bigint, integer, text) IS
-    'The details of a failure without what the mask of its endpoint hides.';
+COMMENT ON FUNCTION integration_worker.masked_error(bigint, text[], text) IS
+    'The details of a failure without what this mask hides of its payload.';
 
 CREATE FUNCTION integration_worker.missing_credential(name text) RETURNS text
     LANGUAGE sql STABLE
@@ -984,6 +1033,31 @@ BEGIN
     RETURN NEW;
 END
 $$;
+
+-- endpoint_config names it where nobody names another, without a foreign key.
+CREATE OR REPLACE FUNCTION integration_worker.keep_standard_policy() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' AND NEW.name = OLD.name THEN
+        RETURN NEW;
+    END IF;
+    -- Inside own_row(), which puts another in its place.
+    IF pg_trigger_depth() > 1 THEN
+        RETURN OLD;
+    END IF;
+    RAISE EXCEPTION USING
+        ERRCODE = 'object_not_in_prerequisite_state',
+        MESSAGE = 'retry policy "standard" can''t be removed or renamed',
+        DETAIL = 'Every endpoint without a retry_policy uses it.',
+        HINT = 'Change its schedule, or add a policy of your own and name it in endpoint.retry_policy.';
+END
+$$;
+
+-- Last by name: only a row that passed the checks replaces another.
+CREATE OR REPLACE TRIGGER own_policy BEFORE INSERT OR UPDATE ON integration.retry_policy
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.own_row('name');
 
 CREATE TABLE integration_worker.deleted_endpoint (
     id integer PRIMARY KEY,
@@ -2734,12 +2808,13 @@ CREATE TYPE integration_worker.ground AS (
     idempotent boolean,
     schedule interval[],
     jitter double precision,
-    deadline interval
+    deadline interval,
+    mask text[]
 );
 REVOKE ALL ON TYPE integration_worker.ground FROM PUBLIC;
 
 COMMENT ON TYPE integration_worker.ground IS
-    'What is known of a failure: its reason as an error_rule makes it, whether its endpoint is idempotent, and the retry policy.';
+    'What is known of a failure: its reason as an error_rule makes it, whether its endpoint is idempotent, the retry policy, and what is hidden of its payloads.';
 
 -- The next attempt of a sync that may be sent again, or the end of its patience.
 CREATE FUNCTION integration_worker.schedule_next(
@@ -2876,10 +2951,11 @@ CREATE FUNCTION integration_worker.explain(
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    verdict.error := integration_worker.masked_error(
-        verdict.outbox_id, verdict.endpoint_id,
-        concat_ws('; ', integration_worker.error_text(verdict, ground.fact, said, headers, body),
-                  'the new place is ' || nullif(redirect_url, '')));
+    verdict.error := concat_ws('; ', integration_worker.error_text(verdict, ground.fact, said, headers, body),
+                               'the new place is ' || nullif(redirect_url, ''));
+    IF cardinality(ground.mask) > 0 THEN
+        verdict.error := integration_worker.masked_error(verdict.outbox_id, ground.mask, verdict.error);
+    END IF;
     IF integration_worker.unknown_outcome(verdict, ground) THEN
         verdict.error := verdict.error
             || '; nobody knows whether it was done: look it up in the other system before sending it again';
@@ -2914,7 +2990,7 @@ BEGIN
           FROM unnest(facts) f
           JOIN unnest(results) WITH ORDINALITY AS r ON r.ordinality = f.n
           LEFT JOIN LATERAL (
-               SELECT c.idempotent, p.schedule, p.jitter, p.deadline,
+               SELECT c.idempotent, p.schedule, p.jitter, p.deadline, c.mask,
                       c.id = ANY (proven) OR h.last_success_at > settled_at - interval '1 h' AS is_proven
                  FROM integration.endpoint_config c
                  LEFT JOIN integration.retry_policy p ON p.name = c.retry_policy
@@ -2923,7 +2999,7 @@ BEGIN
                OFFSET 0) e ON true
           LEFT JOIN LATERAL (
                SELECT ROW (CASE WHEN f.rule_retries IS NULL THEN x ELSE integration_worker.ruled(x, f) END,
-                           coalesce(e.idempotent, true), e.schedule, e.jitter, e.deadline)::integration_worker.ground AS ground
+                           coalesce(e.idempotent, true), e.schedule, e.jitter, e.deadline, e.mask)::integration_worker.ground AS ground
                  FROM integration.error_reason x
                 WHERE f.state IS NULL
                   AND x.reason = CASE WHEN f.reason = 'http:404' AND e.is_proven THEN 'http:404:item' ELSE f.reason END
@@ -3224,21 +3300,21 @@ BEGIN
     WITH ended AS (
         UPDATE integration.incident i
            SET state = 'resolved', resolved_at = settled_at, snoozed_until = NULL,
-               resolution = integration_worker.what_people_did(i.endpoint, i.opened_at),
-               worked = CASE WHEN integration_worker.what_people_did(i.endpoint, i.opened_at) IS NOT NULL THEN true END
-         WHERE i.id = ANY (ARRAY(
-               SELECT x.id
-                 FROM unnest(standings) s
-                 JOIN integration.endpoint e ON e.id = s.endpoint_id
-                 JOIN LATERAL (
-                      SELECT y.id, y.error_class
-                        FROM integration.incident y
-                       WHERE y.endpoint = e.name AND y.resolved_at IS NULL AND y.state <> 'ignored'
-                         FOR NO KEY UPDATE SKIP LOCKED) x ON true
-                WHERE s.state = 'closed' AND s.alive
-                  AND NOT EXISTS (SELECT FROM integration.queue q
-                                   WHERE q.endpoint_id = s.endpoint_id AND q.state = 'failed'
-                                     AND q.error_class = x.error_class)))
+               resolution = over.done, worked = CASE WHEN over.done IS NOT NULL THEN true END
+          FROM (SELECT x.id, integration_worker.what_people_did(e.name, x.opened_at) AS done
+                  FROM unnest(standings) s
+                  JOIN integration.endpoint e ON e.id = s.endpoint_id
+                  JOIN LATERAL (
+                       SELECT y.id, y.error_class, y.opened_at
+                         FROM integration.incident y
+                        WHERE y.endpoint = e.name AND y.resolved_at IS NULL AND y.state <> 'ignored'
+                          FOR NO KEY UPDATE SKIP LOCKED) x ON true
+                 WHERE s.state = 'closed' AND s.alive
+                   AND NOT EXISTS (SELECT FROM integration.queue q
+                                    WHERE q.endpoint_id = s.endpoint_id AND q.state = 'failed'
+                                      AND q.error_class = x.error_class)
+                 OFFSET 0) over
+         WHERE i.id = over.id
         RETURNING i.id
     )
     SELECT ARRAY(SELECT e.id FROM ended e) INTO ids;
@@ -4001,14 +4077,18 @@ COMMENT ON FUNCTION integration_worker.notify_listeners() IS
 
 -- What people do about incidents: acknowledge, assign, snooze, ignore, reopen, resolve.
 
-CREATE FUNCTION integration_worker.require_incident(id bigint) RETURNS integration.incident
+CREATE FUNCTION integration_worker.require_incident(id bigint, locked boolean DEFAULT true) RETURNS integration.incident
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     found integration.incident;
 BEGIN
-    SELECT i.* INTO found FROM integration.incident i WHERE i.id = require_incident.id FOR NO KEY UPDATE;
+    IF require_incident.locked THEN
+        SELECT i.* INTO found FROM integration.incident i WHERE i.id = require_incident.id FOR NO KEY UPDATE;
+    ELSE
+        SELECT i.* INTO found FROM integration.incident i WHERE i.id = require_incident.id;
+    END IF;
     IF found.id IS NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = 'undefined_object',
@@ -4018,10 +4098,10 @@ BEGIN
     RETURN found;
 END
 $$;
-REVOKE ALL ON FUNCTION integration_worker.require_incident(bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.require_incident(bigint, boolean) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.require_incident(bigint) IS
-    'The incident, locked; raises an error unless it exists.';
+COMMENT ON FUNCTION integration_worker.require_incident(bigint, boolean) IS
+    'The incident, locked unless that is not wanted; raises an error unless it exists.';
 
 CREATE FUNCTION integration_worker.require_unresolved(id bigint, verb text) RETURNS integration.incident
     LANGUAGE plpgsql VOLATILE
@@ -4205,10 +4285,7 @@ CREATE FUNCTION integration_worker.warn_of_waiting(incident integration.incident
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    waiting bigint := (SELECT count(*)
-                         FROM integration.queue q
-                         JOIN integration.endpoint e ON e.id = q.endpoint_id
-                        WHERE e.name = incident.endpoint AND q.state = 'failed' AND q.error_class = incident.error_class);
+    waiting bigint := integration_worker.failed_count(incident.endpoint, incident.error_class);
 BEGIN
     IF waiting > 0 THEN
         RAISE NOTICE USING
@@ -4313,30 +4390,8 @@ INSERT INTO integration.runbook_step (error_class, "position", what, statement, 
      'SELECT integration.adopt(''why'');', NULL);
 
 -- Later inserts and updates are the user's: a dump takes them along.
-CREATE FUNCTION integration_worker.own_runbook_step() RETURNS trigger
-    LANGUAGE plpgsql
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    IF TG_OP = 'UPDATE' AND NEW IS NOT DISTINCT FROM OLD THEN
-        RETURN NEW;
-    END IF;
-    NEW.shipped := false;
-    -- A restored dump brings changed rows that CREATE EXTENSION has just made anew.
-    IF TG_OP = 'INSERT' THEN
-        DELETE FROM integration.runbook_step s
-         WHERE s.locale = NEW.locale AND s.error_class = NEW.error_class AND s."position" = NEW."position" AND s.shipped;
-    END IF;
-    RETURN NEW;
-END
-$$;
-REVOKE ALL ON FUNCTION integration_worker.own_runbook_step() FROM PUBLIC;
-
-COMMENT ON FUNCTION integration_worker.own_runbook_step() IS
-    'Marks steps that the user made or changed; an inserted one takes the place of the shipped one.';
-
 CREATE TRIGGER own_runbook_step BEFORE INSERT OR UPDATE ON integration.runbook_step
-    FOR EACH ROW EXECUTE FUNCTION integration_worker.own_runbook_step();
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.own_row('locale', 'error_class', 'position');
 
 -- In one pass, since what is filled in may hold braces, too.
 CREATE FUNCTION integration_worker.fill_in(template text, words jsonb, as_literals boolean DEFAULT false) RETURNS text
@@ -4516,7 +4571,7 @@ $$;
 REVOKE ALL ON FUNCTION integration_worker.runbook_words(integration.incident) FROM PUBLIC;
 
 COMMENT ON FUNCTION integration_worker.runbook_words(integration.incident) IS
-    'What the steps of a runbook are filled in with; null: there is none of it.';
+    'What the steps of a runbook are filled in with; a word without a value is null.';
 
 CREATE FUNCTION integration.runbook(incident bigint)
     RETURNS TABLE (step bigint, what text, statement text, who text)
@@ -4524,11 +4579,10 @@ CREATE FUNCTION integration.runbook(incident bigint)
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    subject integration.incident;
-    words jsonb;
+    subject integration.incident := integration_worker.require_incident(runbook.incident, locked => false);
+    words jsonb := integration_worker.runbook_words(subject);
     wanted text := coalesce(nullif(current_setting('integration.locale', true), ''), 'en');
 BEGIN
-    SELECT i.* INTO subject FROM integration.incident i WHERE i.id = runbook.incident;
     IF subject.resolved_at IS NOT NULL THEN
         RETURN QUERY
         SELECT 1::bigint,
@@ -4536,13 +4590,6 @@ BEGIN
                       ', resolved by ' || subject.resolved_by, ': ' || rtrim(subject.resolution, '.')),
                format('SELECT integration.reopen(%s, ''why'');', subject.id), subject.owner;
         RETURN;
-    END IF;
-    words := integration_worker.runbook_words(subject);
-    IF words IS NULL THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'undefined_object',
-            MESSAGE = format('incident %s does not exist', coalesce(runbook.incident::text, 'NULL')),
-            HINT = 'Numbers are in SELECT id, endpoint, title FROM integration.incident_status.';
     END IF;
     RETURN QUERY
     SELECT row_number() OVER (ORDER BY f."position", f.error_class), f.what, f.statement, f.who
@@ -4599,29 +4646,8 @@ INSERT INTO integration.notice_text (change, title, body) VALUES
     ('resolved', 'Over: {title} at {place} (incident {incident})', 'It took {duration}, {syncs} failures.' || E'\n' || 'What helped: {resolution}'),
     ('digest', '{count} changes of incidents', '');
 
-CREATE FUNCTION integration_worker.own_notice_text() RETURNS trigger
-    LANGUAGE plpgsql
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    IF TG_OP = 'UPDATE' AND NEW IS NOT DISTINCT FROM OLD THEN
-        RETURN NEW;
-    END IF;
-    NEW.shipped := false;
-    -- A restored dump brings changed rows that CREATE EXTENSION has just made anew.
-    IF TG_OP = 'INSERT' THEN
-        DELETE FROM integration.notice_text t WHERE t.locale = NEW.locale AND t.change = NEW.change AND t.shipped;
-    END IF;
-    RETURN NEW;
-END
-$$;
-REVOKE ALL ON FUNCTION integration_worker.own_notice_text() FROM PUBLIC;
-
-COMMENT ON FUNCTION integration_worker.own_notice_text() IS
-    'Marks texts that the user made or changed; an inserted one takes the place of the shipped one.';
-
 CREATE TRIGGER own_notice_text BEFORE INSERT OR UPDATE ON integration.notice_text
-    FOR EACH ROW EXECUTE FUNCTION integration_worker.own_notice_text();
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.own_row('locale', 'change');
 
 CREATE FUNCTION integration_worker.notice_words(incident integration.incident) RETURNS jsonb
     LANGUAGE sql STABLE
