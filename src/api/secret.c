@@ -153,8 +153,8 @@ refuse_expired(Finding *finding)
 static bytea *
 seal(const SealKey *key, const char *place, const char *value)
 {
-	Bytes	where = {place, strlen(place)};
-	Bytes	what = {value, strlen(value)};
+	Bytes		where = {place, strlen(place)};
+	Bytes		what = {value, strlen(value)};
 	bytea	   *sealed = palloc(VARHDRSZ + what.length + SEAL_ADDED_BYTES);
 
 	SET_VARSIZE(sealed, VARHDRSZ + what.length + SEAL_ADDED_BYTES);
@@ -197,8 +197,8 @@ integration_seal(PG_FUNCTION_ARGS)
 static char *
 unseal(const char *place, const bytea *sealed, SecretFileProblem *problem)
 {
-	Bytes	where = {place, strlen(place)};
-	Bytes	what = {VARDATA_ANY(sealed), VARSIZE_ANY_EXHDR(sealed)};
+	Bytes		where = {place, strlen(place)};
+	Bytes		what = {VARDATA_ANY(sealed), VARSIZE_ANY_EXHDR(sealed)};
 	char	   *value = palloc0(what.length + 1);
 	SealKey		key;
 
