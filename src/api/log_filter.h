@@ -6,7 +6,7 @@
 #ifndef INTEGRATION_LOG_FILTER_H
 #define INTEGRATION_LOG_FILTER_H
 
-/* Called once from _PG_init(). */
+/* Called once from _PG_init().  The hook it sets throws for want of memory only. */
 extern void log_filter_install(void);
 
 #endif							/* INTEGRATION_LOG_FILTER_H */

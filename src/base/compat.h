@@ -3,7 +3,7 @@
  *		Differences between PostgreSQL 14 and 19.
  *
  * Wrappers carry the newest server's meaning and older ones adapt; no other
- * file tests the server's version.
+ * file tests the server's version.  They throw where the server's functions do.
  *-------------------------------------------------------------------------
  */
 #ifndef INTEGRATION_COMPAT_H

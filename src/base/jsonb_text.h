@@ -10,7 +10,7 @@
 
 #include "utils/jsonb.h"
 
-/* octet_length(value::text); what it allocates is the caller's to reset. */
+/* octet_length(value::text); what it allocates is the caller's to reset.  May throw. */
 extern int	jsonb_text_bytes(Jsonb *value);
 
 #endif							/* INTEGRATION_JSONB_TEXT_H */

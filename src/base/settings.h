@@ -1,6 +1,8 @@
 /*-------------------------------------------------------------------------
  * settings.h
  *		The settings below integration.*, read-only for everybody else.
+ *
+ * Strings belong to the setting: until the next reload.  Reading one does not throw.
  *-------------------------------------------------------------------------
  */
 #ifndef INTEGRATION_SETTINGS_H
@@ -10,7 +12,7 @@
 
 #define SETTINGS_MOST_WORKERS 16
 
-/* Define all settings; called once from _PG_init(). */
+/* Define all settings; called once from _PG_init().  May throw. */
 extern void settings_define(void);
 
 /* Databases that may have a worker at the same time; fixed at server start. */

@@ -3,7 +3,7 @@
  *		Typed values out of a result row.
  *
  * Rows are numbered from 0, columns from 1.  Strings are UTF-8 whatever the
- * database's encoding.
+ * database's encoding.  For steps of a session: all of them may throw.
  *-------------------------------------------------------------------------
  */
 #ifndef INTEGRATION_COLUMNS_H

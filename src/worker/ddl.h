@@ -6,7 +6,7 @@
 #ifndef INTEGRATION_DDL_H
 #define INTEGRATION_DDL_H
 
-/* Watch utility statements; called once from _PG_init(). */
+/* Watch utility statements; called once from _PG_init().  What it watches may throw as ever. */
 extern void ddl_install(void);
 
 #endif							/* INTEGRATION_DDL_H */

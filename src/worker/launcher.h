@@ -8,7 +8,7 @@
 
 #include "base/compat.h"
 
-/* Have the postmaster start the launcher; called once from _PG_init(). */
+/* Have the postmaster start the launcher; called once from _PG_init().  May throw. */
 extern void launcher_register(void);
 
 extern PGDLLEXPORT void integration_launcher_main(Datum arg);

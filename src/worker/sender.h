@@ -13,6 +13,10 @@
  *												 STUCK
  *
  * The other files of this directory work on it, each with a header of its own.
+ * They run outside of any transaction, and what needs one goes through
+ * session_run(), which ends the errors of statements.  What is left to throw is
+ * want of memory: that ends the worker, whose leases the next one reads again.
+ * A header says so where a function is different.
  *
  * Memory: "integration sender" for the worker's life, "integration registry"
  * until all endpoints were read again, "integration scratch" for one turn.

@@ -23,10 +23,10 @@ typedef enum WakeReason
 	WAKE_INCIDENT = 32			/* people are to be told of an incident */
 } WakeReason;
 
-/* Wake the workers (or launcher) for this reason when the transaction commits. */
+/* Wake the workers (or launcher) for this reason when the transaction commits.  May throw. */
 extern void wake_at_commit(WakeReason reason);
 
-/* Have a worker look into a database that this transaction makes, when it commits. */
+/* Have a worker look into a database that this transaction makes, when it commits.  May throw. */
 extern void wake_for_database(Oid database);
 
 #endif							/* INTEGRATION_WAKE_H */
