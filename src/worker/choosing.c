@@ -102,8 +102,8 @@ has_connection(const Sender *sender, const Endpoint *endpoint)
 	Shares		shares = {
 		.connections = sender->max_connections,
 		.used = sender->in_flight_count,
-		.used_by_doubtful = sender->doubtful_in_flight_count,
-		.claimants = sender->claimant_count,
+		.used_by_doubtful = sender->line.doubtful_in_flight_count,
+		.claimants = sender->line.claimant_count,
 	};
 
 	return shares_allow(&shares, endpoint->in_flight, endpoint->trust);

@@ -33,13 +33,13 @@ coalescing_note(Sender *sender, const TakenRow *row)
 	int64		key = row->keys[KEY_OBJECT];
 
 	keys_outdate(sender, key, row->outbox_id);
-	if (sender->crowded_count == SENDER_IDS)
+	if (sender->crowd.count == SENDER_IDS)
 	{
 		places_read_id_later(sender, row->outbox_id);
 		return;
 	}
-	sender->crowded[sender->crowded_count] = row->outbox_id;
-	sender->crowded_keys[sender->crowded_count++] = key;
+	sender->crowd.ids[sender->crowd.count] = row->outbox_id;
+	sender->crowd.keys[sender->crowd.count++] = key;
 }
 
 /* What is ready may be closed: it is read again before it leaves. */
@@ -47,21 +47,21 @@ static void
 gather(SupersedeStep *step)
 {
 	Sender	   *sender = step->sender;
-	int64	   *busy = palloc(sizeof(int64) * sender->crowded_count);
+	int64	   *busy = palloc(sizeof(int64) * sender->crowd.count);
 	int			busy_count = 0;
 
-	for (int i = 0; i < sender->crowded_count; i++)
+	for (int i = 0; i < sender->crowd.count; i++)
 	{
-		Lease	   *lease = keys_lease(sender, sender->crowded_keys[i]);
+		Lease	   *lease = keys_lease(sender, sender->crowd.keys[i]);
 
 		if (lease != NULL && lease->state != LEASE_READY)
 			busy[busy_count++] = lease->outbox_id;
 	}
 	step->request = (SupersedeRequest)
 	{
-		.count = sender->crowded_count,
-			.ids = sender->crowded,
-			.object_keys = sender->crowded_keys,
+		.count = sender->crowd.count,
+			.ids = sender->crowd.ids,
+			.object_keys = sender->crowd.keys,
 			.busy_count = busy_count,
 			.busy = busy,
 	};
@@ -102,17 +102,17 @@ coalescing_turn(Sender *sender)
 	SupersedeStep step = {.sender = sender};
 	MemoryContext caller;
 
-	if (sender->crowded_count == 0 || sender->sql_again_at > sender->now)
+	if (sender->crowd.count == 0 || sender->sql_again_at > sender->now)
 		return;
 	caller = MemoryContextSwitchTo(sender->scratch);
 	gather(&step);
 	if (!session_run(supersede_step, &step))
 	{
-		for (int i = 0; i < sender->crowded_count; i++)
-			places_read_id_later(sender, sender->crowded[i]);
-		sender->crowded_count = 0;
+		for (int i = 0; i < sender->crowd.count; i++)
+			places_read_id_later(sender, sender->crowd.ids[i]);
+		sender->crowd.count = 0;
 	}
 	else if (!apply(sender, &step))
-		sender->crowded_count = 0;
+		sender->crowd.count = 0;
 	MemoryContextSwitchTo(caller);
 }

@@ -76,10 +76,10 @@ credentials_init(Sender *sender)
 		.hcxt = sender->memory,
 	};
 
-	sender->secrets = AllocSetContextCreate(sender->memory, "integration secrets",
-											ALLOCSET_SMALL_SIZES);
-	sender->credentials = hash_create("integration credentials", 64, &control,
-									  HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	sender->vault.memory = AllocSetContextCreate(sender->memory, "integration secrets",
+												 ALLOCSET_SMALL_SIZES);
+	sender->vault.opened = hash_create("integration credentials", 64, &control,
+									   HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 }
 
 /* ---- memory */
@@ -149,7 +149,7 @@ static Entry *
 find_or_add(Sender *sender, const char *name)
 {
 	bool		found;
-	Entry	   *entry = hash_search(sender->credentials, name, HASH_ENTER, &found);
+	Entry	   *entry = hash_search(sender->vault.opened, name, HASH_ENTER, &found);
 
 	if (!found)
 		memset((char *) entry + CREDENTIAL_NAME_BYTES, 0, sizeof(Entry) - CREDENTIAL_NAME_BYTES);
@@ -164,8 +164,8 @@ is_wanted(Sender *sender, const char *name)
 
 	if (name == NULL)
 		return false;
-	entry = hash_search(sender->credentials, name, HASH_FIND, NULL);
-	return entry == NULL || entry->loaded_in != sender->loads;
+	entry = hash_search(sender->vault.opened, name, HASH_FIND, NULL);
+	return entry == NULL || entry->loaded_in != sender->loading.count;
 }
 
 void
@@ -190,7 +190,7 @@ credentials_load(Sender *sender, const EndpointRow *rows, int count)
 	}
 	if (name_count == 0)
 		return;
-	found = credentials_rows(sender->loading, names, name_count, &row_count);
+	found = credentials_rows(sender->loading.memory, names, name_count, &row_count);
 	for (int first = 0; first < row_count; first = end)
 	{
 		Entry	   *entry = find_or_add(sender, found[first].name);
@@ -198,7 +198,7 @@ credentials_load(Sender *sender, const EndpointRow *rows, int count)
 		end = first + 1;
 		while (end < row_count && strcmp(found[end].name, found[first].name) == 0)
 			end++;
-		entry->loaded_in = sender->loads;
+		entry->loaded_in = sender->loading.count;
 		update_entry(entry, &found[first], end - first);
 	}
 }
@@ -209,14 +209,14 @@ credentials_end_load(Sender *sender)
 	HASH_SEQ_STATUS scan;
 	Entry	   *entry;
 
-	hash_seq_init(&scan, sender->credentials);
+	hash_seq_init(&scan, sender->vault.opened);
 	while ((entry = hash_seq_search(&scan)) != NULL)
 	{
-		if (entry->loaded_in == sender->loads)
+		if (entry->loaded_in == sender->loading.count)
 			continue;
 		close_entry(entry);
 		tokens_forget(sender, entry->name);
-		hash_search(sender->credentials, entry->name, HASH_REMOVE, NULL);
+		hash_search(sender->vault.opened, entry->name, HASH_REMOVE, NULL);
 	}
 }
 
@@ -226,7 +226,7 @@ credentials_reopen(Sender *sender)
 	HASH_SEQ_STATUS scan;
 	Entry	   *entry;
 
-	hash_seq_init(&scan, sender->credentials);
+	hash_seq_init(&scan, sender->vault.opened);
 	while ((entry = hash_seq_search(&scan)) != NULL)
 		close_entry(entry);
 }
@@ -245,7 +245,8 @@ read_view(void *arg)
 {
 	ViewStep   *step = arg;
 
-	step->value = credentials_view_value(step->sender->secrets, step->reference, &step->problem);
+	step->value = credentials_view_value(step->sender->vault.memory, step->reference,
+										 &step->problem);
 	if (step->problem != NULL)
 		step->problem = MemoryContextStrdup(step->sender->scratch, step->problem);
 }
@@ -267,7 +268,7 @@ read_file(const Sender *sender, const char *name, SecretFileProblem *problem)
 	content = secret_file_read(directory, name, &length, problem);
 	if (content == NULL)
 		return NULL;
-	value = MemoryContextStrdup(sender->secrets, content);
+	value = MemoryContextStrdup(sender->vault.memory, content);
 	explicit_bzero(content, length);
 	free(content);
 	return value;
@@ -310,7 +311,7 @@ open_row(const Sender *sender, const CredentialRow *row, const SealKey *key)
 
 	if (row->sealed_bytes < SEAL_ADDED_BYTES)
 		return NULL;
-	value = MemoryContextAllocZero(sender->secrets, row->sealed_bytes - SEAL_ADDED_BYTES + 1);
+	value = MemoryContextAllocZero(sender->vault.memory, row->sealed_bytes - SEAL_ADDED_BYTES + 1);
 	if (seal_open(key, place, sealed, (unsigned char *) value))
 		return value;
 	pfree(value);
@@ -361,13 +362,13 @@ make_opened(Sender *sender, Entry *entry, const Opening *opening)
 {
 	OpenedCredential *opened;
 
-	opened = MemoryContextAllocZero(sender->secrets, sizeof(OpenedCredential));
+	opened = MemoryContextAllocZero(sender->vault.memory, sizeof(OpenedCredential));
 	opened->users = 1;
-	opened->number = ++sender->openings;
+	opened->number = ++sender->vault.openings;
 	opened->credential = (Credential)
 	{
 		.kind = credential_kind_of(entry->rows[0].kind),
-			.settings = MemoryContextStrdup(sender->secrets, entry->rows[0].settings),
+			.settings = MemoryContextStrdup(sender->vault.memory, entry->rows[0].settings),
 			.values = (const char *const *) opening->values,
 			.value_count = opening->count,
 	};
@@ -388,7 +389,7 @@ open_entry(Sender *sender, Entry *entry)
 	Opening		opening = {.sender = sender,.problem = &entry->problem};
 
 	close_entry(entry);
-	opening.values = MemoryContextAllocZero(sender->secrets,
+	opening.values = MemoryContextAllocZero(sender->vault.memory,
 											sizeof(char *) * (entry->row_count + 1));
 	if (has_secrets && (path == NULL || !secret_file_key(path, DataDir, &key, &key_problem)))
 		refuse(&entry->problem, entry->name, key_problem.text);
@@ -419,7 +420,7 @@ give_up(Lease *lease, const CredentialProblem *problem)
 static Entry *
 find_opened(Sender *sender, const char *name)
 {
-	Entry	   *entry = hash_search(sender->credentials, name, HASH_FIND, NULL);
+	Entry	   *entry = hash_search(sender->vault.opened, name, HASH_FIND, NULL);
 
 	if (entry != NULL && entry->changes_at <= sender->now)
 		open_entry(sender, entry);

@@ -37,7 +37,7 @@ has_room(const Sender *sender, const Endpoint *endpoint, int16 priority)
 	/* a ping asks whether the endpoint is well again */
 	if (priority == PRIORITY_PING && closed_until == endpoint->not_before)
 		closed_until = 0;
-	return closed_until == 0 && endpoint->is_listed && sender->id_count < SENDER_IDS &&
+	return closed_until == 0 && endpoint->is_listed && sender->wanted.count < SENDER_IDS &&
 		endpoint->ready_count < taking_target(sender, endpoint) &&
 		taking_affords(sender, endpoint, 0);
 }
@@ -61,7 +61,7 @@ apply_row(Sender *sender, const FeedRow *row)
 	bool		is_ahead = places_lies_ahead(cursor, row->due_at, row->outbox_id);
 
 	if (!endpoint->is_listed)
-		sender->must_load = true;
+		sender->agenda.must_load = true;
 	sender_note_expiry(sender, row->expires_at);
 	keys_outdate(sender, row->object_key, row->outbox_id);
 	drop_outdated(sender, row);
@@ -96,9 +96,9 @@ keep_snapshot(Sender *sender, char **kept, const char *snapshot)
 static void
 finish(Sender *sender, const char *snapshot)
 {
-	keep_snapshot(sender, &sender->snapshot, snapshot);
-	keep_snapshot(sender, &sender->flood, NULL);
-	sender->must_feed = false;
+	keep_snapshot(sender, &sender->feeding.snapshot, snapshot);
+	keep_snapshot(sender, &sender->feeding.flood, NULL);
+	sender->agenda.must_feed = false;
 }
 
 /* The rest of a group, from this row on: all is due at or after it, whatever the priority. */
@@ -130,10 +130,10 @@ static void
 read_flood(Sender *sender)
 {
 	FloodRequest request = {
-		.previous = sender->snapshot,
-		.present = sender->flood,
-		.after_xid = sender->flood_xid,
-		.after_endpoint = sender->flood_endpoint,
+		.previous = sender->feeding.snapshot,
+		.present = sender->feeding.flood,
+		.after_xid = sender->feeding.flood_xid,
+		.after_endpoint = sender->feeding.flood_endpoint,
 		.groups = FLOOD_GROUPS,
 		.group_rows = FLOOD_ROWS + 1,
 		.shards = sender->shards,
@@ -146,8 +146,8 @@ read_flood(Sender *sender)
 		const FeedRow *row = &feed.rows[i];
 
 		place = i > 0 && is_same_group(row, row - 1) ? place + 1 : 0;
-		sender->flood_xid = row->change_xid;
-		sender->flood_endpoint = row->endpoint_id;
+		sender->feeding.flood_xid = row->change_xid;
+		sender->feeding.flood_endpoint = row->endpoint_id;
 		if (row->outbox_id == 0)
 			continue;
 		if (place == FLOOD_ROWS)
@@ -166,26 +166,26 @@ read_flood(Sender *sender)
 		keys_outdate_all(sender);
 	}
 	if (!feed.overflow)
-		finish(sender, sender->flood);
+		finish(sender, sender->feeding.flood);
 }
 
 static void
 begin_flood(Sender *sender, const char *present)
 {
-	keep_snapshot(sender, &sender->flood, present);
-	sender->flood_xid = InvalidFullTransactionId;
-	sender->flood_endpoint = 0;
+	keep_snapshot(sender, &sender->feeding.flood, present);
+	sender->feeding.flood_xid = InvalidFullTransactionId;
+	sender->feeding.flood_endpoint = 0;
 	read_flood(sender);
 }
 
 void
 feeding_step(Sender *sender)
 {
-	char	   *snapshot = sender->snapshot;
+	char	   *snapshot = sender->feeding.snapshot;
 	bool		is_first = snapshot == NULL;
 	Feed		feed;
 
-	if (sender->flood != NULL)
+	if (sender->feeding.flood != NULL)
 	{
 		read_flood(sender);
 		return;
@@ -197,7 +197,7 @@ feeding_step(Sender *sender)
 		return;
 	}
 	if (is_first)
-		sender->must_rewind = true;
+		sender->agenda.must_rewind = true;
 	for (int i = 0; i < feed.count; i++)
 		apply_row(sender, &feed.rows[i]);
 	finish(sender, snapshot);

@@ -17,27 +17,30 @@
 #define RANGES_AT_MOST 64		/* of an endpoint */
 
 static void
-add_id(Sender *sender, int64 **ids, int *count, int *room, int64 outbox_id)
+add_id(Sender *sender, Wanted *wanted, int64 outbox_id)
 {
-	if (*count == *room)
+	if (wanted->count == wanted->room)
 	{
-		*room = Max(SENDER_IDS, *room * 2);
-		*ids = *ids == NULL ? MemoryContextAlloc(sender->memory, sizeof(int64) * *room)
-			: repalloc(*ids, sizeof(int64) * *room);
+		int			room = Max(SENDER_IDS, wanted->room * 2);
+
+		wanted->ids = wanted->ids == NULL
+			? MemoryContextAlloc(sender->memory, sizeof(int64) * room)
+			: repalloc(wanted->ids, sizeof(int64) * room);
+		wanted->room = room;
 	}
-	(*ids)[(*count)++] = outbox_id;
+	wanted->ids[wanted->count++] = outbox_id;
 }
 
 void
 places_read_id(Sender *sender, int64 outbox_id)
 {
-	add_id(sender, &sender->ids, &sender->id_count, &sender->id_room, outbox_id);
+	add_id(sender, &sender->wanted, outbox_id);
 }
 
 void
 places_read_id_later(Sender *sender, int64 outbox_id)
 {
-	add_id(sender, &sender->later_ids, &sender->later_id_count, &sender->later_id_room, outbox_id);
+	add_id(sender, &sender->wanted_later, outbox_id);
 }
 
 static void
@@ -153,8 +156,8 @@ places_rewind(Sender *sender)
 		places_rewind_endpoint(sender, endpoint);
 	}
 	sender->planned_bytes = 0;
-	sender->id_count = 0;
-	sender->later_id_count = 0;
+	sender->wanted.count = 0;
+	sender->wanted_later.count = 0;
 }
 
 void

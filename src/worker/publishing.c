@@ -107,7 +107,7 @@ publishing_now(Sender *sender)
 	LWLockAcquire(shared_state()->lock, LW_EXCLUSIVE);
 	live = shared_live(&sender->slot->workers[sender->number]);
 	describe(sender, live->activity, sizeof(live->activity));
-	live->shards = sender->locked;
+	live->shards = sender->locks.held;
 	live->started_at = sender->started_at;
 	live->last_turn_at = sender->now;
 	live->endpoints = (int32) hash_get_num_entries(sender->endpoints);

@@ -44,7 +44,7 @@ check_ready(Sender *sender)
 	HASH_SEQ_STATUS scan;
 	Lease	   *lease;
 
-	sender->must_check = false;
+	sender->agenda.must_check = false;
 	hash_seq_init(&scan, sender->leases);
 	while ((lease = sender_next_lease(&scan)) != NULL)
 	{
@@ -68,10 +68,11 @@ check_ready(Sender *sender)
 static ExpireResult
 expire(Sender *sender)
 {
-	ExpireResult result = statements_expire(sender->scratch, sender->shards, sender->expired_until);
+	ExpireResult result =
+		statements_expire(sender->scratch, sender->shards, sender->agenda.expired_until);
 
-	sender->expired_until = result.done_until;
-	sender->expire_at = result.next_at == 0 ? DT_NOEND
+	sender->agenda.expired_until = result.done_until;
+	sender->agenda.expire_at = result.next_at == 0 ? DT_NOEND
 		: Max(result.next_at, sender->now + USECS_PER_SEC);
 	return result;
 }
@@ -79,7 +80,7 @@ expire(Sender *sender)
 static bool
 may_feed(const Sender *sender)
 {
-	return sender->must_feed && sender->feed_at <= sender->now;
+	return sender->agenda.must_feed && sender->agenda.feed_at <= sender->now;
 }
 
 /* What is new, then what is due. */
@@ -91,19 +92,19 @@ read_rows(Sender *sender)
 	if (feeds)
 	{
 		feeding_step(sender);
-		sender->feed_at = sender->now + FEED_EVERY_US;
+		sender->agenda.feed_at = sender->now + FEED_EVERY_US;
 	}
 	/* the feed met a new endpoint */
-	if (sender->must_load)
+	if (sender->agenda.must_load)
 		registry_load(sender);
-	if (sender->loading != NULL)
+	if (sender->loading.memory != NULL)
 		return;
-	if (sender->must_rewind)
+	if (sender->agenda.must_rewind)
 		places_rewind(sender);
-	sender->must_rewind = false;
+	sender->agenda.must_rewind = false;
 	taking_step(sender);
 	if (feeds && sender->ready_count + sender->in_flight_count + sender->answered_count == 0)
-		sender->feed_at = sender->now + FEED_HELD_US;
+		sender->agenda.feed_at = sender->now + FEED_HELD_US;
 }
 
 /*
@@ -114,11 +115,11 @@ static void
 load_registry(Sender *sender)
 {
 	registry_load(sender);
-	if (sender->loading != NULL || !sender->must_load)
+	if (sender->loading.memory != NULL || !sender->agenda.must_load)
 		return;
 	do
 		registry_load(sender);
-	while (sender->loading != NULL);
+	while (sender->loading.memory != NULL);
 }
 
 static void
@@ -129,11 +130,11 @@ read_step(void *arg)
 
 	if (registry_must_load(sender))
 		load_registry(sender);
-	else if (sender->must_look)
+	else if (sender->agenda.must_look)
 		registry_look(sender);
-	if (sender->expire_at <= sender->now)
+	if (sender->agenda.expire_at <= sender->now)
 		expired = expire(sender);
-	if (sender->must_check)
+	if (sender->agenda.must_check)
 		check_ready(sender);
 
 	/*
@@ -154,13 +155,13 @@ read_step(void *arg)
 static void
 begin_look(Sender *sender)
 {
-	sender->look_at = TimestampTzPlusMilliseconds(sender->now, LOOK_EVERY_MS);
-	sender->must_feed = true;
-	sender->must_look = true;
-	sender->must_check = true;
-	for (int i = 0; i < sender->later_id_count; i++)
-		places_read_id(sender, sender->later_ids[i]);
-	sender->later_id_count = 0;
+	sender->agenda.look_at = TimestampTzPlusMilliseconds(sender->now, LOOK_EVERY_MS);
+	sender->agenda.must_feed = true;
+	sender->agenda.must_look = true;
+	sender->agenda.must_check = true;
+	for (int i = 0; i < sender->wanted_later.count; i++)
+		places_read_id(sender, sender->wanted_later.ids[i]);
+	sender->wanted_later.count = 0;
 }
 
 /*
@@ -172,8 +173,8 @@ begin_look(Sender *sender)
 static void
 look_back(Sender *sender)
 {
-	sender->must_look_back = false;
-	sender->look_back_at = TimestampTzPlusMilliseconds(sender->now, LOOK_EVERY_MS);
+	sender->agenda.must_look_back = false;
+	sender->agenda.look_back_at = TimestampTzPlusMilliseconds(sender->now, LOOK_EVERY_MS);
 	places_rewind_held(sender, HOLD_KEY);
 }
 
@@ -209,20 +210,20 @@ notice_changes(Sender *sender)
 	uint32		registry = pg_atomic_read_u32(&slot->registry_changes);
 
 	if (rows != rows_seen || people != people_seen)
-		sender->must_feed = true;
+		sender->agenda.must_feed = true;
 	if (people != people_seen)
-		sender->must_check = sender->must_look_back = true;
+		sender->agenda.must_check = sender->agenda.must_look_back = true;
 	if (registry != registry_seen || sender->registry.resume_at <= sender->now)
-		sender->must_load = true;
+		sender->agenda.must_load = true;
 	rows_seen = rows;
 	people_seen = people;
 	registry_seen = registry;
-	if (sender->now < sender->noticed_at - USECS_PER_SEC)
+	if (sender->now < sender->agenda.noticed_at - USECS_PER_SEC)
 		sender_turn_back(sender);
-	sender->noticed_at = sender->now;
-	if (sender->look_at <= sender->now)
+	sender->agenda.noticed_at = sender->now;
+	if (sender->agenda.look_at <= sender->now)
 		begin_look(sender);
-	if (sender->must_look_back && sender->look_back_at <= sender->now)
+	if (sender->agenda.must_look_back && sender->agenda.look_back_at <= sender->now)
 		look_back(sender);
 	wake_sleepers(sender);
 }
@@ -230,16 +231,16 @@ notice_changes(Sender *sender)
 bool
 reading_may_stop_ready(const Sender *sender)
 {
-	return registry_must_load(sender) || sender->must_look || sender->must_check ||
-		sender->must_feed;
+	return registry_must_load(sender) || sender->agenda.must_look || sender->agenda.must_check ||
+		sender->agenda.must_feed;
 }
 
 static bool
 has_statement(const Sender *sender)
 {
-	return registry_must_load(sender) || sender->must_look || sender->must_check ||
-		may_feed(sender) || sender->must_rewind || sender->id_count > 0 ||
-		sender->expire_at <= sender->now;
+	return registry_must_load(sender) || sender->agenda.must_look || sender->agenda.must_check ||
+		may_feed(sender) || sender->agenda.must_rewind || sender->wanted.count > 0 ||
+		sender->agenda.expire_at <= sender->now;
 }
 
 bool
@@ -259,12 +260,12 @@ reading_now(Sender *sender)
 	{
 		/* what was read is uncertain: begin anew, a little later */
 		hand_set_making(0);
-		sender->must_load = true;
-		sender->must_check = true;
-		sender->must_rewind = true;
-		sender->must_feed = true;
-		sender->expire_at = sender->now;
-		sender->expired_until = DT_NOBEGIN;
+		sender->agenda.must_load = true;
+		sender->agenda.must_check = true;
+		sender->agenda.must_rewind = true;
+		sender->agenda.must_feed = true;
+		sender->agenda.expire_at = sender->now;
+		sender->agenda.expired_until = DT_NOBEGIN;
 		sender->sql_again_at = TimestampTzPlusMilliseconds(sender->now, AGAIN_AFTER_ERROR_MS);
 	}
 	MemoryContextSwitchTo(caller);
@@ -273,13 +274,13 @@ reading_now(Sender *sender)
 TimestampTz
 reading_deadline(Sender *sender)
 {
-	TimestampTz deadline = Min(sender->look_at,
-							   Min(sender->expire_at, sender->registry.resume_at));
+	TimestampTz deadline = Min(sender->agenda.look_at,
+							   Min(sender->agenda.expire_at, sender->registry.resume_at));
 
-	if (sender->loading != NULL || taking_next(sender, NULL) != NULL)
+	if (sender->loading.memory != NULL || taking_next(sender, NULL) != NULL)
 		return Max(sender->now, sender->sql_again_at);
-	if (sender->must_feed)
-		deadline = Min(deadline, sender->feed_at);
+	if (sender->agenda.must_feed)
+		deadline = Min(deadline, sender->agenda.feed_at);
 	if (!pairingheap_is_empty(sender->sleepers))
 		deadline = Min(deadline, first_sleeper(sender)->wake_at);
 	return Max(deadline, sender->sql_again_at);

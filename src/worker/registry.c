@@ -88,7 +88,7 @@ apply_endpoint(Sender *sender, const EndpointRow *row)
 		return;
 	endpoint = sender_endpoint(sender, row->id);
 	was_listed = endpoint->is_listed;
-	endpoint->listed_in = sender->loads;
+	endpoint->listed_in = sender->loading.count;
 	if (was_listed && !makes_same_requests(&endpoint->row, row))
 		sender_drop_ready(sender, endpoint);
 	apply_settings(endpoint, row);
@@ -137,17 +137,17 @@ begin_load(Sender *sender)
 {
 	RegistryState state;
 
-	credentials_probe(sender->is_reloaded);
-	sender->is_reloaded = false;
+	credentials_probe(sender->loading.is_reloaded);
+	sender->loading.is_reloaded = false;
 	/* the state first: what changes in between makes it another one */
 	state = statements_registry_state();
 	/* an error later on leaves it: the load goes on from where it was */
-	sender->loading = AllocSetContextCreate(sender->memory, "integration registry",
-											ALLOCSET_DEFAULT_SIZES);
-	sender->loaded_until = 0;
-	sender->loads++;
-	sender->must_load = false;
-	sender->must_look = false;
+	sender->loading.memory = AllocSetContextCreate(sender->memory, "integration registry",
+												   ALLOCSET_DEFAULT_SIZES);
+	sender->loading.until = 0;
+	sender->loading.count++;
+	sender->agenda.must_load = false;
+	sender->agenda.must_look = false;
 	apply_state(sender, &state);
 	if (!state.is_adopted)
 		leave_copy(sender);
@@ -163,7 +163,7 @@ forget_unlisted(Sender *sender)
 	hash_seq_init(&scan, sender->endpoints);
 	while ((endpoint = hash_seq_search(&scan)) != NULL)
 	{
-		endpoint->is_listed = endpoint->is_listed && endpoint->listed_in == sender->loads;
+		endpoint->is_listed = endpoint->is_listed && endpoint->listed_in == sender->loading.count;
 		if (!endpoint->is_listed)
 			endpoint->row = (EndpointRow)
 		{
@@ -227,14 +227,14 @@ finish_load(Sender *sender)
 	forget_unlisted(sender);
 	credentials_end_load(sender);
 	MemoryContextDelete(sender->registry_memory);
-	sender->registry_memory = sender->loading;
-	sender->loading = NULL;
+	sender->registry_memory = sender->loading.memory;
+	sender->loading.memory = NULL;
 }
 
 bool
 registry_must_load(const Sender *sender)
 {
-	return sender->must_load || sender->loading != NULL;
+	return sender->agenda.must_load || sender->loading.memory != NULL;
 }
 
 void
@@ -243,15 +243,15 @@ registry_load(Sender *sender)
 	EndpointRow *rows;
 	int			count = BITE;
 
-	if (sender->loading == NULL)
+	if (sender->loading.memory == NULL)
 		begin_load(sender);
-	rows = statements_endpoints(sender->loading, sender->loaded_until, &count);
+	rows = statements_endpoints(sender->loading.memory, sender->loading.until, &count);
 	credentials_load(sender, rows, count);
 	for (int i = 0; i < count; i++)
 		apply_endpoint(sender, &rows[i]);
 	resume_buckets(sender, rows, count);
 	if (count > 0)
-		sender->loaded_until = rows[count - 1].id;
+		sender->loading.until = rows[count - 1].id;
 	if (count < BITE)
 		finish_load(sender);
 }
@@ -261,7 +261,7 @@ registry_look(Sender *sender)
 {
 	RegistryState state = statements_registry_state();
 
-	sender->must_look = false;
+	sender->agenda.must_look = false;
 	if (state.version != sender->registry.version || !state.is_adopted)
 		registry_load(sender);
 }

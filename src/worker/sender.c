@@ -91,17 +91,17 @@ sender_create(DatabaseSlot *slot, int number, int max_connections)
 	dlist_init(&sender->in_flight);
 	dlist_init(&sender->answered);
 	dlist_init(&sender->stuck);
-	dlist_init(&sender->waiting_suspects);
+	dlist_init(&sender->suspects.waiting);
 	sender->now = GetCurrentTimestamp();
 	sender->started_at = sender->now;
-	sender->must_load = true;
-	sender->must_feed = true;
-	sender->expire_at = sender->now;
-	sender->expired_until = DT_NOBEGIN;
+	sender->agenda.must_load = true;
+	sender->agenda.must_feed = true;
+	sender->agenda.expire_at = sender->now;
+	sender->agenda.expired_until = DT_NOBEGIN;
 	sender->registry.resume_at = DT_NOEND;
-	sender->settle_most = SENDER_BATCH;
-	patience_begin(&sender->patience);
-	sender->stuck_until = DT_NOEND;
+	sender->batches.most = SENDER_BATCH;
+	patience_begin(&sender->batches.patience);
+	sender->batches.stuck_until = DT_NOEND;
 	return sender;
 }
 
@@ -308,7 +308,7 @@ sender_add_lease(Sender *sender, Endpoint *endpoint, const TakenRow *row, const 
 	entry = hash_search(sender->leases, &row->outbox_id, HASH_ENTER, NULL);
 	entry->lease = lease;
 	lease->bytes = sender_row_bytes(row->payload_bytes);
-	sender->highest_id = Max(sender->highest_id, row->outbox_id);
+	sender->upkeep.highest_id = Max(sender->upkeep.highest_id, row->outbox_id);
 	count_lease(sender, endpoint, lease);
 	/* else an object that changes all the time would never be sent */
 	if (has_turn)
@@ -388,7 +388,7 @@ sender_await_settle(Sender *sender, Lease *lease)
 		endpoint->unjudged++;
 	dlist_push_tail(&sender->answered, &lease->node);
 	sender->answered_count++;
-	patience_add(&sender->patience, is_waited_for, sender->now);
+	patience_add(&sender->batches.patience, is_waited_for, sender->now);
 }
 
 bool
@@ -464,9 +464,9 @@ sender_close_shards(Sender *sender, uint32 shards)
 			sender_free_lease(sender, entry->lease);
 	}
 	/* nobody may close what another worker sends; the others are found again */
-	for (int i = 0; i < sender->crowded_count; i++)
-		places_read_id_later(sender, sender->crowded[i]);
-	sender->crowded_count = 0;
+	for (int i = 0; i < sender->crowd.count; i++)
+		places_read_id_later(sender, sender->crowd.ids[i]);
+	sender->crowd.count = 0;
 }
 
 void
@@ -493,36 +493,36 @@ void
 sender_turn_back(Sender *sender)
 {
 	places_rewind(sender);
-	sender->is_turning_back = true;
-	sender->turned_back_to = 0;
+	sender->upkeep.is_turning_back = true;
+	sender->upkeep.turned_back_to = 0;
 	/* has rates counted from now on */
-	sender->must_load = true;
-	sender->must_feed = true;
-	sender->feed_at = sender->now;
-	sender->look_at = sender->now;
-	sender->look_back_at = sender->now;
-	sender->expire_at = sender->now;
-	sender->maintain_at = sender->now;
-	sender->ranges_at = sender->now;
-	sender->checked_at = Min(sender->checked_at, sender->now);
-	sender->lock_at = Min(sender->lock_at, sender->now);
+	sender->agenda.must_load = true;
+	sender->agenda.must_feed = true;
+	sender->agenda.feed_at = sender->now;
+	sender->agenda.look_at = sender->now;
+	sender->agenda.look_back_at = sender->now;
+	sender->agenda.expire_at = sender->now;
+	sender->upkeep.maintain_at = sender->now;
+	sender->upkeep.ranges_at = sender->now;
+	sender->line.checked_at = Min(sender->line.checked_at, sender->now);
+	sender->locks.again_at = Min(sender->locks.again_at, sender->now);
 	/* else marks of ours would look older than our locks: left behind */
 	for (int shard = 0; shard < OWNERSHIP_SHARDS; shard++)
-		sender->locked_at[shard] = Min(sender->locked_at[shard], sender->now);
+		sender->locks.held_since[shard] = Min(sender->locks.held_since[shard], sender->now);
 	sender->sql_again_at = Min(sender->sql_again_at, sender->now);
 	sender->published_at = Min(sender->published_at, sender->now);
 	if (sender->answered_count > 0)
-		patience_end(&sender->patience, sender->now);
-	if (sender->stuck_until != DT_NOEND)
-		sender->stuck_until = sender->now;
+		patience_end(&sender->batches.patience, sender->now);
+	if (sender->batches.stuck_until != DT_NOEND)
+		sender->batches.stuck_until = sender->now;
 }
 
 void
 sender_note_expiry(Sender *sender, TimestampTz expires_at)
 {
-	sender->expire_at = Min(sender->expire_at, expires_at);
-	if (expires_at <= sender->expired_until)
-		sender->expired_until = expires_at - 1;
+	sender->agenda.expire_at = Min(sender->agenda.expire_at, expires_at);
+	if (expires_at <= sender->agenda.expired_until)
+		sender->agenda.expired_until = expires_at - 1;
 }
 
 TimestampTz

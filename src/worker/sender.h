@@ -92,10 +92,10 @@ typedef enum LeaseKind
 typedef enum EndpointStand
 {
 	STAND_ASIDE,				/* nothing to send, or its window is full */
-	STAND_IN_TURN,				/* in sender->turns */
-	STAND_TIMED,				/* in sender->timed: until again_at */
-	STAND_SHORT,				/* in sender->short_of_connections */
-	STAND_TOKEN					/* in sender->waiting_for_tokens */
+	STAND_IN_TURN,				/* in sender->line.turns */
+	STAND_TIMED,				/* in sender->line.timed: until again_at */
+	STAND_SHORT,				/* in sender->line.short_of_connections */
+	STAND_TOKEN					/* in sender->line.waiting_for_tokens */
 } EndpointStand;
 
 typedef struct Endpoint
@@ -125,7 +125,7 @@ typedef struct Endpoint
 	int64		awaited_token;	/* the request for one that it waits for; 0:
 								 * none; see tokens.c */
 	TimestampTz again_at;
-	bool		is_claimant;	/* counted in sender->claimant_count */
+	bool		is_claimant;	/* counted in sender->line.claimant_count */
 	Trust		trust;
 	Counter		counter;
 	int64		counted_in;		/* the batch that has the counter already */
@@ -203,37 +203,29 @@ typedef struct Lease
 	char		span_id[17];
 } Lease;
 
-typedef struct Sender
+/* Its shards by advisory locks; see shards.c. */
+typedef struct Locks
 {
-	DatabaseSlot *slot;
-	int			number;			/* among the database's workers, from 0 */
-	MemoryContext memory;
-	MemoryContext registry_memory;
-	MemoryContext scratch;
-	Transport  *transport;
-	int			max_connections;
-	uint32		shards;			/* bit by bit: those that may be sent to */
-	uint32		locked;			/* those that are locked: also what is about
+	uint32		held;			/* those that are locked: also what is about
 								 * to be given up */
 	uint32		share;			/* those that it should have */
 	uint32		share_seen;		/* of shared memory's share_changes */
-	TimestampTz locked_at[OWNERSHIP_SHARDS];
-	TimestampTz lock_at;		/* when missing locks are tried again; 0: it
+	TimestampTz held_since[OWNERSHIP_SHARDS];
+	TimestampTz again_at;		/* when missing locks are tried again; 0: it
 								 * has not looked yet */
-	TimestampTz now;			/* of this turn */
+} Locks;
 
-	MemoryContext secrets;		/* wiped before it is freed */
-	HTAB	   *credentials;	/* by name; see credentials.c */
+/* Secrets opened for use; see credentials.c. */
+typedef struct Vault
+{
+	MemoryContext memory;		/* wiped before it is freed */
+	HTAB	   *opened;			/* by name */
 	int64		openings;		/* of credentials so far */
-	Tokens	   *tokens;			/* see tokens.c */
-	HTAB	   *endpoints;		/* by id */
-	dlist_head	busy;			/* endpoints that are shown: with something to
-								 * send, or in flight */
-	dlist_head	hungry;			/* endpoints that may have rows to be read */
-	pairingheap *sleepers;		/* those that will have some at a known time */
-	int			leasing_count;	/* endpoints that have leases */
-	HTAB	   *leases;			/* by outbox id */
-	HTAB	   *keys;			/* of the leases; see keys.c */
+} Vault;
+
+/* Endpoints that have something to send, each in one place; see sending.c. */
+typedef struct Line
+{
 	Turns		turns;			/* endpoints that may be able to send */
 	pairingheap timed;			/* endpoints that wait for a time, the next
 								 * one first */
@@ -243,43 +235,56 @@ typedef struct Sender
 	int			doubtful_in_flight_count;	/* of endpoints not known to
 											 * answer */
 	TimestampTz checked_at;		/* when overdue answers were last looked for */
-	dlist_head	in_flight;		/* in the order they were started */
-	dlist_head	answered;
-	dlist_head	stuck;			/* answered, but somebody holds their rows */
-	HTAB	   *suspects;		/* see suspects.c; NULL: there are none */
-	Lease	   *suspect;		/* the one in hand, or NULL */
-	dlist_head	waiting_suspects;	/* ready, until that one is settled */
-	int			ready_count;
-	int			in_flight_count;
-	int			answered_count;
-	size_t		held_bytes;
-	size_t		planned_bytes;	/* of rows about to become leases */
+} Line;
 
+/* Syncs that were in hand at crashes, one at a time; see suspects.c. */
+typedef struct Suspects
+{
+	HTAB	   *table;			/* by id; NULL: there are none */
+	Lease	   *in_hand;		/* the one in hand, or NULL */
+	dlist_head	waiting;		/* ready, until that one is settled */
+} Suspects;
+
+/* How far what became visible has been looked at; see feeding.c. */
+typedef struct Feeding
+{
 	char	   *snapshot;		/* of the last feed; NULL: read from the
 								 * beginning */
 	char	   *flood;			/* the snapshot up to which a flood is being
 								 * read; NULL: there is none */
 	FullTransactionId flood_xid;	/* how far that has come */
 	int32		flood_endpoint;
-	int64	   *ids;			/* rows to be read by their ids */
-	int			id_count;
-	int			id_room;
-	int64	   *later_ids;		/* the same at the next safety look */
-	int			later_id_count;
-	int			later_id_room;
+} Feeding;
 
-	int64		crowded[SENDER_IDS];	/* read, but other syncs of their
-										 * objects wait */
-	int64		crowded_keys[SENDER_IDS];	/* KEY_OBJECT of each */
-	int			crowded_count;
+/* Rows to be read by their ids; see places.c. */
+typedef struct Wanted
+{
+	int64	   *ids;
+	int			count;
+	int			room;
+} Wanted;
 
-	RegistryState registry;		/* as last read */
-	MemoryContext loading;		/* endpoints are being read into it; NULL:
-								 * they are not */
-	int32		loaded_until;	/* how far by their ids */
-	int64		loads;			/* begun so far */
-	bool		must_load;		/* the registry changed: begin to read it */
+/* Rows of whose objects other syncs wait; see coalescing.c. */
+typedef struct Crowd
+{
+	int64		ids[SENDER_IDS];
+	int64		keys[SENDER_IDS];	/* KEY_OBJECT of each */
+	int			count;
+} Crowd;
+
+/* Endpoints being read anew; see registry.c. */
+typedef struct Loading
+{
+	MemoryContext memory;		/* theirs; NULL: none are being read */
+	int32		until;			/* how far by their ids */
+	int64		count;			/* begun so far */
 	bool		is_reloaded;	/* the settings were, since it was read */
+} Loading;
+
+/* What is to be read, when; see reading.c. */
+typedef struct Agenda
+{
+	bool		must_load;		/* the registry changed: begin to read it */
 	bool		must_look;		/* safety look: whether it did */
 	bool		must_check;		/* people changed rows that may be leased */
 	bool		must_feed;		/* commits were announced */
@@ -291,12 +296,22 @@ typedef struct Sender
 	TimestampTz look_back_at;	/* not before */
 	TimestampTz expire_at;		/* DT_NOEND: nothing expires */
 	TimestampTz expired_until;	/* what expired before has been closed */
-	int64		settles;		/* batches so far */
-	int			settle_most;	/* results in the next settle: fewer after one
+} Agenda;
+
+/* Results on their way into tables; see settling.c. */
+typedef struct Batches
+{
+	int64		count;			/* batches so far */
+	int			most;			/* results in the next settle: fewer after one
 								 * that failed */
 	Patience	patience;		/* of the answered ones */
 	TimestampTz stuck_until;	/* when stuck results are brought again;
 								 * DT_NOEND: there are none */
+} Batches;
+
+/* What is done beside sending; see upkeep.c. */
+typedef struct Upkeep
+{
 	bool		has_looked_back;	/* whether the clock was set back before
 									 * it started */
 	bool		is_turning_back;	/* it was: the queue's rows are gone
@@ -308,6 +323,49 @@ typedef struct Sender
 	int64		highest_id;		/* of a sync that was read */
 	TimestampTz retain_at;		/* what is old is looked for next */
 	TimestampTz forget_at;		/* old dedup_keys are removed next */
+} Upkeep;
+
+typedef struct Sender
+{
+	DatabaseSlot *slot;
+	int			number;			/* among the database's workers, from 0 */
+	MemoryContext memory;
+	MemoryContext registry_memory;
+	MemoryContext scratch;
+	Transport  *transport;
+	int			max_connections;
+	uint32		shards;			/* bit by bit: those that may be sent to */
+	Locks		locks;
+	TimestampTz now;			/* of this turn */
+	Vault		vault;
+	Tokens	   *tokens;			/* see tokens.c */
+	HTAB	   *endpoints;		/* by id */
+	dlist_head	busy;			/* endpoints that are shown: with something to
+								 * send, or in flight */
+	dlist_head	hungry;			/* endpoints that may have rows to be read */
+	pairingheap *sleepers;		/* those that will have some at a known time */
+	int			leasing_count;	/* endpoints that have leases */
+	HTAB	   *leases;			/* by outbox id */
+	HTAB	   *keys;			/* of the leases; see keys.c */
+	Line		line;
+	dlist_head	in_flight;		/* in the order they were started */
+	dlist_head	answered;
+	dlist_head	stuck;			/* answered, but somebody holds their rows */
+	Suspects	suspects;
+	int			ready_count;
+	int			in_flight_count;
+	int			answered_count;
+	size_t		held_bytes;
+	size_t		planned_bytes;	/* of rows about to become leases */
+	Feeding		feeding;
+	Wanted		wanted;
+	Wanted		wanted_later;	/* at the next safety look */
+	Crowd		crowd;
+	RegistryState registry;		/* as last read */
+	Loading		loading;
+	Agenda		agenda;
+	Batches		batches;
+	Upkeep		upkeep;
 	TimestampTz sql_again_at;	/* after an error no statement is run before */
 	int64		delivered;
 	int64		failed;

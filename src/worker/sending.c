@@ -40,9 +40,9 @@ compare_again_at(const pairingheap_node *a, const pairingheap_node *b, void *arg
 void
 sending_init(Sender *sender)
 {
-	turns_init(&sender->turns);
-	sender->timed.ph_compare = compare_again_at;
-	dlist_init(&sender->short_of_connections);
+	turns_init(&sender->line.turns);
+	sender->line.timed.ph_compare = compare_again_at;
+	dlist_init(&sender->line.short_of_connections);
 }
 
 /* ---- where endpoints stand */
@@ -56,7 +56,7 @@ count_claimant(Sender *sender, Endpoint *endpoint)
 	if (is_claimant == endpoint->is_claimant)
 		return;
 	endpoint->is_claimant = is_claimant;
-	sender->claimant_count += is_claimant ? 1 : -1;
+	sender->line.claimant_count += is_claimant ? 1 : -1;
 }
 
 static void
@@ -70,7 +70,7 @@ leave_stand(Sender *sender, Endpoint *endpoint)
 			turns_remove(&endpoint->turn_node);
 			break;
 		case STAND_TIMED:
-			pairingheap_remove(&sender->timed, &endpoint->timed_node);
+			pairingheap_remove(&sender->line.timed, &endpoint->timed_node);
 			break;
 		case STAND_SHORT:
 			dlist_delete(&endpoint->short_node);
@@ -88,13 +88,13 @@ take_stand(Sender *sender, Endpoint *endpoint, EndpointStand stand)
 	leave_stand(sender, endpoint);
 	endpoint->stand = stand;
 	if (stand == STAND_IN_TURN)
-		turns_add(&sender->turns, &endpoint->turn_node);
+		turns_add(&sender->line.turns, &endpoint->turn_node);
 	else if (stand == STAND_TIMED)
-		pairingheap_add(&sender->timed, &endpoint->timed_node);
+		pairingheap_add(&sender->line.timed, &endpoint->timed_node);
 	else if (stand == STAND_SHORT)
-		dlist_push_tail(&sender->short_of_connections, &endpoint->short_node);
+		dlist_push_tail(&sender->line.short_of_connections, &endpoint->short_node);
 	else if (stand == STAND_TOKEN)
-		dlist_push_tail(&sender->waiting_for_tokens, &endpoint->token_node);
+		dlist_push_tail(&sender->line.waiting_for_tokens, &endpoint->token_node);
 	count_claimant(sender, endpoint);
 }
 
@@ -131,10 +131,10 @@ step_aside(Sender *sender, Endpoint *endpoint, const Choice *choice)
 static void
 wake_timed(Sender *sender)
 {
-	while (!pairingheap_is_empty(&sender->timed))
+	while (!pairingheap_is_empty(&sender->line.timed))
 	{
 		Endpoint   *endpoint = pairingheap_container(Endpoint, timed_node,
-													 pairingheap_first(&sender->timed));
+													 pairingheap_first(&sender->line.timed));
 
 		if (endpoint->again_at > sender->now)
 			return;
@@ -145,9 +145,9 @@ wake_timed(Sender *sender)
 void
 sending_tokens_changed(Sender *sender)
 {
-	while (!dlist_is_empty(&sender->waiting_for_tokens))
+	while (!dlist_is_empty(&sender->line.waiting_for_tokens))
 	{
-		dlist_node *head = dlist_head_node(&sender->waiting_for_tokens);
+		dlist_node *head = dlist_head_node(&sender->line.waiting_for_tokens);
 
 		take_stand(sender, dlist_container(Endpoint, token_node, head), STAND_IN_TURN);
 	}
@@ -157,9 +157,9 @@ sending_tokens_changed(Sender *sender)
 static void
 wake_short(Sender *sender, int most)
 {
-	for (int i = 0; i < most && !dlist_is_empty(&sender->short_of_connections); i++)
+	for (int i = 0; i < most && !dlist_is_empty(&sender->line.short_of_connections); i++)
 	{
-		dlist_node *head = dlist_head_node(&sender->short_of_connections);
+		dlist_node *head = dlist_head_node(&sender->line.short_of_connections);
 
 		take_stand(sender, dlist_container(Endpoint, short_node, head), STAND_IN_TURN);
 	}
@@ -177,7 +177,7 @@ count_in_flight(Sender *sender, Lease *lease, int change)
 	if (lease->kind == LEASE_RETRY)
 		endpoint->retries_in_flight += change;
 	if (endpoint->trust != TRUST_ANSWERS)
-		sender->doubtful_in_flight_count += change;
+		sender->line.doubtful_in_flight_count += change;
 	count_claimant(sender, endpoint);
 }
 
@@ -185,10 +185,10 @@ static void
 set_trust(Sender *sender, Endpoint *endpoint, Trust trust)
 {
 	if (endpoint->trust != TRUST_ANSWERS)
-		sender->doubtful_in_flight_count -= endpoint->in_flight;
+		sender->line.doubtful_in_flight_count -= endpoint->in_flight;
 	endpoint->trust = trust;
 	if (trust != TRUST_ANSWERS)
-		sender->doubtful_in_flight_count += endpoint->in_flight;
+		sender->line.doubtful_in_flight_count += endpoint->in_flight;
 }
 
 /* Now and then: who owes an answer; those that lack connections all get a try. */
@@ -197,9 +197,9 @@ check_connections(Sender *sender)
 {
 	dlist_iter	iter;
 
-	if (sender->checked_at + CHECK_EVERY_US > sender->now)
+	if (sender->line.checked_at + CHECK_EVERY_US > sender->now)
 		return;
-	sender->checked_at = sender->now;
+	sender->line.checked_at = sender->now;
 	dlist_foreach(iter, &sender->in_flight)
 	{
 		Lease	   *lease = dlist_container(Lease, node, iter.cur);
@@ -354,7 +354,7 @@ serve(Sender *sender, Lease *lease, Marking *marking)
 		(void) bucket_take(&lease->endpoint->bucket, sender->now);
 		pace_start(&lease->endpoint->pace, sender->now);
 	}
-	turns_charge(&sender->turns, &lease->endpoint->turn_node, lease->request.body_bytes);
+	turns_charge(&sender->line.turns, &lease->endpoint->turn_node, lease->request.body_bytes);
 	occupy(sender, lease);
 	if (lease->endpoint->row.idempotent)
 		start(sender, lease);
@@ -376,7 +376,7 @@ sending_turn(Sender *sender)
 	wake_timed(sender);
 	check_connections(sender);
 	while (sender->in_flight_count < sender->max_connections &&
-		   (turn = turns_next(&sender->turns)) != NULL)
+		   (turn = turns_next(&sender->line.turns)) != NULL)
 	{
 		Endpoint   *endpoint = (Endpoint *) ((char *) turn - offsetof(Endpoint, turn_node));
 		Choice		choice = choosing_next(sender, endpoint);
@@ -397,13 +397,13 @@ sending_deadline(const Sender *sender)
 
 	if (sender->in_flight_count >= sender->max_connections)
 		return DT_NOEND;
-	if (!turns_is_empty(&sender->turns))
+	if (!turns_is_empty(&sender->line.turns))
 		return sender->now;
-	if (!dlist_is_empty((dlist_head *) &sender->short_of_connections))
-		deadline = sender->checked_at + CHECK_EVERY_US;
-	if (!pairingheap_is_empty(&sender->timed))
+	if (!dlist_is_empty((dlist_head *) &sender->line.short_of_connections))
+		deadline = sender->line.checked_at + CHECK_EVERY_US;
+	if (!pairingheap_is_empty(&sender->line.timed))
 	{
-		pairingheap_node *first = pairingheap_first((pairingheap *) &sender->timed);
+		pairingheap_node *first = pairingheap_first((pairingheap *) &sender->line.timed);
 
 		deadline = Min(deadline, pairingheap_container(Endpoint, timed_node, first)->again_at);
 	}

@@ -89,9 +89,9 @@ fact_of(const Lease *lease)
 static void
 add_counter(SettleStep *step, Endpoint *endpoint)
 {
-	if (endpoint->counted_in == step->sender->settles)
+	if (endpoint->counted_in == step->sender->batches.count)
 		return;
-	endpoint->counted_in = step->sender->settles;
+	endpoint->counted_in = step->sender->batches.count;
 	endpoint->counter.window = (int32) endpoint->window.size;
 	endpoint->counter.row_after = 0;
 	step->batch.counters[step->batch.counter_count++] = endpoint->counter;
@@ -118,7 +118,7 @@ is_enough(const SettleStep *step, size_t bytes)
 {
 	int			count = step->batch.fact_count;
 
-	return count == step->sender->settle_most || step->bad_count == JUDGED_MOST ||
+	return count == step->sender->batches.most || step->bad_count == JUDGED_MOST ||
 		(count > 0 && bytes > BATCH_BYTES);
 }
 
@@ -129,7 +129,7 @@ gather(SettleStep *step)
 	size_t		bytes = 0;
 	dlist_iter	iter;
 
-	step->sender->settles++;
+	step->sender->batches.count++;
 	step->batch.facts = palloc(sizeof(Fact) * SENDER_BATCH);
 	step->batch.counters = palloc(sizeof(Counter) * SENDER_BATCH);
 	step->delivered = palloc(sizeof(int64) * SENDER_BATCH);
@@ -142,7 +142,7 @@ gather(SettleStep *step)
 		if (is_enough(step, bytes))
 			break;
 		*fact = fact_of(lease);
-		lease->settled_in = step->sender->settles;
+		lease->settled_in = step->sender->batches.count;
 		step->batch.fact_count++;
 		step->bad_count += looks_delivered(fact) ? 0 : 1;
 		add_counter(step, lease->endpoint);
@@ -270,15 +270,15 @@ put_aside(Sender *sender, Lease *lease)
 	lease->state = LEASE_STUCK;
 	lease->is_stuck = true;
 	sender->answered_count--;
-	sender->stuck_until = TimestampTzPlusMilliseconds(sender->now, STUCK_AGAIN_MS);
+	sender->batches.stuck_until = TimestampTzPlusMilliseconds(sender->now, STUCK_AGAIN_MS);
 }
 
 static void
 bring_again(Sender *sender)
 {
-	if (sender->stuck_until > sender->now)
+	if (sender->batches.stuck_until > sender->now)
 		return;
-	sender->stuck_until = DT_NOEND;
+	sender->batches.stuck_until = DT_NOEND;
 	while (!dlist_is_empty(&sender->stuck))
 	{
 		Lease	   *lease = dlist_container(Lease, node, dlist_pop_head_node(&sender->stuck));
@@ -287,7 +287,7 @@ bring_again(Sender *sender)
 		dlist_push_tail(&sender->answered, &lease->node);
 		sender->answered_count++;
 	}
-	patience_end(&sender->patience, sender->now);
+	patience_end(&sender->batches.patience, sender->now);
 }
 
 static void
@@ -297,7 +297,8 @@ apply_sync_verdict(Sender *sender, const Verdict *verdict)
 	Endpoint   *endpoint = sender_endpoint(sender, verdict->endpoint_id);
 
 	/* of another batch: what decided over it says nothing of its own result */
-	if (lease != NULL && lease->state == LEASE_ANSWERED && lease->settled_in == sender->settles)
+	if (lease != NULL && lease->state == LEASE_ANSWERED &&
+		lease->settled_in == sender->batches.count)
 	{
 		int16		priority = lease->priority;
 
@@ -357,18 +358,18 @@ apply(Sender *sender, const SettleStep *step)
 static void
 narrow_down(Sender *sender, int fact_count)
 {
-	sender->settle_most = Max(fact_count / 2, 1);
+	sender->batches.most = Max(fact_count / 2, 1);
 	sender->sql_again_at = TimestampTzPlusMilliseconds(sender->now, NARROW_AGAIN_MS);
 	if (fact_count > 1)
 		return;
 	put_aside(sender, dlist_container(Lease, node, dlist_head_node(&sender->answered)));
-	sender->stuck_until = TimestampTzPlusMilliseconds(sender->now, REFUSED_AGAIN_MS);
+	sender->batches.stuck_until = TimestampTzPlusMilliseconds(sender->now, REFUSED_AGAIN_MS);
 }
 
 bool
 settling_is_due(const Sender *sender)
 {
-	return (sender->patience.is_waited_for && sender->in_flight_count == 0) ||
+	return (sender->batches.patience.is_waited_for && sender->in_flight_count == 0) ||
 		sender->answered_count >= SENDER_BATCH || settling_deadline(sender) <= sender->now;
 }
 
@@ -376,9 +377,9 @@ settling_is_due(const Sender *sender)
 static void
 end_wait(Sender *sender)
 {
-	patience_begin(&sender->patience);
+	patience_begin(&sender->batches.patience);
 	if (sender->answered_count > 0)
-		patience_end(&sender->patience, sender->now);
+		patience_end(&sender->batches.patience, sender->now);
 }
 
 void
@@ -394,7 +395,7 @@ settling_now(Sender *sender)
 	gather(&step);
 	if (session_run(settle_step, &step))
 	{
-		sender->settle_most = Min(sender->settle_most * 2, SENDER_BATCH);
+		sender->batches.most = Min(sender->batches.most * 2, SENDER_BATCH);
 		apply(sender, &step);
 	}
 	else
@@ -406,9 +407,9 @@ settling_now(Sender *sender)
 TimestampTz
 settling_deadline(const Sender *sender)
 {
-	TimestampTz ends_at = patience_ends_at(&sender->patience, sender->answered_count);
+	TimestampTz ends_at = patience_ends_at(&sender->batches.patience, sender->answered_count);
 
 	if (sender->answered_count == 0)
-		return sender->stuck_until;
-	return Max(Min(ends_at, sender->stuck_until), sender->sql_again_at);
+		return sender->batches.stuck_until;
+	return Max(Min(ends_at, sender->batches.stuck_until), sender->sql_again_at);
 }

@@ -40,14 +40,14 @@ notice_changes(Sender *sender)
 	SharedState *shared = shared_state();
 	uint32		changes = pg_atomic_read_u32(&shared->share_changes);
 
-	if (changes == sender->share_seen && sender->lock_at != 0)
+	if (changes == sender->locks.share_seen && sender->locks.again_at != 0)
 		return;
-	sender->share_seen = changes;
+	sender->locks.share_seen = changes;
 	LWLockAcquire(shared->lock, LW_SHARED);
-	sender->share = ownership_of(sender->number, (int) pg_atomic_read_u32(&shared->goal),
-								 shared_serving(sender->slot));
+	sender->locks.share = ownership_of(sender->number, (int) pg_atomic_read_u32(&shared->goal),
+									   shared_serving(sender->slot));
 	LWLockRelease(shared->lock);
-	sender->lock_at = sender->now;
+	sender->locks.again_at = sender->now;
 }
 
 /* ---- giving up */
@@ -85,13 +85,13 @@ occupied_shards(Sender *sender)
 static void
 choose_served(Sender *sender)
 {
-	uint32		served = sender->locked & (sender->share | stuck_shards(sender));
+	uint32		served = sender->locks.held & (sender->locks.share | stuck_shards(sender));
 	uint32		ended = sender->shards & ~served;
 
 	if (served & ~sender->shards)
 	{
 		/* what was dropped when it was to be given up is read again */
-		sender->must_load = true;
+		sender->agenda.must_load = true;
 		sender_note_expiry(sender, DT_NOBEGIN + 1);
 	}
 	sender->shards = served;
@@ -116,13 +116,13 @@ give_up(Sender *sender)
 {
 	LockStep	step = {
 		.sender = sender,
-		.taken = sender->locked & ~sender->shards & ~occupied_shards(sender),
+		.taken = sender->locks.held & ~sender->shards & ~occupied_shards(sender),
 	};
 
 	if (step.taken == 0)
 		return;
 	sender_forget_shards(sender, step.taken);
-	sender->locked &= ~step.taken;
+	sender->locks.held &= ~step.taken;
 	/* before the next owner shows them as its own */
 	publishing_now(sender);
 	if (!session_run(leave_step, &step))
@@ -137,7 +137,7 @@ static void
 lock_step(void *arg)
 {
 	LockStep   *step = arg;
-	uint32		missing = step->sender->share & ~step->sender->locked;
+	uint32		missing = step->sender->locks.share & ~step->sender->locks.held;
 
 	for (int shard = 0; shard < OWNERSHIP_SHARDS; shard++)
 	{
@@ -170,9 +170,9 @@ take(Sender *sender)
 {
 	LockStep	step = {.sender = sender};
 
-	if ((sender->share & ~sender->locked) == 0 || sender->lock_at > sender->now)
+	if ((sender->locks.share & ~sender->locks.held) == 0 || sender->locks.again_at > sender->now)
 		return;
-	sender->lock_at = TimestampTzPlusMilliseconds(sender->now, LOCK_AGAIN_MS);
+	sender->locks.again_at = TimestampTzPlusMilliseconds(sender->now, LOCK_AGAIN_MS);
 	if (!session_run(lock_step, &step) && step.taken == 0)
 		return;
 	if (step.taken == 0)
@@ -180,7 +180,7 @@ take(Sender *sender)
 	/* nothing may be sent before it is known what a worker before had sent */
 	if (!session_run(recover_taken_step, &step))
 	{
-		sender->lock_at = TimestampTzPlusMilliseconds(sender->now, RECOVER_AGAIN_MS);
+		sender->locks.again_at = TimestampTzPlusMilliseconds(sender->now, RECOVER_AGAIN_MS);
 		if (!session_run(leave_step, &step))
 			ereport(FATAL, errmsg("integration worker can't leave shards of its endpoints"));
 		return;
@@ -188,9 +188,9 @@ take(Sender *sender)
 	for (int shard = 0; shard < OWNERSHIP_SHARDS; shard++)
 	{
 		if (step.taken & (1U << shard))
-			sender->locked_at[shard] = sender->now;
+			sender->locks.held_since[shard] = sender->now;
 	}
-	sender->locked |= step.taken;
+	sender->locks.held |= step.taken;
 	ereport(DEBUG1, errmsg_internal("integration worker took shards %04x", step.taken));
 }
 
@@ -198,7 +198,7 @@ void
 shards_turn(Sender *sender)
 {
 	notice_changes(sender);
-	if (sender->shards == sender->share && sender->locked == sender->share)
+	if (sender->shards == sender->locks.share && sender->locks.held == sender->locks.share)
 		return;
 	choose_served(sender);
 	give_up(sender);
@@ -209,7 +209,7 @@ shards_turn(Sender *sender)
 TimestampTz
 shards_deadline(Sender *sender)
 {
-	uint32		leaving = sender->locked & ~sender->shards;
+	uint32		leaving = sender->locks.held & ~sender->shards;
 
 	/*
 	 * asked each turn, while the leases are walked only where some are
@@ -217,13 +217,13 @@ shards_deadline(Sender *sender)
 	 */
 	if (leaving != 0 && (leaving & ~occupied_shards(sender)) != 0)
 		return sender->now;
-	return (sender->share & ~sender->locked) != 0 ? sender->lock_at : DT_NOEND;
+	return (sender->locks.share & ~sender->locks.held) != 0 ? sender->locks.again_at : DT_NOEND;
 }
 
 bool
 shards_are_left(const Sender *sender)
 {
-	return sender->share == 0 && sender->locked == 0 &&
+	return sender->locks.share == 0 && sender->locks.held == 0 &&
 		sender->number >= (int) pg_atomic_read_u32(&shared_state()->goal);
 }
 
@@ -234,8 +234,8 @@ shards_recover(Sender *sender)
 
 	for (int shard = 0; shard < OWNERSHIP_SHARDS; shard++)
 		marked_before[shard] =
-			sender->shards & (1U << shard) ? sender->locked_at[shard] : DT_NOBEGIN;
+			sender->shards & (1U << shard) ? sender->locks.held_since[shard] : DT_NOBEGIN;
 	/* what was given a new time is found again from the beginning */
 	if (statements_recover(marked_before, OWNERSHIP_SHARDS) > 0)
-		sender->must_rewind = true;
+		sender->agenda.must_rewind = true;
 }

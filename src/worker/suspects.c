@@ -46,11 +46,11 @@ suspects_load(Sender *sender)
 
 	if (count == 0)
 		return;
-	if (sender->suspects == NULL)
-		sender->suspects = create_table(sender);
+	if (sender->suspects.table == NULL)
+		sender->suspects.table = create_table(sender);
 	for (int i = 0; i < count; i++)
 	{
-		SuspectEntry *entry = hash_search(sender->suspects, &suspects[i].outbox_id,
+		SuspectEntry *entry = hash_search(sender->suspects.table, &suspects[i].outbox_id,
 										  HASH_ENTER, NULL);
 
 		entry->crashes = suspects[i].crashes;
@@ -62,9 +62,9 @@ suspects_crashes(const Sender *sender, int64 outbox_id)
 {
 	SuspectEntry *entry;
 
-	if (sender->suspects == NULL)
+	if (sender->suspects.table == NULL)
 		return 0;
-	entry = hash_search(sender->suspects, &outbox_id, HASH_FIND, NULL);
+	entry = hash_search(sender->suspects.table, &outbox_id, HASH_FIND, NULL);
 	return entry == NULL ? 0 : entry->crashes;
 }
 
@@ -80,10 +80,10 @@ suspects_may_leave(Sender *sender, Lease *lease)
 		sender_free_lease(sender, lease);
 		return false;
 	}
-	if (sender->suspect == NULL)
+	if (sender->suspects.in_hand == NULL)
 		return true;
 	dlist_delete(&lease->node);
-	dlist_push_tail(&sender->waiting_suspects, &lease->node);
+	dlist_push_tail(&sender->suspects.waiting, &lease->node);
 	return false;
 }
 
@@ -92,7 +92,7 @@ suspects_drop(Sender *sender, const Endpoint *endpoint)
 {
 	dlist_mutable_iter iter;
 
-	dlist_foreach_modify(iter, &sender->waiting_suspects)
+	dlist_foreach_modify(iter, &sender->suspects.waiting)
 	{
 		Lease	   *lease = dlist_container(Lease, node, iter.cur);
 
@@ -108,7 +108,7 @@ suspects_begin(Sender *sender, Lease *lease)
 {
 	lease->place_in_hand = hand_take(lease->outbox_id);
 	if (lease->crashes >= ALONE_FROM)
-		sender->suspect = lease;
+		sender->suspects.in_hand = lease;
 }
 
 void
@@ -116,14 +116,14 @@ suspects_end(Sender *sender, Lease *lease)
 {
 	hand_leave(lease->place_in_hand);
 	if (lease->crashes > 0 && lease->state != LEASE_READY)
-		(void) hash_search(sender->suspects, &lease->outbox_id, HASH_REMOVE, NULL);
-	if (sender->suspect != lease)
+		(void) hash_search(sender->suspects.table, &lease->outbox_id, HASH_REMOVE, NULL);
+	if (sender->suspects.in_hand != lease)
 		return;
-	sender->suspect = NULL;
-	while (!dlist_is_empty(&sender->waiting_suspects))
+	sender->suspects.in_hand = NULL;
+	while (!dlist_is_empty(&sender->suspects.waiting))
 	{
 		Lease	   *next = dlist_container(Lease, node,
-										   dlist_pop_head_node(&sender->waiting_suspects));
+										   dlist_pop_head_node(&sender->suspects.waiting));
 
 		dlist_push_head(&next->endpoint->ready[next->priority][next->kind], &next->node);
 		sending_reconsider(sender, next->endpoint);

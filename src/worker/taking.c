@@ -453,15 +453,23 @@ lease_chosen(Take *take)
 		lease_row(take, take->chosen[i], contents[i]);
 }
 
+static void
+forget_first(Wanted *wanted, int count)
+{
+	wanted->count -= count;
+	if (wanted->count > 0)
+		memmove(wanted->ids, wanted->ids + count, sizeof(int64) * wanted->count);
+}
+
 void
 taking_step(Sender *sender)
 {
 	Take	   *take = palloc0(sizeof(Take));
-	int			id_count = Min(sender->id_count, SENDER_BATCH);
+	int			id_count = Min(sender->wanted.count, SENDER_BATCH);
 	TakeRequest request = {
 		.sources = take->asked,
 		.id_count = id_count,
-		.ids = sender->ids,
+		.ids = sender->wanted.ids,
 		.async_xid = &shared_state()->async_xid,
 	};
 	int			count;
@@ -475,9 +483,7 @@ taking_step(Sender *sender)
 	rows = statements_take(sender->scratch, &request, &count);
 	take->chosen = palloc(sizeof(TakenRow *) * (count + 1));
 	take->deferred = palloc(sizeof(TakenRow *) * (count + 1));
-	sender->id_count -= id_count;
-	if (sender->id_count > 0)
-		memmove(sender->ids, sender->ids + id_count, sizeof(int64) * sender->id_count);
+	forget_first(&sender->wanted, id_count);
 	for (int i = 0; i < count; i++)
 		apply_taken_row(take, &rows[i]);
 	for (int i = 0; i < take->source_count; i++)

@@ -95,7 +95,7 @@ tokens_init(Sender *sender)
 	sender->tokens->by_credential = hash_create("integration tokens", 16, &control,
 												HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 	dlist_init(&sender->tokens->asked);
-	dlist_init(&sender->waiting_for_tokens);
+	dlist_init(&sender->line.waiting_for_tokens);
 }
 
 /* ---- memory */
@@ -258,13 +258,13 @@ start_request(Sender *sender, Token *token, const Credential *credential)
 		.idempotent = true,
 		.isolation = token->isolation,
 	};
-	TokenRequest *request = MemoryContextAllocZero(sender->secrets, sizeof(TokenRequest));
+	TokenRequest *request = MemoryContextAllocZero(sender->vault.memory, sizeof(TokenRequest));
 
 	strlcpy(request->credential, token->credential, sizeof(request->credential));
 	request->number = ++tokens->requests;
 	request->asked_at = sender->now;
 	request->identity = token->identity;
-	request->secret = MemoryContextStrdup(sender->secrets, credential->values[0]);
+	request->secret = MemoryContextStrdup(sender->vault.memory, credential->values[0]);
 	dlist_push_tail(&tokens->asked, &request->node);
 	tokens->asked_count++;
 	if (token_request_build(credential, &request->request) &&
@@ -364,7 +364,7 @@ static void
 keep(Sender *sender, Token *token, const TokenRequest *request, const TokenAnswer *said)
 {
 	drop_value(token);
-	token->value = MemoryContextStrdup(sender->secrets, said->value);
+	token->value = MemoryContextStrdup(sender->vault.memory, said->value);
 	token->number = request->number;
 	token->asked_at = request->asked_at;
 	token->life_us = said->life_s * USECS_PER_SEC;

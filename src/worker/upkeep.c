@@ -34,9 +34,9 @@ look_back_step(void *arg)
 {
 	Sender	   *sender = arg;
 
-	sender->is_turning_back = earlier_clock_was_ahead();
-	sender->turned_back_to = 0;
-	sender->has_looked_back = true;
+	sender->upkeep.is_turning_back = earlier_clock_was_ahead();
+	sender->upkeep.turned_back_to = 0;
+	sender->upkeep.has_looked_back = true;
 }
 
 static void
@@ -44,9 +44,9 @@ turn_back_step(void *arg)
 {
 	Sender	   *sender = arg;
 
-	if (earlier_turn_back(sender->shards, &sender->turned_back_to) > 0)
-		sender->must_rewind = true;
-	sender->is_turning_back = sender->turned_back_to != 0;
+	if (earlier_turn_back(sender->shards, &sender->upkeep.turned_back_to) > 0)
+		sender->agenda.must_rewind = true;
+	sender->upkeep.is_turning_back = sender->upkeep.turned_back_to != 0;
 }
 
 /* The clock may have been set back while no worker was there to see it. */
@@ -55,9 +55,9 @@ turn_back(Sender *sender)
 {
 	if (sender->shards == 0 || sender->sql_again_at > sender->now)
 		return;
-	if (!sender->has_looked_back)
+	if (!sender->upkeep.has_looked_back)
 		(void) session_run(look_back_step, sender);
-	if (sender->is_turning_back && !session_run(turn_back_step, sender))
+	if (sender->upkeep.is_turning_back && !session_run(turn_back_step, sender))
 		sender->sql_again_at = TimestampTzPlusMilliseconds(sender->now, AGAIN_AFTER_ERROR_MS);
 }
 
@@ -72,42 +72,42 @@ partitions_step(void *arg)
 {
 	Sender	   *sender = arg;
 
-	sender->ranges_from = statements_make_partitions();
+	sender->upkeep.ranges_from = statements_make_partitions();
 }
 
 static bool
 wants_range(const Sender *sender)
 {
-	return serves_all(sender) && sender->highest_id >= sender->ranges_from;
+	return serves_all(sender) && sender->upkeep.highest_id >= sender->upkeep.ranges_from;
 }
 
 /* In time for a bulk: what finds no range is in the way of the next one's attaching. */
 static void
 make_ranges(Sender *sender)
 {
-	if (!wants_range(sender) || sender->ranges_at > sender->now)
+	if (!wants_range(sender) || sender->upkeep.ranges_at > sender->now)
 		return;
-	sender->ranges_at = TimestampTzPlusMilliseconds(sender->now, RANGES_AGAIN_MS);
+	sender->upkeep.ranges_at = TimestampTzPlusMilliseconds(sender->now, RANGES_AGAIN_MS);
 	(void) session_run(partitions_step, sender);
 }
 
 static void
 maintain(Sender *sender)
 {
-	if (sender->maintain_at > sender->now)
+	if (sender->upkeep.maintain_at > sender->now)
 		return;
-	sender->maintain_at = TimestampTzPlusMilliseconds(sender->now, EVERY_MS);
+	sender->upkeep.maintain_at = TimestampTzPlusMilliseconds(sender->now, EVERY_MS);
 	/* whatever was read: a pause may hold what is inserted */
-	sender->ranges_from = 0;
+	sender->upkeep.ranges_from = 0;
 	(void) session_run(recover_step, sender);
 }
 
 static void
 retain(Sender *sender)
 {
-	if (sender->retain_at > sender->now)
+	if (sender->upkeep.retain_at > sender->now)
 		return;
-	sender->retain_at = TimestampTzPlusMilliseconds(sender->now, EVERY_MS);
+	sender->upkeep.retain_at = TimestampTzPlusMilliseconds(sender->now, EVERY_MS);
 	retaining_start(sender->slot);
 }
 
@@ -117,15 +117,15 @@ forget_step(void *arg)
 	Sender	   *sender = arg;
 
 	if (statements_forget_duplicates())
-		sender->forget_at = TimestampTzPlusMilliseconds(sender->now, FORGET_AGAIN_MS);
+		sender->upkeep.forget_at = TimestampTzPlusMilliseconds(sender->now, FORGET_AGAIN_MS);
 }
 
 static void
 forget(Sender *sender)
 {
-	if (sender->forget_at > sender->now)
+	if (sender->upkeep.forget_at > sender->now)
 		return;
-	sender->forget_at = TimestampTzPlusMilliseconds(sender->now, EVERY_MS);
+	sender->upkeep.forget_at = TimestampTzPlusMilliseconds(sender->now, EVERY_MS);
 	(void) session_run(forget_step, sender);
 }
 
@@ -144,13 +144,13 @@ upkeep_turn(Sender *sender)
 TimestampTz
 upkeep_deadline(const Sender *sender)
 {
-	TimestampTz deadline = sender->maintain_at;
+	TimestampTz deadline = sender->upkeep.maintain_at;
 
-	if (sender->is_turning_back)
+	if (sender->upkeep.is_turning_back)
 		return Max(sender->now, sender->sql_again_at);
 	if (wants_range(sender))
-		deadline = Min(deadline, sender->ranges_at);
+		deadline = Min(deadline, sender->upkeep.ranges_at);
 	if (!serves_all(sender))
 		return deadline;
-	return Min(deadline, Min(sender->retain_at, sender->forget_at));
+	return Min(deadline, Min(sender->upkeep.retain_at, sender->upkeep.forget_at));
 }

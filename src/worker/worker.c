@@ -177,9 +177,9 @@ reload_settings(Sender *sender)
 	policy = settings_address_policy();
 	transport_set_policy(sender->transport, &policy);
 	credentials_reopen(sender);
-	sender->is_reloaded = true;
-	sender->must_load = true;
-	sender->retain_at = sender->now;
+	sender->loading.is_reloaded = true;
+	sender->agenda.must_load = true;
+	sender->upkeep.retain_at = sender->now;
 }
 
 /* Milliseconds to sleep; 0: there is something to do. */
@@ -195,7 +195,7 @@ sleep_ms(Sender *sender)
 	deadline = Min(deadline, Min(shards_deadline(sender), publishing_deadline(sender)));
 	deadline = Min(deadline, announcing_deadline(sender));
 	ms = deadline <= now ? 0 : (long) Min((deadline - now + 999) / 1000, 60000);
-	if (sender->id_count + sender->crowded_count > 0 && sender->sql_again_at <= now)
+	if (sender->wanted.count + sender->crowd.count > 0 && sender->sql_again_at <= now)
 		return 0;
 	if (transport_ms >= 0)
 		ms = Min(ms, transport_ms);
@@ -255,19 +255,19 @@ record_answers(Sender *sender)
 {
 	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), DRAIN_MS);
 
-	sender->stuck_until = sender->now;
+	sender->batches.stuck_until = sender->now;
 	do
 	{
 		int			answered = sender->answered_count;
-		int			most = sender->settle_most;
+		int			most = sender->batches.most;
 
 		sender->now = GetCurrentTimestamp();
 		sender->sql_again_at = sender->now;
 		settling_now(sender);
-		if ((sender->settle_most < most || sender->settle_most == 1) &&
+		if ((sender->batches.most < most || sender->batches.most == 1) &&
 			GetCurrentTimestamp() > end)
 			return;
-		if (sender->answered_count == answered && sender->settle_most == most)
+		if (sender->answered_count == answered && sender->batches.most == most)
 			return;
 	} while (sender->answered_count > 0);
 }
