@@ -58,7 +58,7 @@ for my $round (1 .. $rounds)
 			kill 'KILL', $victim->query_safe('SELECT pg_backend_pid()');
 			eval { $victim->quit };
 		},
-		'immediate stop' => sub { $node->restart('immediate') },
+		'immediate stop' => sub { $node->stop('immediate'); $node->start },
 		'pg_terminate_backend' =>
 		  sub { value($node, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'integration worker'") },
 		'fast stop' => sub {

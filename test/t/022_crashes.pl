@@ -85,7 +85,8 @@ add_endpoint($node, name => 'hangs', url => $receiver->url('/stall-before/hangs'
 	wait_until($node, "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'checkpointer' AND pid <> $before",
 		'another process is killed');
 	wait_until($node, worker_runs('postgres'), 'the worker is back');
-	$node->restart('immediate');
+	$node->stop('immediate');
+	$node->start;
 	wait_until($node, worker_runs('postgres'), 'so it is after an immediate stop');
 	is(value($node, 'SELECT count(*) FROM integration_worker.crash'), 0, 'neither counts as a crash of the worker');
 	$node->restart;
