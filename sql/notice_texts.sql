@@ -28,9 +28,6 @@ INSERT INTO integration.notice_text (change, title, body) VALUES
     ('resolved', 'Over: {title} at {place} (incident {incident})', 'It took {duration}, {syncs} failures.' || E'\n' || 'What helped: {resolution}'),
     ('digest', '{count} changes of incidents', '');
 
-CREATE TRIGGER own_notice_text BEFORE INSERT OR UPDATE ON integration.notice_text
-    FOR EACH ROW EXECUTE FUNCTION integration_worker.own_row('locale', 'change');
-
 CREATE FUNCTION integration_worker.notice_words(incident integration.incident) RETURNS jsonb
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp

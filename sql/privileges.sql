@@ -23,6 +23,7 @@ AS $$
         ('customer', 'EXECUTE', 'FUNCTION integration.retry(bigint, text)'),
         ('customer', 'EXECUTE', 'FUNCTION integration_worker.retry_as(bigint, text, name, text[])'),
         ('customer', 'EXECUTE', 'FUNCTION integration_worker.customer_words(text, text)'),
+        ('customer', 'EXECUTE', 'FUNCTION integration_worker.say(text, jsonb, text)'),
 
         ('support', 'USAGE', 'SCHEMA integration'),
         -- By column: who may update a whole view may lock all that is below it, and stop the sender so.
@@ -57,6 +58,7 @@ AS $$
         ('support', 'SELECT', 'integration.endpoint_health'),
         ('support', 'SELECT', 'integration.incident'),
         ('support', 'SELECT', 'integration.incident_status'),
+        ('support', 'SELECT', 'integration.phrase'),
         ('support', 'SELECT', 'integration.runbook_step'),
         ('support', 'SELECT (endpoint, format, severity, owner, customer, changes, locale, at_once, digest_every)',
                     'integration.notice_endpoint'),
@@ -85,6 +87,7 @@ AS $$
         ('support', 'EXECUTE', 'FUNCTION integration.resolve(bigint, text, boolean)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.what_worked(integration.incident)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.failed_count(text, text)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.say(text, jsonb, text)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.time_words(timestamptz)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.duration_words(interval)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.remedy_when_failed(text, boolean)'),
@@ -120,6 +123,7 @@ AS $$
         ('administrator', 'EXECUTE', 'FUNCTION integration.forget_secret(text, integer)'),
         ('administrator', 'INSERT, UPDATE, DELETE', 'integration.retry_policy'),
         ('administrator', 'INSERT, UPDATE, DELETE', 'integration.error_rule'),
+        ('administrator', 'INSERT, UPDATE, DELETE', 'integration.phrase'),
         ('administrator', 'INSERT, UPDATE, DELETE', 'integration.runbook_step'),
         ('administrator', 'SELECT, INSERT, UPDATE, DELETE', 'integration.notice_endpoint'),
         ('administrator', 'INSERT, UPDATE, DELETE', 'integration.notice_text'),

@@ -47,23 +47,3 @@ INSERT INTO integration.runbook_step (error_class, "position", what, statement, 
      'SELECT integration.amend({example}, ''{…}'', ''why'');', '{responsible}'),
     ('copied_database', 600, 'If this database is to send from now on and the original does not any more, let it take over.',
      'SELECT integration.adopt(''why'');', NULL);
-
--- Later inserts and updates are the user's: a dump takes them along.
-CREATE TRIGGER own_runbook_step BEFORE INSERT OR UPDATE ON integration.runbook_step
-    FOR EACH ROW EXECUTE FUNCTION integration_worker.own_row('locale', 'error_class', 'position');
-
--- In one pass, since what is filled in may hold braces, too.
-CREATE FUNCTION integration_worker.fill_in(template text, words jsonb, as_literals boolean DEFAULT false) RETURNS text
-    LANGUAGE sql IMMUTABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT CASE WHEN bool_and(f.piece IS NOT NULL) THEN string_agg(f.piece, '' ORDER BY f.n) END
-      FROM (SELECT m.n,
-                   CASE WHEN words ? m.found[2] IS NOT TRUE THEN m.found[1]
-                        WHEN as_literals AND jsonb_typeof(words -> m.found[2]) = 'string'
-                        THEN quote_literal(words ->> m.found[2])
-                        ELSE words ->> m.found[2] END AS piece
-              FROM regexp_matches(template, '([^{]+|\{([a-z_]+)\}|\{)', 'g') WITH ORDINALITY AS m (found, n)) f
-$$;
-COMMENT ON FUNCTION integration_worker.fill_in(text, jsonb, boolean) IS
-    'A template with the {words} in it replaced, in statements by literals; NULL where it lacks one of them.';
