@@ -135,6 +135,7 @@ SQL_PARTS += sync_view    # every sync as people see it
 SQL_PARTS += status_views # how objects, endpoints, workers stand
 SQL_PARTS += why          # timeline, why
 SQL_PARTS += notices      # who is told of an incident
+SQL_PARTS += watchdogs    # what no result says: looked for every minute
 SQL_PARTS += incident_actions # acknowledge, assign, snooze, ignore, reopen, resolve
 SQL_PARTS += runbook      # what to do about an incident: texts
 SQL_PARTS += incident_status # incidents as people see them

@@ -59,7 +59,8 @@ BEGIN
                             WHERE (r.endpoint IS NULL OR r.endpoint = e.name)
                               AND (r.connector IS NULL OR r.connector = e.connector))
            AND NOT EXISTS (SELECT FROM integration.incident i
-                            WHERE i.endpoint = e.name AND i.resolved_at IS NULL);
+                            WHERE i.endpoint = e.name AND i.resolved_at IS NULL
+                              AND NOT integration_worker.is_watched(i.error_class));
     END IF;
     RETURN plain;
 END

@@ -5,7 +5,9 @@ CREATE TABLE integration.error_class (
     title text NOT NULL,
     remedy text NOT NULL,
     customer_message text NOT NULL,
-    shipped boolean NOT NULL DEFAULT true
+    shipped boolean NOT NULL DEFAULT true,
+    responsible text CHECK (responsible IN ('customer', 'support', 'engineering', 'operations', 'remote_vendor')),
+    is_watched boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE integration.error_class IS
     'What a reason means: a label to group failures by; it decides nothing. Own classes may be added for integration.error_rule.';
@@ -14,6 +16,10 @@ COMMENT ON COLUMN integration.error_class.title IS 'The class in a few words, fo
 COMMENT ON COLUMN integration.error_class.remedy IS 'What helps in general; the remedy of the reason is more exact.';
 COMMENT ON COLUMN integration.error_class.customer_message IS 'What may be shown to the customer.';
 COMMENT ON COLUMN integration.error_class.shipped IS 'Unchanged since it came with the extension; other rows are carried by a dump.';
+COMMENT ON COLUMN integration.error_class.responsible IS
+    'Who can do something about it in general; the reason says it more exactly. NULL: nobody has to.';
+COMMENT ON COLUMN integration.error_class.is_watched IS
+    'Its incidents are opened and ended by a watchdog, not by results: a delivery ends none of them.';
 
 CREATE TABLE integration.error_reason (
     reason text PRIMARY KEY,
@@ -104,7 +110,8 @@ AS $$
 BEGIN
     NEW.shipped := false;
     UPDATE integration.error_class c
-       SET (title, remedy, customer_message) = (NEW.title, NEW.remedy, NEW.customer_message)
+       SET (title, remedy, customer_message, responsible)
+           = (NEW.title, NEW.remedy, NEW.customer_message, coalesce(NEW.responsible, c.responsible))
      WHERE c.name = NEW.name AND c.shipped;
     RETURN CASE WHEN FOUND THEN NULL ELSE NEW END;
 END

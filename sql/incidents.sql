@@ -146,6 +146,15 @@ $$;
 COMMENT ON FUNCTION integration_worker.what_people_did(text, timestamptz) IS
     'The last thing that somebody did about an endpoint or a sync of it since a time, one with a reason first; NULL: nothing.';
 
+CREATE FUNCTION integration_worker.is_watched(error_class text) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT EXISTS (SELECT FROM integration.error_class k WHERE k.name = is_watched.error_class AND k.is_watched)
+$$;
+COMMENT ON FUNCTION integration_worker.is_watched(text) IS
+    'Whether incidents of this class are opened and ended by a watchdog.';
+
 -- A problem is over when its endpoint delivers and nothing that failed for it is left.
 CREATE FUNCTION integration_worker.resolve_incidents(
         standings integration_worker.standing[], settled_at timestamptz)
@@ -167,6 +176,7 @@ BEGIN
                        SELECT y.id, y.error_class, y.opened_at
                          FROM integration.incident y
                         WHERE y.endpoint = e.name AND y.resolved_at IS NULL AND y.state <> 'ignored'
+                          AND NOT integration_worker.is_watched(y.error_class)
                           FOR NO KEY UPDATE SKIP LOCKED) x ON true
                  WHERE s.state = 'closed' AND s.alive
                    AND NOT EXISTS (SELECT FROM integration.queue q
@@ -182,4 +192,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_worker.resolve_incidents(integration_worker.standing[], timestamptz) IS
-    'Resolves open incidents of endpoints that work, unless failed syncs of the class are left; says whether there were any.';
+    'Resolves open incidents of endpoints that work, unless a watchdog has to or failed syncs of the class are left; says whether there were any.';

@@ -34,6 +34,10 @@ ALTER TABLE integration.queue
     ADD COLUMN limited_customer text COLLATE "C",
     ADD COLUMN limited_role text COLLATE "C";
 
+ALTER TABLE integration.error_class
+    ADD COLUMN responsible text CHECK (responsible IN ('customer', 'support', 'engineering', 'operations', 'remote_vendor')),
+    ADD COLUMN is_watched boolean NOT NULL DEFAULT false;
+
 ALTER TYPE integration_worker.verdict
     ADD ATTRIBUTE wanted_at timestamptz,
     ADD ATTRIBUTE expires_at timestamptz;
@@ -48,6 +52,39 @@ INSERT INTO integration.error_class (name, title, remedy, customer_message, ship
      'If this database takes over from the original, run SELECT integration.adopt(); if the original still sends, leave it.',
      'Your data is waiting for its turn and is sent automatically.', true)
     ON CONFLICT (name) DO NOTHING;
+-- What no result says but a watchdog finds.
+INSERT INTO integration.error_class (name, title, remedy, customer_message, responsible, is_watched, shipped) VALUES
+    ('sla_at_risk', 'Delivery promise at risk',
+     'See what holds the oldest syncs back (SELECT integration.why(id)); remove that, or tell the customers who wait.',
+     'Your data may arrive later than agreed. We are looking into it.', 'support', true, true),
+    ('nothing_delivered', 'Nothing arrived that was expected',
+     'See whether the application enqueued anything; if it did, see what holds it back (SELECT integration.why(id)); if not, ask who runs the application.',
+     'No data of yours has left lately although some was expected. We are looking into it.', 'engineering', true, true),
+    ('queue_growing', 'More comes in than gets out',
+     'See what holds the endpoint back (integration.endpoint_status); if it is its own limits, allow more at once or agree on a higher rate.',
+     'More data than usual is waiting. It is sent automatically, a little later.', 'operations', true, true),
+    ('worker_silent', 'The sender stood still',
+     'Look into the server''s log around that time: a lock, a full disk, memory, a stopped process; what waited has been sent since, or is listed in integration.failed.',
+     'Our system was out of order for a while. What waited is being sent.', 'operations', true, true),
+    ('interface_ending', 'The interface is about to end',
+     'Read what the other side has announced, plan the change to what replaces it, and finish before the date.',
+     'The other system is changing its interface. We are preparing for it.', 'engineering', true, true),
+    ('design_fault', 'Refused whatever is sent',
+     'Many different records were refused alike and none was accepted: correct the mapping, not the records, then resume the endpoint.',
+     'Our connection to the other system needs a correction. We are working on it.', 'engineering', true, true),
+    ('long_failure', 'Has failed for days',
+     'Ask the other side and the customer whether the connection is still wanted; repair it and resume the endpoint, or remove it.',
+     'We have not reached the other system for days. Please check it, or tell us whether it is still in use.', 'support', true, true)
+    ON CONFLICT (name) DO NOTHING;
+UPDATE integration.error_class k
+   SET responsible = r.responsible
+  FROM (VALUES ('customer', '{not_found,gone,conflict,validation}'::text[]),
+               ('support', '{expired}'),
+               ('engineering', '{protocol,redirect,unsupported_data,payload_too_large,response_too_large,config,internal,blocked_by_policy,timeout_queue}'),
+               ('operations', '{dns,proxy,timeout_dns,auth,permission,tls,local_resource,copied_database}'),
+               ('remote_vendor', '{connect,timeout_connect,timeout_tls,timeout_send,timeout_response,timeout_body,reset,rate_limited,response_invalid,remote_error,remote_unavailable}')
+       ) AS r (responsible, classes)
+ WHERE k.name = ANY (r.classes);
 UPDATE integration.error_reason
    SET remedy = 'Our server stopped in the middle of sending; look up in the other system whether it did the work, and retry if it did not. Where the error says that it happened several times, find the cause in the server''s log first.',
        notes = 'Found at the next start: a mark without a result, or a sync that was in hand at three crashes.'

@@ -39,6 +39,7 @@
 #include "worker/settling.h"
 #include "worker/shards.h"
 #include "worker/upkeep.h"
+#include "worker/watching.h"
 #include "worker/worker.h"
 
 #define DRAIN_MS 500			/* at shutdown, for answers that are on their
@@ -193,7 +194,7 @@ sleep_ms(Sender *sender)
 	long		ms;
 
 	deadline = Min(deadline, Min(shards_deadline(sender), publishing_deadline(sender)));
-	deadline = Min(deadline, announcing_deadline(sender));
+	deadline = Min(deadline, Min(announcing_deadline(sender), watching_deadline(sender)));
 	ms = deadline <= now ? 0 : (long) Min((deadline - now + 999) / 1000, 60000);
 	if (sender->wanted.count + sender->crowd.count > 0 && sender->sql_again_at <= now)
 		return 0;
@@ -231,6 +232,7 @@ turn(Sender *sender)
 		settling_now(sender);
 	}
 	announcing_turn(sender);
+	watching_turn(sender);
 	upkeep_turn(sender);
 	MemoryContextReset(sender->scratch);
 }

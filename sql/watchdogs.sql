@@ -1,0 +1,141 @@
+-- Watchdogs: what no result says is looked for every minute.
+
+CREATE TABLE integration_worker.failing_watchdog (
+    name text PRIMARY KEY,
+    since timestamptz NOT NULL,
+    error text NOT NULL
+);
+COMMENT ON TABLE integration_worker.failing_watchdog IS
+    'Watchdogs that ended with an error when they last looked; a row leaves when its watchdog works again.';
+
+CREATE FUNCTION integration_worker.open_incident(
+        endpoint text, error_class text, at timestamptz, note text DEFAULT NULL, example bigint DEFAULT NULL)
+    RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    incident bigint;
+BEGIN
+    IF EXISTS (SELECT FROM integration.incident i
+                WHERE i.endpoint = open_incident.endpoint AND i.error_class = open_incident.error_class
+                  AND i.resolved_at IS NULL) THEN
+        RETURN NULL;
+    END IF;
+    UPDATE integration.incident i
+       SET state = 'open', resolved_at = NULL, resolved_by = NULL, resolution = NULL, worked = NULL,
+           acknowledged_at = NULL, snoozed_until = NULL, reopened = i.reopened + 1, last_seen_at = open_incident.at,
+           note = open_incident.note, example = coalesce(open_incident.example, i.example)
+     WHERE i.id = (SELECT x.id
+                     FROM integration.incident x
+                    WHERE x.endpoint = open_incident.endpoint AND x.error_class = open_incident.error_class
+                      AND x.resolved_at > open_incident.at - integration_worker.reopens_within()
+                    ORDER BY x.resolved_at DESC
+                    LIMIT 1)
+    RETURNING i.id INTO incident;
+    IF FOUND THEN
+        PERFORM integration_worker.tell(ARRAY[incident], 'reopened');
+        RETURN incident;
+    END IF;
+    INSERT INTO integration.incident (endpoint, error_class, severity, owner, responsible, remedy, opened_at, last_seen_at,
+                                      customers, example, note)
+    SELECT open_incident.endpoint, k.name, coalesce(c.severity, 1), c.owner, k.responsible, k.remedy, open_incident.at,
+           open_incident.at, CASE WHEN c.customer IS NULL THEN 0 ELSE 1 END, open_incident.example, open_incident.note
+      FROM integration.error_class k
+      LEFT JOIN integration.endpoint_config c ON c.name = open_incident.endpoint
+     WHERE k.name = open_incident.error_class
+        ON CONFLICT (endpoint, error_class) WHERE resolved_at IS NULL DO NOTHING
+    RETURNING id INTO incident;
+    IF FOUND THEN
+        PERFORM integration_worker.tell(ARRAY[incident], 'opened');
+    END IF;
+    RETURN incident;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.open_incident(text, text, timestamptz, text, bigint) IS
+    'Opens an incident that a watchdog has found, or the one again that ended within a day; endpoint empty: the whole database. Returns it; NULL: it is open already.';
+
+CREATE FUNCTION integration_worker.end_incident(endpoint text, error_class text, at timestamptz) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    incident bigint;
+BEGIN
+    UPDATE integration.incident i
+       SET state = 'resolved', resolved_at = end_incident.at, snoozed_until = NULL,
+           resolution = over.done, worked = CASE WHEN over.done IS NOT NULL THEN true END
+      FROM (SELECT x.id, integration_worker.what_people_did(x.endpoint, x.opened_at) AS done
+              FROM integration.incident x
+             WHERE x.endpoint = end_incident.endpoint AND x.error_class = end_incident.error_class
+               AND x.resolved_at IS NULL AND x.state <> 'ignored'
+               FOR NO KEY UPDATE SKIP LOCKED) over
+     WHERE i.id = over.id
+    RETURNING i.id INTO incident;
+    IF FOUND THEN
+        PERFORM integration_worker.tell(ARRAY[incident], 'resolved');
+    END IF;
+    RETURN incident;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.end_incident(text, text, timestamptz) IS
+    'Ends the incident whose watchdog finds nothing any more, with what people did meanwhile. Returns it; NULL: none was open, or somebody ignores or edits it.';
+
+CREATE FUNCTION integration_worker.watchdogs() RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT ARRAY[
+    ]::text[]
+$$;
+COMMENT ON FUNCTION integration_worker.watchdogs() IS
+    'The functions that watch() calls with the time; each returns when it has to look again, NULL: no sooner than the others.';
+
+-- A watchdog that takes too long is cancelled, which OTHERS leaves out, and it must not keep the others from looking.
+CREATE FUNCTION integration_worker.run_watchdog(name text, now timestamptz) RETURNS timestamptz
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    again_at timestamptz;
+BEGIN
+    EXECUTE format('SELECT integration_worker.%I($1)', run_watchdog.name) INTO again_at USING run_watchdog.now;
+    DELETE FROM integration_worker.failing_watchdog f WHERE f.name = run_watchdog.name;
+    RETURN again_at;
+EXCEPTION
+    WHEN lock_not_available THEN
+        RETURN run_watchdog.now + interval '1 s';
+    WHEN query_canceled OR OTHERS THEN
+        INSERT INTO integration_worker.failing_watchdog (name, since, error)
+        VALUES (run_watchdog.name, run_watchdog.now, SQLERRM)
+            ON CONFLICT DO NOTHING;
+        IF FOUND THEN
+            RAISE WARNING USING
+                ERRCODE = SQLSTATE,
+                MESSAGE = format('integration can''t look for what %s() finds: %s', run_watchdog.name, SQLERRM),
+                HINT = format('It tries again every minute, in silence; SELECT integration_worker.%I(now()) shows the error.', run_watchdog.name);
+        END IF;
+        RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.run_watchdog(text, timestamptz) IS
+    'Has one watchdog look; an error of it is reported once and remembered until it works again.';
+
+CREATE FUNCTION integration_worker.watch(now timestamptz DEFAULT clock_timestamp()) RETURNS timestamptz
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '20ms'
+AS $$
+DECLARE
+    watchdog text;
+    again_at timestamptz := watch.now + interval '1 min';
+BEGIN
+    FOREACH watchdog IN ARRAY integration_worker.watchdogs() LOOP
+        again_at := least(again_at, integration_worker.run_watchdog(watchdog, watch.now));
+    END LOOP;
+    RETURN greatest(again_at, watch.now + interval '1 s');
+END
+$$;
+COMMENT ON FUNCTION integration_worker.watch(timestamptz) IS
+    'Has all watchdogs look; called by the worker that has the first shard, in a transaction of its own. Returns when to look again.';

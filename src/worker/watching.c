@@ -1,0 +1,65 @@
+/*-------------------------------------------------------------------------
+ * watching.c
+ *		The watchdogs look, now and then.
+ *
+ * The worker that has the first shard runs them in a transaction of its own: an
+ * error of it holds up nothing else, nor does one that takes long, for long.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/timestamp.h"
+
+#include "store/session.h"
+#include "store/watchdogs.h"
+#include "worker/watching.h"
+
+#define LOOK_EVERY_MS 60000
+#define SOON_MS 1000			/* after incidents changed: they may escalate */
+#define MOST_MS 2000
+
+static struct
+{
+	uint32		seen;			/* of the slot's incident_changes */
+	TimestampTz look_at;		/* 0: at once */
+}			state;
+
+static void
+look_step(void *arg)
+{
+	TimestampTz *again_at = arg;
+
+	*again_at = watchdogs_look();
+}
+
+/* Not at each of many changes. */
+static void
+note_changes(const Sender *sender)
+{
+	uint32		changes = pg_atomic_read_u32(&sender->slot->incident_changes);
+
+	if (changes == state.seen)
+		return;
+	state.seen = changes;
+	state.look_at = Min(state.look_at, TimestampTzPlusMilliseconds(sender->now, SOON_MS));
+}
+
+void
+watching_turn(const Sender *sender)
+{
+	if (!sender_owns(sender, 0) || sender->sql_again_at > sender->now)
+		return;
+	note_changes(sender);
+	if (state.look_at > sender->now)
+		return;
+	state.look_at = TimestampTzPlusMilliseconds(sender->now, LOOK_EVERY_MS);
+	(void) session_run_within(look_step, &state.look_at, MOST_MS);
+}
+
+TimestampTz
+watching_deadline(const Sender *sender)
+{
+	if (!sender_owns(sender, 0))
+		return DT_NOEND;
+	return Max(state.look_at, sender->sql_again_at);
+}
