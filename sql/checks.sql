@@ -203,18 +203,29 @@ BEGIN
             DETAIL = format('It is %s.', NEW.severity),
             HINT = 'Write 1 (worst), 2, 3 or 4.';
     END IF;
-    IF NEW.sla <= '0' OR NEW.sla > '3660 days' THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'sla',
-            MESSAGE = format('sla of connector "%s" can''t be used', NEW.name),
-            DETAIL = format('It is %s.', NEW.sla),
-            HINT = 'Write a time above zero, at most 3660 days, such as ''15 min''; NULL for no promise.';
-    END IF;
     RETURN NEW;
 END
 $$;
 COMMENT ON FUNCTION integration_worker.check_connector() IS
-    'Row trigger: refuses a severity or an SLA that means nothing.';
+    'Row trigger: refuses a severity that means nothing.';
+
+CREATE FUNCTION integration_worker.check_sla() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NEW.sla <= '0' OR NEW.sla > '3660 days' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'sla',
+            MESSAGE = format('sla of %s "%s" can''t be used', TG_TABLE_NAME, NEW.name),
+            DETAIL = format('It is %s.', NEW.sla),
+            HINT = 'Write a time above zero, at most 3660 days, such as ''15 min''; NULL for no promise of its own.';
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.check_sla() IS
+    'Row trigger of connectors and customers: refuses an SLA that means nothing.';
 
 CREATE FUNCTION integration_worker.url_hint(problem text, otherwise text) RETURNS text
     LANGUAGE sql IMMUTABLE
@@ -369,6 +380,8 @@ CREATE TRIGGER check_request BEFORE INSERT OR UPDATE ON integration.connector
     FOR EACH ROW EXECUTE FUNCTION integration_worker.check_request_settings();
 CREATE TRIGGER check_worth BEFORE INSERT OR UPDATE ON integration.connector
     FOR EACH ROW EXECUTE FUNCTION integration_worker.check_connector();
+CREATE TRIGGER check_promise BEFORE INSERT OR UPDATE ON integration.connector
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.check_sla();
 
 CREATE TRIGGER check_name BEFORE INSERT OR UPDATE ON integration.endpoint
     FOR EACH ROW EXECUTE FUNCTION integration_worker.check_name();

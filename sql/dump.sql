@@ -15,6 +15,9 @@ SELECT pg_extension_config_dump('integration.secret', '');
 SELECT pg_extension_config_dump('integration.connector', '');
 SELECT pg_extension_config_dump('integration.endpoint', '');
 SELECT pg_extension_config_dump('integration.endpoint_id_seq', '');
+SELECT pg_extension_config_dump('integration.customer', '');
+SELECT pg_extension_config_dump('integration.owner_rule', '');
+SELECT pg_extension_config_dump('integration.owner_rule_id_seq', '');
 SELECT pg_extension_config_dump('integration.enqueue_limit', '');
 
 -- By the names that its roles have then, which must exist where it is restored; what a dropped role left is a mere number.

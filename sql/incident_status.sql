@@ -74,7 +74,7 @@ COMMENT ON COLUMN integration.incident_status.endpoint IS 'Where to; empty: ever
 COMMENT ON COLUMN integration.incident_status.connector IS 'The product behind it.';
 COMMENT ON COLUMN integration.incident_status.title IS 'What it is, in a few words.';
 COMMENT ON COLUMN integration.incident_status.error_class IS 'The error class.';
-COMMENT ON COLUMN integration.incident_status.owner IS 'The team that looks after the endpoint.';
+COMMENT ON COLUMN integration.incident_status.owner IS 'The team whose work it is, by integration.owner_rule, else the endpoint''s, its connector''s, the customer''s.';
 COMMENT ON COLUMN integration.incident_status.responsible IS 'Who can do something about it: customer, support, engineering, operations or remote_vendor.';
 COMMENT ON COLUMN integration.incident_status.assignee IS 'Who has taken it.';
 COMMENT ON COLUMN integration.incident_status.remedy IS 'What to do, in plain words.';

@@ -108,7 +108,10 @@ AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    SELECT c.name AS endpoint, v.error_class, max(c.severity) AS severity, max(c.owner) AS owner,
+    SELECT c.name AS endpoint, v.error_class, max(c.severity) AS severity,
+           integration_worker.owner_of(c.id, v.error_class,
+               CASE WHEN count(DISTINCT coalesce(o.customer, c.customer)) = 1 THEN max(coalesce(o.customer, c.customer)) END,
+               (array_agg(r.responsible ORDER BY v.n DESC))[1]) AS owner,
            count(*) AS syncs,
            count(DISTINCT (v.object_type, v.object_id)) FILTER (WHERE v.object_id IS NOT NULL AND s.error_class
                                                                 IS DISTINCT FROM v.error_class) AS objects,
@@ -124,7 +127,7 @@ BEGIN
            SELECT x.customer, x.impact FROM integration.outbox x WHERE x.id = v.outbox_id OFFSET 0) o ON true
       LEFT JOIN integration.sync_status s
         ON (s.endpoint_id, s.object_type, s.object_id) = (v.endpoint_id, v.object_type, v.object_id)
-     GROUP BY c.name, v.error_class;
+     GROUP BY c.id, c.name, v.error_class;
 END
 $$;
 COMMENT ON FUNCTION integration_worker.problems(integration_worker.verdict[], integration_worker.standing[]) IS

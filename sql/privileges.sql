@@ -37,6 +37,8 @@ AS $$
         ('support', 'SELECT', 'integration.enqueue_limit_status'),
         ('support', 'SELECT', 'integration.connector'),
         ('support', 'SELECT', 'integration.endpoint'),
+        ('support', 'SELECT', 'integration.customer'),
+        ('support', 'SELECT', 'integration.owner_rule'),
         ('support', 'SELECT', 'integration.retry_policy'),
         ('support', 'SELECT', 'integration.error_class'),
         ('support', 'SELECT', 'integration.error_reason'),
@@ -88,6 +90,8 @@ AS $$
         ('support', 'EXECUTE', 'FUNCTION integration_worker.what_worked(integration.incident)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.failed_count(text, text)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.say(text, jsonb, text)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.ruled_owner(text, text, text, text, text)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.owner_of(integer, text, text, text)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.time_words(timestamptz)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.duration_words(interval)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.remedy_when_failed(text, boolean)'),
@@ -115,6 +119,8 @@ AS $$
         ('administrator', 'SELECT', 'integration.attempt'),
         ('administrator', 'INSERT, UPDATE, DELETE', 'integration.connector'),
         ('administrator', 'INSERT, UPDATE, DELETE', 'integration.endpoint'),
+        ('administrator', 'INSERT, UPDATE, DELETE', 'integration.customer'),
+        ('administrator', 'INSERT, UPDATE, DELETE', 'integration.owner_rule'),
         ('administrator', 'INSERT, UPDATE, DELETE', 'integration.enqueue_limit'),
         ('administrator', 'SELECT, INSERT, UPDATE, DELETE', 'integration.credential'),
         ('administrator', 'SELECT', 'integration.secret_status'),
@@ -213,7 +219,8 @@ BEGIN
     IF has_table_privilege(grant_customer.role, 'integration.sync', 'SELECT') THEN
         RAISE NOTICE 'role % sees the syncs of all customers already', grant_customer.role;
     END IF;
-    IF NOT EXISTS (SELECT FROM integration.endpoint e WHERE e.customer = grant_customer.customer)
+    IF NOT EXISTS (SELECT FROM integration.customer c WHERE c.name = grant_customer.customer)
+       AND NOT EXISTS (SELECT FROM integration.endpoint e WHERE e.customer = grant_customer.customer)
        AND NOT EXISTS (SELECT FROM integration.outbox o WHERE o.customer = grant_customer.customer) THEN
         RAISE NOTICE 'nothing belongs to customer "%" yet: is the name right?', grant_customer.customer;
     END IF;

@@ -71,7 +71,7 @@ BEGIN
             HINT = 'Leave one of the two out; leave both out for all endpoints.';
     END IF;
     IF NOT restoring THEN
-        PERFORM integration_worker.check_rule_target(NEW);
+        PERFORM integration_worker.check_rule_target(NEW.endpoint, NEW.connector);
     END IF;
     PERFORM integration_worker.check_rule_condition(NEW);
     RETURN NEW;
@@ -80,29 +80,29 @@ $$;
 COMMENT ON FUNCTION integration_worker.check_error_rule() IS
     'Row trigger that refuses error rules which mean nothing.';
 
-CREATE FUNCTION integration_worker.check_rule_target(rule integration.error_rule) RETURNS void
+CREATE FUNCTION integration_worker.check_rule_target(endpoint text, connector text) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF rule.endpoint IS NOT NULL
-       AND NOT EXISTS (SELECT FROM integration.endpoint e WHERE e.name = rule.endpoint) THEN
+    IF check_rule_target.endpoint IS NOT NULL
+       AND NOT EXISTS (SELECT FROM integration.endpoint e WHERE e.name = check_rule_target.endpoint) THEN
         RAISE EXCEPTION USING
             ERRCODE = 'foreign_key_violation',
-            MESSAGE = format('endpoint "%s" does not exist', rule.endpoint),
+            MESSAGE = format('endpoint "%s" does not exist', check_rule_target.endpoint),
             HINT = 'Write the name of a row in integration.endpoint, or leave it out for all endpoints.';
     END IF;
-    IF rule.connector IS NOT NULL
-       AND NOT EXISTS (SELECT FROM integration.connector c WHERE c.name = rule.connector) THEN
+    IF check_rule_target.connector IS NOT NULL
+       AND NOT EXISTS (SELECT FROM integration.connector c WHERE c.name = check_rule_target.connector) THEN
         RAISE EXCEPTION USING
             ERRCODE = 'foreign_key_violation',
-            MESSAGE = format('connector "%s" does not exist', rule.connector),
+            MESSAGE = format('connector "%s" does not exist', check_rule_target.connector),
             HINT = 'Write the name of a row in integration.connector, or leave it out for all endpoints.';
     END IF;
 END
 $$;
-COMMENT ON FUNCTION integration_worker.check_rule_target(integration.error_rule) IS
-    'Refuses an error rule for an endpoint or connector that does not exist.';
+COMMENT ON FUNCTION integration_worker.check_rule_target(text, text) IS
+    'Refuses a rule for an endpoint or connector that does not exist; NULL: for any.';
 
 CREATE FUNCTION integration_worker.check_rule_condition(rule integration.error_rule) RETURNS void
     LANGUAGE plpgsql

@@ -1,5 +1,6 @@
 -- How objects, endpoints, workers stand.
 
+-- The owner is the last sync's; retention may have taken that one away.
 -- The second branch: objects that are queued for the first time have no sync_status yet.
 CREATE VIEW integration.object_status AS
 SELECT e.name AS endpoint, s.object_type, s.object_id,
@@ -7,7 +8,9 @@ SELECT e.name AS endpoint, s.object_type, s.object_id,
        s.remote_id, s.last_outbox_id AS last_sync, s.last_attempt_at,
        s.delivered_outbox_id AS delivered_sync, s.delivered_at,
        s.error_class, s.error, CASE WHEN s.error_class IS NOT NULL THEN k.remedy END AS remedy, s.failures,
-       w.queued, w.next_sync, w.next_attempt_at
+       w.queued, w.next_sync, w.next_attempt_at,
+       coalesce((SELECT f.owner FROM integration_worker.sync_facts f WHERE f.id = s.last_outbox_id),
+                integration_worker.owner_of(s.endpoint_id, s.error_class, NULL)) AS owner
   FROM integration.sync_status s
   JOIN integration.endpoint e ON e.id = s.endpoint_id
   LEFT JOIN integration.error_class k ON k.name = s.error_class
@@ -22,7 +25,8 @@ SELECT e.name AS endpoint, s.object_type, s.object_id,
 UNION ALL
 SELECT e.name, coalesce(o.object_type, ''), o.object_id, 'pending',
        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0,
-       count(*), min(q.outbox_id), min(q.due_at) FILTER (WHERE q.state <> 'failed')
+       count(*), min(q.outbox_id), min(q.due_at) FILTER (WHERE q.state <> 'failed'),
+       integration_worker.owner_of(e.id, NULL, min(o.customer))
   FROM integration.outbox o
   JOIN integration.queue q ON q.outbox_id = o.id
   JOIN integration.endpoint e ON e.id = q.endpoint_id
@@ -32,7 +36,7 @@ SELECT e.name, coalesce(o.object_type, ''), o.object_id, 'pending',
                     WHERE s.endpoint_id = q.endpoint_id
                       AND s.object_type = coalesce(o.object_type, '')
                       AND s.object_id = o.object_id)
- GROUP BY e.name, coalesce(o.object_type, ''), o.object_id;
+ GROUP BY e.id, e.name, coalesce(o.object_type, ''), o.object_id;
 COMMENT ON VIEW integration.object_status IS
     'How each business object stands at each endpoint, with what is still queued for it.';
 COMMENT ON COLUMN integration.object_status.endpoint IS 'The endpoint.';
@@ -52,6 +56,7 @@ COMMENT ON COLUMN integration.object_status.failures IS 'Failed attempts in a ro
 COMMENT ON COLUMN integration.object_status.queued IS 'Syncs of the object that are not finished.';
 COMMENT ON COLUMN integration.object_status.next_sync IS 'The first of them.';
 COMMENT ON COLUMN integration.object_status.next_attempt_at IS 'When the first of them is due; NULL: none is scheduled.';
+COMMENT ON COLUMN integration.object_status.owner IS 'The team whose work it is, by integration.owner_rule, else the endpoint''s, its connector''s, the customer''s.';
 
 CREATE VIEW integration.endpoint_status AS
 SELECT e.name, e.connector, e.customer,
@@ -71,7 +76,7 @@ SELECT e.name, e.connector, e.customer,
        h.last_success_at, h.last_failure_at, h.last_reason, h.last_error,
        CASE WHEN h.state <> 'closed' THEN h.open_until END AS next_probe_at,
        h.retry_after_until, h.tripped_by,
-       e.owner, e.url
+       integration_worker.owner_of(e.id, NULL, NULL) AS owner, e.url
   FROM integration.endpoint_config e
   LEFT JOIN integration.endpoint_health h ON h.endpoint_id = e.id
   LEFT JOIN integration_worker.live_endpoints() w ON w.endpoint_id = e.id

@@ -14,15 +14,19 @@ COMMENT ON FUNCTION integration_worker.remedy_when_failed(text, boolean) IS
     'What to do about a sync that is failed for good; is_unknown: the request may have been carried out and must not be repeated.';
 
 -- What is known about a sync whatever its state; the views below add how far it came.
+-- The owner is integration_worker.owner_of()'s, without a call for each row where there are no rules.
 CREATE VIEW integration_worker.sync_facts AS
 SELECT o.id, o.endpoint, e.id AS endpoint_id, e.connector, coalesce(o.customer, e.customer) AS customer,
        e.customer AS endpoint_customer,
        o.object_type, o.object_id, o.operation, o.priority, o.ordering_key, o.impact,
        o.triggered_by, o.trigger_ref, o.replay_of, o.created_at, o.expires_at,
-       coalesce(e.owner, c.owner) AS owner,
+       coalesce(CASE WHEN EXISTS (SELECT FROM integration.owner_rule) THEN
+                     integration_worker.ruled_owner(c.name, e.name, coalesce(o.customer, e.customer), a.error_class,
+                                                    CASE WHEN a.outcome = 'failed' THEN r.responsible END) END,
+                e.owner, c.owner, u.owner) AS owner,
        coalesce(c.severity, 3::smallint) AS severity,
-       greatest(o.send_after, o.created_at) + c.sla AS due_by,
-       greatest(o.send_after, o.created_at) + c.sla * 0.8 AS at_risk_from,
+       greatest(o.send_after, o.created_at) + coalesce(u.sla, c.sla) AS due_by,
+       greatest(o.send_after, o.created_at) + coalesce(u.sla, c.sla) * 0.8 AS at_risk_from,
        a.attempt_no, a.outcome, a.reason, a.error_class, a.http_status, a.error,
        a.started_at AS last_attempt_at,
        a.started_at + coalesce(a.duration_ms, 0) * interval '1 ms' AS last_answer_at,
@@ -34,6 +38,7 @@ SELECT o.id, o.endpoint, e.id AS endpoint_id, e.connector, coalesce(o.customer, 
   FROM integration.outbox o
   LEFT JOIN integration.endpoint e ON e.name = o.endpoint
   LEFT JOIN integration.connector c ON c.name = e.connector
+  LEFT JOIN integration.customer u ON u.name = coalesce(o.customer, e.customer)
   LEFT JOIN LATERAL (
        SELECT x.*
          FROM integration.attempt x
@@ -183,7 +188,7 @@ BEGIN
             ('error', 'Details of the last failure in words.'),
             ('remedy', 'What to do about it; NULL unless the last attempt failed, or a duplicate''s first sync did.'),
             ('responsible', 'Who can do it: customer, support, engineering, operations or remote_vendor.'),
-            ('owner', 'The team that looks after the endpoint.'),
+            ('owner', 'The team whose work it is: by integration.owner_rule, else the endpoint''s, its connector''s, the customer''s.'),
             ('next_attempt_at', 'Not sent before, by its own schedule and by what the endpoint waits for; NULL when finished, failed or in flight.'),
             ('blocked_by', 'The strongest that holds it back: paused, stopped, open, retry_after, schedule, ordering_key, rate or window; NULL: nothing does. integration.why() says it in words.'),
             ('in_flight_since', 'When the request that is under way began; NULL: none is.'),
@@ -191,7 +196,7 @@ BEGIN
             ('created_at', 'When it was asked for.'),
             ('finished_at', 'When it was delivered or closed.'),
             ('age', 'From created_at to finished_at, or to now.'),
-            ('due_by', 'When it should be delivered by the connector''s SLA; NULL: no promise.'),
+            ('due_by', 'When it should be delivered by the SLA of the customer, else of the connector; NULL: no promise.'),
             ('sla_at_risk', 'It is not finished, and four fifths of the time to due_by are over, or it is failed or scheduled for later than due_by.'),
             ('severity', 'How much a failure hurts: 1 (worst) to 4, from the connector.'),
             ('impact', 'What is at stake, in the application''s unit.'),

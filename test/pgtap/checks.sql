@@ -92,7 +92,7 @@ INSERT INTO refused VALUES
      $$^23514 severity of connector "x" can't be used \| It is 0\. \| Write 1 \(worst\), 2, 3 or 4\.$$),
     ('severity 5', $$INSERT INTO integration.connector (name, severity) VALUES ('x', 5)$$, $$^23514 severity$$),
     ('an SLA of nothing', $$INSERT INTO integration.connector (name, sla) VALUES ('x', '0')$$,
-     $$^23514 sla of connector "x" .* Write a time above zero, at most 3660 days, such as '15 min'; NULL for no promise\.$$),
+     $$^23514 sla of connector "x" .* Write a time above zero, at most 3660 days, such as '15 min'; NULL for no promise of its own\.$$),
     ('an SLA of thousands of years', $$INSERT INTO integration.connector (name, sla) VALUES ('x', '3661 days')$$,
      $$^23514 sla of connector "x" .* It is 3661 days\.$$),
     ('no schedule', $$INSERT INTO integration.retry_policy (name, schedule) VALUES ('x', NULL)$$,
