@@ -21,7 +21,8 @@ CREATE TABLE integration.attempt (
     response_body text,
     trace_id text,
     span_id text,
-    next_attempt_at timestamptz
+    next_attempt_at timestamptz,
+    api_version text
 ) PARTITION BY RANGE (outbox_id);
 
 -- As with the outbox, keys and indexes stand on the partitions.
@@ -56,6 +57,7 @@ COMMENT ON COLUMN integration.attempt.trace_id IS 'W3C trace id, 32 hex digits.'
 COMMENT ON COLUMN integration.attempt.span_id IS 'W3C span id of this attempt, 16 hex digits.';
 COMMENT ON COLUMN integration.attempt.next_attempt_at IS
     'When the next attempt was scheduled; NULL: none, or as soon as the endpoint that it stopped is called again.';
+COMMENT ON COLUMN integration.attempt.api_version IS 'connector.api_version at that time.';
 
 CREATE TABLE integration.sync_status (
     endpoint_id integer NOT NULL,

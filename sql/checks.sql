@@ -203,11 +203,24 @@ BEGIN
             DETAIL = format('It is %s.', NEW.severity),
             HINT = 'Write 1 (worst), 2, 3 or 4.';
     END IF;
+    IF NEW.status NOT IN ('active', 'deprecated', 'retired') THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'status',
+            MESSAGE = format('status "%s" of connector "%s" is not known', NEW.status, NEW.name),
+            HINT = 'Write active, deprecated (whoever enqueues is warned) or retired (nothing is enqueued any more).';
+    END IF;
+    IF NEW.objective <= 0 OR NEW.objective >= 1 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'objective',
+            MESSAGE = format('objective of connector "%s" can''t be used', NEW.name),
+            DETAIL = format('It is %s.', NEW.objective),
+            HINT = 'Write the share of syncs that should be delivered in time, above 0 and below 1, such as 0.999.';
+    END IF;
     RETURN NEW;
 END
 $$;
 COMMENT ON FUNCTION integration_worker.check_connector() IS
-    'Row trigger: refuses a severity that means nothing.';
+    'Row trigger: refuses a severity, status or objective that means nothing.';
 
 CREATE FUNCTION integration_worker.check_sla() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER

@@ -41,7 +41,7 @@ SELECT a.outbox_id, a.attempt_no, a.endpoint_id, a.started_at, a.duration_ms, a.
                      integration_worker.masked_answer(a.response_headers::text, m.mask, m.payload)) END AS response_headers,
        CASE WHEN m.is_whole THEN a.response_body
             ELSE integration_worker.masked_answer(a.response_body, m.mask, m.payload) END AS response_body,
-       a.trace_id, a.span_id, a.next_attempt_at
+       a.trace_id, a.span_id, a.next_attempt_at, a.api_version
   FROM integration.attempt a
   LEFT JOIN LATERAL (
        SELECT CASE WHEN e.id IS NULL THEN '{$}' ELSE coalesce(e.mask, c.mask, '{}') END AS mask, o.payload,

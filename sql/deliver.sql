@@ -7,10 +7,11 @@ CREATE TYPE integration_worker.plain_batch AS (
     ids integer[],
     unwritten integer[],
     name_objects boolean,
-    reasons text[]
+    reasons text[],
+    api_versions text[]
 );
 COMMENT ON TYPE integration_worker.plain_batch IS
-    'Endpoints whose deliveries go the straight way; those whose last delivery was noted ten seconds ago or earlier; has one of them a remote_id_path?; what a good answer is called.';
+    'Endpoints whose deliveries go the straight way; those whose last delivery was noted ten seconds ago or earlier; has one of them a remote_id_path?; what a good answer is called; the api_version of each one''s connector, NULL: none has one.';
 
 CREATE TYPE integration_worker.written AS (
     done integer[],
@@ -20,12 +21,12 @@ COMMENT ON TYPE integration_worker.written IS
     'Places in an array of results: those that are recorded; those of them that name an object.';
 
 CREATE FUNCTION integration_worker.record_deliveries(
-        results integration_worker.result[], endpoint_ids integer[], reasons text[])
+        results integration_worker.result[], endpoint_ids integer[], reasons text[], api_versions text[])
     RETURNS integration_worker.written
     LANGUAGE c STRICT VOLATILE
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'integration_record_deliveries';
-COMMENT ON FUNCTION integration_worker.record_deliveries(integration_worker.result[], integer[], text[]) IS
+COMMENT ON FUNCTION integration_worker.record_deliveries(integration_worker.result[], integer[], text[], text[]) IS
     'Moves syncs from queue to attempt whose result has one of these reasons at one of these endpoints; leaves those that a person changed, holds or closed, that have an ordering key or are a ping.';
 
 CREATE FUNCTION integration_worker.well_endpoints(endpoint_ids integer[], settled_at timestamptz)
@@ -50,9 +51,9 @@ BEGIN
     plain.reasons := ARRAY(SELECT r.reason FROM integration.error_reason r WHERE r.error_class = 'success' AND r.remote_state = 'done');
     IF EXISTS (SELECT FROM integration.error_rule)
        OR EXISTS (SELECT FROM integration.incident i WHERE i.resolved_at IS NULL) THEN
-        SELECT array_agg(e.id)
-          INTO plain.ids
-          FROM unnest(plain.ids) AS b (endpoint_id)
+        SELECT array_agg(e.id), array_agg(b.api_version)
+          INTO plain.ids, plain.api_versions
+          FROM unnest(plain.ids, plain.api_versions) AS b (endpoint_id, api_version)
          -- Looked up one by one: a join could come to read all endpoints.
          CROSS JOIN LATERAL (SELECT x.* FROM integration.endpoint x WHERE x.id = b.endpoint_id OFFSET 0) e
          WHERE NOT EXISTS (SELECT FROM integration.error_rule r
@@ -158,7 +159,7 @@ BEGIN
     IF plain.ids IS NULL THEN
         RETURN '{}';
     END IF;
-    written := integration_worker.record_deliveries(results, plain.ids, plain.reasons);
+    written := integration_worker.record_deliveries(results, plain.ids, plain.reasons, coalesce(plain.api_versions, '{}'));
     IF written.told <> '{}' THEN
         PERFORM integration_worker.tell_objects(results, written.told, plain.name_objects, settled_at);
     END IF;

@@ -56,6 +56,13 @@ BEGIN
         message := format('payload is refused by the payload_check of endpoint "%s"', target.name);
         detail := format('The check is %s.', target.payload_check);
         hint := 'Correct the payload, or the payload_check of the endpoint or its connector.';
+    ELSIF target.status = 'retired' AND isfinite(coalesce(refusal.send_after, now()))
+          AND (refusal.expires_at > greatest(now(), refusal.send_after)) IS NOT FALSE THEN
+        code := '55000';
+        message := format('connector "%s" is retired: endpoint "%s" takes no more syncs', target.connector, target.name);
+        detail := 'What was enqueued before is still sent, and can be amended.';
+        hint := format('Send to an endpoint of what took its place, or have an administrator '
+                       'UPDATE integration.connector SET status = ''active'' WHERE name = %L.', target.connector);
     ELSE
         code := '23514';
         message := format('a sync to endpoint "%s" could never be sent', target.name);

@@ -55,7 +55,7 @@ AS $$
         ('support', 'SELECT', 'integration.closing'),
         ('support', 'SELECT (outbox_id, attempt_no, endpoint_id, started_at, duration_ms, dns_ms, connect_ms, tls_ms, '
                     'first_byte_ms, outcome, reason, error_class, http_status, error, request_url, remote_address, '
-                    'trace_id, span_id, next_attempt_at)', 'integration.attempt'),
+                    'trace_id, span_id, next_attempt_at, api_version)', 'integration.attempt'),
         ('support', 'SELECT', 'integration.sync_status'),
         ('support', 'SELECT', 'integration.endpoint_health'),
         ('support', 'SELECT', 'integration.incident'),

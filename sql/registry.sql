@@ -75,7 +75,10 @@ CREATE TABLE integration.connector (
     dedup_window interval,
     "coalesce" boolean,
     remote_id_path jsonpath,
-    mask text[]
+    mask text[],
+    status text NOT NULL DEFAULT 'active',
+    api_version text,
+    objective numeric NOT NULL DEFAULT 0.9999
 );
 COMMENT ON TABLE integration.connector IS
     'An external product we integrate with. What a connector sets, its endpoints inherit.';
@@ -105,6 +108,11 @@ COMMENT ON COLUMN integration.connector.dedup_window IS 'Default for endpoint.de
 COMMENT ON COLUMN integration.connector."coalesce" IS 'Default for endpoint.coalesce.';
 COMMENT ON COLUMN integration.connector.remote_id_path IS 'Default for endpoint.remote_id_path.';
 COMMENT ON COLUMN integration.connector.mask IS 'Default for endpoint.mask.';
+COMMENT ON COLUMN integration.connector.status IS
+    'active, deprecated (whoever enqueues is warned, once a session) or retired (nothing is enqueued any more; what was is still sent).';
+COMMENT ON COLUMN integration.connector.api_version IS 'The version of the other side''s API that its endpoints are written for; each attempt records it.';
+COMMENT ON COLUMN integration.connector.objective IS
+    'The share of syncs that should be delivered in time, above 0 and below 1; what may be missed by it is the error budget of integration.sla_report.';
 
 CREATE TABLE integration.endpoint (
     name text PRIMARY KEY,
@@ -222,7 +230,8 @@ SELECT e.id, e.name, e.connector, e.customer, e.url, e.allow_http,
                        ('mask', e.mask IS NOT NULL, c.mask IS NOT NULL)
                ) AS s (setting, own, inherited)) AS sources,
        coalesce(e.mask, c.mask, '{}') AS mask,
-       coalesce(e.certificate, c.certificate) AS certificate
+       coalesce(e.certificate, c.certificate) AS certificate,
+       coalesce(c.status, 'active') AS status, c.api_version, coalesce(c.objective, 0.9999) AS objective
   FROM integration.endpoint e
   LEFT JOIN integration.connector c ON c.name = e.connector;
 COMMENT ON VIEW integration.endpoint_config IS
@@ -231,6 +240,9 @@ COMMENT ON VIEW integration.endpoint_config IS
 -- A resolved setting means what the endpoint's own column means; these few it has not or not alone.
 COMMENT ON COLUMN integration.endpoint_config.severity IS 'How much a failure hurts: 1 (worst) to 4; default 3.';
 COMMENT ON COLUMN integration.endpoint_config.sla IS 'A sync should be delivered within this time after it became due; NULL: no promise.';
+COMMENT ON COLUMN integration.endpoint_config.status IS 'Where its connector is in its life: active, deprecated or retired.';
+COMMENT ON COLUMN integration.endpoint_config.api_version IS 'The version of the other side''s API; NULL: nobody has said.';
+COMMENT ON COLUMN integration.endpoint_config.objective IS 'The share of syncs that should be delivered in time.';
 COMMENT ON COLUMN integration.endpoint_config.sources IS
     'JSON object: for each setting whether its value comes from the endpoint, the connector or the extension.';
 DO $$

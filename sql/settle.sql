@@ -134,11 +134,15 @@ BEGIN
     INSERT INTO integration.attempt (
            outbox_id, attempt_no, endpoint_id, started_at, outcome, reason, error_class, error, http_status,
            next_attempt_at, duration_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, request_url, remote_address,
-           response_headers, response_body, trace_id, span_id)
+           response_headers, response_body, trace_id, span_id, api_version)
     SELECT v.outbox_id, v.attempts, v.endpoint_id, v.started_at, CASE WHEN v.delivered THEN 'delivered' ELSE 'failed' END,
            v.reason, v.error_class, v.error, v.http_status, CASE WHEN v.state = 'retrying' AND v.effect <> 'trip' THEN v.due_at END,
            r.duration_ms, r.dns_ms, r.connect_ms, r.tls_ms, r.first_byte_ms, r.request_url, r.remote_address,
-           headers[v.n], r.response_body, r.trace_id, r.span_id
+           headers[v.n], r.response_body, r.trace_id, r.span_id,
+           (SELECT c.api_version
+              FROM integration.endpoint e
+              JOIN integration.connector c ON c.name = e.connector
+             WHERE e.id = v.endpoint_id)
       FROM unnest(verdicts) v
       JOIN unnest(results) WITH ORDINALITY AS r ON r.ordinality = v.n
      WHERE v.state <> 'unsettled';

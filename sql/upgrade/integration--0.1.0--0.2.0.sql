@@ -25,10 +25,15 @@ ALTER TABLE integration.incident
 
 ALTER TABLE integration.connector
     ADD COLUMN certificate text REFERENCES integration.credential ON UPDATE CASCADE,
-    ADD COLUMN mask text[];
+    ADD COLUMN mask text[],
+    ADD COLUMN status text NOT NULL DEFAULT 'active',
+    ADD COLUMN api_version text,
+    ADD COLUMN objective numeric NOT NULL DEFAULT 0.9999;
 ALTER TABLE integration.endpoint
     ADD COLUMN certificate text REFERENCES integration.credential ON UPDATE CASCADE,
     ADD COLUMN mask text[];
+
+ALTER TABLE integration.attempt ADD COLUMN api_version text;
 
 ALTER TABLE integration.queue
     ADD COLUMN limited_customer text COLLATE "C",
@@ -42,7 +47,7 @@ ALTER TYPE integration_worker.verdict
     ADD ATTRIBUTE wanted_at timestamptz,
     ADD ATTRIBUTE expires_at timestamptz;
 
-ALTER TYPE integration_worker.plain_batch ADD ATTRIBUTE reasons text[];
+ALTER TYPE integration_worker.plain_batch ADD ATTRIBUTE reasons text[], ADD ATTRIBUTE api_versions text[];
 
 -- Shipped rows, where nobody has changed them: the triggers would take it for a change of the user's.
 ALTER TABLE integration.error_class DISABLE TRIGGER own_text;

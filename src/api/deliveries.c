@@ -25,12 +25,20 @@ typedef struct Elements
 {
 	int			count;
 	Datum	   *values;
+	bool	   *nulls;
 } Elements;
+
+typedef struct PlainEndpoint
+{
+	int32		id;
+	NullableDatum api_version;
+} PlainEndpoint;
 
 /* Which results are plain deliveries if their syncs are. */
 typedef struct Plain
 {
-	Elements	endpoint_ids;	/* in their order */
+	PlainEndpoint *endpoints;	/* by id */
+	int			endpoint_count;
 	Elements	reasons;
 } Plain;
 
@@ -51,17 +59,33 @@ take_apart(ArrayType *array)
 
 	get_typlenbyvalalign(ARR_ELEMTYPE(array), &length, &by_value, &alignment);
 	deconstruct_array(array, ARR_ELEMTYPE(array), length, by_value, alignment,
-					  &elements.values, NULL, &elements.count);
+					  &elements.values, &elements.nulls, &elements.count);
 	return elements;
 }
 
 static int
 compare_ids(const void *left, const void *right)
 {
-	int32		a = DatumGetInt32(*(const Datum *) left);
-	int32		b = DatumGetInt32(*(const Datum *) right);
+	int32		a = ((const PlainEndpoint *) left)->id;
+	int32		b = ((const PlainEndpoint *) right)->id;
 
 	return (a > b) - (a < b);
+}
+
+/* There are as many versions as ids, or none at all. */
+static void
+pair_endpoints(const Elements *ids, const Elements *versions, Plain *plain)
+{
+	plain->endpoints = palloc0(sizeof(PlainEndpoint) * (ids->count + 1));
+	plain->endpoint_count = ids->count;
+	for (int i = 0; i < ids->count; i++)
+	{
+		plain->endpoints[i].id = DatumGetInt32(ids->values[i]);
+		plain->endpoints[i].api_version.isnull = i >= versions->count || versions->nulls[i];
+		if (!plain->endpoints[i].api_version.isnull)
+			plain->endpoints[i].api_version.value = versions->values[i];
+	}
+	qsort(plain->endpoints, plain->endpoint_count, sizeof(PlainEndpoint), compare_ids);
 }
 
 static bool
@@ -81,16 +105,19 @@ is_among(const Elements *texts, Datum given)
 	return false;
 }
 
-static bool
-is_plain(const Plain *plain, const ResultRow *result)
+/* NULL: the result is no plain delivery. */
+static const PlainEndpoint *
+plain_endpoint(const Plain *plain, const ResultRow *result)
 {
-	const Elements *ids = &plain->endpoint_ids;
+	PlainEndpoint wanted;
 
-	return !result->nulls[RESULT_OUTBOX_ID] && !result->nulls[RESULT_ENDPOINT_ID] &&
-		!result->nulls[RESULT_STARTED_AT] && !result->nulls[RESULT_REASON] &&
-		bsearch(&result->values[RESULT_ENDPOINT_ID], ids->values, ids->count, sizeof(Datum),
-				compare_ids) != NULL &&
-		is_among(&plain->reasons, result->values[RESULT_REASON]);
+	if (result->nulls[RESULT_OUTBOX_ID] || result->nulls[RESULT_ENDPOINT_ID] ||
+		result->nulls[RESULT_STARTED_AT] || result->nulls[RESULT_REASON] ||
+		!is_among(&plain->reasons, result->values[RESULT_REASON]))
+		return NULL;
+	wanted.id = DatumGetInt32(result->values[RESULT_ENDPOINT_ID]);
+	return bsearch(&wanted, plain->endpoints, plain->endpoint_count, sizeof(PlainEndpoint),
+				   compare_ids);
 }
 
 static void
@@ -112,12 +139,14 @@ static void
 record(const Elements *results, TupleDesc columns, const Plain *plain, Places written[2])
 {
 	DeliveryWriter *writer = deliveries_open(get_namespace_oid("integration", false));
+	const PlainEndpoint *endpoint;
 	ResultRow	result;
 
 	for (int i = 0; i < results->count; i++)
 	{
 		take_row_apart(results->values[i], columns, &result);
-		if (!is_plain(plain, &result) || !deliveries_record(writer, &result))
+		endpoint = plain_endpoint(plain, &result);
+		if (endpoint == NULL || !deliveries_record(writer, &result, endpoint->api_version))
 			continue;
 		add_place(&written[0], i + 1);
 		if (!result.nulls[RESULT_OBJECT_ID])
@@ -131,10 +160,9 @@ integration_record_deliveries(PG_FUNCTION_ARGS)
 {
 	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(0);
 	Elements	results = take_apart(array);
-	Plain		plain = {
-		.endpoint_ids = take_apart(PG_GETARG_ARRAYTYPE_P(1)),
-		.reasons = take_apart(PG_GETARG_ARRAYTYPE_P(2)),
-	};
+	Elements	ids = take_apart(PG_GETARG_ARRAYTYPE_P(1));
+	Elements	versions = take_apart(PG_GETARG_ARRAYTYPE_P(3));
+	Plain		plain = {.reasons = take_apart(PG_GETARG_ARRAYTYPE_P(2))};
 	TupleDesc	columns = lookup_rowtype_tupdesc_copy(ARR_ELEMTYPE(array), -1);
 	Places		written[2];
 	Datum		values[2];
@@ -147,7 +175,7 @@ integration_record_deliveries(PG_FUNCTION_ARGS)
 	{
 		.values = palloc(sizeof(Datum) * (results.count + 1))
 	};
-	qsort(plain.endpoint_ids.values, plain.endpoint_ids.count, sizeof(Datum), compare_ids);
+	pair_endpoints(&ids, &versions, &plain);
 	record(&results, columns, &plain, written);
 	for (int i = 0; i < lengthof(written); i++)
 		values[i] = parameters_array(INT4OID, written[i].values, NULL, written[i].count);

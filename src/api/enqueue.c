@@ -173,6 +173,13 @@ read_row(Passage *passage, TupleTableSlot *slot, Row *row)
 		row->due_at = Max(row->due_at, DatumGetTimestampTz(send_after.value));
 }
 
+/* What amend(), replay(), ping() enqueue is a person's deed about what was asked before. */
+static bool
+is_deed(const Passage *passage, const Row *row)
+{
+	return passage->is_owners && (row->is_ping || !row->columns[COLUMN_REPLAY_OF].isnull);
+}
+
 /* Every no has its words in integration_worker.refusal(). */
 static bool
 may_pass(Passage *passage, const Row *row)
@@ -182,6 +189,7 @@ may_pass(Passage *passage, const Row *row)
 
 	passage->target = target;
 	if (target == NULL ||
+		(target->life == LIFE_RETIRED && !is_deed(passage, row)) ||
 		row->id > passage->last_id ||
 		row->priority < 0 ||
 		row->payload_bytes > target->max_payload_bytes ||
@@ -201,12 +209,11 @@ may_pass(Passage *passage, const Row *row)
 		DatumGetTimestampTz(columns[COLUMN_EXPIRES_AT].value) > row->due_at;
 }
 
-/* What amend(), replay(), ping() enqueue is a person's deed, so no limit holds it. */
+/* No limit holds it. */
 static bool
 is_free(const Passage *passage, const Row *row)
 {
-	return passage->charges == NULL ||
-		(passage->is_owners && (row->is_ping || !row->columns[COLUMN_REPLAY_OF].isnull));
+	return passage->charges == NULL || is_deed(passage, row);
 }
 
 /* Says whose backlog the row is in. */

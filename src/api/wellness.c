@@ -28,6 +28,7 @@ enum
 	BATCH_UNWRITTEN,
 	BATCH_NAME_OBJECTS,
 	BATCH_REASONS,
+	BATCH_API_VERSIONS,
 	BATCH_COLUMNS
 };
 
@@ -36,6 +37,16 @@ array_or_null(Datum *values, int count, bool *is_null)
 {
 	*is_null = count == 0;
 	return count == 0 ? (Datum) 0 : parameters_array(INT4OID, values, NULL, count);
+}
+
+/* NULL where no connector has one, so that nobody pays for what is not used. */
+static Datum
+versions_or_null(Datum *values, bool *nulls, int count, bool *is_null)
+{
+	*is_null = true;
+	for (int i = 0; i < count; i++)
+		*is_null = *is_null && nulls[i];
+	return *is_null ? (Datum) 0 : parameters_array(TEXTOID, values, nulls, count);
 }
 
 Datum
@@ -47,6 +58,8 @@ integration_well_endpoints(PG_FUNCTION_ARGS)
 	int			asked_count;
 	Datum	   *ids;
 	int			id_count = 0;
+	Datum	   *versions;
+	bool	   *versionless;
 	Datum	   *unwritten;
 	int			unwritten_count = 0;
 	bool		names_objects = false;
@@ -58,12 +71,16 @@ integration_well_endpoints(PG_FUNCTION_ARGS)
 					  &asked, NULL, &asked_count);
 	ids = palloc(sizeof(Datum) * (asked_count + 1));
 	unwritten = palloc(sizeof(Datum) * (asked_count + 1));
+	versions = palloc(sizeof(Datum) * (asked_count + 1));
+	versionless = palloc(sizeof(bool) * (asked_count + 1));
 	for (int i = 0; i < asked_count; i++)
 	{
 		Wellness	wellness = wellness_read(reader, asked[i], at);
 
 		if (!wellness.is_well)
 			continue;
+		versions[id_count] = wellness.api_version.value;
+		versionless[id_count] = wellness.api_version.isnull;
 		ids[id_count++] = asked[i];
 		if (wellness.last_success_at <= at - NOTED_EVERY_US)
 			unwritten[unwritten_count++] = asked[i];
@@ -75,5 +92,7 @@ integration_well_endpoints(PG_FUNCTION_ARGS)
 	values[BATCH_IDS] = array_or_null(ids, id_count, &nulls[BATCH_IDS]);
 	values[BATCH_UNWRITTEN] = array_or_null(unwritten, unwritten_count, &nulls[BATCH_UNWRITTEN]);
 	values[BATCH_NAME_OBJECTS] = BoolGetDatum(names_objects);
+	values[BATCH_API_VERSIONS] = versions_or_null(versions, versionless, id_count,
+												  &nulls[BATCH_API_VERSIONS]);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(columns, values, nulls)));
 }

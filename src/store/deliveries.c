@@ -59,6 +59,7 @@ enum
 	ATTEMPT_NO = lengthof(copied),
 	ATTEMPT_OUTCOME,
 	ATTEMPT_RESPONSE_HEADERS,
+	ATTEMPT_API_VERSION,
 	ATTEMPT_COLUMNS
 };
 
@@ -70,6 +71,7 @@ static const char *const attempt_columns[] = {
 	[ATTEMPT_NO] = "attempt_no",
 	[ATTEMPT_OUTCOME] = "outcome",
 	[ATTEMPT_RESPONSE_HEADERS] = "response_headers",
+	[ATTEMPT_API_VERSION] = "api_version",
 };
 
 static Layout queue_layout;
@@ -225,7 +227,8 @@ put(TupleTableSlot *slot, int column, Datum value)
 }
 
 static void
-hold_attempt(DeliveryWriter *writer, const ResultRow *result, int32 attempt_no)
+hold_attempt(DeliveryWriter *writer, const ResultRow *result, int32 attempt_no,
+			 NullableDatum api_version)
 {
 	TupleTableSlot *slot = next_slot(writer);
 
@@ -235,6 +238,8 @@ hold_attempt(DeliveryWriter *writer, const ResultRow *result, int32 attempt_no)
 			put(slot, i, result->values[copied[i]]);
 	put(slot, ATTEMPT_NO, Int32GetDatum(attempt_no));
 	put(slot, ATTEMPT_OUTCOME, writer->outcome);
+	if (!api_version.isnull)
+		put(slot, ATTEMPT_API_VERSION, api_version.value);
 	if (!result->nulls[RESULT_RESPONSE_HEADERS])
 		put(slot, ATTEMPT_RESPONSE_HEADERS,
 			read_headers(writer, DatumGetTextPP(result->values[RESULT_RESPONSE_HEADERS])));
@@ -269,7 +274,7 @@ find_plain(DeliveryWriter *writer, const ResultRow *result)
 }
 
 bool
-deliveries_record(DeliveryWriter *writer, const ResultRow *result)
+deliveries_record(DeliveryWriter *writer, const ResultRow *result, NullableDatum api_version)
 {
 	bool		is_null;
 	int32		attempts;
@@ -282,7 +287,7 @@ deliveries_record(DeliveryWriter *writer, const ResultRow *result)
 	attempts = DatumGetInt32(queue_value(writer, QUEUE_ATTEMPTS, &is_null));
 	if (compat_delete_tuple(writer->queue, &writer->found->tts_tid) != TM_Ok)
 		return false;
-	hold_attempt(writer, result, attempts + 1);
+	hold_attempt(writer, result, attempts + 1, api_version);
 	return true;
 }
 

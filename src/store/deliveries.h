@@ -30,10 +30,11 @@ extern DeliveryWriter *deliveries_open(Oid schema);
 /*
  * Ends a sync as delivered.  False: nothing was written, since it is not queued
  * as it was when it was taken, has an ordering key, is a ping, because somebody
- * holds its row, for which it never waits, or a trigger has to be called.  May
- * throw.
+ * holds its row, for which it never waits, or a trigger has to be called.
+ * api_version is the connector's, a text.  May throw.
  */
-extern bool deliveries_record(DeliveryWriter *writer, const ResultRow *result);
+extern bool deliveries_record(DeliveryWriter *writer, const ResultRow *result,
+							  NullableDatum api_version);
 
 /* Writes what is held back and frees the writer; the locks stay until the transaction ends. */
 extern void deliveries_close(DeliveryWriter *writer);

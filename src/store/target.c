@@ -30,7 +30,10 @@ enum
 	COLUMN_ID,
 	COLUMN_CONNECTOR,
 	COLUMN_CUSTOMER,
-	COLUMN_COUNT
+	COLUMN_COUNT,
+	/* of connectors only */
+	COLUMN_STATUS = COLUMN_ID,
+	CONNECTOR_COLUMN_COUNT
 };
 
 static const char *const column_names[] = {
@@ -41,6 +44,14 @@ static const char *const column_names[] = {
 	[COLUMN_ID] = "id",
 	[COLUMN_CONNECTOR] = "connector",
 	[COLUMN_CUSTOMER] = "customer",
+};
+
+static const char *const connector_column_names[] = {
+	[COLUMN_NAME] = "name",
+	[COLUMN_MAX_PAYLOAD_BYTES] = "max_payload_bytes",
+	[COLUMN_PAYLOAD_CHECK] = "payload_check",
+	[COLUMN_COALESCE] = "coalesce",
+	[COLUMN_STATUS] = "status",
 };
 
 /* How many endpoints a session remembers; a power of two. */
@@ -81,26 +92,45 @@ entry_value(const Entry *entry, int column)
 }
 
 static bool
-read_entry(Oid schema, const char *table_name, Layout *layout, Datum name, Entry *entry)
+read_entry(Relation table, const Layout *layout, Datum name, Entry *entry)
 {
-	Relation	table = table_open(get_relname_relid(table_name, schema), AccessShareLock);
-	int			columns = strcmp(table_name, "endpoint") == 0 ? COLUMN_COUNT : COLUMN_ID;
 	int			width = RelationGetNumberOfAttributes(table);
-	HeapTuple	tuple;
+	HeapTuple	tuple = lookup_row(table, layout->numbers[COLUMN_NAME], name);
 
-	layout_resolve(layout, table, column_names, columns);
-	tuple = lookup_row(table, layout->numbers[COLUMN_NAME], name);
-	if (HeapTupleIsValid(tuple))
-	{
-		entry->numbers = layout->numbers;
-		entry->values = palloc(width * sizeof(Datum));
-		entry->nulls = palloc(width * sizeof(bool));
-		entry->is_ours =
-			TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
-		heap_deform_tuple(tuple, RelationGetDescr(table), entry->values, entry->nulls);
-	}
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	entry->numbers = layout->numbers;
+	entry->values = palloc(width * sizeof(Datum));
+	entry->nulls = palloc(width * sizeof(bool));
+	entry->is_ours = TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
+	heap_deform_tuple(tuple, RelationGetDescr(table), entry->values, entry->nulls);
+	return true;
+}
+
+static bool
+read_endpoint(Oid schema, Datum name, Entry *entry)
+{
+	Relation	table = table_open(get_relname_relid("endpoint", schema), AccessShareLock);
+	bool		is_found;
+
+	layout_resolve(&endpoint_layout, table, column_names, COLUMN_COUNT);
+	is_found = read_entry(table, &endpoint_layout, name, entry);
 	table_close(table, AccessShareLock);
-	return HeapTupleIsValid(tuple);
+	return is_found;
+}
+
+/* Its status came with 0.2.0: applications go on enqueueing before the extension is updated. */
+static bool
+read_connector(Oid schema, Datum name, Entry *entry)
+{
+	Relation	table = table_open(get_relname_relid("connector", schema), AccessShareLock);
+	bool		is_found;
+
+	layout_resolve_known(&connector_layout, table, connector_column_names,
+						 COLUMN_STATUS, CONNECTOR_COLUMN_COUNT);
+	is_found = read_entry(table, &connector_layout, name, entry);
+	table_close(table, AccessShareLock);
+	return is_found;
 }
 
 /* What this row sets wins over what is there. */
@@ -119,6 +149,30 @@ apply(const Entry *entry, Target *target)
 		target->coalesces = DatumGetBool(coalesces.value);
 }
 
+static TargetLife
+life_of(const Entry *connector)
+{
+	const char *status;
+
+	if (connector->numbers[COLUMN_STATUS] == InvalidAttrNumber)
+		return LIFE_ACTIVE;
+	status = TextDatumGetCString(entry_value(connector, COLUMN_STATUS).value);
+	if (strcmp(status, "retired") == 0)
+		return LIFE_RETIRED;
+	return strcmp(status, "deprecated") == 0 ? LIFE_DEPRECATED : LIFE_ACTIVE;
+}
+
+/* Once a session, else the log of a busy application would hold little else. */
+static void
+warn_of_end(Datum endpoint, Datum connector)
+{
+	ereport(WARNING,
+			errcode(ERRCODE_WARNING_DEPRECATED_FEATURE),
+			errmsg("connector \"%s\" is deprecated: endpoint \"%s\" will take no more syncs one day",
+				   TextDatumGetCString(connector), TextDatumGetCString(endpoint)),
+			errhint("Send to what takes its place; integration.usage shows operators what still goes there."));
+}
+
 static bool
 read_target(Oid schema, Datum name, Target *target, bool *is_ours)
 {
@@ -127,7 +181,7 @@ read_target(Oid schema, Datum name, Target *target, bool *is_ours)
 	NullableDatum product;
 	NullableDatum customer;
 
-	if (!read_entry(schema, "endpoint", &endpoint_layout, name, &endpoint))
+	if (!read_endpoint(schema, name, &endpoint))
 		return false;
 	*target = (Target)
 	{
@@ -138,20 +192,27 @@ read_target(Oid schema, Datum name, Target *target, bool *is_ours)
 	if (!customer.isnull)
 		target->customer = DatumGetTextPCopy(customer.value);
 	product = entry_value(&endpoint, COLUMN_CONNECTOR);
-	if (!product.isnull &&
-		read_entry(schema, "connector", &connector_layout, product.value, &connector))
+	if (!product.isnull && read_connector(schema, product.value, &connector))
+	{
 		apply(&connector, target);
+		target->life = life_of(&connector);
+	}
+	if (target->life == LIFE_DEPRECATED)
+		warn_of_end(name, product.value);
 	apply(&endpoint, target);
 	*is_ours = endpoint.is_ours || connector.is_ours;
 	return true;
 }
 
-/* Only counts: a target may be in use just now. */
+/*
+ * Only counts: a target may be in use just now.  A layout that is not whole
+ * doesn't know its table.
+ */
 static void
 note_change(Datum arg, Oid relation)
 {
 	if (!OidIsValid(relation) || relation == endpoint_layout.relation ||
-		relation == connector_layout.relation)
+		relation == connector_layout.relation || !OidIsValid(connector_layout.relation))
 		changes++;
 }
 

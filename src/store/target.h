@@ -15,6 +15,14 @@
 
 #include "utils/jsonpath.h"
 
+/* Where a connector is in its life. */
+typedef enum TargetLife
+{
+	LIFE_ACTIVE,
+	LIFE_DEPRECATED,
+	LIFE_RETIRED
+} TargetLife;
+
 /* An endpoint's settings as endpoint_config resolves them. */
 typedef struct Target
 {
@@ -23,12 +31,13 @@ typedef struct Target
 	JsonPath   *payload_check;	/* NULL: none */
 	bool		coalesces;
 	text	   *customer;		/* whom it serves, NULL: all */
+	TargetLife	life;			/* of its connector */
 } Target;
 
 /*
  * The endpoint of this name in the extension's schema as it is now, whatever
  * the transaction's snapshot; NULL: there is none.  Valid until the next call.
- * May throw.
+ * Warns of a deprecated one, once until it is forgotten.  May throw.
  */
 extern const Target *target_find(Oid schema, Datum name);
 

@@ -42,6 +42,7 @@ enum
 	ENDPOINT_CONNECTOR = REGISTRY_SHARED_COLUMNS,
 	ENDPOINT_COLUMNS,
 	CONNECTOR_NAME = REGISTRY_SHARED_COLUMNS,
+	CONNECTOR_API_VERSION,
 	CONNECTOR_COLUMNS
 };
 
@@ -55,6 +56,7 @@ static const char *const connector_columns[] = {
 	[REGISTRY_IDEMPOTENT] = "idempotent",
 	[REGISTRY_REMOTE_ID_PATH] = "remote_id_path",
 	[CONNECTOR_NAME] = "name",
+	[CONNECTOR_API_VERSION] = "api_version",
 };
 
 static Layout health_layout;
@@ -173,6 +175,17 @@ find_connector(const WellnessReader *reader)
 	return lookup_row(reader->connector, connector_layout.numbers[CONNECTOR_NAME], name);
 }
 
+static NullableDatum
+api_version(const WellnessReader *reader, HeapTuple connector)
+{
+	NullableDatum version = {.isnull = true};
+
+	if (HeapTupleIsValid(connector))
+		version.value = heap_getattr(connector, connector_layout.numbers[CONNECTOR_API_VERSION],
+									 RelationGetDescr(reader->connector), &version.isnull);
+	return version;
+}
+
 Wellness
 wellness_read(WellnessReader *reader, Datum endpoint_id, TimestampTz at)
 {
@@ -187,6 +200,7 @@ wellness_read(WellnessReader *reader, Datum endpoint_id, TimestampTz at)
 	connector = find_connector(reader);
 	is_idempotent = setting(reader, REGISTRY_IDEMPOTENT, connector);
 	wellness.is_well = is_idempotent.isnull || DatumGetBool(is_idempotent.value);
+	wellness.api_version = api_version(reader, connector);
 	wellness.names_objects = !setting(reader, REGISTRY_REMOTE_ID_PATH, connector).isnull;
 	return wellness;
 }

@@ -20,6 +20,7 @@ typedef struct Wellness
 								 * alone, idempotent */
 	bool		names_objects;	/* it has a remote_id_path */
 	TimestampTz last_success_at;	/* of one that is well */
+	NullableDatum api_version;	/* of its connector, a text */
 } Wellness;
 
 /* Opens the tables in the extension's schema under the active snapshot; palloc'd.  May throw. */

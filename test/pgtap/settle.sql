@@ -38,7 +38,7 @@ SELECT is((SELECT count(*) FROM pg_temp.settle(ARRAY[pg_temp.result(:one, 'http:
 SELECT is((SELECT a::text FROM integration.attempt a WHERE a.outbox_id = :one),
           (SELECT ROW (:one, 1, pg_temp.endpoint_of(:one), now() - interval '1 s', 31, 1, 2, 3, 4, 'delivered', 'http:201', NULL,
                        201, NULL, 'https://api.example.com/orders', inet '192.0.2.7', jsonb '{"etag": "x"}', 'ok',
-                       '0af7651916cd43dd8448eb211c80319c', 'b7ad6b7169203331', NULL)::text), 'the attempt has every fact');
+                       '0af7651916cd43dd8448eb211c80319c', 'b7ad6b7169203331', NULL, NULL)::text), 'the attempt has every fact');
 SELECT is(pg_temp.queued(:one), NULL, 'nothing is left in the queue');
 SELECT is_empty(format('SELECT FROM integration.closing WHERE outbox_id = %s', :one), 'delivered is no closing');
 SELECT is(pg_temp.status('O-1'), format('in_sync %s %s - 0', :one, :one), 'the object is in sync');

@@ -45,4 +45,12 @@ SELECT what, details FROM integration.timeline(5002);
 SELECT integration.why(5003);
 SELECT verb, outbox_id, reason, details FROM integration.action ORDER BY id;
 
+-- a connector at the end of its life
+INSERT INTO integration.connector (name, status) VALUES ('old_shop', 'deprecated');
+UPDATE integration.endpoint SET connector = 'old_shop' WHERE name = 'shop';
+INSERT INTO integration.outbox (endpoint, payload) VALUES ('shop', '{"total": 1}');
+UPDATE integration.connector SET status = 'retired' WHERE name = 'old_shop';
+INSERT INTO integration.outbox (endpoint, payload) VALUES ('shop', '{"total": 1}');
+SELECT integration.amend(5003, '{"total": 4}', 'wrong total');
+
 ROLLBACK;
