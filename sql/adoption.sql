@@ -36,21 +36,31 @@ $$;
 COMMENT ON FUNCTION integration_worker.differences(jsonb, jsonb) IS
     'In which kinds two fingerprints differ, as far as both know them.';
 
+INSERT INTO integration.phrase (key, words) VALUES
+    ('copied_database.remedy', 'This database is a copy: {difference}. If it takes over from the original, run SELECT integration.adopt(); '
+                               'if the original still sends, leave it as it is.'),
+    ('copied_database.dump', 'it was restored from a dump'),
+    ('copied_database.system', 'it came from another cluster, by a dump or pg_upgrade'),
+    ('copied_database.database', 'it was made from another database as its template'),
+    ('copied_database.environment', 'it sent in environment "{environment}", and this is "{present}" (integration.environment)'),
+    ('copied_database.timeline', 'it was restored to an earlier point in time'),
+    ('copied_database.directory', 'its data directory is a copy, or was moved'),
+    ('copied_database.machine', 'its data directory is a copy, or was moved to another machine');
+
 CREATE FUNCTION integration_worker.copy_words(adopted jsonb, present jsonb) RETURNS text
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE WHEN 'dump' = ANY (d.kinds) THEN 'it was restored from a dump'
-                WHEN 'system' = ANY (d.kinds) THEN 'it came from another cluster, by a dump or pg_upgrade'
-                WHEN 'database' = ANY (d.kinds) THEN 'it was made from another database as its template'
-                WHEN 'environment' = ANY (d.kinds) THEN
-                     format('it sent in environment "%s", and this is "%s" (integration.environment)',
-                            adopted ->> 'environment', present ->> 'environment')
-                WHEN d.kinds = '{timeline}' THEN 'it was restored to an earlier point in time'
-                WHEN d.kinds <> '{}' THEN
-                     'its data directory is a copy, or was moved'
-                     || CASE WHEN 'machine' = ANY (d.kinds) THEN ' to another machine' ELSE '' END END
+    SELECT integration_worker.say('copied_database.' || k.kind, coalesce(adopted, '{}') || jsonb_build_object('present', present -> 'environment'))
       FROM (SELECT integration_worker.differences(adopted, present) AS kinds) d
+     CROSS JOIN LATERAL (
+           SELECT CASE WHEN 'dump' = ANY (d.kinds) THEN 'dump'
+                       WHEN 'system' = ANY (d.kinds) THEN 'system'
+                       WHEN 'database' = ANY (d.kinds) THEN 'database'
+                       WHEN 'environment' = ANY (d.kinds) THEN 'environment'
+                       WHEN d.kinds = '{timeline}' THEN 'timeline'
+                       WHEN 'machine' = ANY (d.kinds) THEN 'machine'
+                       WHEN d.kinds <> '{}' THEN 'directory' END AS kind) k
 $$;
 COMMENT ON FUNCTION integration_worker.copy_words(jsonb, jsonb) IS
     'Why a database is taken for a copy, as a part of a sentence; NULL: it is none.';
@@ -82,8 +92,7 @@ CREATE FUNCTION integration_worker.hold_copy(words text) RETURNS text
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    advice text := format('This database is a copy: %s. If it takes over from the original, run SELECT integration.adopt(); '
-                          'if the original still sends, leave it as it is.', words);
+    advice text := integration_worker.say('copied_database.remedy', jsonb_build_object('difference', words));
 BEGIN
     -- Also a statement that inserts nothing would wake the worker, which would look again.
     IF NOT integration_worker.is_held_as_copy() THEN

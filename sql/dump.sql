@@ -5,6 +5,7 @@ SELECT pg_extension_config_dump('integration.error_class', 'WHERE NOT shipped');
 SELECT pg_extension_config_dump('integration.error_reason', 'WHERE NOT shipped');
 SELECT pg_extension_config_dump('integration.retry_policy', 'WHERE NOT shipped');
 SELECT pg_extension_config_dump('integration.phrase', 'WHERE NOT shipped');
+SELECT pg_extension_config_dump('integration.remedy', 'WHERE NOT shipped');
 SELECT pg_extension_config_dump('integration.runbook_step', 'WHERE NOT shipped');
 
 SELECT pg_extension_config_dump('integration.error_rule', '');

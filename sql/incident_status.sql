@@ -1,20 +1,14 @@
 -- Incidents as people see them: a list of work, the steps of each.
 
--- The endpoint's own, then the product's, then anybody's: the newest of what helped.
-CREATE FUNCTION integration_worker.what_worked(incident integration.incident) RETURNS text
-    LANGUAGE sql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT format('%s (incident %s, %s)', b.resolution, b.id, integration_worker.time_words(b.resolved_at))
-      FROM integration.incident b
-      LEFT JOIN integration.endpoint here ON here.name = incident.endpoint
-      LEFT JOIN integration.endpoint there ON there.name = b.endpoint
-     WHERE b.error_class = incident.error_class AND b.resolved_at IS NOT NULL AND b.worked AND b.id <> incident.id
-     ORDER BY b.endpoint = incident.endpoint DESC, here.connector IS NOT DISTINCT FROM there.connector DESC, b.resolved_at DESC
-     LIMIT 1
-$$;
-COMMENT ON FUNCTION integration_worker.what_worked(integration.incident) IS
-    'What helped the last time against the same class of error, here or elsewhere; NULL: nobody has said so.';
+INSERT INTO integration.phrase (key, words) VALUES
+    ('runbook.over', 'It is over since {how}.'),
+    ('runbook.resolved_by', 'resolved by {who}'),
+    ('held.open', 'open'),
+    ('held.half_open', 'open'),
+    ('held.stopped', 'stopped'),
+    ('incident.open', 'open'),
+    ('place.endpoint', 'endpoint "{endpoint}"'),
+    ('place.database', 'this database');
 
 CREATE FUNCTION integration_worker.failed_count(endpoint text, error_class text) RETURNS bigint
     LANGUAGE sql STABLE
@@ -31,12 +25,17 @@ COMMENT ON FUNCTION integration_worker.failed_count(text, text) IS
 CREATE VIEW integration_worker.incident_facts AS
 SELECT i.id,
        CASE WHEN i.state = 'snoozed' AND i.snoozed_until <= statement_timestamp() THEN 'open' ELSE i.state END AS state,
-       i.severity, i.endpoint, e.connector, coalesce(k.title, i.error_class) AS title, i.error_class,
-       i.owner, i.responsible, i.assignee, i.remedy,
-       integration_worker.what_worked(i) AS worked_before,
+       i.severity, i.endpoint, e.connector, integration_worker.translated('class.' || i.error_class, coalesce(k.title, i.error_class)) AS title, i.error_class,
+       i.owner, i.responsible, i.assignee,
+       CASE WHEN i.id = 0 THEN i.remedy
+            ELSE coalesce((SELECT integration_worker.remedies('support')) ->> CASE x.error_class WHEN i.error_class THEN x.reason END,
+                          (SELECT integration_worker.remedies('support')) ->> (':' || i.error_class), i.remedy) END AS remedy,
+       coalesce((SELECT integration_worker.what_worked()) ->> ('endpoint ' || i.endpoint || ':' || i.error_class),
+                (SELECT integration_worker.what_worked()) ->> ('connector ' || e.connector || ':' || i.error_class),
+                (SELECT integration_worker.what_worked()) ->> (':' || i.error_class)) AS worked_before,
        i.syncs, integration_worker.failed_count(i.endpoint, i.error_class) AS waiting,
        i.objects, i.customers, i.impact,
-       i.example, x.object_type, x.object_id, x.error,
+       i.example, x.object_type, x.object_id, x.error, CASE x.error_class WHEN i.error_class THEN x.reason END AS reason,
        i.opened_at, i.last_seen_at, statement_timestamp() - i.opened_at AS age,
        i.acknowledged_at, i.snoozed_until, i.reopened, c.contact, c.runbook_url, i.note,
        format('SELECT * FROM integration.runbook(%s);', i.id) AS next_step,
@@ -46,20 +45,23 @@ SELECT i.id,
   LEFT JOIN integration.connector c ON c.name = e.connector
   LEFT JOIN integration.error_class k ON k.name = i.error_class
   LEFT JOIN LATERAL (
-       SELECT o.object_type, o.object_id,
-              (SELECT a.error
-                 FROM integration.attempt a
-                WHERE a.outbox_id = o.id
-                ORDER BY a.attempt_no DESC
-                LIMIT 1) AS error
+       SELECT o.object_type, o.object_id, l.error, l.error_class, l.reason
          FROM integration.outbox o
+         LEFT JOIN LATERAL (
+              SELECT a.error, a.error_class, a.reason
+                FROM integration.attempt a
+               WHERE a.outbox_id = o.id
+               ORDER BY a.attempt_no DESC
+               LIMIT 1) l ON true
         WHERE o.id = i.example) x ON true;
 COMMENT ON VIEW integration_worker.incident_facts IS
     'All incidents with what their registry, their example say.';
 
 CREATE VIEW integration.incident_status AS
 SELECT f.id, f.state, f.severity, f.endpoint, f.connector, f.title, f.error_class, f.owner, f.responsible, f.assignee,
-       f.remedy, f.worked_before, f.syncs, f.waiting, f.objects, f.customers, f.impact, f.example, f.object_type,
+       concat_ws(' ', replace((SELECT integration_worker.translated('remedy.worked_before', '')), '{worked_before}', f.worked_before),
+                 f.remedy) AS remedy,
+       f.worked_before, f.syncs, f.waiting, f.objects, f.customers, f.impact, f.example, f.object_type,
        f.object_id, f.error, f.opened_at, f.last_seen_at, f.age, f.acknowledged_at, f.snoozed_until, f.reopened,
        f.contact, f.runbook_url, f.note, f.next_step
   FROM integration_worker.incident_facts f
@@ -77,7 +79,7 @@ COMMENT ON COLUMN integration.incident_status.error_class IS 'The error class.';
 COMMENT ON COLUMN integration.incident_status.owner IS 'The team whose work it is, by integration.owner_rule, else the endpoint''s, its connector''s, the customer''s.';
 COMMENT ON COLUMN integration.incident_status.responsible IS 'Who can do something about it: customer, support, engineering, operations or remote_vendor.';
 COMMENT ON COLUMN integration.incident_status.assignee IS 'Who has taken it.';
-COMMENT ON COLUMN integration.incident_status.remedy IS 'What to do, in plain words.';
+COMMENT ON COLUMN integration.incident_status.remedy IS 'What to do, in plain words; what helped the last time goes first.';
 COMMENT ON COLUMN integration.incident_status.worked_before IS 'What helped the last time; NULL: nobody has said so.';
 COMMENT ON COLUMN integration.incident_status.syncs IS 'Failures counted into it.';
 COMMENT ON COLUMN integration.incident_status.waiting IS 'Failed syncs of it that wait for a person right now.';
@@ -105,16 +107,18 @@ CREATE FUNCTION integration_worker.runbook_words(incident integration.incident) 
 AS $$
     SELECT jsonb_build_object(
                'incident', s.id, 'title', s.title, 'endpoint', nullif(s.endpoint, ''), 'connector', s.connector,
-               'error_class', s.error_class, 'remedy', s.remedy, 'responsible', s.responsible,
+               'error_class', s.error_class, 'remedy', s.remedy, 'responsible', integration_worker.say('responsible.' || s.responsible),
                'owner', coalesce(s.assignee, s.owner), 'contact', s.contact, 'runbook_url', s.runbook_url,
                'worked_before', s.worked_before, 'example', s.example, 'error', rtrim(left(s.error, 300), '. '),
                'object', nullif(concat_ws(' ', s.object_type, s.object_id), ''),
                'waiting', nullif(s.waiting, 0),
-               'held', (SELECT h.state
+               'engineer', coalesce((SELECT integration_worker.remedies('engineer')) ->> s.reason,
+                                    (SELECT integration_worker.remedies('engineer')) ->> (':' || s.error_class)),
+               'held', (SELECT integration_worker.say('held.' || h.state)
                           FROM integration.endpoint_health h
                           JOIN integration.endpoint e ON e.id = h.endpoint_id
                          WHERE e.name = s.endpoint AND h.state <> 'closed'),
-               'open', CASE WHEN s.state = 'open' THEN 'open' END)
+               'open', CASE WHEN s.state = 'open' THEN integration_worker.say('incident.open') END)
       FROM integration_worker.incident_facts s
      WHERE s.id = incident.id
 $$;
@@ -129,13 +133,15 @@ AS $$
 DECLARE
     subject integration.incident := integration_worker.require_incident(runbook.incident, locked => false);
     words jsonb := integration_worker.runbook_words(subject);
-    wanted text := coalesce(nullif(current_setting('integration.locale', true), ''), 'en');
+    languages text[] := integration_worker.languages();
 BEGIN
     IF subject.resolved_at IS NOT NULL THEN
         RETURN QUERY
         SELECT 1::bigint,
-               format('It is over since %s%s%s.', integration_worker.time_words(subject.resolved_at),
-                      ', resolved by ' || subject.resolved_by, ': ' || rtrim(subject.resolution, '.')),
+               integration_worker.say('runbook.over', jsonb_build_object('how', concat_ws(': ', concat_ws(', ',
+                   integration_worker.time_words(subject.resolved_at),
+                   integration_worker.say('runbook.resolved_by', jsonb_build_object('who', subject.resolved_by))),
+                   rtrim(subject.resolution, '.')))),
                format('SELECT integration.reopen(%s, ''why'');', subject.id), subject.owner;
         RETURN;
     END IF;
@@ -146,8 +152,8 @@ BEGIN
                    integration_worker.fill_in(s.statement, words, true) AS statement,
                    integration_worker.fill_in(s.who, words) AS who, s.statement IS NOT NULL AS has_statement
               FROM integration.runbook_step s
-             WHERE s.error_class IN ('', subject.error_class) AND s.locale IN (wanted, 'en')
-             ORDER BY s."position", s.error_class, s.locale = wanted DESC) f
+             WHERE s.error_class IN ('', subject.error_class) AND s.locale = ANY (languages)
+             ORDER BY s."position", s.error_class, array_position(languages, s.locale)) f
      WHERE f.what IS NOT NULL AND (f.statement IS NOT NULL OR NOT f.has_statement)
      ORDER BY 1;
 END

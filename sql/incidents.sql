@@ -1,5 +1,12 @@
 -- Incidents: opened, counted, reopened, resolved by what settle() finds.
 
+INSERT INTO integration.phrase (key, words) VALUES
+    ('action.done_by', '{verb} by {who}'),
+    ('verb.retry', 'retry'),
+    ('verb.cancel', 'cancel'),
+    ('verb.amend', 'amend'),
+    ('verb.resume', 'resume');
+
 -- What comes back so soon was never over.
 CREATE FUNCTION integration_worker.reopens_within() RETURNS interval
     LANGUAGE sql IMMUTABLE
@@ -137,7 +144,9 @@ CREATE FUNCTION integration_worker.what_people_did(endpoint text, since timestam
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT format('%s by %s%s', a.verb, a.actor, ': "' || a.reason || '"')
+    SELECT concat_ws(': ', integration_worker.say('action.done_by', jsonb_build_object(
+                         'verb', integration_worker.say('verb.' || a.verb), 'who', a.actor)),
+                     '"' || a.reason || '"')
       FROM integration.action a
       LEFT JOIN integration.outbox o ON o.id = a.outbox_id
      WHERE a.at >= what_people_did.since

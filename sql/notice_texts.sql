@@ -10,7 +10,7 @@ CREATE TABLE integration.notice_text (
 );
 COMMENT ON TABLE integration.notice_text IS
     'What notices say; lines that lack one of their {words} are left out. The words are those of integration.runbook_step.';
-COMMENT ON COLUMN integration.notice_text.locale IS 'The language; what a language lacks is taken from en.';
+COMMENT ON COLUMN integration.notice_text.locale IS 'The language, as in integration.phrase.';
 COMMENT ON COLUMN integration.notice_text.change IS 'opened, reopened, acknowledged, resolved; digest: of several, {count}.';
 COMMENT ON COLUMN integration.notice_text.title IS 'The first line.';
 COMMENT ON COLUMN integration.notice_text.body IS 'The lines below.';
@@ -18,8 +18,8 @@ COMMENT ON COLUMN integration.notice_text.shipped IS 'Unchanged since it came wi
 
 INSERT INTO integration.notice_text (change, title, body) VALUES
     ('opened', '{title} at {place} (incident {incident})',
-     'Last: {error}' || E'\n' || 'Remedy: {remedy}' || E'\n' || 'Responsible: {responsible}' || E'\n' || 'Owner: {owner}' || E'\n'
-     || 'At stake: {impact}' || E'\n' || 'This helped before: {worked_before}' || E'\n' || 'What to do: SELECT * FROM integration.runbook({incident});'
+     'Last: {error}' || E'\n' || 'This helped before: {worked_before}' || E'\n' || 'Remedy: {remedy}' || E'\n' || 'Responsible: {responsible}' || E'\n' || 'Owner: {owner}' || E'\n'
+     || 'At stake: {impact}' || E'\n' || 'What to do: SELECT * FROM integration.runbook({incident});'
      || E'\n' || '{runbook_url}'),
     ('reopened', 'Back again: {title} at {place} (incident {incident})',
      'Last: {error}' || E'\n' || 'Remedy: {remedy}' || E'\n' || 'Responsible: {responsible}' || E'\n' || 'Owner: {owner}' || E'\n'
@@ -33,7 +33,8 @@ CREATE FUNCTION integration_worker.notice_words(incident integration.incident) R
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT integration_worker.runbook_words(incident) || jsonb_build_object(
-               'place', coalesce('endpoint "' || nullif(incident.endpoint, '') || '"', 'this database'),
+               'place', integration_worker.say(CASE incident.endpoint WHEN '' THEN 'place.database' ELSE 'place.endpoint' END,
+                                             jsonb_build_object('endpoint', incident.endpoint)),
                'severity', incident.severity, 'syncs', incident.syncs, 'impact', incident.impact,
                'duration', integration_worker.duration_words(coalesce(incident.resolved_at, statement_timestamp()) - incident.opened_at),
                'resolution', incident.resolution)
@@ -51,8 +52,9 @@ AS $$
                       FROM string_to_table(t.body, E'\n') WITH ORDINALITY AS l (line, n)) f
              WHERE f.filled <> '')
       FROM integration.notice_text t
-     WHERE t.change = notice_text_of.change AND t.locale IN (notice_text_of.locale, 'en')
-     ORDER BY t.locale = notice_text_of.locale DESC
+      JOIN integration_worker.languages(notice_text_of.locale) AS l (languages) ON t.locale = ANY (l.languages)
+     WHERE t.change = notice_text_of.change
+     ORDER BY array_position(l.languages, t.locale)
      LIMIT 1
 $$;
 COMMENT ON FUNCTION integration_worker.notice_text_of(text, jsonb, text) IS

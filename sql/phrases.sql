@@ -1,6 +1,6 @@
 -- Every sentence that people are shown: texts by language.
 
--- Words that are written as BCP 47 does: de, de-AT, zh-Hant.
+-- Languages as RFC 5646 §2.1.1 writes them: de, de-AT, zh-Hant.
 CREATE TABLE integration.phrase (
     locale text NOT NULL DEFAULT 'en' CHECK (locale ~ '^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$'),
     key text NOT NULL,
@@ -20,12 +20,19 @@ CREATE FUNCTION integration_worker.languages(locale text DEFAULT NULL) RETURNS t
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT array_remove(array_agg(array_to_string(w.parts[1:n], '-') ORDER BY n DESC), 'en') || 'en'::text
-      FROM (SELECT string_to_array(left(coalesce(locale, current_setting('integration.locale', true), ''), 40), '-') AS parts) w
-     CROSS JOIN LATERAL generate_series(1, cardinality(w.parts)) AS n
+    WITH part AS (
+        SELECT p.n, CASE WHEN p.n > 1 AND length(p.subtag) = 2 THEN upper(p.subtag)
+                         WHEN p.n > 1 AND length(p.subtag) = 4 THEN initcap(p.subtag)
+                         ELSE lower(p.subtag) END AS subtag
+          FROM regexp_split_to_table(left(coalesce(locale, current_setting('integration.locale', true), ''), 40), '[-_]')
+               WITH ORDINALITY AS p (subtag, n)
+    )
+    SELECT array_remove(array_agg(l.language ORDER BY l.n DESC), 'en') || 'en'::text
+      FROM (SELECT p.n, string_agg(p.subtag, '-') OVER (ORDER BY p.n) AS language FROM part p) l
+     WHERE l.language <> ''
 $$;
 COMMENT ON FUNCTION integration_worker.languages(text) IS
-    'Which languages a text is looked for in, the best first: {de-AT,de,en}. NULL: of integration.locale.';
+    'Which languages a text is looked for in, the best first: {de-AT,de,en}, also for de_at. NULL: of integration.locale.';
 
 -- In one pass, since what is filled in may hold braces, too.
 CREATE FUNCTION integration_worker.fill_in(template text, words jsonb, as_literals boolean DEFAULT false) RETURNS text
@@ -43,24 +50,81 @@ $$;
 COMMENT ON FUNCTION integration_worker.fill_in(text, jsonb, boolean) IS
     'A template with the {words} in it replaced, in statements by literals; NULL where it lacks one of them.';
 
--- With its owner's rights, as the views that call it have: whoever may see the view need not see the table.
-CREATE FUNCTION integration_worker.say(key text, words jsonb DEFAULT '{}', locale text DEFAULT NULL) RETURNS text
+-- These have their owner's rights, as the views that call them do: whoever may see a view need not see the schema below.
+CREATE FUNCTION integration_worker.translated(key text, otherwise text, locale text DEFAULT NULL) RETURNS text
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    languages text[] := integration_worker.languages(say.locale);
-    template text := (SELECT p.words
-                        FROM integration.phrase p
-                       WHERE p.locale = ANY (languages) AND p.key = say.key
-                       ORDER BY array_position(languages, p.locale)
-                       LIMIT 1);
+    languages text[] := integration_worker.languages(translated.locale);
 BEGIN
-    IF template IS NULL THEN
-        RETURN say.key;
-    END IF;
-    RETURN integration_worker.fill_in(template, say.words);
+    RETURN coalesce((SELECT p.words
+                       FROM integration.phrase p
+                      WHERE p.locale = ANY (languages) AND p.key = translated.key
+                      ORDER BY array_position(languages, p.locale)
+                      LIMIT 1), otherwise);
+END
+$$;
+COMMENT ON FUNCTION integration_worker.translated(text, text, text) IS
+    'A phrase as it stands in the table, in the best language there is; otherwise: what another table says in English.';
+
+CREATE FUNCTION integration_worker.say(key text, words jsonb DEFAULT '{}', locale text DEFAULT NULL) RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN integration_worker.fill_in(
+               integration_worker.translated(say.key, regexp_replace(say.key, '^.*[.]', ''), say.locale), say.words);
 END
 $$;
 COMMENT ON FUNCTION integration_worker.say(text, jsonb, text) IS
-    'A phrase with its {words} filled in, NULL where one of them is null: a part of a sentence that has nothing to say. What no language has is the key itself.';
+    'A phrase with its {words} filled in, NULL where one of them is null: a part of a sentence that has nothing to say. What no language has is the last word of the key.';
+
+INSERT INTO integration.phrase (key, words) VALUES
+    ('duration.seconds', '{n} s'),
+    ('duration.minutes', '{n} min'),
+    ('duration.hours', '{n} h'),
+    ('duration.days', '{n} d'),
+    -- As to_char() reads it.
+    ('time.pattern', 'YYYY-MM-DD HH24:MI:SS TZ'),
+    ('time.coming', '{time} (in {distance})'),
+    ('state.pending', 'pending'),
+    ('state.retrying', 'retrying'),
+    ('state.failed', 'failed'),
+    ('state.delivered', 'delivered'),
+    ('state.cancelled', 'cancelled'),
+    ('state.expired', 'expired'),
+    ('state.superseded', 'superseded'),
+    ('responsible.customer', 'customer'),
+    ('responsible.support', 'support'),
+    ('responsible.engineering', 'engineering'),
+    ('responsible.operations', 'operations'),
+    ('responsible.remote_vendor', 'remote_vendor');
+
+CREATE FUNCTION integration_worker.duration_words(length interval) RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(string_agg(integration_worker.say('duration.' || u.unit, jsonb_build_object('n', u.n)), ' ' ORDER BY u.place), '')
+      FROM (SELECT ceil(extract(epoch FROM length))::bigint AS s) l
+     CROSS JOIN LATERAL (VALUES
+           (1, 'days', l.s / 86400, l.s >= 86400),
+           (2, 'hours', l.s / 3600 % 24, l.s >= 3600),
+           (3, 'minutes', l.s / 60 % 60, l.s BETWEEN 60 AND 86399),
+           (4, 'seconds', CASE WHEN l.s < 60 THEN l.s ELSE l.s % 60 END, l.s < 3600)) AS u (place, unit, n, shown)
+     WHERE u.shown AND (u.n > 0 OR l.s <= 0)
+$$;
+COMMENT ON FUNCTION integration_worker.duration_words(interval) IS 'A length of time for people, to two units.';
+
+CREATE FUNCTION integration_worker.time_words(at timestamptz) RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN isfinite(at) AND at > statement_timestamp()
+                THEN integration_worker.say('time.coming', jsonb_build_object('time', t.words,
+                         'distance', integration_worker.duration_words(at - statement_timestamp())))
+                ELSE t.words END
+      FROM (SELECT coalesce(to_char(at, integration_worker.say('time.pattern')), at::text) AS words) t
+$$;
+COMMENT ON FUNCTION integration_worker.time_words(timestamptz) IS
+    'A moment for people, in the time zone of the session; with its distance when it is to come.';

@@ -12,11 +12,11 @@ CREATE TABLE integration.runbook_step (
 );
 COMMENT ON TABLE integration.runbook_step IS
     'The steps of integration.runbook(): those without a class for every incident, those of its class among them by position. {words} in braces are filled in; a step that lacks one of its words is left out.';
-COMMENT ON COLUMN integration.runbook_step.locale IS 'The language, as in integration.locale; what a language lacks is taken from en.';
+COMMENT ON COLUMN integration.runbook_step.locale IS 'The language, as in integration.phrase.';
 COMMENT ON COLUMN integration.runbook_step.error_class IS 'For incidents of this class only; empty: for all.';
 COMMENT ON COLUMN integration.runbook_step."position" IS 'Its place among the steps.';
 COMMENT ON COLUMN integration.runbook_step.what IS
-    'What to do, in words. {incident}, {title}, {endpoint}, {connector}, {remedy}, {responsible}, {owner}, {contact}, {runbook_url}, {worked_before}, {example}, {object}, {error}, {waiting} (failed syncs, where there are any), {held} (stopped or open, where the endpoint is), {open} (where nobody has acknowledged it).';
+    'What to do, in words. {incident}, {title}, {endpoint}, {connector}, {remedy}, {engineer} (the remedy for engineers), {responsible}, {owner}, {contact}, {runbook_url}, {worked_before}, {example}, {object}, {error}, {waiting} (failed syncs, where there are any), {held} (stopped or open, where the endpoint is), {open} (where nobody has acknowledged it).';
 COMMENT ON COLUMN integration.runbook_step.statement IS
     'What to run; the same words, written as literals. {…} between quotes that is no word stays.';
 COMMENT ON COLUMN integration.runbook_step.who IS 'Who does it; the same words.';
@@ -31,8 +31,9 @@ INSERT INTO integration.runbook_step (error_class, "position", what, statement, 
      'SELECT * FROM integration.preview({example});', NULL),
     ('', 300, 'See what waits for a person: failed syncs of this class ({waiting}).',
      'SELECT id, object_type, object_id, customer, error FROM integration.failed WHERE endpoint = {endpoint} AND error_class = {error_class};', NULL),
+    ('', 390, 'This helped before: {worked_before}', NULL, NULL),
     ('', 400, '{remedy}', NULL, '{responsible}'),
-    ('', 410, 'This helped before: {worked_before}', NULL, NULL),
+    ('', 410, 'For engineers: {engineer}', NULL, NULL),
     ('', 420, 'The team''s own notes on {connector} are at {runbook_url}.', NULL, NULL),
     ('', 430, 'Who knows the other system: {contact}', NULL, NULL),
     ('', 500, 'The endpoint is {held}: only a probe leaves now and then. Ask whether anybody answers there; what came of it is in the sync whose id this returns.',

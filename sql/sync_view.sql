@@ -1,18 +1,5 @@
 -- Every sync as people see it: the views sync, failed.
 
--- A remedy speaks of what happens by itself; for a failed sync nothing does.
-CREATE FUNCTION integration_worker.remedy_when_failed(remedy text, is_unknown boolean) RETURNS text
-    LANGUAGE sql IMMUTABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT CASE WHEN is_unknown
-                THEN 'Nobody knows whether the other system did the work: look it up there, then cancel this sync or retry it.'
-                ELSE regexp_replace(remedy, '(it will be|it is) tried again( automatically| later)?',
-                                    'no further attempt is planned, so retry it when that is over') END
-$$;
-COMMENT ON FUNCTION integration_worker.remedy_when_failed(text, boolean) IS
-    'What to do about a sync that is failed for good; is_unknown: the request may have been carried out and must not be repeated.';
-
 -- What is known about a sync whatever its state; the views below add how far it came.
 -- The owner is integration_worker.owner_of()'s, without a call for each row where there are no rules.
 CREATE VIEW integration_worker.sync_facts AS
@@ -30,8 +17,15 @@ SELECT o.id, o.endpoint, e.id AS endpoint_id, e.connector, coalesce(o.customer, 
        a.attempt_no, a.outcome, a.reason, a.error_class, a.http_status, a.error,
        a.started_at AS last_attempt_at,
        a.started_at + coalesce(a.duration_ms, 0) * interval '1 ms' AS last_answer_at,
-       CASE WHEN a.outcome = 'failed' AND r.error_class = a.error_class THEN r.remedy
-            WHEN a.outcome = 'failed' THEN k.remedy END AS remedy,
+       CASE WHEN a.outcome = 'failed' AND r.error_class = a.error_class
+            THEN coalesce((SELECT integration_worker.remedies('support')) ->> r.reason, r.remedy)
+            WHEN a.outcome = 'failed'
+            THEN coalesce((SELECT integration_worker.remedies('support')) ->> (':' || a.error_class), k.remedy) END AS remedy,
+       CASE WHEN a.outcome = 'failed' THEN
+            replace((SELECT integration_worker.translated('remedy.worked_before', '')), '{worked_before}', coalesce(
+                    (SELECT integration_worker.what_worked()) ->> ('endpoint ' || o.endpoint || ':' || a.error_class),
+                    (SELECT integration_worker.what_worked()) ->> ('connector ' || e.connector || ':' || a.error_class),
+                    (SELECT integration_worker.what_worked()) ->> (':' || a.error_class))) END AS worked_before,
        CASE WHEN a.outcome = 'failed' THEN r.responsible END AS responsible,
        a.outcome = 'failed' AND r.remote_state = 'unknown'
        AND NOT coalesce(e.idempotent, c.idempotent, true) AS is_unknown
@@ -103,7 +97,12 @@ COMMENT ON VIEW integration_worker.waiting IS
 CREATE VIEW integration_worker.unfinished AS
 SELECT f.id, f.state, f.endpoint, f.connector, f.customer, f.object_type, f.object_id, f.operation, f.attempts,
        f.reason, f.error_class, f.http_status, f.error,
-       CASE WHEN f.state = 'failed' THEN integration_worker.remedy_when_failed(f.remedy, f.is_unknown) ELSE f.remedy END AS remedy,
+       nullif(concat_ws(' ', f.worked_before,
+                 CASE WHEN f.state = 'failed' AND f.is_unknown THEN (SELECT integration_worker.say('remedy.unknown_outcome'))
+                      WHEN f.state = 'failed'
+                      THEN regexp_replace(f.remedy, (SELECT integration_worker.say('remedy.promise')),
+                                          (SELECT integration_worker.say('remedy.no_promise')))
+                      ELSE f.remedy END), '') AS remedy,
        f.responsible, f.owner,
        CASE WHEN f.state <> 'failed' AND l.started_at IS NULL THEN
             greatest(f.due_at, f.retry_after_until,
@@ -132,7 +131,7 @@ UNION ALL
 SELECT f.id, c.state, f.endpoint, f.connector, f.customer, f.object_type, f.object_id, f.operation,
        coalesce(f.attempt_no, 0), f.reason, f.error_class, f.http_status, f.error,
        CASE WHEN c.state = 'superseded' AND c.reason = 'duplicate' THEN
-            (SELECT format('It is a duplicate of sync %s, which is failed: retry or amend that one.', q.outbox_id)
+            (SELECT integration_worker.say('remedy.of_duplicate', jsonb_build_object('other', q.outbox_id))
                FROM integration.queue q
               WHERE q.outbox_id = c.superseded_by AND q.state = 'failed')
             ELSE f.remedy END,

@@ -13,7 +13,7 @@ SELECT is(integration_worker.say('test.late', '{"sync": "a {length}", "length": 
 SELECT is(integration_worker.say('test.late', '{"sync": 7, "length": "5 s"}', 'de-AT'), '5 s zu spät: 7', 'a country falls back to its language');
 SELECT is(integration_worker.say('test.thanks', locale => 'de'), 'Thanks', 'a language to English');
 SELECT is(integration_worker.say('test.late', '{"sync": 7, "length": null}'), NULL, 'what lacks a word has nothing to say');
-SELECT is(integration_worker.say('test.nothing'), 'test.nothing', 'what nobody wrote is its key');
+SELECT is(integration_worker.say('test.nothing'), 'nothing', 'what nobody wrote is the last word of its key');
 SET LOCAL integration.locale = 'de-AT';
 SELECT is(integration_worker.say('test.thanks'), 'Vergelt''s Gott', 'the language of the session');
 RESET integration.locale;
