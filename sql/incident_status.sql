@@ -118,7 +118,9 @@ AS $$
                           FROM integration.endpoint_health h
                           JOIN integration.endpoint e ON e.id = h.endpoint_id
                          WHERE e.name = s.endpoint AND h.state <> 'closed'),
-               'open', CASE WHEN s.state = 'open' THEN integration_worker.say('incident.open') END)
+               'open', CASE WHEN s.state = 'open' THEN integration_worker.say('incident.open') END, 'note', s.note,
+               'delivery', CASE WHEN NOT integration_worker.is_watched(s.error_class) THEN 'delivery' END,
+               'watchdog', CASE WHEN integration_worker.is_watched(s.error_class) THEN 'watchdog' END)
       FROM integration_worker.incident_facts s
      WHERE s.id = incident.id
 $$;

@@ -18,11 +18,11 @@ COMMENT ON COLUMN integration.notice_text.shipped IS 'Unchanged since it came wi
 
 INSERT INTO integration.notice_text (change, title, body) VALUES
     ('opened', '{title} at {place} (incident {incident})',
-     'Last: {error}' || E'\n' || 'This helped before: {worked_before}' || E'\n' || 'Remedy: {remedy}' || E'\n' || 'Responsible: {responsible}' || E'\n' || 'Owner: {owner}' || E'\n'
+     '{note}' || E'\n' || 'Last: {error}' || E'\n' || 'This helped before: {worked_before}' || E'\n' || 'Remedy: {remedy}' || E'\n' || 'Responsible: {responsible}' || E'\n' || 'Owner: {owner}' || E'\n'
      || 'At stake: {impact}' || E'\n' || 'What to do: SELECT * FROM integration.runbook({incident});'
      || E'\n' || '{runbook_url}'),
     ('reopened', 'Back again: {title} at {place} (incident {incident})',
-     'Last: {error}' || E'\n' || 'Remedy: {remedy}' || E'\n' || 'Responsible: {responsible}' || E'\n' || 'Owner: {owner}' || E'\n'
+     '{note}' || E'\n' || 'Last: {error}' || E'\n' || 'Remedy: {remedy}' || E'\n' || 'Responsible: {responsible}' || E'\n' || 'Owner: {owner}' || E'\n'
      || 'What to do: SELECT * FROM integration.runbook({incident});' || E'\n' || '{runbook_url}'),
     ('acknowledged', '{owner} looks after: {title} at {place} (incident {incident})', ''),
     ('resolved', 'Over: {title} at {place} (incident {incident})', 'It took {duration}, {syncs} failures.' || E'\n' || 'What helped: {resolution}'),

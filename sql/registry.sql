@@ -140,10 +140,15 @@ CREATE TABLE integration.endpoint (
     dedup_window interval,
     "coalesce" boolean,
     remote_id_path jsonpath,
-    mask text[]
+    mask text[],
+    expected_every interval,
+    expected_at_least integer,
+    expected_since timestamptz
 );
 -- Serves the join of a connector's endpoints when the connector changes.
 CREATE INDEX endpoint_connector ON integration.endpoint (connector);
+-- Serves watch_expected().
+CREATE INDEX endpoint_expected ON integration.endpoint (id) WHERE expected_every IS NOT NULL;
 
 COMMENT ON TABLE integration.endpoint IS
     'One address of a connector, for one customer or for all. What is NULL comes from the connector, then from the extension: see integration.endpoint_config.';
@@ -178,6 +183,12 @@ COMMENT ON COLUMN integration.endpoint."coalesce" IS 'Only the newest pending st
 COMMENT ON COLUMN integration.endpoint.remote_id_path IS 'A jsonpath to the other system''s id in a good answer, such as $.id.';
 COMMENT ON COLUMN integration.endpoint.mask IS
     'Paths to members of payloads, such as {$.iban,$.lines[*].price,$.**.password}, that only administrators see; support and operators see ***. {}: none.';
+COMMENT ON COLUMN integration.endpoint.expected_every IS
+    'Within each such time something must be delivered, else an incident is opened (nothing_delivered); NULL: nothing is expected.';
+COMMENT ON COLUMN integration.endpoint.expected_at_least IS
+    'So many deliveries within that time; default 1. Of more than one the attempts are counted, as long as they are kept.';
+COMMENT ON COLUMN integration.endpoint.expected_since IS
+    'The first such time begins here; set to now when the two before it change, unless written along with them.';
 
 INSERT INTO integration.retry_policy (name, schedule, jitter, deadline) VALUES
     ('standard', ARRAY['5 s', '30 s', '2 min', '10 min', '30 min', '2 h', '5 h', '10 h', '14 h', '20 h', '24 h']::interval[], 0.2, NULL),

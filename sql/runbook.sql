@@ -16,7 +16,7 @@ COMMENT ON COLUMN integration.runbook_step.locale IS 'The language, as in integr
 COMMENT ON COLUMN integration.runbook_step.error_class IS 'For incidents of this class only; empty: for all.';
 COMMENT ON COLUMN integration.runbook_step."position" IS 'Its place among the steps.';
 COMMENT ON COLUMN integration.runbook_step.what IS
-    'What to do, in words. {incident}, {title}, {endpoint}, {connector}, {remedy}, {engineer} (the remedy for engineers), {responsible}, {owner}, {contact}, {runbook_url}, {worked_before}, {example}, {object}, {error}, {waiting} (failed syncs, where there are any), {held} (stopped or open, where the endpoint is), {open} (where nobody has acknowledged it).';
+    'What to do, in words. {incident}, {title}, {endpoint}, {connector}, {remedy}, {engineer} (the remedy for engineers), {responsible}, {owner}, {contact}, {runbook_url}, {worked_before}, {example}, {object}, {error}, {waiting} (failed syncs, where there are any), {held} (stopped or open, where the endpoint is), {open} (where nobody has acknowledged it), {note}, {delivery} or {watchdog} (which of the two ends it).';
 COMMENT ON COLUMN integration.runbook_step.statement IS
     'What to run; the same words, written as literals. {…} between quotes that is no word stays.';
 COMMENT ON COLUMN integration.runbook_step.who IS 'Who does it; the same words.';
@@ -25,6 +25,7 @@ COMMENT ON COLUMN integration.runbook_step.shipped IS 'Unchanged since it came w
 INSERT INTO integration.runbook_step (error_class, "position", what, statement, who) VALUES
     ('', 100, 'Say that you look after it, so that nobody else starts too. It is {open}.',
      'SELECT integration.acknowledge({incident});', '{owner}'),
+    ('', 150, 'What was found: {note}', NULL, NULL),
     ('', 200, 'Look at what happened to one of them, sync {example}: {error}',
      'SELECT * FROM integration.timeline({example});', NULL),
     ('', 210, 'See what exactly was sent, with the secrets left out.',
@@ -42,8 +43,10 @@ INSERT INTO integration.runbook_step (error_class, "position", what, statement, 
      'SELECT integration.resume(''endpoint'', {endpoint}, ''why'');', NULL),
     ('', 600, 'Send what failed again ({waiting}).',
      'SELECT integration.retry_where(endpoint => {endpoint}, error_class => {error_class}, reason => ''why'');', NULL),
-    ('', 900, 'It ends by itself with the next delivery. If it has to be ended by hand, say what helped: the next one of its kind shows it.',
+    ('', 900, 'It ends by itself with the next {delivery}. If it has to be ended by hand, say what helped: the next one of its kind shows it.',
      'SELECT integration.resolve({incident}, ''what was done'');', '{owner}'),
+    ('', 910, 'It ends by itself when the {watchdog} finds nothing any more. If nobody is to hear of it until then, ignore it, and say why.',
+     'SELECT integration.ignore({incident}, ''why'');', '{owner}'),
     ('validation', 590, 'Where the data were wrong, send corrected ones in the place of each.',
      'SELECT integration.amend({example}, ''{…}'', ''why'');', '{responsible}'),
     ('copied_database', 600, 'If this database is to send from now on and the original does not any more, let it take over.',

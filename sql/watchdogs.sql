@@ -8,6 +8,17 @@ CREATE TABLE integration_worker.failing_watchdog (
 COMMENT ON TABLE integration_worker.failing_watchdog IS
     'Watchdogs that ended with an error when they last looked; a row leaves when its watchdog works again.';
 
+CREATE FUNCTION integration_worker.has_incident(endpoint text, error_class text) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT EXISTS (SELECT FROM integration.incident i
+                    WHERE i.endpoint = has_incident.endpoint AND i.error_class = has_incident.error_class
+                      AND i.resolved_at IS NULL)
+$$;
+COMMENT ON FUNCTION integration_worker.has_incident(text, text) IS
+    'Whether there is an incident that is not over; by the index incident_open.';
+
 CREATE FUNCTION integration_worker.open_incident(
         endpoint text, error_class text, at timestamptz, note text DEFAULT NULL, example bigint DEFAULT NULL)
     RETURNS bigint
@@ -18,9 +29,7 @@ AS $$
 DECLARE
     incident bigint;
 BEGIN
-    IF EXISTS (SELECT FROM integration.incident i
-                WHERE i.endpoint = open_incident.endpoint AND i.error_class = open_incident.error_class
-                  AND i.resolved_at IS NULL) THEN
+    IF integration_worker.has_incident(open_incident.endpoint, open_incident.error_class) THEN
         RETURN NULL;
     END IF;
     UPDATE integration.incident i
@@ -40,7 +49,8 @@ BEGIN
     END IF;
     INSERT INTO integration.incident (endpoint, error_class, severity, owner, responsible, remedy, opened_at, last_seen_at,
                                       customers, example, note)
-    SELECT open_incident.endpoint, k.name, coalesce(c.severity, 1), c.owner, k.responsible, k.remedy, open_incident.at,
+    SELECT open_incident.endpoint, k.name, coalesce(c.severity, 1),
+           integration_worker.owner_of(c.id, k.name, c.customer, k.responsible), k.responsible, k.remedy, open_incident.at,
            open_incident.at, CASE WHEN c.customer IS NULL THEN 0 ELSE 1 END, open_incident.example, open_incident.note
       FROM integration.error_class k
       LEFT JOIN integration.endpoint_config c ON c.name = open_incident.endpoint
@@ -87,7 +97,9 @@ CREATE FUNCTION integration_worker.watchdogs() RETURNS text[]
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT ARRAY[
-    ]::text[]
+        'watch_expected',
+        'watch_growth'
+    ]
 $$;
 COMMENT ON FUNCTION integration_worker.watchdogs() IS
     'The functions that watch() calls with the time; each returns when it has to look again, NULL: no sooner than the others.';

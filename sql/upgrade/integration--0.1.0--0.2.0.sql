@@ -31,7 +31,10 @@ ALTER TABLE integration.connector
     ADD COLUMN objective numeric NOT NULL DEFAULT 0.9999;
 ALTER TABLE integration.endpoint
     ADD COLUMN certificate text REFERENCES integration.credential ON UPDATE CASCADE,
-    ADD COLUMN mask text[];
+    ADD COLUMN mask text[],
+    ADD COLUMN expected_every interval,
+    ADD COLUMN expected_at_least integer,
+    ADD COLUMN expected_since timestamptz;
 
 ALTER TABLE integration.attempt ADD COLUMN api_version text;
 

@@ -1,0 +1,161 @@
+-- Expected but missing: endpoints to which less was delivered than they say.
+
+CREATE FUNCTION integration_worker.check_expectation() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NEW.expected_every IS NOT NULL
+       AND (NOT integration_worker.is_exact(NEW.expected_every) OR NEW.expected_every NOT BETWEEN '1 min' AND '366 days') THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'expected_every',
+            MESSAGE = format('expected_every of endpoint "%s" can''t be used', NEW.name),
+            DETAIL = format('It is %s.', NEW.expected_every),
+            HINT = 'Write 1 min to 366 days in days, hours, minutes, such as ''1 day''; NULL where nothing is expected.';
+    END IF;
+    IF NEW.expected_at_least IS NOT NULL AND (NEW.expected_every IS NULL OR NEW.expected_at_least NOT BETWEEN 1 AND 100000) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'expected_at_least',
+            MESSAGE = format('expected_at_least of endpoint "%s" can''t be used', NEW.name),
+            DETAIL = CASE WHEN NEW.expected_every IS NULL THEN 'There is no expected_every.'
+                          ELSE format('It is %s.', NEW.expected_at_least) END,
+            HINT = 'Write 1 to 100000 deliveries, with expected_every as the time within which they are expected.';
+    END IF;
+    IF NEW.expected_since IS NULL OR (TG_OP = 'UPDATE' AND NEW.expected_since IS NOT DISTINCT FROM OLD.expected_since) THEN
+        NEW.expected_since := CASE WHEN NEW.expected_every IS NOT NULL THEN now() END;
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.check_expectation() IS
+    'Row trigger: refuses expectations that mean nothing, has a new one begin now.';
+
+CREATE TRIGGER expect BEFORE INSERT ON integration.endpoint
+    FOR EACH ROW WHEN (NEW.expected_every IS NOT NULL OR NEW.expected_at_least IS NOT NULL)
+    EXECUTE FUNCTION integration_worker.check_expectation();
+CREATE TRIGGER expect_changed BEFORE UPDATE ON integration.endpoint
+    FOR EACH ROW WHEN ((NEW.expected_every, NEW.expected_at_least) IS DISTINCT FROM (OLD.expected_every, OLD.expected_at_least))
+    EXECUTE FUNCTION integration_worker.check_expectation();
+
+-- What was held back may arrive for a while after it was let go.
+CREATE FUNCTION integration_worker.was_paused(endpoint integration.endpoint, since timestamptz) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT EXISTS (SELECT
+                     FROM integration.pause p
+                    WHERE (p.until IS NULL OR p.until > was_paused.since)
+                      AND (p.scope, p.name) IN (('all', p.name), ('connector', endpoint.connector), ('endpoint', endpoint.name),
+                                                ('customer', endpoint.customer)))
+        OR EXISTS (SELECT FROM integration.action a WHERE a.at > was_paused.since AND a.verb = 'resume')
+$$;
+COMMENT ON FUNCTION integration_worker.was_paused(integration.endpoint, timestamptz) IS
+    'Whether a pause holds the endpoint or held it since then, or somebody resumed anything.';
+
+CREATE FUNCTION integration_worker.delivered_since(endpoint_id integer, since timestamptz, most integer) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- To ten seconds.
+    IF (SELECT h.last_success_at FROM integration.endpoint_health h WHERE h.endpoint_id = delivered_since.endpoint_id)
+       > delivered_since.since - interval '10 s' IS NOT TRUE THEN
+        RETURN 0;
+    END IF;
+    IF most = 1 THEN
+        RETURN 1;
+    END IF;
+    RETURN (SELECT count(*)
+              FROM (SELECT
+                      FROM integration.attempt a
+                     WHERE a.endpoint_id = delivered_since.endpoint_id AND a.started_at > delivered_since.since
+                       AND a.outcome = 'delivered'
+                     LIMIT most) d);
+END
+$$;
+COMMENT ON FUNCTION integration_worker.delivered_since(integer, timestamptz, integer) IS
+    'How many deliveries there were, up to a number; by the index of recent attempts.';
+
+INSERT INTO integration.phrase (key, words) VALUES
+    ('expected_missing', 'Expected: at least {at_least} every {every}; since {since} there were {count}.'),
+    ('expected_last', 'The last delivery was at {last}.'),
+    ('expected_never', 'There has never been one.'),
+    ('expected_waiting', 'Waiting to be sent: {waiting}, the first since {oldest}: SELECT integration.why({example}) says what holds it back.'),
+    ('expected_none_waits', 'Nothing waits to be sent: the application has enqueued nothing.');
+
+CREATE FUNCTION integration_worker.expectation_note(
+        endpoint integration.endpoint, count bigint, since timestamptz, example integration.queue)
+    RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat_ws(' ',
+        integration_worker.say('expected_missing', jsonb_build_object(
+            'at_least', coalesce(endpoint.expected_at_least, 1), 'count', count,
+            'every', integration_worker.duration_words(endpoint.expected_every),
+            'since', integration_worker.time_words(expectation_note.since))),
+        CASE WHEN h.last_success_at IS NULL THEN integration_worker.say('expected_never')
+             ELSE integration_worker.say('expected_last', jsonb_build_object('last', integration_worker.time_words(h.last_success_at))) END,
+        CASE WHEN example.outbox_id IS NULL THEN integration_worker.say('expected_none_waits')
+             ELSE integration_worker.say('expected_waiting', jsonb_build_object(
+                      'example', example.outbox_id, 'oldest', integration_worker.time_words(example.due_at),
+                      'waiting', (SELECT CASE WHEN count(*) > 1000 THEN '> 1000' ELSE count(*)::text END
+                                    FROM (SELECT FROM integration.queue q WHERE q.endpoint_id = endpoint.id LIMIT 1001) w))) END)
+      FROM (VALUES (endpoint.id)) AS e (id)
+      LEFT JOIN integration.endpoint_health h ON h.endpoint_id = e.id
+$$;
+COMMENT ON FUNCTION integration_worker.expectation_note(integration.endpoint, bigint, timestamptz, integration.queue) IS
+    'What is missing at an endpoint, and on whose side.';
+
+-- The first by number: the due times of those that are tried again move on.
+CREATE FUNCTION integration_worker.report_missing(endpoint integration.endpoint, count bigint, now timestamptz) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    example integration.queue;
+BEGIN
+    IF integration_worker.has_incident(endpoint.name, 'nothing_delivered') THEN
+        RETURN;
+    END IF;
+    SELECT q.* INTO example
+      FROM integration.queue q
+     WHERE q.endpoint_id = endpoint.id AND q.state <> 'failed'
+     ORDER BY q.priority, q.due_at, (q.outbox_id + 0)
+     LIMIT 1;
+    PERFORM integration_worker.open_incident(
+        endpoint.name, 'nothing_delivered', report_missing.now,
+        integration_worker.expectation_note(endpoint, report_missing.count, report_missing.now - endpoint.expected_every, example),
+        example.outbox_id);
+END
+$$;
+COMMENT ON FUNCTION integration_worker.report_missing(integration.endpoint, bigint, timestamptz) IS
+    'Opens the incident of an endpoint that got less than it expects, unless it is open.';
+
+CREATE FUNCTION integration_worker.watch_expected(now timestamptz) RETURNS timestamptz
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    endpoint integration.endpoint;
+    at_least integer;
+    delivered bigint;
+BEGIN
+    FOR endpoint IN SELECT e.* FROM integration.endpoint e WHERE e.expected_every IS NOT NULL LOOP
+        at_least := coalesce(endpoint.expected_at_least, 1);
+        delivered := integration_worker.delivered_since(endpoint.id, watch_expected.now - endpoint.expected_every, at_least);
+        IF delivered >= at_least OR endpoint.expected_since > watch_expected.now - endpoint.expected_every THEN
+            PERFORM integration_worker.end_incident(endpoint.name, 'nothing_delivered', watch_expected.now);
+        ELSIF NOT integration_worker.was_paused(endpoint, watch_expected.now - interval '5 min') THEN
+            PERFORM integration_worker.report_missing(endpoint, delivered, watch_expected.now);
+        END IF;
+    END LOOP;
+    PERFORM integration_worker.end_incident(i.endpoint, i.error_class, watch_expected.now)
+       FROM integration.incident i
+       JOIN integration.endpoint e ON e.name = i.endpoint
+      WHERE i.error_class = 'nothing_delivered' AND i.resolved_at IS NULL AND e.expected_every IS NULL;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.watch_expected(timestamptz) IS
+    'Watchdog: opens an incident for each endpoint that expects more than was delivered, ends it when enough was or nothing is expected any more.';

@@ -1,0 +1,129 @@
+-- Growth: backlogs that get longer although their endpoints work.
+
+CREATE TABLE integration_worker.backlog_sample (
+    endpoint_id integer PRIMARY KEY,
+    at timestamptz NOT NULL,
+    due bigint NOT NULL
+);
+COMMENT ON TABLE integration_worker.backlog_sample IS
+    'How many due syncs the endpoints had that could not keep up a while ago; written every ten minutes at most.';
+
+INSERT INTO integration.phrase (key, words) VALUES
+    ('queue_growing', 'Due and not sent: {due}; {before} at {at}.'),
+    ('queue_oldest', 'The oldest is due since {oldest}.');
+
+-- The endpoints that have any are found by jumping from one to the next in the index queue_due; what is counted is
+-- bounded, since whoever has so many is late anyway.
+CREATE FUNCTION integration_worker.due_backlogs(now timestamptz)
+    RETURNS TABLE (endpoint_id integer, due bigint)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH RECURSIVE queued AS (
+        (SELECT q.endpoint_id
+           FROM integration.queue q
+          WHERE q.state <> 'failed'
+          ORDER BY q.endpoint_id
+          LIMIT 1)
+        UNION ALL
+        SELECT n.endpoint_id
+          FROM queued p
+         CROSS JOIN LATERAL (
+               SELECT q.endpoint_id
+                 FROM integration.queue q
+                WHERE q.state <> 'failed' AND q.endpoint_id > p.endpoint_id
+                ORDER BY q.endpoint_id
+                LIMIT 1) n
+    )
+    SELECT u.endpoint_id, c.due
+      FROM queued u
+      JOIN integration.endpoint e ON e.id = u.endpoint_id
+      LEFT JOIN integration.endpoint_health h ON h.endpoint_id = u.endpoint_id
+     CROSS JOIN LATERAL (
+           SELECT count(*) AS due
+             FROM (SELECT
+                     FROM integration.queue q
+                    WHERE q.endpoint_id = u.endpoint_id AND q.state <> 'failed' AND q.priority = ANY ('{0,1,2,3}')
+                      AND q.due_at <= due_backlogs.now
+                    LIMIT 100000) x) c
+     WHERE coalesce(h.state, 'closed') = 'closed' AND NOT integration_worker.was_paused(e, due_backlogs.now - interval '5 min');
+END
+$$;
+COMMENT ON FUNCTION integration_worker.due_backlogs(timestamptz) IS
+    'How many due syncs each endpoint has, up to 100,000, that nothing holds back but its own pace.';
+
+CREATE FUNCTION integration_worker.report_growth(before integration_worker.backlog_sample, due bigint, now timestamptz) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    endpoint text := (SELECT e.name FROM integration.endpoint e WHERE e.id = before.endpoint_id);
+    oldest integration.queue;
+BEGIN
+    SELECT q.* INTO oldest
+      FROM integration.queue q
+     WHERE q.endpoint_id = before.endpoint_id AND q.state <> 'failed'
+     ORDER BY q.priority, q.due_at, (q.outbox_id + 0)
+     LIMIT 1;
+    PERFORM integration_worker.open_incident(
+        endpoint, 'queue_growing', report_growth.now,
+        concat_ws(' ',
+            integration_worker.say('queue_growing', jsonb_build_object(
+                'due', report_growth.due, 'before', before.due, 'at', integration_worker.time_words(before.at))),
+            integration_worker.say('queue_oldest', jsonb_build_object('oldest', integration_worker.time_words(oldest.due_at)))),
+        oldest.outbox_id);
+END
+$$;
+COMMENT ON FUNCTION integration_worker.report_growth(integration_worker.backlog_sample, bigint, timestamptz) IS
+    'Opens the incident of an endpoint whose backlog was shorter a while ago.';
+
+CREATE FUNCTION integration_worker.end_growth(endpoint_id integer, now timestamptz) RETURNS void
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT integration_worker.end_incident(e.name, 'queue_growing', end_growth.now)
+      FROM integration.endpoint e
+     WHERE e.id = end_growth.endpoint_id
+$$;
+COMMENT ON FUNCTION integration_worker.end_growth(integer, timestamptz) IS
+    'Ends the incident of an endpoint that keeps up again, if there is one.';
+
+-- Ten minutes are long enough for a burst to be over, and a hundred syncs are soon sent.
+CREATE FUNCTION integration_worker.watch_growth(now timestamptz) RETURNS timestamptz
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    least_due CONSTANT bigint := 100;
+    span CONSTANT interval := '10 min';
+    late_ids integer[] := '{}';
+    late record;
+BEGIN
+    FOR late IN
+        SELECT b.endpoint_id, b.due, s
+          FROM integration_worker.due_backlogs(watch_growth.now) b
+          LEFT JOIN integration_worker.backlog_sample s ON s.endpoint_id = b.endpoint_id
+         WHERE b.due >= least_due LOOP
+        late_ids := late_ids || late.endpoint_id;
+        CONTINUE WHEN (late.s).at > watch_growth.now - span;
+        IF late.due > (late.s).due THEN
+            PERFORM integration_worker.report_growth(late.s, late.due, watch_growth.now);
+        ELSIF late.due < (late.s).due THEN
+            PERFORM integration_worker.end_growth(late.endpoint_id, watch_growth.now);
+        END IF;
+        INSERT INTO integration_worker.backlog_sample (endpoint_id, at, due)
+        VALUES (late.endpoint_id, watch_growth.now, late.due)
+            ON CONFLICT (endpoint_id) DO UPDATE SET at = excluded.at, due = excluded.due;
+    END LOOP;
+    PERFORM integration_worker.end_growth(s.endpoint_id, watch_growth.now)
+       FROM integration_worker.backlog_sample s
+      WHERE s.endpoint_id <> ALL (late_ids);
+    DELETE FROM integration_worker.backlog_sample s WHERE s.endpoint_id <> ALL (late_ids);
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.watch_growth(timestamptz) IS
+    'Watchdog: opens an incident for each endpoint that works and has more due syncs than ten minutes ago, ends it when there are fewer or few.';
