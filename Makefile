@@ -142,6 +142,7 @@ SQL_PARTS += notices      # who is told of an incident
 SQL_PARTS += watchdogs    # what no result says: looked for every minute
 SQL_PARTS += expected     # what should have been delivered by now
 SQL_PARTS += growth       # backlogs that grow
+SQL_PARTS += escalation   # who is told when nobody looks after an incident
 SQL_PARTS += incident_actions # acknowledge, assign, snooze, ignore, reopen, resolve
 SQL_PARTS += runbook      # what to do about an incident: texts
 SQL_PARTS += incident_status # incidents as people see them

@@ -60,6 +60,9 @@ CREATE TABLE integration.incident (
     resolution text,
     worked boolean,
     fingerprint text GENERATED ALWAYS AS (endpoint || ':' || error_class) STORED,
+    level integer NOT NULL DEFAULT 0,
+    escalated_at timestamptz,
+    open_since timestamptz,
     CHECK ((state = 'resolved') = (resolved_at IS NOT NULL)),
     CHECK (state <> 'snoozed' OR snoozed_until IS NOT NULL)
 );
@@ -94,6 +97,9 @@ COMMENT ON COLUMN integration.incident.resolved_by IS 'The database user who res
 COMMENT ON COLUMN integration.incident.resolution IS 'What was done about it, in the words of those who did.';
 COMMENT ON COLUMN integration.incident.worked IS 'Whether that helped; NULL: nobody did or said anything.';
 COMMENT ON COLUMN integration.incident.fingerprint IS 'What makes two failures the same problem: endpoint:error_class.';
+COMMENT ON COLUMN integration.incident.level IS 'How far it has climbed because nobody looks after it: a level of integration.escalation_level; 0: not at all.';
+COMMENT ON COLUMN integration.incident.escalated_at IS 'When it climbed last.';
+COMMENT ON COLUMN integration.incident.open_since IS 'Since when it is open, where it was not all the time since opened_at.';
 
 CREATE TABLE integration.pause (
     scope text NOT NULL CHECK (scope IN ('all', 'connector', 'endpoint', 'customer')),
@@ -133,7 +139,7 @@ COMMENT ON TABLE integration.action IS 'What people did, with who and why.';
 COMMENT ON COLUMN integration.action.id IS 'Its number.';
 COMMENT ON COLUMN integration.action.at IS 'When.';
 COMMENT ON COLUMN integration.action.actor IS 'The database user of the session.';
-COMMENT ON COLUMN integration.action.verb IS 'retry, cancel, amend, pause, resume, replay, ping, adopt; of incidents acknowledge, assign, snooze, ignore, reopen, resolve.';
+COMMENT ON COLUMN integration.action.verb IS 'retry, cancel, amend, pause, resume, replay, ping, adopt; of incidents acknowledge, assign, snooze, ignore, reopen, resolve, escalate.';
 COMMENT ON COLUMN integration.action.outbox_id IS 'The sync it touched.';
 COMMENT ON COLUMN integration.action.endpoint IS 'The endpoint it touched.';
 COMMENT ON COLUMN integration.action.incident IS 'The incident it touched.';

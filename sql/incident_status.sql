@@ -39,7 +39,7 @@ SELECT i.id,
        i.opened_at, i.last_seen_at, statement_timestamp() - i.opened_at AS age,
        i.acknowledged_at, i.snoozed_until, i.reopened, c.contact, c.runbook_url, i.note,
        format('SELECT * FROM integration.runbook(%s);', i.id) AS next_step,
-       i.resolved_at
+       i.resolved_at, i.level, i.escalated_at
   FROM integration.incident i
   LEFT JOIN integration.endpoint e ON e.name = i.endpoint
   LEFT JOIN integration.connector c ON c.name = e.connector
@@ -63,7 +63,7 @@ SELECT f.id, f.state, f.severity, f.endpoint, f.connector, f.title, f.error_clas
                  f.remedy) AS remedy,
        f.worked_before, f.syncs, f.waiting, f.objects, f.customers, f.impact, f.example, f.object_type,
        f.object_id, f.error, f.opened_at, f.last_seen_at, f.age, f.acknowledged_at, f.snoozed_until, f.reopened,
-       f.contact, f.runbook_url, f.note, f.next_step
+       f.contact, f.runbook_url, f.note, f.next_step, f.level, f.escalated_at
   FROM integration_worker.incident_facts f
  WHERE f.resolved_at IS NULL
  ORDER BY f.state = 'ignored', f.state = 'snoozed', f.severity, f.impact DESC NULLS LAST, f.customers DESC, f.opened_at;
@@ -100,6 +100,8 @@ COMMENT ON COLUMN integration.incident_status.contact IS 'Whom to ask about the 
 COMMENT ON COLUMN integration.incident_status.runbook_url IS 'The team''s own notes, from the connector.';
 COMMENT ON COLUMN integration.incident_status.note IS 'What people wrote.';
 COMMENT ON COLUMN integration.incident_status.next_step IS 'The statement that says what to do.';
+COMMENT ON COLUMN integration.incident_status.level IS 'How far it has climbed because nobody looks after it (integration.escalation_level); 0: not at all.';
+COMMENT ON COLUMN integration.incident_status.escalated_at IS 'When it climbed last.';
 
 CREATE FUNCTION integration_worker.runbook_words(incident integration.incident) RETURNS jsonb
     LANGUAGE sql STABLE

@@ -2,7 +2,8 @@
 
 CREATE TABLE integration.notice_text (
     locale text NOT NULL DEFAULT 'en' CHECK (locale ~ '^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$'),
-    change text NOT NULL CHECK (change IN ('opened', 'reopened', 'acknowledged', 'resolved', 'digest')),
+    change text NOT NULL CHECK (change IN ('opened', 'reopened', 'escalated', 'acknowledged', 'resolved', 'digest',
+                                           'customer_escalated', 'customer_acknowledged', 'customer_resolved')),
     title text NOT NULL,
     body text NOT NULL,
     shipped boolean NOT NULL DEFAULT true,
@@ -11,7 +12,8 @@ CREATE TABLE integration.notice_text (
 COMMENT ON TABLE integration.notice_text IS
     'What notices say; lines that lack one of their {words} are left out. The words are those of integration.runbook_step.';
 COMMENT ON COLUMN integration.notice_text.locale IS 'The language, as in integration.phrase.';
-COMMENT ON COLUMN integration.notice_text.change IS 'opened, reopened, acknowledged, resolved; digest: of several, {count}.';
+COMMENT ON COLUMN integration.notice_text.change IS
+    'opened, reopened, escalated, acknowledged, resolved; digest: of several, {count}; customer_escalated, customer_acknowledged, customer_resolved: for endpoints whose audience is the customer, with {incident}, {product}, {message}, {since}, {duration} alone.';
 COMMENT ON COLUMN integration.notice_text.title IS 'The first line.';
 COMMENT ON COLUMN integration.notice_text.body IS 'The lines below.';
 COMMENT ON COLUMN integration.notice_text.shipped IS 'Unchanged since it came with the extension; other rows are carried by a dump.';
@@ -24,9 +26,16 @@ INSERT INTO integration.notice_text (change, title, body) VALUES
     ('reopened', 'Back again: {title} at {place} (incident {incident})',
      '{note}' || E'\n' || 'Last: {error}' || E'\n' || 'Remedy: {remedy}' || E'\n' || 'Responsible: {responsible}' || E'\n' || 'Owner: {owner}' || E'\n'
      || 'What to do: SELECT * FROM integration.runbook({incident});' || E'\n' || '{runbook_url}'),
+    ('escalated', 'Nobody looks after: {title} at {place} (incident {incident}), for {duration}; it is the turn of {audience}',
+     '{note}' || E'\n' || 'Last: {error}' || E'\n' || 'Remedy: {remedy}' || E'\n' || 'Responsible: {responsible}' || E'\n' || 'Owner: {owner}' || E'\n'
+     || 'At stake: {impact}' || E'\n' || 'Say that you look after it: SELECT integration.acknowledge({incident});'
+     || E'\n' || 'What to do: SELECT * FROM integration.runbook({incident});' || E'\n' || '{runbook_url}'),
     ('acknowledged', '{owner} looks after: {title} at {place} (incident {incident})', ''),
     ('resolved', 'Over: {title} at {place} (incident {incident})', 'It took {duration}, {syncs} failures.' || E'\n' || 'What helped: {resolution}'),
-    ('digest', '{count} changes of incidents', '');
+    ('digest', '{count} changes of incidents', ''),
+    ('customer_escalated', 'Disturbed since {since}: {product}', '{message}' || E'\n' || 'Please name {incident} if you ask us about it.'),
+    ('customer_acknowledged', 'Somebody is looking into it: {product}', 'Please name {incident} if you ask us about it.'),
+    ('customer_resolved', 'It works again: {product}', 'It took {duration}.');
 
 CREATE FUNCTION integration_worker.notice_words(incident integration.incident) RETURNS jsonb
     LANGUAGE sql STABLE
@@ -37,10 +46,30 @@ AS $$
                                              jsonb_build_object('endpoint', incident.endpoint)),
                'severity', incident.severity, 'syncs', incident.syncs, 'impact', incident.impact,
                'duration', integration_worker.duration_words(coalesce(incident.resolved_at, statement_timestamp()) - incident.opened_at),
-               'resolution', incident.resolution)
+               'resolution', incident.resolution,
+               'level', nullif(incident.level, 0),
+               'audience', (SELECT integration_worker.say('audience_' || l.audience)
+                              FROM integration.escalation_level l
+                             WHERE l.chain = integration_worker.chain_of(incident.endpoint) AND l.level = incident.level))
 $$;
 COMMENT ON FUNCTION integration_worker.notice_words(integration.incident) IS
     'What the texts of a notice are filled in with.';
+
+CREATE FUNCTION integration_worker.customer_notice_words(incident integration.incident, locale text) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT jsonb_build_object(
+               'incident', incident.id, 'message', k.customer_message, 'product', coalesce(c.title, c.name, integration_worker.say('other_system', '{}', customer_notice_words.locale)),
+               'since', integration_worker.time_words(incident.opened_at),
+               'duration', integration_worker.duration_words(coalesce(incident.resolved_at, statement_timestamp()) - incident.opened_at))
+      FROM (VALUES (incident.endpoint, incident.error_class)) AS i (endpoint, error_class)
+      LEFT JOIN integration.endpoint e ON e.name = i.endpoint
+      LEFT JOIN integration.connector c ON c.name = e.connector
+      LEFT JOIN integration.error_class k ON k.name = i.error_class
+$$;
+COMMENT ON FUNCTION integration_worker.customer_notice_words(integration.incident, text) IS
+    'What the texts of a notice to a customer are filled in with: nothing internal.';
 
 CREATE FUNCTION integration_worker.notice_text_of(change text, words jsonb, locale text, OUT title text, OUT body text)
     LANGUAGE sql STABLE
@@ -131,6 +160,7 @@ CREATE FUNCTION integration_worker.notice_payload(receiver integration.notice_en
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    for_customer boolean := receiver.audience IS NOT DISTINCT FROM 'customer';
     told record;
     items jsonb := '[]';
     lines text;
@@ -141,8 +171,11 @@ BEGIN
         SELECT d.n, d.change, d.at, w.words, t.title, t.body
           FROM unnest(due) WITH ORDINALITY AS d (endpoint, change_id, incident, change, at, n)
           JOIN integration.incident i ON i.id = d.incident
-         CROSS JOIN LATERAL integration_worker.notice_words(i) AS w (words)
-         CROSS JOIN LATERAL integration_worker.notice_text_of(d.change, w.words, receiver.locale) t
+         CROSS JOIN LATERAL (
+               SELECT CASE WHEN for_customer THEN integration_worker.customer_notice_words(i, receiver.locale)
+                           ELSE integration_worker.notice_words(i) END) AS w (words)
+         CROSS JOIN LATERAL integration_worker.notice_text_of(CASE WHEN for_customer THEN 'customer_' ELSE '' END || d.change,
+                                                              w.words, receiver.locale) t
          ORDER BY d.n LOOP
         items := items || jsonb_build_object('change', told.change, 'at', told.at, 'incident', told.words,
                                              'title', told.title, 'body', told.body);

@@ -18,12 +18,15 @@ CREATE TABLE integration.notice_endpoint (
     severity smallint NOT NULL DEFAULT 4 CHECK (severity BETWEEN 1 AND 4),
     owner text,
     customer text,
-    changes text[] NOT NULL DEFAULT '{opened,reopened,acknowledged,resolved}'
-        CHECK (changes <@ '{opened,reopened,acknowledged,resolved}' AND changes <> '{}'),
+    changes text[] NOT NULL DEFAULT '{opened,reopened,escalated,acknowledged,resolved}'
+        CHECK (changes <@ '{opened,reopened,escalated,acknowledged,resolved}' AND changes <> '{}'),
     routing_key text CONSTRAINT pagerduty_alone_needs_a_routing_key CHECK ((format = 'pagerduty') = (routing_key IS NOT NULL)),
     locale text NOT NULL DEFAULT 'en',
     at_once integer NOT NULL DEFAULT 5 CHECK (at_once > 0),
-    digest_every interval NOT NULL DEFAULT '1 min' CHECK (digest_every > '0')
+    digest_every interval NOT NULL DEFAULT '1 min' CHECK (digest_every > '0'),
+    audience text CHECK (audience IN ('customer', 'support', 'engineer')),
+    CONSTRAINT a_customer_hears_of_its_own_alone CHECK (audience <> 'customer' OR customer IS NOT NULL),
+    CONSTRAINT pagerduty_is_not_for_customers CHECK (audience <> 'customer' OR format <> 'pagerduty')
 );
 COMMENT ON TABLE integration.notice_endpoint IS
     'Endpoints that are told of incidents. A notice is a sync like any other: it is retried, paused, looked at in the same ways.';
@@ -33,12 +36,14 @@ COMMENT ON COLUMN integration.notice_endpoint.format IS
 COMMENT ON COLUMN integration.notice_endpoint.severity IS 'Told of incidents of this severity or worse: 1 the worst only, 4 all.';
 COMMENT ON COLUMN integration.notice_endpoint.owner IS 'Told of this team''s incidents only; NULL: of all teams''.';
 COMMENT ON COLUMN integration.notice_endpoint.customer IS 'Told of incidents of this customer''s endpoints only; NULL: of all.';
-COMMENT ON COLUMN integration.notice_endpoint.changes IS 'Which changes: opened, reopened, acknowledged, resolved.';
+COMMENT ON COLUMN integration.notice_endpoint.changes IS 'Which changes: opened, reopened, escalated, acknowledged, resolved.';
 COMMENT ON COLUMN integration.notice_endpoint.routing_key IS 'PagerDuty''s integration key; it stands in the body of each notice, hidden from support by endpoint.mask.';
 COMMENT ON COLUMN integration.notice_endpoint.locale IS 'Language of the texts.';
 COMMENT ON COLUMN integration.notice_endpoint.at_once IS
     'So many notices within digest_every leave singly; the last of them is a digest where there are more. PagerDuty is told of each.';
 COMMENT ON COLUMN integration.notice_endpoint.digest_every IS 'And then no other for so long.';
+COMMENT ON COLUMN integration.notice_endpoint.audience IS
+    'customer, support or engineer: told of an incident from the level of escalation_level on that is theirs, a customer in words that hold nothing internal. NULL: told of all from the beginning.';
 
 CREATE FUNCTION integration_worker.mask_routing_key() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -74,7 +79,7 @@ COMMENT ON COLUMN integration.notice.id IS 'Its number.';
 COMMENT ON COLUMN integration.notice.at IS 'When it was put into the outbox.';
 COMMENT ON COLUMN integration.notice.endpoint IS 'Who.';
 COMMENT ON COLUMN integration.notice.incident IS 'Which incident.';
-COMMENT ON COLUMN integration.notice.change IS 'opened, reopened, acknowledged or resolved.';
+COMMENT ON COLUMN integration.notice.change IS 'opened, reopened, escalated, acknowledged or resolved.';
 COMMENT ON COLUMN integration.notice.outbox_id IS 'The sync that carries it.';
 
 CREATE TABLE integration_worker.notice_due (
@@ -126,11 +131,7 @@ BEGIN
     SELECT n.endpoint, c.id, c.incident, c.change, c.at
       FROM unnest(changes) c
       JOIN integration.incident i ON i.id = c.incident
-      LEFT JOIN integration.endpoint e ON e.name = i.endpoint
-      JOIN integration.notice_endpoint n
-        ON i.severity <= n.severity AND c.change = ANY (n.changes) AND n.endpoint <> i.endpoint
-       AND (n.owner IS NULL OR n.owner = i.owner)
-       AND (n.customer IS NULL OR n.customer = e.customer);
+      JOIN integration.notice_endpoint n ON integration_worker.hears(n, i, c.change);
     UPDATE integration_worker.incident_change c
        SET is_distributed = true
      WHERE c.id = ANY (ARRAY(SELECT x.id FROM unnest(changes) x));

@@ -78,7 +78,8 @@ CREATE TABLE integration.connector (
     mask text[],
     status text NOT NULL DEFAULT 'active',
     api_version text,
-    objective numeric NOT NULL DEFAULT 0.9999
+    objective numeric NOT NULL DEFAULT 0.9999,
+    escalation text
 );
 COMMENT ON TABLE integration.connector IS
     'An external product we integrate with. What a connector sets, its endpoints inherit.';
@@ -113,6 +114,7 @@ COMMENT ON COLUMN integration.connector.status IS
 COMMENT ON COLUMN integration.connector.api_version IS 'The version of the other side''s API that its endpoints are written for; each attempt records it.';
 COMMENT ON COLUMN integration.connector.objective IS
     'The share of syncs that should be delivered in time, above 0 and below 1; what may be missed by it is the error budget of integration.sla_report.';
+COMMENT ON COLUMN integration.connector.escalation IS 'Default for endpoint.escalation.';
 
 CREATE TABLE integration.endpoint (
     name text PRIMARY KEY,
@@ -143,7 +145,8 @@ CREATE TABLE integration.endpoint (
     mask text[],
     expected_every interval,
     expected_at_least integer,
-    expected_since timestamptz
+    expected_since timestamptz,
+    escalation text
 );
 -- Serves the join of a connector's endpoints when the connector changes.
 CREATE INDEX endpoint_connector ON integration.endpoint (connector);
@@ -189,6 +192,8 @@ COMMENT ON COLUMN integration.endpoint.expected_at_least IS
     'So many deliveries within that time; default 1. Of more than one the attempts are counted, as long as they are kept.';
 COMMENT ON COLUMN integration.endpoint.expected_since IS
     'The first such time begins here; set to now when the two before it change, unless written along with them.';
+COMMENT ON COLUMN integration.endpoint.escalation IS
+    'The chain of integration.escalation_level by which its incidents climb; default: the connector''s, then default.';
 
 INSERT INTO integration.retry_policy (name, schedule, jitter, deadline) VALUES
     ('standard', ARRAY['5 s', '30 s', '2 min', '10 min', '30 min', '2 h', '5 h', '10 h', '14 h', '20 h', '24 h']::interval[], 0.2, NULL),

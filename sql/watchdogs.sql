@@ -98,7 +98,8 @@ CREATE FUNCTION integration_worker.watchdogs() RETURNS text[]
 AS $$
     SELECT ARRAY[
         'watch_expected',
-        'watch_growth'
+        'watch_growth',
+        'escalate'
     ]
 $$;
 COMMENT ON FUNCTION integration_worker.watchdogs() IS

@@ -20,6 +20,9 @@ ALTER TABLE integration.incident
     ADD COLUMN resolution text,
     ADD COLUMN worked boolean,
     ADD COLUMN fingerprint text GENERATED ALWAYS AS (endpoint || ':' || error_class) STORED,
+    ADD COLUMN level integer NOT NULL DEFAULT 0,
+    ADD COLUMN escalated_at timestamptz,
+    ADD COLUMN open_since timestamptz,
     ADD CHECK ((state = 'resolved') = (resolved_at IS NOT NULL)),
     ADD CHECK (state <> 'snoozed' OR snoozed_until IS NOT NULL);
 
@@ -28,13 +31,15 @@ ALTER TABLE integration.connector
     ADD COLUMN mask text[],
     ADD COLUMN status text NOT NULL DEFAULT 'active',
     ADD COLUMN api_version text,
-    ADD COLUMN objective numeric NOT NULL DEFAULT 0.9999;
+    ADD COLUMN objective numeric NOT NULL DEFAULT 0.9999,
+    ADD COLUMN escalation text;
 ALTER TABLE integration.endpoint
     ADD COLUMN certificate text REFERENCES integration.credential ON UPDATE CASCADE,
     ADD COLUMN mask text[],
     ADD COLUMN expected_every interval,
     ADD COLUMN expected_at_least integer,
-    ADD COLUMN expected_since timestamptz;
+    ADD COLUMN expected_since timestamptz,
+    ADD COLUMN escalation text;
 
 ALTER TABLE integration.attempt ADD COLUMN api_version text;
 

@@ -99,7 +99,7 @@ CREATE FUNCTION pg_temp.payload(format text, change text, incident bigint, local
     LANGUAGE sql
 AS $$
     SELECT integration_worker.notice_payload(
-               ROW ('all', format, 4, NULL, NULL, '{}', CASE format WHEN 'pagerduty' THEN 'K' END, locale, 5, '1 min')::integration.notice_endpoint,
+               ROW ('all', format, 4, NULL, NULL, '{}', CASE format WHEN 'pagerduty' THEN 'K' END, locale, 5, '1 min', NULL)::integration.notice_endpoint,
                ARRAY[ROW ('all', 1, incident, change, '2026-11-22 04:05:06.789+00')::integration_worker.notice_due])
 $$;
 SELECT is((SELECT array_agg(k ORDER BY k) FROM jsonb_object_keys(pg_temp.payload('slack', 'opened', :shop)) k), '{blocks,text}', 'slack: its members');

@@ -34,6 +34,7 @@ INSERT INTO expected VALUES
     ('integration.error_reason',                               '',                 '',   'r',  'r',  'rw'),
     ('integration.error_rule',                                 '',                 '',   'r',  'r',  'arwd'),
     ('integration.error_rule_id_seq',                          '',                 '',   '',   '',   ''),
+    ('integration.escalation_level',                           '',                 '',   'r',  'r',  'arwd'),
     ('integration.failed',                                     '',                 '',   'rw(state)', 'rw(state)', 'rw(state)'),
     ('integration.forget_secret(text,integer)',                '',                 '',   '',   '',   'X'),
     ('integration.grant_administrator(regrole)',               '',                 '',   '',   '',   ''),
