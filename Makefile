@@ -137,6 +137,7 @@ SQL_PARTS += actions      # retry, cancel, amend, replay, ping
 SQL_PARTS += switches     # pause, resume
 SQL_PARTS += sync_view    # every sync as people see it
 SQL_PARTS += status_views # how objects, endpoints, workers stand
+SQL_PARTS += pause_status # what waits behind each kill switch
 SQL_PARTS += why          # timeline, why
 SQL_PARTS += notices      # who is told of an incident
 SQL_PARTS += watchdogs    # what no result says: looked for every minute

@@ -108,6 +108,7 @@ CREATE TABLE integration.pause (
     actor name NOT NULL DEFAULT session_user,
     since timestamptz NOT NULL DEFAULT now(),
     until timestamptz,
+    error_class text,
     PRIMARY KEY (scope, name)
 );
 COMMENT ON TABLE integration.pause IS
@@ -118,6 +119,8 @@ COMMENT ON COLUMN integration.pause.reason IS 'Why.';
 COMMENT ON COLUMN integration.pause.actor IS 'Who.';
 COMMENT ON COLUMN integration.pause.since IS 'Since when.';
 COMMENT ON COLUMN integration.pause.until IS 'Until when; NULL: until resume().';
+COMMENT ON COLUMN integration.pause.error_class IS
+    'For what the endpoint has paused itself, such as gone; NULL: somebody has paused it.';
 
 CREATE TABLE integration.action (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

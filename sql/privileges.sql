@@ -70,6 +70,7 @@ AS $$
         ('support', 'SELECT', 'integration.escalation_level'),
         ('support', 'SELECT', 'integration.notice'),
         ('support', 'SELECT', 'integration.pause'),
+        ('support', 'SELECT', 'integration.pause_status'),
         ('support', 'SELECT', 'integration.action'),
         ('support', 'EXECUTE', 'FUNCTION integration.verify_signature(bytea, jsonb, text, interval)'),
         ('support', 'EXECUTE', 'FUNCTION integration.verify_signature(text, jsonb, text, interval)'),

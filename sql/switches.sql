@@ -91,7 +91,7 @@ BEGIN
     INSERT INTO integration.pause AS p (scope, name, reason, until)
     VALUES (pause.scope, coalesce(pause.name, ''), btrim(pause.reason), pause.until)
         ON CONFLICT (scope, name) DO UPDATE
-        SET reason = excluded.reason, actor = excluded.actor, until = excluded.until,
+        SET reason = excluded.reason, actor = excluded.actor, until = excluded.until, error_class = NULL,
             since = CASE WHEN p.until <= now() THEN excluded.since ELSE p.since END;
     INSERT INTO integration.action (verb, endpoint, reason, details)
     VALUES ('pause', CASE pause.scope WHEN 'endpoint' THEN pause.name END, btrim(pause.reason),

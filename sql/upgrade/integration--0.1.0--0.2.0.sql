@@ -26,6 +26,8 @@ ALTER TABLE integration.incident
     ADD CHECK ((state = 'resolved') = (resolved_at IS NOT NULL)),
     ADD CHECK (state <> 'snoozed' OR snoozed_until IS NOT NULL);
 
+ALTER TABLE integration.pause ADD COLUMN error_class text;
+
 ALTER TABLE integration.connector
     ADD COLUMN certificate text REFERENCES integration.credential ON UPDATE CASCADE,
     ADD COLUMN mask text[],

@@ -78,16 +78,28 @@ begin_flow(Sender *sender, Endpoint *endpoint)
 		endpoint->trust = row->failures == 0 ? TRUST_ANSWERS : TRUST_SILENT;
 }
 
+/* What has waited leaves at a ramp; settling.c keeps the window of a paused one as it is. */
+static void
+restart_window(const Sender *sender, Endpoint *endpoint, bool was_probing)
+{
+	if (endpoint->row.paused_until > sender->now)
+		endpoint->window = window_make(endpoint->row.max_concurrency);
+	else if (was_probing && !endpoint->is_probing)
+		window_restart(&endpoint->window);
+}
+
 static void
 apply_endpoint(Sender *sender, const EndpointRow *row)
 {
 	Endpoint   *endpoint;
 	bool		was_listed;
+	bool		was_probing;
 
 	if (!sender_owns(sender, row->id))
 		return;
 	endpoint = sender_endpoint(sender, row->id);
 	was_listed = endpoint->is_listed;
+	was_probing = endpoint->is_probing;
 	endpoint->listed_in = sender->loading.count;
 	if (was_listed && !makes_same_requests(&endpoint->row, row))
 		sender_drop_ready(sender, endpoint);
@@ -101,6 +113,7 @@ apply_endpoint(Sender *sender, const EndpointRow *row)
 	if (endpoint->window.largest == 0)
 		begin_flow(sender, endpoint);
 	window_resize(&endpoint->window, row->max_concurrency);
+	restart_window(sender, endpoint, was_probing);
 	bucket_resize(&endpoint->bucket, row->rate_limit, row->rate_burst, sender->now);
 }
 

@@ -223,6 +223,9 @@ grow_window(const Sender *sender, const Lease *lease)
 		.now_us = sender->now,
 	};
 
+	/* what was in flight when it was paused says nothing about afterwards */
+	if (endpoint->row.paused_until > sender->now)
+		return;
 	window_answer(&endpoint->window, &answer);
 }
 

@@ -59,6 +59,7 @@ INSERT INTO expected VALUES
     ('integration.owner_rule',                                 '',                 '',   'r',  'r',  'arwd'),
     ('integration.owner_rule_id_seq',                          '',                 '',   '',   '',   ''),
     ('integration.pause',                                      '',                 '',   'r',  'r',  'r'),
+    ('integration.pause_status',                               '',                 '',   'r',  'r',  'r'),
     ('integration.pause(text,text,text,timestamp with time zone)', '',                 '',   '',   'X',  'X'),
     ('integration.phrase',                                     '',                 '',   'r',  'r',  'arwd'),
     ('integration.ping(text)',                                 '',                 '',   '',   'X',  'X'),
