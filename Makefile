@@ -146,6 +146,7 @@ SQL_PARTS += growth       # backlogs that grow
 SQL_PARTS += escalation   # who is told when nobody looks after an incident
 SQL_PARTS += incident_actions # acknowledge, assign, snooze, ignore, reopen, resolve
 SQL_PARTS += runbook      # what to do about an incident: texts
+SQL_PARTS += self_pause   # an endpoint that pauses itself
 SQL_PARTS += incident_status # incidents as people see them
 SQL_PARTS += notice_texts # notices in words, in the forms of their receivers
 SQL_PARTS += preview      # the request as it would leave

@@ -43,6 +43,7 @@ CREATE TABLE integration.error_reason (
     remedy text NOT NULL,
     notes text,
     shipped boolean NOT NULL DEFAULT true,
+    pauses boolean NOT NULL DEFAULT false,
     -- What may have been done must not be done again without asking whether that is harmless.
     CHECK (retryable NOT IN ('yes', 'once') OR remote_state NOT IN ('unknown', 'done'))
 );
@@ -78,6 +79,8 @@ COMMENT ON COLUMN integration.error_reason.span_error_type IS
     'OpenTelemetry error.type of the span; <code>: the HTTP status.';
 COMMENT ON COLUMN integration.error_reason.remedy IS 'What to do, in plain words.';
 COMMENT ON COLUMN integration.error_reason.notes IS 'What engineering should know.';
+COMMENT ON COLUMN integration.error_reason.pauses IS
+    'The endpoint pauses itself until somebody resumes it, unless its url holds {object_id} or {remote_id}; only where breaker is trip.';
 COMMENT ON COLUMN integration.error_reason.shipped IS 'Unchanged since it came with the extension; other rows are carried by a dump.';
 
 -- What the user made or changed is carried by a dump; when that is restored it takes the place of the row that CREATE

@@ -168,8 +168,7 @@ CREATE FUNCTION integration_worker.probe_changed() RETURNS trigger
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    given jsonb := to_jsonb(NEW);
-    changed text := CASE TG_TABLE_NAME WHEN 'secret' THEN given ->> 'credential' ELSE given ->> 'name' END;
+    changed jsonb := to_jsonb(NEW);
 BEGIN
     -- What tripped it is no suspect any more: it may well have been what was changed.
     UPDATE integration.endpoint_health h
@@ -177,17 +176,13 @@ BEGIN
       FROM integration.endpoint_config c
      WHERE h.endpoint_id = c.id
        AND h.state = 'stopped'
-       AND CASE TG_TABLE_NAME
-           WHEN 'endpoint' THEN c.name = changed
-           WHEN 'connector' THEN c.connector = changed
-           WHEN 'error_rule' THEN coalesce(given ->> 'endpoint', c.name) = c.name
-                                  AND (given ->> 'connector' IS NULL OR given ->> 'connector' = c.connector)
-           ELSE changed IN (c.credential, c.signing, c.certificate) END;
+       AND integration_worker.is_called_with(c, TG_TABLE_NAME, changed);
+    PERFORM integration_worker.end_own_pauses(TG_TABLE_NAME, changed);
     RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION integration_worker.probe_changed() IS
-    'Row trigger: has stopped endpoints probed at once when they, their connector, their credential or an error rule for them changed.';
+    'Row trigger: has endpoints that are stopped, or have paused themselves, called at once when they, their connector, their credential or an error rule for them changed.';
 
 CREATE TRIGGER probe_changed AFTER UPDATE ON integration.endpoint
     FOR EACH ROW EXECUTE FUNCTION integration_worker.probe_changed();

@@ -116,14 +116,17 @@ AS $$
                'waiting', nullif(s.waiting, 0),
                'engineer', coalesce((SELECT integration_worker.remedies('engineer')) ->> s.reason,
                                     (SELECT integration_worker.remedies('engineer')) ->> (':' || s.error_class)),
-               'held', (SELECT integration_worker.say('held.' || h.state)
-                          FROM integration.endpoint_health h
-                          JOIN integration.endpoint e ON e.id = h.endpoint_id
-                         WHERE e.name = s.endpoint AND h.state <> 'closed'),
+               'held', CASE WHEN p.reason IS NULL THEN
+                            (SELECT integration_worker.say('held.' || h.state)
+                               FROM integration.endpoint_health h
+                               JOIN integration.endpoint e ON e.id = h.endpoint_id
+                              WHERE e.name = s.endpoint AND h.state <> 'closed') END,
+               'paused', p.reason,
                'open', CASE WHEN s.state = 'open' THEN integration_worker.say('incident.open') END, 'note', s.note,
                'delivery', CASE WHEN NOT integration_worker.is_watched(s.error_class) THEN 'delivery' END,
                'watchdog', CASE WHEN integration_worker.is_watched(s.error_class) THEN 'watchdog' END)
       FROM integration_worker.incident_facts s
+      LEFT JOIN integration_worker.pause_in_force p ON p.scope = 'endpoint' AND p.name = s.endpoint
      WHERE s.id = incident.id
 $$;
 COMMENT ON FUNCTION integration_worker.runbook_words(integration.incident) IS

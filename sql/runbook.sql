@@ -16,7 +16,7 @@ COMMENT ON COLUMN integration.runbook_step.locale IS 'The language, as in integr
 COMMENT ON COLUMN integration.runbook_step.error_class IS 'For incidents of this class only; empty: for all.';
 COMMENT ON COLUMN integration.runbook_step."position" IS 'Its place among the steps.';
 COMMENT ON COLUMN integration.runbook_step.what IS
-    'What to do, in words. {incident}, {title}, {endpoint}, {connector}, {remedy}, {engineer} (the remedy for engineers), {responsible}, {owner}, {contact}, {runbook_url}, {worked_before}, {example}, {object}, {error}, {waiting} (failed syncs, where there are any), {held} (stopped or open, where the endpoint is), {open} (where nobody has acknowledged it), {note}, {delivery} or {watchdog} (which of the two ends it).';
+    'What to do, in words. {incident}, {title}, {endpoint}, {connector}, {remedy}, {engineer} (the remedy for engineers), {responsible}, {owner}, {contact}, {runbook_url}, {worked_before}, {example}, {object}, {error}, {waiting} (failed syncs, where there are any), {held} (stopped or open, where the endpoint is and isn''t paused), {paused} (why, where it is), {open} (where nobody has acknowledged it), {note}, {delivery} or {watchdog} (which of the two ends it).';
 COMMENT ON COLUMN integration.runbook_step.statement IS
     'What to run; the same words, written as literals. {…} between quotes that is no word stays.';
 COMMENT ON COLUMN integration.runbook_step.who IS 'Who does it; the same words.';

@@ -444,6 +444,8 @@ INSERT INTO integration.error_reason (reason, kind, code, name, since, condition
     ('db_unavailable', 'internal', 'db_unavailable', 'own database refused work', NULL, NULL, 'local_resource', 'not_reached', 'yes', 'backoff', 'worker', 'ignore', 'neutral', 'infrastructure_failure', 'operations', 'local_resource', 'Our database was not available; operations should check it.', NULL),
     ('unknown', 'internal', 'unknown', 'not classified', NULL, NULL, 'internal', 'unknown', 'if_idempotent', 'backoff', 'sync', 'count', 'neutral', 'application_failure', 'engineering', 'internal', 'An unknown technical problem occurred; engineering should look at the details.', NULL);
 
+UPDATE integration.error_reason SET pauses = true WHERE reason = 'http:410';
+
 -- From here on rows are the user's own.
 ALTER TABLE integration.error_class ALTER COLUMN shipped SET DEFAULT false;
 ALTER TABLE integration.error_reason ALTER COLUMN shipped SET DEFAULT false;

@@ -27,6 +27,7 @@ ALTER TABLE integration.incident
     ADD CHECK (state <> 'snoozed' OR snoozed_until IS NOT NULL);
 
 ALTER TABLE integration.pause ADD COLUMN error_class text;
+ALTER TABLE integration.error_reason ADD COLUMN pauses boolean NOT NULL DEFAULT false;
 
 ALTER TABLE integration.connector
     ADD COLUMN certificate text REFERENCES integration.credential ON UPDATE CASCADE,
@@ -104,6 +105,7 @@ UPDATE integration.error_reason
    SET remedy = 'Our server stopped in the middle of sending; look up in the other system whether it did the work, and retry if it did not. Where the error says that it happened several times, find the cause in the server''s log first.',
        notes = 'Found at the next start: a mark without a result, or a sync that was in hand at three crashes.'
  WHERE reason = 'worker_crash' AND shipped;
+UPDATE integration.error_reason SET pauses = true WHERE reason = 'http:410';
 UPDATE integration.error_class
    SET remedy = 'Use a host, address, port and scheme that are allowed, or have a superuser change integration.allowed_hosts, allowed_networks or allowed_ports; after the reload the syncs go on by themselves.'
  WHERE name = 'blocked_by_policy' AND shipped;

@@ -1,0 +1,106 @@
+-- An endpoint that pauses itself: closed for good, or without one success for days.
+
+INSERT INTO integration.phrase (key, words) VALUES
+    ('pause_gone', 'The other side says that this address is closed for good ({reason}).'),
+    ('pause_long_failure', 'It has failed for five days without one success, last with {reason}.'),
+    ('pause_ended_by_change', 'what the endpoint is called with was changed ({table})'),
+    ('long_failure_warning', 'It has failed since {since} without one success, last with {reason}. If that goes on, it pauses itself at {until}.'),
+    ('long_failure_paused', 'It has failed since {since} without one success, last with {reason}, and has paused itself.');
+
+INSERT INTO integration.runbook_step (error_class, "position", what, statement, who) VALUES
+    ('', 505, 'The endpoint is paused: "{paused}" Nothing leaves, no probe either. See what waits behind it.',
+     'SELECT * FROM integration.pause_status;', NULL),
+    ('', 515, 'Once the cause is gone, have the paused endpoint called again ("{paused}").',
+     'SELECT integration.resume(''endpoint'', {endpoint}, ''why'');', NULL),
+    ('gone', 450, 'If there is a new address, write it into the endpoint: what waits is then sent there by itself.',
+     'UPDATE integration.endpoint SET url = ''https://…'' WHERE name = {endpoint};', '{owner}'),
+    ('gone', 460, 'If the connection is not wanted any more, give up what waits for it.',
+     'UPDATE integration.sync SET state = ''cancelled'' WHERE endpoint = {endpoint} AND state IN (''pending'', ''retrying'', ''failed'');', '{owner}'),
+    ('long_failure', 460, 'If the connection is not wanted any more, give up what waits for it.',
+     'UPDATE integration.sync SET state = ''cancelled'' WHERE endpoint = {endpoint} AND state IN (''pending'', ''retrying'', ''failed'');', '{owner}');
+
+CREATE FUNCTION integration_worker.pause_itself(
+        endpoint text, error_class text, reason text, at timestamptz, outbox_id bigint DEFAULT NULL)
+    RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    INSERT INTO integration.pause AS p (scope, name, reason, actor, since, error_class)
+    VALUES ('endpoint', pause_itself.endpoint, pause_itself.reason, 'integration', pause_itself.at, pause_itself.error_class)
+        ON CONFLICT (scope, name) DO UPDATE
+        SET reason = excluded.reason, actor = excluded.actor, since = excluded.since, until = NULL,
+            error_class = excluded.error_class
+      WHERE p.until <= pause_itself.at;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    INSERT INTO integration.action (at, actor, verb, outbox_id, endpoint, reason, details)
+    VALUES (pause_itself.at, 'integration', 'pause', pause_itself.outbox_id, pause_itself.endpoint, pause_itself.reason,
+            jsonb_build_object('scope', 'endpoint', 'name', pause_itself.endpoint, 'error_class', pause_itself.error_class));
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.pause_itself(text, text, text, timestamptz, bigint) IS
+    'Pauses an endpoint until somebody resumes it, unless somebody has paused it; says whether it did.';
+
+-- An address that is made of the object's own id says something about that object: the endpoint is stopped
+-- then, and its next probe is another one.  Should somebody hold the pause, the next probe pauses it.
+CREATE FUNCTION integration_worker.pause_gone(verdicts integration_worker.verdict[], settled_at timestamptz) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '10ms'
+AS $$
+BEGIN
+    PERFORM integration_worker.pause_itself(
+                g.name, g.error_class, integration_worker.say('pause_gone', jsonb_build_object('reason', g.reason)),
+                settled_at, g.outbox_id)
+       FROM (SELECT DISTINCT ON (e.name) e.name, r.error_class, r.reason, v.outbox_id
+               FROM unnest(verdicts) v
+               JOIN integration.error_reason r ON r.reason = v.reason AND r.pauses
+               JOIN integration.endpoint e ON e.id = v.endpoint_id
+              WHERE v.effect = 'trip' AND v.state <> 'unsettled' AND e.url !~ '\{(object_id|remote_id)\}'
+              ORDER BY e.name, v.n) g;
+EXCEPTION WHEN lock_not_available THEN
+    NULL;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.pause_gone(integration_worker.verdict[], timestamptz) IS
+    'Pauses endpoints that say they are closed for good; never waits for a lock.';
+
+CREATE FUNCTION integration_worker.is_called_with(
+        config integration.endpoint_config, table_name text, changed jsonb)
+    RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE table_name
+           WHEN 'endpoint' THEN config.name = changed ->> 'name'
+           WHEN 'connector' THEN config.connector = changed ->> 'name'
+           WHEN 'error_rule' THEN coalesce(changed ->> 'endpoint', config.name) = config.name
+                                  AND (changed ->> 'connector' IS NULL OR changed ->> 'connector' = config.connector)
+           ELSE CASE table_name WHEN 'secret' THEN changed ->> 'credential' ELSE changed ->> 'name' END
+                IN (config.credential, config.signing, config.certificate) END
+$$;
+COMMENT ON FUNCTION integration_worker.is_called_with(integration.endpoint_config, text, jsonb) IS
+    'Is this row of a table of the registry one that the endpoint is called with?';
+
+CREATE FUNCTION integration_worker.end_own_pauses(table_name text, changed jsonb) RETURNS void
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH ended AS (
+        DELETE FROM integration.pause p
+         USING integration.endpoint_config c
+         WHERE p.scope = 'endpoint' AND p.error_class IS NOT NULL AND c.name = p.name
+           AND integration_worker.is_called_with(c, table_name, changed)
+        RETURNING p.name, p.reason, p.actor
+    )
+    INSERT INTO integration.action (verb, endpoint, reason, details)
+    SELECT 'resume', e.name, integration_worker.say('pause_ended_by_change', jsonb_build_object('table', table_name)),
+           jsonb_build_object('scope', 'endpoint', 'name', e.name, 'paused_because', e.reason, 'paused_by', e.actor)
+      FROM ended e
+$$;
+COMMENT ON FUNCTION integration_worker.end_own_pauses(text, jsonb) IS
+    'Ends the pauses that endpoints have made themselves when what they are called with is changed.';
