@@ -169,7 +169,7 @@ BEGIN
               FROM (SELECT (results[n]).endpoint_id FROM unnest(written.done) AS n) d
              WHERE d.endpoint_id = ANY (plain.unwritten));
         UPDATE integration.endpoint_health h
-           SET updated_at = settled_at, last_success_at = settled_at, failures = 0, "window" = coalesce(c."window", h."window")
+           SET updated_at = settled_at, last_success_at = settled_at, failing_since = NULL, failures = 0, "window" = coalesce(c."window", h."window")
           FROM unnest(to_write) AS t (endpoint_id)
           JOIN unnest(counters) c ON c.endpoint_id = t.endpoint_id
          CROSS JOIN LATERAL (

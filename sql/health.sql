@@ -14,7 +14,8 @@ CREATE TABLE integration.endpoint_health (
     last_failure_at timestamptz,
     last_reason text,
     last_error text,
-    updated_at timestamptz NOT NULL DEFAULT now()
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    failing_since timestamptz
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE integration.endpoint_health IS
     'One row for each endpoint that was called: its breaker. Written on a change of state, otherwise at most every ten seconds; use integration.endpoint_status.';
@@ -33,6 +34,8 @@ COMMENT ON COLUMN integration.endpoint_health.last_failure_at IS 'Last failure, 
 COMMENT ON COLUMN integration.endpoint_health.last_reason IS 'Reason of the last failure.';
 COMMENT ON COLUMN integration.endpoint_health.last_error IS 'Details of the last failure.';
 COMMENT ON COLUMN integration.endpoint_health.updated_at IS 'When this row was written.';
+COMMENT ON COLUMN integration.endpoint_health.failing_since IS
+    'The first failure since the last delivery, to ten seconds, without times of pause; NULL: none.';
 
 CREATE TABLE integration.incident (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -104,3 +104,102 @@ AS $$
 $$;
 COMMENT ON FUNCTION integration_worker.end_own_pauses(text, jsonb) IS
     'Ends the pauses that endpoints have made themselves when what they are called with is changed.';
+
+-- The time begins anew after a pause: nothing fails while nothing is sent.
+CREATE FUNCTION integration_worker.forget_paused_failures(now timestamptz) RETURNS void
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    UPDATE integration.endpoint_health h
+       SET failing_since = NULL
+     WHERE h.endpoint_id IN (
+           SELECT x.endpoint_id
+             FROM integration.endpoint_health x
+             JOIN integration.endpoint e ON e.id = x.endpoint_id
+            WHERE x.failing_since IS NOT NULL
+              AND EXISTS (SELECT FROM integration.pause p
+                           WHERE (p.until IS NULL OR p.until > forget_paused_failures.now)
+                             AND (p.scope, p.name) IN (('all', ''), ('connector', e.connector), ('endpoint', e.name), ('customer', e.customer)))
+              FOR NO KEY UPDATE OF x SKIP LOCKED)
+$$;
+COMMENT ON FUNCTION integration_worker.forget_paused_failures(timestamptz) IS
+    'Has the time of failing begin anew for endpoints that are paused.';
+
+-- By the first and the last failure, so that one failure and then nothing to send is no long one; and never without
+-- a warning a day before, so that what is called once a week has one, too.
+CREATE FUNCTION integration_worker.long_failures()
+    RETURNS TABLE (endpoint text, failing_since timestamptz, days integer, reason text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT e.name, h.failing_since, d.days, h.last_reason
+      FROM integration.endpoint_health h
+      JOIN integration.endpoint e ON e.id = h.endpoint_id
+     CROSS JOIN LATERAL (
+           SELECT max(i.last_seen_at) AS at
+             FROM integration.incident i
+            WHERE i.endpoint = e.name AND i.error_class = 'long_failure' AND i.last_seen_at >= h.failing_since) warned
+     CROSS JOIN LATERAL (
+           SELECT CASE WHEN h.last_failure_at >= h.failing_since + interval '5 days'
+                            AND h.last_failure_at >= warned.at + interval '1 day' THEN 5
+                       WHEN h.last_failure_at >= h.failing_since + interval '3 days' THEN 3
+                       ELSE 1 END AS days) d
+     WHERE h.last_failure_at >= h.failing_since + interval '1 day'
+       AND (d.days = 5 OR warned.at IS NULL OR warned.at < h.failing_since + make_interval(days => d.days))
+$$;
+COMMENT ON FUNCTION integration_worker.long_failures() IS
+    'Endpoints that have failed for one, three or five days without one success, and of which nobody has been told that yet.';
+
+CREATE FUNCTION integration_worker.tell_long_failure(endpoint text, now timestamptz, note text) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    known bigint;
+BEGIN
+    IF integration_worker.open_incident(tell_long_failure.endpoint, 'long_failure', tell_long_failure.now,
+                                        tell_long_failure.note) IS NOT NULL THEN
+        RETURN;
+    END IF;
+    UPDATE integration.incident i
+       SET note = tell_long_failure.note, last_seen_at = tell_long_failure.now
+     WHERE i.endpoint = tell_long_failure.endpoint AND i.error_class = 'long_failure' AND i.resolved_at IS NULL
+    RETURNING i.id INTO known;
+    PERFORM integration_worker.tell(ARRAY[known], 'escalated');
+END
+$$;
+COMMENT ON FUNCTION integration_worker.tell_long_failure(text, timestamptz, text) IS
+    'Opens the incident of an endpoint that fails for long, or says in the open one how long it has been by now.';
+
+CREATE FUNCTION integration_worker.watch_long_failure(now timestamptz) RETURNS timestamptz
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    failing record;
+    words jsonb;
+BEGIN
+    PERFORM integration_worker.forget_paused_failures(watch_long_failure.now);
+    FOR failing IN SELECT * FROM integration_worker.long_failures() LOOP
+        words := jsonb_build_object(
+            'since', integration_worker.time_words(failing.failing_since), 'reason', failing.reason,
+            'until', integration_worker.time_words(failing.failing_since + interval '5 days'));
+        PERFORM integration_worker.tell_long_failure(
+            failing.endpoint, watch_long_failure.now,
+            integration_worker.say(CASE failing.days WHEN 5 THEN 'long_failure_paused' ELSE 'long_failure_warning' END, words));
+        IF failing.days = 5 THEN
+            PERFORM integration_worker.pause_itself(failing.endpoint, 'long_failure',
+                                                    integration_worker.say('pause_long_failure', words), watch_long_failure.now);
+        END IF;
+    END LOOP;
+    PERFORM integration_worker.end_incident(i.endpoint, i.error_class, watch_long_failure.now)
+       FROM integration.incident i
+       LEFT JOIN integration.endpoint e ON e.name = i.endpoint
+       LEFT JOIN integration.endpoint_health h ON h.endpoint_id = e.id
+      WHERE i.error_class = 'long_failure' AND i.resolved_at IS NULL
+        AND (e.id IS NULL OR h.last_success_at > i.last_seen_at);
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.watch_long_failure(timestamptz) IS
+    'Tells people of endpoints that fail for one day, for three; pauses them after five. Ends that with the first delivery.';

@@ -59,6 +59,9 @@ BEGIN
            tripped_by = s.tripped_by, updated_at = settled_at,
            last_success_at = CASE WHEN s.good THEN settled_at ELSE h.last_success_at END,
            last_failure_at = CASE WHEN s.last_failure IS NOT NULL THEN settled_at ELSE h.last_failure_at END,
+           failing_since = CASE WHEN s.good THEN NULL
+                                WHEN s.last_failure IS NOT NULL THEN coalesce(h.failing_since, settled_at)
+                                ELSE h.failing_since END,
            last_reason = CASE WHEN s.last_failure IS NOT NULL
                               THEN verdicts[s.last_failure].reason ELSE h.last_reason END,
            last_error = CASE WHEN s.last_failure IS NOT NULL

@@ -76,7 +76,7 @@ SELECT e.name, e.connector, e.customer,
        h.last_success_at, h.last_failure_at, h.last_reason, h.last_error,
        CASE WHEN h.state <> 'closed' THEN h.open_until END AS next_probe_at,
        h.retry_after_until, h.tripped_by,
-       integration_worker.owner_of(e.id, NULL, NULL) AS owner, e.url
+       integration_worker.owner_of(e.id, NULL, NULL) AS owner, e.url, h.failing_since
   FROM integration.endpoint_config e
   LEFT JOIN integration.endpoint_health h ON h.endpoint_id = e.id
   LEFT JOIN integration_worker.live_endpoints() w ON w.endpoint_id = e.id
@@ -131,6 +131,7 @@ COMMENT ON COLUMN integration.endpoint_status.retry_after_until IS 'The other si
 COMMENT ON COLUMN integration.endpoint_status.tripped_by IS 'The sync whose attempt stopped it.';
 COMMENT ON COLUMN integration.endpoint_status.owner IS 'The team that looks after it.';
 COMMENT ON COLUMN integration.endpoint_status.url IS 'Where requests go.';
+COMMENT ON COLUMN integration.endpoint_status.failing_since IS 'The first failure since the last delivery; NULL: none. After five days it pauses itself.';
 
 CREATE VIEW integration.worker_status AS
 SELECT w.pid, w.shards, w.activity, w.started_at, w.last_turn_at, w.endpoints, w.in_flight, w.waiting, w.unsettled,

@@ -99,6 +99,7 @@ AS $$
     SELECT ARRAY[
         'watch_expected',
         'watch_growth',
+        'watch_long_failure',
         'escalate'
     ]
 $$;
