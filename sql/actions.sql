@@ -323,13 +323,13 @@ CREATE FUNCTION integration_worker.copy_sync(original integration.outbox, payloa
 AS $$
     INSERT INTO integration.outbox (endpoint, object_type, object_id, operation, payload, headers, customer,
                                     ordering_key, priority, impact, send_after, expires_at,
-                                    traceparent, triggered_by, trigger_ref, replay_of)
+                                    traceparent, tracestate, triggered_by, trigger_ref, replay_of)
     VALUES (original.endpoint, original.object_type, original.object_id, original.operation,
             coalesce(payload, original.payload), original.headers, original.customer,
             original.ordering_key, original.priority, original.impact,
             CASE WHEN original.send_after > now() THEN original.send_after END,
             CASE WHEN original.expires_at > clock_timestamp() THEN original.expires_at END,
-            original.traceparent, original.triggered_by, original.trigger_ref, original.id)
+            original.traceparent, original.tracestate, original.triggered_by, original.trigger_ref, original.id)
     RETURNING id
 $$;
 COMMENT ON FUNCTION integration_worker.copy_sync(integration.outbox, jsonb) IS
@@ -455,10 +455,10 @@ BEGIN
            AND a.outcome = 'delivered'
     ), copy AS (
         INSERT INTO integration.outbox (endpoint, object_type, object_id, operation, payload, headers, customer,
-                                        ordering_key, priority, impact, traceparent, triggered_by, trigger_ref,
+                                        ordering_key, priority, impact, traceparent, tracestate, triggered_by, trigger_ref,
                                         replay_of)
         SELECT o.endpoint, o.object_type, o.object_id, o.operation, o.payload, o.headers, o.customer,
-               o.ordering_key, o.priority, o.impact, o.traceparent, o.triggered_by, o.trigger_ref, o.id
+               o.ordering_key, o.priority, o.impact, o.traceparent, o.tracestate, o.triggered_by, o.trigger_ref, o.id
           FROM delivered d
           JOIN integration.outbox o ON o.id = d.outbox_id
          WHERE o.operation <> 'ping'

@@ -144,7 +144,7 @@ CREATE FUNCTION integration_worker.refuse_extent() RETURNS trigger
     LANGUAGE c
     AS 'MODULE_PATHNAME', 'integration_refuse_extent';
 COMMENT ON FUNCTION integration_worker.refuse_extent() IS
-    'Row trigger: refuses keys too long for an index, times too far away to reckon with.';
+    'Row trigger: refuses keys too long for an index, times too far away to reckon with; takes over the trace context of the statement''s comment.';
 
 CREATE TRIGGER refuse_extent BEFORE INSERT ON integration.outbox
     FOR EACH ROW EXECUTE FUNCTION integration_worker.refuse_extent();

@@ -336,7 +336,7 @@ COMMENT ON FUNCTION integration_worker.take(integer[], smallint[], xid8[], times
 CREATE VIEW integration_worker.content AS
 SELECT o.id AS outbox_id, o.customer = ANY (p.names) IS TRUE AS held, o.object_type, o.object_id, o.operation,
        CASE WHEN o.customer = ANY (p.names) IS NOT TRUE THEN o.payload::text END AS payload,
-       o.headers::text AS headers, o.created_at, o.traceparent
+       o.headers::text AS headers, o.created_at, o.traceparent, o.tracestate
   FROM integration.outbox o
  CROSS JOIN LATERAL (SELECT ARRAY(SELECT x.name
                                     FROM integration.pause x

@@ -22,7 +22,8 @@ CREATE TABLE integration.outbox (
     created_at timestamptz NOT NULL DEFAULT now(),
     enqueued_by name NOT NULL DEFAULT session_user,
     enqueued_from text DEFAULT nullif(current_setting('application_name', true), ''),
-    replay_of bigint
+    replay_of bigint,
+    tracestate text DEFAULT nullif(current_setting('integration.tracestate', true), '')
 ) PARTITION BY RANGE (id);
 
 -- Keys and indexes stand on the partitions: had the parent any, ATTACH would make them in a restored range
@@ -52,13 +53,15 @@ COMMENT ON COLUMN integration.outbox.priority IS 'high, normal or low.';
 COMMENT ON COLUMN integration.outbox.impact IS 'What is at stake, in a unit of your own.';
 COMMENT ON COLUMN integration.outbox.send_after IS 'Not sent before; NULL: at once.';
 COMMENT ON COLUMN integration.outbox.expires_at IS 'Not sent from here on; the sync is then expired. NULL: never.';
-COMMENT ON COLUMN integration.outbox.traceparent IS 'W3C trace context it belongs to; default: the setting integration.traceparent.';
+COMMENT ON COLUMN integration.outbox.traceparent IS
+    'W3C trace context it belongs to; default: the setting integration.traceparent, else the sqlcommenter comment of the statement.';
 COMMENT ON COLUMN integration.outbox.triggered_by IS 'Who or what in the application caused it; default: the setting integration.triggered_by.';
 COMMENT ON COLUMN integration.outbox.trigger_ref IS 'The application''s own reference for the cause; default: the setting integration.trigger_ref.';
 COMMENT ON COLUMN integration.outbox.created_at IS 'When the inserting transaction began.';
 COMMENT ON COLUMN integration.outbox.enqueued_by IS 'The database user of the session.';
 COMMENT ON COLUMN integration.outbox.enqueued_from IS 'The application_name of the session.';
 COMMENT ON COLUMN integration.outbox.replay_of IS 'The sync that this one sends again, by replay() or amend().';
+COMMENT ON COLUMN integration.outbox.tracestate IS 'What other tracing systems pass on with traceparent; default: the setting integration.tracestate, else the comment.';
 
 CREATE TABLE integration.queue (
     outbox_id bigint PRIMARY KEY,

@@ -11,7 +11,7 @@ AS $$
         ('producer', 'USAGE', 'SCHEMA integration'),
         ('producer', 'INSERT (endpoint, object_type, object_id, operation, payload, headers, customer, ordering_key, '
                      'dedup_key, priority, impact, send_after, expires_at, traceparent, triggered_by, trigger_ref, '
-                     'created_at, enqueued_by, enqueued_from, replay_of)', 'integration.outbox'),
+                     'created_at, enqueued_by, enqueued_from, replay_of, tracestate)', 'integration.outbox'),
         ('producer', 'SELECT (id)', 'integration.outbox'),
         ('producer', 'EXECUTE', 'FUNCTION integration.verify_signature(bytea, jsonb, text, interval)'),
         ('producer', 'EXECUTE', 'FUNCTION integration.verify_signature(text, jsonb, text, interval)'),
@@ -50,7 +50,7 @@ AS $$
         -- All but what endpoint.mask may hide a part of: sync_payload and sync_attempt show that.
         ('support', 'SELECT (id, endpoint, object_type, object_id, operation, headers, customer, ordering_key, dedup_key, '
                     'priority, impact, send_after, expires_at, traceparent, triggered_by, trigger_ref, created_at, '
-                    'enqueued_by, enqueued_from, replay_of)', 'integration.outbox'),
+                    'enqueued_by, enqueued_from, replay_of, tracestate)', 'integration.outbox'),
         ('support', 'SELECT', 'integration.queue'),
         ('support', 'SELECT', 'integration.closing'),
         ('support', 'SELECT (outbox_id, attempt_no, endpoint_id, started_at, duration_ms, dns_ms, connect_ms, tls_ms, '

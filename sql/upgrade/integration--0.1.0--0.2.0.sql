@@ -47,6 +47,8 @@ ALTER TABLE integration.endpoint
 
 ALTER TABLE integration.attempt ADD COLUMN api_version text;
 
+ALTER TABLE integration.outbox ADD COLUMN tracestate text DEFAULT nullif(current_setting('integration.tracestate', true), '');
+
 ALTER TABLE integration.queue
     ADD COLUMN limited_customer text COLLATE "C",
     ADD COLUMN limited_role text COLLATE "C";

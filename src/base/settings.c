@@ -21,6 +21,7 @@ static int	workers = 1;
 static int	worker_memory_kb = 256 * 1024;
 static bool synchronous_settle = false;
 static int	keep_delivered_s = 7 * SECS_PER_DAY;
+static double otlp_sample_ratio = 1;
 static int	keep_failed_s = 90 * SECS_PER_DAY;
 static char *environment = NULL;
 static char *ca_file = NULL;
@@ -30,6 +31,7 @@ static char *allowed_hosts = NULL;
 static char *secret_key_file = NULL;
 static char *secret_directory = NULL;
 static char *traceparent = NULL;
+static char *tracestate = NULL;
 static char *triggered_by = NULL;
 static char *trigger_ref = NULL;
 static char *locale = NULL;
@@ -164,11 +166,25 @@ define_retention_settings(void)
 }
 
 static void
+define_telemetry_settings(void)
+{
+	DefineCustomRealVariable("integration.otlp_sample_ratio",
+							 "Which part of the traces that begin here is exported.",
+							 "Attempts that failed are exported whatever it says; where the application gave a trace context, that one decides.",
+							 &otlp_sample_ratio, 1, 0, 1,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+}
+
+static void
 define_session_settings(void)
 {
 	DefineCustomStringVariable("integration.traceparent",
 							   "W3C trace context of what this session enqueues.",
 							   NULL, &traceparent, "",
+							   PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("integration.tracestate",
+							   "What other tracing systems pass on with integration.traceparent.",
+							   NULL, &tracestate, "",
 							   PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("integration.triggered_by",
 							   "Who or what in the application causes what this session enqueues.",
@@ -192,6 +208,7 @@ settings_define(void)
 	define_policy_settings();
 	define_secret_settings();
 	define_retention_settings();
+	define_telemetry_settings();
 	define_session_settings();
 	compat_reserve_prefix("integration");
 }
@@ -218,6 +235,12 @@ size_t
 settings_worker_memory_bytes(void)
 {
 	return (size_t) worker_memory_kb * 1024;
+}
+
+double
+settings_otlp_sample_ratio(void)
+{
+	return otlp_sample_ratio;
 }
 
 const char *

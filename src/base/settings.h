@@ -27,6 +27,9 @@ extern int	settings_workers(void);
 /* Memory for syncs in one worker, in bytes. */
 extern size_t settings_worker_memory_bytes(void);
 
+/* Which part of the traces that begin here is exported, from 0 to 1. */
+extern double settings_otlp_sample_ratio(void);
+
 /* A PEM bundle of certificate authorities, or NULL for the system's. */
 extern const char *settings_ca_file(void);
 

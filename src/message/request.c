@@ -256,6 +256,7 @@ set_defaults(Draft *draft)
 	set_default(draft, "Idempotency-Key", source->message_id);
 	set_default(draft, "webhook-id", source->message_id);
 	set_default(draft, "traceparent", source->traceparent);
+	set_default(draft, "tracestate", source->tracestate);
 	if (source->format == REQUEST_FORMAT_CLOUDEVENTS)
 		envelope_set_headers(source, &draft->headers);
 }

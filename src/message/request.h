@@ -40,6 +40,7 @@ typedef struct RequestSource
 	const char *source;			/* CloudEvents source, e.g.
 								 * "/integration/shop" */
 	const char *traceparent;	/* of this attempt */
+	const char *tracestate;		/* what others passed on with theirs */
 } RequestSource;
 
 typedef struct Request

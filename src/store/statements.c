@@ -342,7 +342,7 @@ statements_read(MemoryContext memory, const int64 *ids, int *count)
 	static const Oid types[] = {INT8ARRAYOID, INT8OID, INT8OID};
 	static Statement statement = {
 		.text = "SELECT outbox_id, held, object_type, object_id, operation, payload, headers,"
-		" created_at, traceparent"
+		" created_at, traceparent, tracestate"
 		" FROM integration_worker.content"
 		" WHERE outbox_id = ANY ($1) AND outbox_id BETWEEN $2 AND $3",
 		.arg_count = 3,
@@ -377,6 +377,7 @@ statements_read(MemoryContext memory, const int64 *ids, int *count)
 				.headers = column_text(i, 7, memory),
 				.created_at = column_time(i, 8, 0),
 				.traceparent = column_text(i, 9, memory),
+				.tracestate = column_text(i, 10, memory),
 		};
 		contents[i].payload = column_bytes(i, 6, memory, &contents[i].payload_bytes);
 	}

@@ -161,6 +161,7 @@ typedef struct Content
 	char	   *headers;
 	TimestampTz created_at;
 	char	   *traceparent;
+	char	   *tracestate;
 } Content;
 
 /* Words in memory; notes in the tables what people should know. */

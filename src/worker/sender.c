@@ -215,9 +215,11 @@ build_request(const Sender *sender, Lease *lease, const Content *content)
 	const Endpoint *endpoint = lease->endpoint;
 	char		created_at[CLOCK_RFC3339_BYTES];
 	char		traceparent[TRACE_PARENT_BYTES];
+	char		tracestate[TRACE_STATE_BYTES];
 	char		source_name[NAMEDATALEN + 32];
 	char		message_id[sizeof(sender->registry.installation) + 24];
 	const char *reason;
+	TraceSource trace = {.message_id = message_id};
 	RequestSource source = {
 		.method = lease->priority == PRIORITY_PING ? "HEAD" : endpoint->row.method,
 		.url = endpoint->row.url,
@@ -241,8 +243,12 @@ build_request(const Sender *sender, Lease *lease, const Content *content)
 		source.source = source_name;
 		source.created_at = clock_rfc3339(content->created_at, created_at);
 	}
-	trace_start(content->traceparent, message_id, lease->trace_id, lease->span_id);
-	trace_write_parent(lease->trace_id, lease->span_id, traceparent);
+	trace.traceparent = content->traceparent;
+	trace.is_old = content->created_at + TRACE_OLD_AFTER_S * USECS_PER_SEC < sender->now;
+	if (trace_start(&trace, &lease->trace) && content->tracestate != NULL &&
+		trace_context_pass_state(content->tracestate, tracestate))
+		source.tracestate = tracestate;
+	trace_context_write(&lease->trace, traceparent);
 	if (!request_build(&source, &lease->request, &reason,
 					   lease->problem, sizeof(lease->problem)))
 		strlcpy(lease->reason, reason, sizeof(lease->reason));

@@ -39,6 +39,7 @@
 #include "flow/turns.h"
 #include "flow/window.h"
 #include "message/request.h"
+#include "message/trace_context.h"
 #include "store/settle.h"
 #include "store/statements.h"
 #include "transport/transport.h"
@@ -199,8 +200,7 @@ typedef struct Lease
 	int			retry_after_s;	/* as said where it could not leave; -1: not */
 	char	   *object_type;	/* NULL: none */
 	char	   *object_id;
-	char		trace_id[33];
-	char		span_id[17];
+	TraceContext trace;			/* of the attempt */
 } Lease;
 
 /* Its shards by advisory locks; see shards.c. */

@@ -63,8 +63,8 @@ fact_of(const Lease *lease)
 		.retry_after_s = lease->retry_after_s,
 		.object_type = lease->object_type,
 		.object_id = lease->object_id,
-		.trace_id = lease->trace_id,
-		.span_id = lease->span_id,
+		.trace_id = lease->trace.trace_id,
+		.span_id = lease->trace.span_id,
 	};
 
 	if (answer == NULL)

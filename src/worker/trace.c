@@ -7,40 +7,11 @@
 
 #include "common/hashfn.h"
 
+#include "base/settings.h"
 #include "worker/trace.h"
 
-#define TRACEPARENT_LENGTH (TRACE_PARENT_BYTES - 1)
-
-static bool
-is_lower_hex(const char *digits, int length)
-{
-	bool		is_zero = true;
-
-	for (int i = 0; i < length; i++)
-	{
-		if (!(digits[i] >= '0' && digits[i] <= '9') && !(digits[i] >= 'a' && digits[i] <= 'f'))
-			return false;
-		is_zero = is_zero && digits[i] == '0';
-	}
-	return !is_zero;
-}
-
-/* A higher version may go on after the flags; version ff is invalid. */
-static bool
-is_valid(const char *traceparent)
-{
-	size_t		length = strlen(traceparent);
-
-	if (length < TRACEPARENT_LENGTH || strncmp(traceparent, "ff", 2) == 0)
-		return false;
-	if (strncmp(traceparent, "00", 2) == 0 ? length != TRACEPARENT_LENGTH
-		: !is_lower_hex(traceparent, 2))
-		return false;
-	if (length > TRACEPARENT_LENGTH && traceparent[TRACEPARENT_LENGTH] != '-')
-		return false;
-	return traceparent[2] == '-' && is_lower_hex(traceparent + 3, 32) &&
-		traceparent[35] == '-' && is_lower_hex(traceparent + 36, 16) && traceparent[52] == '-';
-}
+#define TRACE_ID_SEED 1			/* and the one behind it; sql/otlp.sql has
+								 * those of the other spans */
 
 /*
  * A span id has to be unlike others, not unguessable: one strong seed for the
@@ -70,32 +41,45 @@ write_hex(char *target, uint64 number)
 		target[i] = digits[number & 15];
 }
 
-void
-trace_start(const char *traceparent, const char *message_id,
-			char trace_id[33], char span_id[17])
+/* A trace that whoever has the sync's id can find. */
+static void
+make_trace(const char *message_id, TraceContext *trace)
 {
-	if (traceparent != NULL && is_valid(traceparent))
-		strlcpy(trace_id, traceparent + 3, 33);
-	else
-	{
-		const unsigned char *bytes = (const unsigned char *) message_id;
-		int			length = (int) strlen(message_id);
+	const unsigned char *bytes = (const unsigned char *) message_id;
+	int			length = (int) strlen(message_id);
 
-		write_hex(trace_id, hash_bytes_extended(bytes, length, 1));
-		write_hex(trace_id + 16, hash_bytes_extended(bytes, length, 2));
-		trace_id[32] = '\0';
-	}
-	write_hex(span_id, next_span());
-	span_id[16] = '\0';
+	write_hex(trace->trace_id, hash_bytes_extended(bytes, length, TRACE_ID_SEED));
+	write_hex(trace->trace_id + 16, hash_bytes_extended(bytes, length, TRACE_ID_SEED + 1));
+	trace->trace_id[32] = '\0';
 }
 
-void
-trace_write_parent(const char trace_id[33], const char span_id[17],
-				   char traceparent[TRACE_PARENT_BYTES])
+/* By the low 56 bits, which Level 2 has random: whoever samples by them finds whole traces. */
+static bool
+is_in_sample(const TraceContext *trace)
 {
-	memcpy(traceparent, "00-", 3);
-	memcpy(traceparent + 3, trace_id, 32);
-	traceparent[35] = '-';
-	memcpy(traceparent + 36, span_id, 16);
-	memcpy(traceparent + 52, "-01", 4);
+	uint64		low = strtoull(trace->trace_id + 18, NULL, 16);
+
+	return (double) low < settings_otlp_sample_ratio() * (double) (UINT64CONST(1) << 56);
+}
+
+bool
+trace_start(const TraceSource *source, TraceContext *trace)
+{
+	bool		is_continued = source->traceparent != NULL &&
+		trace_context_read(source->traceparent, trace);
+
+	if (!is_continued)
+	{
+		make_trace(source->message_id, trace);
+		trace->flags = TRACE_RANDOM | (is_in_sample(trace) ? TRACE_SAMPLED : 0);
+	}
+	if (source->is_old)
+	{
+		write_hex(trace->trace_id, next_span());
+		write_hex(trace->trace_id + 16, next_span());
+		trace->flags |= TRACE_RANDOM;
+	}
+	write_hex(trace->span_id, next_span());
+	trace->span_id[16] = '\0';
+	return is_continued;
 }

@@ -2,24 +2,34 @@
  * trace.h
  *		W3C trace context of one attempt.
  *
- * W3C Trace Context, §3.2.  All attempts of a sync share a trace: the one the
- * application gave, else one that follows from the sync's own id.
+ * All attempts of a sync share a trace: the one the application gave, else one
+ * that follows from the sync's own id.  Those of an old sync have one of their
+ * own each, since whoever keeps traces has closed the first one by then.
  *-------------------------------------------------------------------------
  */
 #ifndef INTEGRATION_TRACE_H
 #define INTEGRATION_TRACE_H
 
-#define TRACE_PARENT_BYTES 56	/* with the zero byte */
+#include "datatype/timestamp.h"
+
+#include "message/trace_context.h"
+
+#define TRACE_OLD_AFTER_S 3600
+
+/* What the trace of an attempt follows from. */
+typedef struct TraceSource
+{
+	const char *traceparent;	/* as the application gave it; NULL: it did
+								 * not */
+	const char *message_id;
+	bool		is_old;
+} TraceSource;
 
 /*
- * Write 32 and 16 hex digits: the trace of traceparent where that is valid,
- * else one made of message_id; a new random span.
+ * The trace of an attempt, its new random span.  Sampled as the application
+ * says, else by integration.otlp_sample_ratio.  Returns whether the
+ * application's traceparent is valid.
  */
-extern void trace_start(const char *traceparent, const char *message_id,
-						char trace_id[33], char span_id[17]);
-
-/* Write the header's value: what is to be continued by the receiver. */
-extern void trace_write_parent(const char trace_id[33], const char span_id[17],
-							   char traceparent[TRACE_PARENT_BYTES]);
+extern bool trace_start(const TraceSource *source, TraceContext *trace);
 
 #endif							/* INTEGRATION_TRACE_H */
