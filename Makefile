@@ -149,6 +149,7 @@ SQL_PARTS += runbook      # what to do about an incident: texts
 SQL_PARTS += self_pause   # an endpoint that pauses itself
 SQL_PARTS += incident_status # incidents as people see them
 SQL_PARTS += notice_texts # notices in words, in the forms of their receivers
+SQL_PARTS += events       # one stream of what happened
 SQL_PARTS += preview      # the request as it would leave
 SQL_PARTS += content      # payloads, answers as support may see them
 SQL_PARTS += access       # what a customer's role sees, may do

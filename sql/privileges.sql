@@ -58,6 +58,7 @@ AS $$
                     'trace_id, span_id, next_attempt_at, api_version)', 'integration.attempt'),
         ('support', 'SELECT', 'integration.sync_status'),
         ('support', 'SELECT', 'integration.endpoint_health'),
+        ('support', 'SELECT', 'integration.event'),
         ('support', 'SELECT', 'integration.incident'),
         ('support', 'SELECT', 'integration.incident_status'),
         ('support', 'SELECT', 'integration.phrase'),

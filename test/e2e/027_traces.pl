@@ -43,4 +43,7 @@ $headers = headers_of('old', traceparent => "00-$given-01", created_at => '2020-
 like($headers->{traceparent}, qr/^00-(?!$trace)[0-9a-f]{32}-[0-9a-f]{16}-03$/,
 	'an attempt at an old sync has a trace of its own');
 
+is(value($node, q{SELECT count(*) FROM integration.attempt a JOIN integration_worker.sync_trace t USING (outbox_id)
+	WHERE a.trace_id = t.trace_id AND NOT t.is_given}), 1, 'SQL finds the trace that C has drawn');
+
 done_testing();

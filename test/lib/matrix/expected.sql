@@ -35,6 +35,7 @@ INSERT INTO expected VALUES
     ('integration.error_rule',                                 '',                 '',   'r',  'r',  'arwd'),
     ('integration.error_rule_id_seq',                          '',                 '',   '',   '',   ''),
     ('integration.escalation_level',                           '',                 '',   'r',  'r',  'arwd'),
+    ('integration.event',                                      '',                 '',   'r',  'r',  'r'),
     ('integration.failed',                                     '',                 '',   'rw(state)', 'rw(state)', 'rw(state)'),
     ('integration.forget_secret(text,integer)',                '',                 '',   '',   '',   'X'),
     ('integration.grant_administrator(regrole)',               '',                 '',   '',   '',   ''),
