@@ -100,9 +100,9 @@ BEGIN
         VALUES ('all', 'copied_database', 'copied_database', 'integration worker')
             ON CONFLICT DO NOTHING;
     END IF;
-    INSERT INTO integration.incident AS i (id, endpoint, error_class, severity, responsible, remedy)
+    INSERT INTO integration.incident AS i (id, endpoint, error_class, severity, owner, responsible, remedy)
     OVERRIDING SYSTEM VALUE
-    VALUES (0, '', 'copied_database', 1, 'operations', advice)
+    VALUES (0, '', 'copied_database', 1, integration_worker.owner_of(NULL, 'copied_database', NULL, 'operations'), 'operations', advice)
         ON CONFLICT (id) DO UPDATE
         SET state = CASE WHEN i.resolved_at IS NULL THEN i.state ELSE 'open' END,
             opened_at = CASE WHEN i.resolved_at IS NULL THEN i.opened_at ELSE now() END,

@@ -103,6 +103,81 @@ COMMENT ON COLUMN integration.incident_status.next_step IS 'The statement that s
 COMMENT ON COLUMN integration.incident_status.level IS 'How far it has climbed because nobody looks after it (integration.escalation_level); 0: not at all.';
 COMMENT ON COLUMN integration.incident_status.escalated_at IS 'When it climbed last.';
 
+-- Bounded, since notices are filled in with it, too, by the worker.
+CREATE FUNCTION integration_worker.queued_words(endpoint_id integer) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN count(*) > 10000 THEN '10000+' ELSE nullif(count(*), 0)::text END
+      FROM (SELECT FROM integration.queue q
+             WHERE q.endpoint_id = queued_words.endpoint_id AND q.state <> 'failed'
+             LIMIT 10001) q
+$$;
+COMMENT ON FUNCTION integration_worker.queued_words(integer) IS
+    'How many syncs of an endpoint wait to be sent; NULL: none does.';
+
+CREATE FUNCTION integration_worker.behind_words(endpoint_id integer, error_class text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN count(*) > 10000 THEN '10000+' ELSE nullif(count(*), 0)::text END
+      FROM (SELECT FROM integration.queue head
+              JOIN integration.queue q ON q.endpoint_id = head.endpoint_id AND q.ordering_key = head.ordering_key
+             WHERE head.endpoint_id = behind_words.endpoint_id AND head.state = 'failed'
+               AND head.error_class = behind_words.error_class AND q.state <> 'failed'
+             LIMIT 10001) q
+$$;
+COMMENT ON FUNCTION integration_worker.behind_words(integer, text) IS
+    'How many syncs of an endpoint wait behind failed ones of this class under an ordering key; NULL: none does.';
+
+CREATE FUNCTION integration_worker.reason_of(sync bigint) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT a.reason FROM integration.attempt a WHERE a.outbox_id = sync ORDER BY a.attempt_no DESC LIMIT 1
+$$;
+COMMENT ON FUNCTION integration_worker.reason_of(bigint) IS 'What happened at the last attempt of a sync; NULL: there was none.';
+
+CREATE FUNCTION integration_worker.customer_words(sync bigint) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT nullif(concat_ws(', ', coalesce(c.title, f.customer), c.contact), '')
+      FROM integration_worker.sync_facts f
+      LEFT JOIN integration.customer c ON c.name = f.customer
+     WHERE f.id = sync
+$$;
+COMMENT ON FUNCTION integration_worker.customer_words(bigint) IS
+    'Whose sync it is, with the contact where that is known; NULL: nobody''s in particular.';
+
+CREATE FUNCTION integration_worker.endpoint_words(incident integration.incident) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT jsonb_build_object(
+               'url', e.url, 'held', CASE WHEN p.reason IS NULL THEN integration_worker.say('held.' || h.held) END,
+               'paused', p.reason, 'retry_after', integration_worker.time_words(h.retry_after_until),
+               'queued', CASE WHEN h.held IS NOT NULL OR h.retry_after_until IS NOT NULL
+                              THEN integration_worker.queued_words(e.id) END,
+               'behind', integration_worker.behind_words(e.id, incident.error_class),
+               'credential', c.credential,
+               'without_credential', CASE WHEN c.credential IS NULL THEN e.name END)
+      FROM integration.endpoint_config e
+     CROSS JOIN LATERAL (
+           SELECT CASE WHEN integration_worker.reason_of(incident.example) LIKE '%:certificate'
+                       THEN coalesce(e.certificate, e.credential)
+                       ELSE coalesce(e.credential, e.certificate, e.signing) END AS credential) c
+      LEFT JOIN LATERAL (
+           SELECT nullif(x.state, 'closed') AS held,
+                  CASE WHEN x.retry_after_until > statement_timestamp() THEN x.retry_after_until END AS retry_after_until
+             FROM integration.endpoint_health x
+            WHERE x.endpoint_id = e.id) h ON true
+      LEFT JOIN integration_worker.pause_in_force p ON p.scope = 'endpoint' AND p.name = e.name
+     WHERE e.name = incident.endpoint
+$$;
+COMMENT ON FUNCTION integration_worker.endpoint_words(integration.incident) IS
+    'What texts about an incident say of its endpoint; NULL: it has none.';
+
 CREATE FUNCTION integration_worker.runbook_words(incident integration.incident) RETURNS jsonb
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -113,20 +188,16 @@ AS $$
                'owner', coalesce(s.assignee, s.owner), 'contact', s.contact, 'runbook_url', s.runbook_url,
                'worked_before', s.worked_before, 'example', s.example, 'error', rtrim(left(s.error, 300), '. '),
                'object', nullif(concat_ws(' ', s.object_type, s.object_id), ''),
+               'customer', integration_worker.customer_words(s.example),
                'waiting', nullif(s.waiting, 0),
                'engineer', coalesce((SELECT integration_worker.remedies('engineer')) ->> s.reason,
                                     (SELECT integration_worker.remedies('engineer')) ->> (':' || s.error_class)),
-               'held', CASE WHEN p.reason IS NULL THEN
-                            (SELECT integration_worker.say('held.' || h.state)
-                               FROM integration.endpoint_health h
-                               JOIN integration.endpoint e ON e.id = h.endpoint_id
-                              WHERE e.name = s.endpoint AND h.state <> 'closed') END,
-               'paused', p.reason,
                'open', CASE WHEN s.state = 'open' THEN integration_worker.say('incident.open') END, 'note', s.note,
-               'delivery', CASE WHEN NOT integration_worker.is_watched(s.error_class) THEN 'delivery' END,
-               'watchdog', CASE WHEN integration_worker.is_watched(s.error_class) THEN 'watchdog' END)
+               'delivering', CASE WHEN NOT integration_worker.is_watched(s.error_class) THEN s.endpoint END,
+               'watched', CASE WHEN integration_worker.is_watched(s.error_class) THEN s.title END)
+           || coalesce(integration_worker.endpoint_words(incident),
+                       '{"url": null, "held": null, "paused": null, "retry_after": null, "queued": null, "behind": null, "credential": null, "without_credential": null}')
       FROM integration_worker.incident_facts s
-      LEFT JOIN integration_worker.pause_in_force p ON p.scope = 'endpoint' AND p.name = s.endpoint
      WHERE s.id = incident.id
 $$;
 COMMENT ON FUNCTION integration_worker.runbook_words(integration.incident) IS
@@ -159,7 +230,8 @@ BEGIN
                    integration_worker.fill_in(s.statement, words, true) AS statement,
                    integration_worker.fill_in(s.who, words) AS who, s.statement IS NOT NULL AS has_statement
               FROM integration.runbook_step s
-             WHERE s.error_class IN ('', subject.error_class) AND s.locale = ANY (languages)
+             WHERE s.error_class IN ('', subject.error_class, integration_worker.reason_of(subject.example))
+               AND s.locale = ANY (languages)
              ORDER BY s."position", s.error_class, array_position(languages, s.locale)) f
      WHERE f.what IS NOT NULL AND (f.statement IS NOT NULL OR NOT f.has_statement)
      ORDER BY 1;
