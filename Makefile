@@ -119,6 +119,7 @@ SQL_PARTS += ranges       # ranges of ids: made ahead of the sequence, listed
 SQL_PARTS += staying      # which old syncs must stay
 SQL_PARTS += sweeps       # what is in no range leaves by small deletes
 SQL_PARTS += thinning     # whole ranges leave, what is to stay is set aside
+SQL_PARTS += traffic      # attempts counted by hour
 SQL_PARTS += retention    # what leaves, when; one step at a time
 SQL_PARTS += keys         # which sync of an ordering key, of an object goes next
 SQL_PARTS += crashes      # which syncs took a worker down; when the next one goes on

@@ -193,7 +193,7 @@ AS $$
                'engineer', coalesce((SELECT integration_worker.remedies('engineer')) ->> s.reason,
                                     (SELECT integration_worker.remedies('engineer')) ->> (':' || s.error_class)),
                'open', CASE WHEN s.state = 'open' THEN integration_worker.say('incident.open') END, 'note', s.note,
-               'delivering', CASE WHEN NOT integration_worker.is_watched(s.error_class) THEN s.endpoint END,
+               'delivering', CASE WHEN NOT integration_worker.is_watched(s.error_class) THEN nullif(s.endpoint, '') END,
                'watched', CASE WHEN integration_worker.is_watched(s.error_class) THEN s.title END)
            || coalesce(integration_worker.endpoint_words(incident),
                        '{"url": null, "held": null, "paused": null, "retry_after": null, "queued": null, "behind": null, "credential": null, "without_credential": null}')

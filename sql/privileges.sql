@@ -103,6 +103,11 @@ AS $$
         ('support', 'EXECUTE', 'FUNCTION integration_worker.duration_words(interval)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.held_by(text, timestamptz, boolean, text, timestamptz, '
                                'timestamptz, bigint, timestamptz, integer, integer)'),
+        ('support', 'SELECT', 'integration.traffic'),
+        ('support', 'SELECT', 'integration.endpoint_traffic'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.traffic_since(timestamptz, text[])'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.duration_at(double precision, integer[], bigint[])'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.sparkline(integer[], bigint[], bigint[])'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.live_syncs()'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.live_endpoints()'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.live_workers()'),

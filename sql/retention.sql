@@ -1,4 +1,4 @@
--- What leaves by itself, when: one small step at a time.
+-- What leaves by itself, what is counted, when: one small step at a time.
 
 -- Everything it remembers is in what it returns; a worker that begins anew loses a copy, nothing else.
 CREATE FUNCTION integration_worker.retain(
@@ -20,7 +20,7 @@ AS $$
 DECLARE
     began timestamptz := clock_timestamp();
     part text := coalesce(so_far ->> 'part', 'ranges');
-    parts text[] := '{ranges,syncs,closings,actions,statuses,incidents,ranges}';
+    parts text[] := '{ranges,syncs,closings,actions,statuses,incidents,traffic,ranges}';
     after_id bigint := coalesce((so_far ->> 'after')::bigint, 0);
 BEGIN
     -- A lost record is removed once more.
@@ -32,6 +32,7 @@ BEGIN
         WHEN 'actions' THEN after_id := integration_worker.sweep_actions(after_id, failed_before);
         WHEN 'statuses' THEN after_id := integration_worker.sweep_statuses(after_id);
         WHEN 'incidents' THEN after_id := integration_worker.sweep_incidents(after_id, failed_before);
+        WHEN 'traffic' THEN after_id := integration_worker.count_traffic(after_id, delivered_before);
     END CASE;
     IF part <> 'ranges' THEN
         next := so_far || jsonb_build_object(
@@ -39,11 +40,11 @@ BEGIN
             'after', coalesce(after_id, 0));
     END IF;
     next_at := clock_timestamp() + CASE
-        WHEN part = 'incidents' AND after_id IS NULL
+        WHEN part = 'traffic' AND after_id IS NULL
             THEN greatest((began - greatest(delivered_before, failed_before, began - interval '100 min')) / 100, '1 s')
         -- So nine tenths of the worker's time are left for sending.
         ELSE 9 * (clock_timestamp() - began) END;
 END
 $$;
 COMMENT ON FUNCTION integration_worker.retain(jsonb, timestamptz, timestamptz) IS
-    'One small step of removing what is old; returns what the next one is to be told, and when it is due.';
+    'One small step of removing what is old, of counting what is new; returns what the next one is to be told, and when it is due.';

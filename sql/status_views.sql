@@ -58,6 +58,21 @@ COMMENT ON COLUMN integration.object_status.next_sync IS 'The first of them.';
 COMMENT ON COLUMN integration.object_status.next_attempt_at IS 'When the first of them is due; NULL: none is scheduled.';
 COMMENT ON COLUMN integration.object_status.owner IS 'The team whose work it is, by integration.owner_rule, else the endpoint''s, its connector''s, the customer''s.';
 
+CREATE FUNCTION integration_worker.sparkline(steps integer[], attempts bigint[], delivered bigint[]) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT string_agg(CASE WHEN s.attempts IS NULL THEN '·'
+                           WHEN s.delivered * 2 < s.attempts THEN '×'
+                           ELSE substr('▁▂▃▄▅▆▇█', ceil(8.0 * s.attempts / m.most)::integer, 1) END, '' ORDER BY g.n)
+      FROM generate_series(1, 12) AS g (n)
+      LEFT JOIN unnest(steps, attempts, delivered) AS s (step, attempts, delivered)
+        ON greatest(least(s.step, 12), 1) = g.n
+     CROSS JOIN (SELECT max(a) AS most FROM unnest(attempts) a) m
+$$;
+COMMENT ON FUNCTION integration_worker.sparkline(integer[], bigint[], bigint[]) IS
+    'Twelve steps as a line of characters: · nothing, × more than half failed, else a bar; NULL arrays: nothing at all.';
+
 CREATE VIEW integration.endpoint_status AS
 SELECT e.name, e.connector, e.customer,
        coalesce(h.state, 'closed') AS state,
@@ -76,7 +91,7 @@ SELECT e.name, e.connector, e.customer,
        h.last_success_at, h.last_failure_at, h.last_reason, h.last_error,
        CASE WHEN h.state <> 'closed' THEN h.open_until END AS next_probe_at,
        h.retry_after_until, h.tripped_by,
-       integration_worker.owner_of(e.id, NULL, NULL) AS owner, e.url, h.failing_since
+       integration_worker.owner_of(e.id, NULL, NULL) AS owner, e.url, h.failing_since, t.trend
   FROM integration.endpoint_config e
   LEFT JOIN integration.endpoint_health h ON h.endpoint_id = e.id
   LEFT JOIN integration_worker.live_endpoints() w ON w.endpoint_id = e.id
@@ -98,10 +113,14 @@ SELECT e.name, e.connector, e.customer,
          FROM integration.queue q
         WHERE q.endpoint_id = e.id AND q.state = 'failed') f
  CROSS JOIN LATERAL (
-       SELECT count(*) AS attempts_last_hour,
-              round(avg((a.outcome = 'delivered')::integer), 3) AS success_share_last_hour
-         FROM integration.attempt a
-        WHERE a.endpoint_id = e.id AND a.started_at >= statement_timestamp() - interval '1 hour') t;
+       SELECT coalesce(sum(s.attempts), 0)::bigint AS attempts_last_hour,
+              round(sum(s.delivered) / sum(s.attempts), 3) AS success_share_last_hour,
+              integration_worker.sparkline(array_agg(s.step), array_agg(s.attempts), array_agg(s.delivered)) AS trend
+         FROM (SELECT 12 - floor(extract(epoch FROM statement_timestamp() - a.started_at) / 300)::integer AS step,
+                      count(*) AS attempts, count(*) FILTER (WHERE a.outcome = 'delivered') AS delivered
+                 FROM integration.attempt a
+                WHERE a.endpoint_id = e.id AND a.started_at >= statement_timestamp() - interval '1 hour'
+                GROUP BY 1) s) t;
 COMMENT ON VIEW integration.endpoint_status IS
     'One row for each endpoint: health, backlog, what holds it back.';
 COMMENT ON COLUMN integration.endpoint_status.name IS 'The endpoint.';
@@ -132,6 +151,8 @@ COMMENT ON COLUMN integration.endpoint_status.tripped_by IS 'The sync whose atte
 COMMENT ON COLUMN integration.endpoint_status.owner IS 'The team that looks after it.';
 COMMENT ON COLUMN integration.endpoint_status.url IS 'Where requests go.';
 COMMENT ON COLUMN integration.endpoint_status.failing_since IS 'The first failure since the last delivery; NULL: none. After five days it pauses itself.';
+COMMENT ON COLUMN integration.endpoint_status.trend IS
+    'The attempts of the last hour in steps of five minutes, the latest on the right; · none, × more than half failed.';
 
 CREATE VIEW integration.worker_status AS
 SELECT w.pid, w.shards, w.activity, w.started_at, w.last_turn_at, w.endpoints, w.in_flight, w.waiting, w.unsettled,

@@ -53,7 +53,7 @@ BEGIN
         SELECT r.next INTO progress
           FROM integration_worker.retain(before, now() - keep_delivered, now() - keep_failed) r;
         steps := steps + 1;
-        EXIT WHEN before ->> 'part' = 'incidents' AND progress ->> 'part' = 'ranges';
+        EXIT WHEN before ->> 'part' = 'traffic' AND progress ->> 'part' = 'ranges';
     END LOOP;
     RETURN steps;
 END
