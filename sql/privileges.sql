@@ -24,6 +24,8 @@ AS $$
         ('customer', 'EXECUTE', 'FUNCTION integration_worker.retry_as(bigint, text, name, text[])'),
         ('customer', 'EXECUTE', 'FUNCTION integration_worker.customer_words(text, text)'),
         ('customer', 'EXECUTE', 'FUNCTION integration_worker.say(text, jsonb, text)'),
+        ('customer', 'EXECUTE', 'FUNCTION integration.status_page(text)'),
+        ('customer', 'EXECUTE', 'FUNCTION integration_worker.page_for(text, boolean, text[])'),
 
         ('support', 'USAGE', 'SCHEMA integration'),
         -- By column: who may update a whole view may lock all that is below it, and stop the sender so.
@@ -108,6 +110,8 @@ AS $$
         ('support', 'EXECUTE', 'FUNCTION integration_worker.traffic_since(timestamptz, text[])'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.duration_at(double precision, integer[], bigint[])'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.sparkline(integer[], bigint[], bigint[])'),
+        ('support', 'EXECUTE', 'FUNCTION integration.status_page(text)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.page_for(text, boolean, text[])'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.live_syncs()'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.live_endpoints()'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.live_workers()'),

@@ -1,0 +1,172 @@
+-- The status page of a customer: their own objects in plain words, nothing of how we work.
+
+CREATE TYPE integration_worker.customer_line AS (
+    id bigint, system text, object_type text, object_id text, state text, explanation text, can_retry boolean,
+    created_at timestamptz, next_attempt_at timestamptz, finished_at timestamptz);
+
+-- The latest by the indexes of what belongs to them; what failed however old, of the first 20,000 that failed at all.
+CREATE FUNCTION integration_worker.ids_of_customer(customer text, most integer) RETURNS SETOF bigint
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    (SELECT o.id FROM integration.outbox o WHERE o.customer = ids_of_customer.customer ORDER BY o.id DESC LIMIT most)
+    UNION
+    (SELECT a.outbox_id
+       FROM integration.endpoint e
+      CROSS JOIN LATERAL (
+            SELECT x.outbox_id, x.started_at
+              FROM integration.attempt x
+             WHERE x.endpoint_id = e.id
+             ORDER BY x.started_at DESC LIMIT most) a
+      WHERE e.customer = ids_of_customer.customer
+      ORDER BY a.started_at DESC LIMIT most)
+    UNION
+    (SELECT q.outbox_id
+       FROM integration.endpoint e
+       JOIN integration.queue q ON q.endpoint_id = e.id
+      WHERE e.customer = ids_of_customer.customer AND q.state <> 'failed'
+      LIMIT most)
+    UNION
+    (SELECT f.outbox_id
+       FROM (SELECT q.outbox_id, q.endpoint_id FROM integration.queue q WHERE q.state = 'failed' LIMIT 20000) f
+       JOIN integration.outbox o ON o.id = f.outbox_id
+       JOIN integration.endpoint e ON e.id = f.endpoint_id
+      WHERE coalesce(o.customer, e.customer) = ids_of_customer.customer
+      LIMIT most)
+$$;
+COMMENT ON FUNCTION integration_worker.ids_of_customer(text, integer) IS
+    'Syncs that a customer''s page is about: the latest, what failed; most of each kind.';
+
+-- The columns of integration.customer_sync, for one customer whoever asks.
+CREATE FUNCTION integration_worker.lines_of_customer(customer text, most integer) RETURNS integration_worker.customer_line[]
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT array_agg((o.id, coalesce(c.title, c.name), o.object_type, o.object_id, s.state,
+                      integration_worker.customer_words(s.state, k.customer_message),
+                      coalesce(q.state = 'failed' AND (q.expires_at > statement_timestamp()) IS NOT FALSE
+                               AND NOT (r.remote_state = 'unknown' AND NOT coalesce(e.idempotent, c.idempotent, true)), false),
+                      o.created_at, CASE WHEN q.state = 'retrying' THEN q.due_at END,
+                      CASE WHEN q.outbox_id IS NULL
+                           THEN coalesce(g.closed_at, a.started_at + coalesce(a.duration_ms, 0) * interval '1 ms') END
+                     )::integration_worker.customer_line ORDER BY o.id DESC)
+      FROM integration_worker.ids_of_customer(lines_of_customer.customer, most) AS i (id)
+      JOIN integration.outbox o ON o.id = i.id
+      LEFT JOIN integration.endpoint e ON e.name = o.endpoint
+      LEFT JOIN integration.connector c ON c.name = e.connector
+      LEFT JOIN integration.queue q ON q.outbox_id = o.id
+      LEFT JOIN integration.closing g ON g.outbox_id = o.id
+      LEFT JOIN LATERAL (
+           SELECT x.started_at, x.duration_ms, x.reason, x.error_class
+             FROM integration.attempt x
+            WHERE x.outbox_id = o.id
+            ORDER BY x.attempt_no DESC
+            LIMIT 1) a ON true
+     CROSS JOIN LATERAL (SELECT coalesce(q.state, g.state, 'delivered')) AS s (state)
+      LEFT JOIN integration.error_reason r ON r.reason = a.reason
+      LEFT JOIN integration.error_class k
+        ON k.name = CASE s.state WHEN 'delivered' THEN 'success' WHEN 'pending' THEN 'deferred' ELSE coalesce(a.error_class, 'internal') END
+     WHERE coalesce(o.customer, e.customer) = lines_of_customer.customer
+       AND o.operation <> 'ping'
+       AND s.state <> 'superseded'
+$$;
+COMMENT ON FUNCTION integration_worker.lines_of_customer(text, integer) IS
+    'What a customer''s page is about, the latest first.';
+
+CREATE FUNCTION integration_worker.customer_rows(lines integration_worker.customer_line[], state text, caption text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat(integration_worker.html_table(customer_rows.state, caption, '{Record,System,What happened,What comes next,Since}',
+               string_agg(concat('<tr>',
+                   integration_worker.html_cell('Record', integration_worker.html_name(concat_ws(' ', l.object_type, coalesce(l.object_id, l.id::text)))),
+                   integration_worker.html_cell('System', integration_worker.html_name(l.system)),
+                   integration_worker.html_cell('What happened', integration_worker.html(l.explanation)),
+                   integration_worker.html_cell('What comes next', CASE
+                       WHEN l.can_retry THEN format('You can have it sent again: <code>SELECT integration.retry(%s);</code>', l.id)
+                       WHEN l.state = 'failed' THEN 'Please contact us.'
+                       WHEN l.next_attempt_at > statement_timestamp() THEN
+                            format('It is tried again in %s.', integration_worker.duration_words(l.next_attempt_at - statement_timestamp()))
+                       ELSE 'It is tried again within moments.' END),
+                   integration_worker.html_cell('Since', integration_worker.html_time(l.created_at)), '</tr>'), '' ORDER BY l.id DESC)
+                   FILTER (WHERE l.n <= 50)),
+               CASE WHEN count(*) > 50 THEN format('<p>And %s more.</p>', count(*) - 50) END)
+      FROM (SELECT x.*, row_number() OVER (ORDER BY x.id DESC) AS n
+              FROM unnest(lines) x
+             WHERE x.state = customer_rows.state) l
+    HAVING count(*) > 0
+$$;
+COMMENT ON FUNCTION integration_worker.customer_rows(integration_worker.customer_line[], text, text) IS
+    'A customer''s syncs of one state, the latest first; NULL: there are none.';
+
+CREATE FUNCTION integration_worker.customer_systems(lines integration_worker.customer_line[]) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT integration_worker.html_table('systems', 'Of your latest records, by the system that they go to.',
+               '{System,>Arrived,>On the way,>Did not arrive,>Last arrival}',
+               string_agg(concat('<tr>', integration_worker.html_cell('System', integration_worker.html_name(s.system)),
+                   integration_worker.html_cell('Arrived', integration_worker.html_number(s.arrived), 'n'),
+                   integration_worker.html_cell('On the way', integration_worker.html_number(s.under_way), 'n'),
+                   integration_worker.html_cell('Did not arrive', integration_worker.html_number(s.failed), 'n'),
+                   integration_worker.html_cell('Last arrival', integration_worker.html_time(s.last_arrival), 'n'), '</tr>'), '' ORDER BY s.system))
+      FROM (SELECT l.system, count(*) FILTER (WHERE l.state = 'delivered') AS arrived,
+                   count(*) FILTER (WHERE l.state IN ('pending', 'retrying')) AS under_way,
+                   count(*) FILTER (WHERE l.state = 'failed') AS failed,
+                   max(l.finished_at) FILTER (WHERE l.state = 'delivered') AS last_arrival
+              FROM unnest(lines) l
+             GROUP BY 1) s
+$$;
+COMMENT ON FUNCTION integration_worker.customer_systems(integration_worker.customer_line[]) IS
+    'How a customer''s syncs stand by product.';
+
+CREATE FUNCTION integration_worker.customer_overview(lines integration_worker.customer_line[]) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat(
+        CASE WHEN s.failed > 0 THEN integration_worker.html_verdict('warning', format(
+                 '%s of your records did not arrive.', integration_worker.html_number(s.failed)))
+             WHEN s.retrying > 0 THEN integration_worker.html_verdict('ok', format(
+                 '%s of your records are tried again; everything else has arrived.', integration_worker.html_number(s.retrying)))
+             WHEN s.pending > 0 THEN integration_worker.html_verdict('ok', 'Some of your records are on their way; everything else has arrived.')
+             ELSE integration_worker.html_verdict('ok', 'Everything has arrived.') END,
+        '<dl class="tiles">',
+        integration_worker.html_tile('arrived', 'Arrived, 24 h', integration_worker.html_number(s.arrived)),
+        integration_worker.html_tile('pending_count', 'On the way', integration_worker.html_number(s.pending)),
+        integration_worker.html_tile('retrying_count', 'Being tried again', integration_worker.html_number(s.retrying)),
+        integration_worker.html_tile('failed_count', 'Did not arrive', integration_worker.html_number(s.failed),
+                                     CASE WHEN s.failed > 0 THEN 'critical' ELSE 'ok' END),
+        integration_worker.html_tile('usual', 'Usually arrives within', integration_worker.html_age(s.usual)), '</dl>')
+      FROM (SELECT count(*) FILTER (WHERE l.state = 'delivered' AND l.finished_at >= statement_timestamp() - interval '24 hours') AS arrived,
+                   count(*) FILTER (WHERE l.state = 'pending') AS pending, count(*) FILTER (WHERE l.state = 'retrying') AS retrying,
+                   count(*) FILTER (WHERE l.state = 'failed') AS failed,
+                   percentile_disc(0.95) WITHIN GROUP (ORDER BY l.finished_at - l.created_at) FILTER (WHERE l.state = 'delivered') AS usual
+              FROM unnest(lines) l) s
+$$;
+COMMENT ON FUNCTION integration_worker.customer_overview(integration_worker.customer_line[]) IS
+    'The first sentence, the figures of a customer''s page.';
+
+CREATE FUNCTION integration_worker.customer_page(customer text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    SET jit = off
+AS $$
+DECLARE
+    lines integration_worker.customer_line[] := integration_worker.lines_of_customer(customer, 1000);
+    failed text := integration_worker.customer_rows(lines, 'failed', 'The latest first. They are not tried again by themselves.');
+    retrying text := integration_worker.customer_rows(lines, 'retrying', 'The latest first. You need not do anything.');
+BEGIN
+    RETURN integration_worker.html_page(
+        'Your data on its way: ' || integration_worker.html_name(customer),
+        format('As of %s, times in %s', integration_worker.html_time(statement_timestamp()),
+               integration_worker.html(current_setting('TimeZone'))),
+        concat(integration_worker.customer_overview(lines),
+               '<section><h2>What did not arrive</h2>' || failed || '</section>',
+               '<section><h2>What is tried again</h2>' || retrying || '</section>',
+               '<section><h2>Where your records go</h2>' || integration_worker.customer_systems(lines) || '</section>'),
+        CASE WHEN cardinality(lines) >= 1000 THEN 'About your latest 1,000 records, and all that did not arrive.'
+             ELSE 'About all your records that are kept.' END);
+END
+$$;
+COMMENT ON FUNCTION integration_worker.customer_page(text) IS 'The page for a customer.';

@@ -1,0 +1,175 @@
+-- What pages are made of: escaping, figures, charts, style.
+
+-- As text and as the value of an attribute in quotes; what no text holds is taken out (HTML, 13.1.4 and 13.2.3.5).
+CREATE FUNCTION integration_worker.html(value text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT replace(replace(replace(replace(replace(
+               regexp_replace(value, '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]', '', 'g'),
+               '&', '&amp;'), '<', '&lt;'), '>', '&gt;'), '"', '&quot;'), '''', '&#39;')
+$$;
+COMMENT ON FUNCTION integration_worker.html(text) IS 'A text as a browser shows it unchanged.';
+
+-- Isolated, so that a name written from right to left turns nothing else around.
+CREATE FUNCTION integration_worker.html_name(value text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT '<bdi>' || integration_worker.html(left(value, 200) || CASE WHEN length(value) > 200 THEN '…' ELSE '' END) || '</bdi>'
+$$;
+COMMENT ON FUNCTION integration_worker.html_name(text) IS 'A name that somebody gave, within a line; its first 200 characters.';
+
+CREATE FUNCTION integration_worker.html_number(value numeric) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT to_char(value, 'FM999,999,999,999,999,999,990')
+$$;
+COMMENT ON FUNCTION integration_worker.html_number(numeric) IS 'A whole number in groups of three digits.';
+
+CREATE FUNCTION integration_worker.html_time(at timestamptz) RETURNS text
+    LANGUAGE sql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('<time datetime="%s">%s</time>', to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+                  to_char(at, CASE WHEN at::date = statement_timestamp()::date THEN 'HH24:MI:SS' ELSE 'YYYY-MM-DD HH24:MI' END))
+$$;
+COMMENT ON FUNCTION integration_worker.html_time(timestamptz) IS 'A moment in the time zone of the session; without its date when that is today''s.';
+
+CREATE FUNCTION integration_worker.html_duration(ms bigint) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN ms < 1000 THEN format('%s ms', ms)
+                WHEN ms < 10000 THEN format('%s s', round(ms / 1000.0, 1))
+                ELSE integration_worker.duration_words(ms * interval '1 ms') END
+$$;
+COMMENT ON FUNCTION integration_worker.html_duration(bigint) IS 'A duration in the unit that suits it.';
+
+CREATE FUNCTION integration_worker.html_age(length interval) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT integration_worker.duration_words(greatest(length, '0'))
+$$;
+COMMENT ON FUNCTION integration_worker.html_age(interval) IS 'How long ago; NULL: no time is known.';
+
+-- Whatever else stands there might be a script.
+CREATE FUNCTION integration_worker.html_link(url text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN url ~* '^https?://' THEN format('<a rel="noreferrer" href="%1$s">%1$s</a>', integration_worker.html(url))
+                ELSE integration_worker.html(url) END
+$$;
+COMMENT ON FUNCTION integration_worker.html_link(text) IS 'A link, if it leads to a page.';
+
+-- The label is shown where the screen is too narrow for a table.
+CREATE FUNCTION integration_worker.html_cell(label text, content text, class text DEFAULT '') RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('<td data-label="%s"%s><div>%s</div></td>', label, CASE WHEN class <> '' THEN format(' class="%s"', class) END,
+                  coalesce(nullif(content, ''), '<span class="none">–</span>'))
+$$;
+COMMENT ON FUNCTION integration_worker.html_cell(text, text, text) IS 'A cell of a table; its content is HTML already.';
+
+CREATE FUNCTION integration_worker.html_table(id text, caption text, heads text[], body text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('<table id="%s"><caption>%s</caption><thead><tr>%s</tr></thead><tbody>%s</tbody></table>', id, caption,
+                  (SELECT string_agg(format('<th scope="col"%s>%s</th>', CASE WHEN h.head LIKE '>%' THEN ' class="n"' END, ltrim(h.head, '>')),
+                                     '' ORDER BY h.n)
+                     FROM unnest(heads) WITH ORDINALITY AS h (head, n)), body)
+$$;
+COMMENT ON FUNCTION integration_worker.html_table(text, text, text[], text) IS
+    'A table; caption, heads and body are HTML already. A head that begins with > stands above figures.';
+
+CREATE FUNCTION integration_worker.html_tile(id text, label text, content text, class text DEFAULT '') RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('<div class="tile %s"><dt>%s</dt><dd id="%s">%s</dd></div>', class, label, id, coalesce(content, '–'))
+$$;
+COMMENT ON FUNCTION integration_worker.html_tile(text, text, text, text) IS 'A figure with its label.';
+
+-- What is right or wrong is said by a word and a shape, not by colour alone (WCAG 2.2, 1.4.1).
+CREATE FUNCTION integration_worker.html_verdict(level text, words text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('<p id="verdict" class="verdict %s"><svg viewBox="0 0 24 24" aria-hidden="true"><path d="%s"/></svg><span>%s</span></p>',
+                  level,
+                  CASE level WHEN 'ok' THEN 'M12 1a11 11 0 1 0 0 22 11 11 0 0 0 0-22zm-1.6 16L5.5 12l1.7-1.7 3.2 3.2 6.4-6.4L18.500 8.800z'
+                             WHEN 'warning' THEN 'M12 2 0.500 22h23zm-1.200 7h2.400v7h-2.400zm0 8.600h2.400V20h-2.400z'
+                             ELSE 'M7.500 1h9L23 7.500v9L16.500 23h-9L1 16.500v-9zM10.800 6v8h2.400V6zm0 9.600V18h2.400v-2.400z' END, words)
+$$;
+COMMENT ON FUNCTION integration_worker.html_verdict(text, text) IS 'The first sentence of a page: ok, warning or critical, in words that are HTML already.';
+
+-- No script runs in a page, whatever stands in it.
+CREATE FUNCTION integration_worker.html_page(title text, subtitle text, content text, footer text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('<!DOCTYPE html>%s<html lang="en"><head><meta charset="utf-8">'
+                  '<meta http-equiv="Content-Security-Policy" content="default-src ''none''; style-src ''unsafe-inline''">'
+                  '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
+                  '<meta name="robots" content="noindex"><title>%s</title><style>%s</style></head><body>'
+                  '<header><h1>%2$s</h1><p>%4$s</p></header><main>%5$s</main><footer><p>%6$s</p></footer></body></html>',
+                  E'\n', title, integration_worker.page_style(), subtitle, content, footer)
+$$;
+COMMENT ON FUNCTION integration_worker.html_page(text, text, text, text) IS 'A whole page; its parts are HTML already.';
+
+CREATE FUNCTION integration_worker.page_style() RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT regexp_replace('
+:root { color-scheme: light dark; --back: #f4f6f8; --card: #fff; --text: #1b2128; --soft: #555f6b; --line: #d5dbe1;
+  --blue: #1f5fd0; --ok: #17693a; --warning: #855200; --critical: #b3261e; --good: #3b7ddd; --bad: #d1580e }
+@media (prefers-color-scheme: dark) { :root { --back: #0e1217; --card: #171d24; --text: #e7ecf1; --soft: #a4afba; --line: #333d48;
+  --blue: #7fb2ff; --ok: #6bd48c; --warning: #f0bd55; --critical: #ff9a90; --good: #5b9bf5; --bad: #f2914a } }
+* { box-sizing: border-box }
+body { margin: 0 auto; max-width: 76rem; padding: 1.5rem 1rem 3rem; background: var(--back); color: var(--text);
+  font: 1rem/1.5 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; font-variant-numeric: tabular-nums; overflow-wrap: anywhere }
+time { white-space: nowrap } h1 { font-size: 1.5rem; margin: 0; line-height: 1.25 } h2 { font-size: 1.15rem; margin: 0 0 .75rem } h3 { font-size: 1rem; margin: 0 }
+header p, footer p, caption, .soft, figcaption, .none { color: var(--soft); font-size: .875rem; margin: .25rem 0 } a { color: var(--blue) }
+section { background: var(--card); border: 1px solid var(--line); border-radius: .75rem; padding: 1.1rem 1.25rem; margin: 1rem 0 }
+.verdict { display: flex; gap: .75rem; align-items: center; font-size: 1.125rem; font-weight: 600; margin: 1.25rem 0 1rem;
+  padding: .9rem 1.1rem; border-radius: .75rem; border: 1px solid currentColor; background: var(--card) }
+.verdict svg { width: 1.75rem; height: 1.75rem; flex: none; fill: currentColor; fill-rule: evenodd }
+.ok { color: var(--ok) } .warning { color: var(--warning) } .critical { color: var(--critical) }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .75rem; margin: 0 }
+.tile { background: var(--card); border: 1px solid var(--line); border-radius: .75rem; padding: .7rem .9rem } .tile dt { font-size: .8125rem; color: var(--soft) }
+.tile dd { margin: 0; font-size: 1.5rem; font-weight: 600; line-height: 1.3 }
+.two { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1rem } .two section { margin: 0 }
+.problem { border-left: .3rem solid currentColor; padding: .1rem 0 .1rem .9rem; margin: 0 0 1.25rem } .problem:last-of-type { margin-bottom: 0 }
+.problem > * { color: var(--text) } .problem p { margin: .35rem 0 } .problem .soft { color: var(--soft) }
+.badge { display: inline-block; font-size: .75rem; font-weight: 600; border: 1px solid currentColor; border-radius: 1rem; padding: 0 .6rem; white-space: nowrap }
+.problem .badge.critical { color: var(--critical) } .problem .badge.warning { color: var(--warning) } .problem .badge.ok { color: var(--ok) }
+dl.facts { display: grid; grid-template-columns: max-content 1fr; gap: .15rem .9rem; margin: .35rem 0 } .facts dt { color: var(--soft) } .facts dd { margin: 0 }
+code { font: .85em/1.4 ui-monospace, "DejaVu Sans Mono", monospace; background: var(--back); border-radius: .3rem; padding: .1rem .35rem }
+figure { margin: 0 } .chart { display: block; width: 100%; height: 9rem; background: var(--card) }
+.chart .good { fill: var(--good) } .chart .bad { fill: var(--bad) } .chart .grid { stroke: var(--line); stroke-width: 1; vector-effect: non-scaling-stroke }
+.chart path { fill: none; stroke-width: 2.5; stroke-linecap: round; vector-effect: non-scaling-stroke } .p50 { stroke: var(--good) }
+.p95 { stroke: var(--bad); stroke-dasharray: 7 5 } .p99 { stroke: var(--soft); stroke-dasharray: 1 6 }
+.axis { display: flex; justify-content: space-between; font-size: .75rem; color: var(--soft) } .top { font-size: .75rem; color: var(--soft) }
+.scaled { display: grid; grid-template-columns: 3.4rem 1fr; padding-top: .55rem } .axis span { white-space: nowrap } .scaled .axis.y { flex-direction: column; text-align: right; padding-right: .4rem; margin: -.55rem 0 }
+.scaled .axis.x { grid-column: 2 }
+.legend { display: flex; flex-wrap: wrap; gap: .25rem 1.1rem; list-style: none; margin: .5rem 0 0; padding: 0; font-size: .8125rem }
+.legend svg { display: inline-block; width: 1.6rem; height: .7rem; vertical-align: -.05rem; margin-right: .4rem } .legend path { stroke-width: 2.5; fill: none }
+.spark { width: 7.5rem; max-width: 100%; height: 1.6rem; vertical-align: middle } .spark .good { fill: var(--good) } .spark .bad { fill: var(--bad) }
+details { margin-top: .6rem; font-size: .875rem } summary { cursor: pointer; color: var(--blue) }
+table { border-collapse: collapse; width: 100%; font-size: .875rem } caption { text-align: left; margin: 0 0 .5rem } td .soft { font-size: .8125rem; margin: 0 }
+th, td { text-align: left; padding: .45rem .6rem .45rem 0; border-bottom: 1px solid var(--line); vertical-align: top } th { color: var(--soft); font-weight: 600 }
+td.n, th.n { text-align: right; padding-right: 1rem; white-space: nowrap } tbody tr:last-child td { border-bottom: 0 }
+@media (max-width: 46rem) { body { padding: 1rem .75rem 2rem } section { padding: .9rem } thead { position: absolute; clip-path: inset(50%); height: 1px; overflow: hidden }
+  table, tbody, caption { display: block } tr { display: block; padding: .5rem 0; border-bottom: 1px solid var(--line) } tbody tr:last-child { border-bottom: 0 }
+  td, td.n { display: grid; grid-template-columns: 8.5rem 1fr; gap: .5rem; text-align: left; white-space: normal; border: 0; padding: .15rem 0 }
+  td::before { content: attr(data-label); color: var(--soft) } dl.facts { grid-template-columns: 1fr; gap: 0 } .facts dd { margin-bottom: .35rem } }
+@media print { body { background: none; max-width: none } section { break-inside: avoid } }
+', '\s*\n\s*', ' ', 'g')
+$$;
+COMMENT ON FUNCTION integration_worker.page_style() IS 'How pages look: light or dark as the reader''s machine is set, tables as cards where it is narrow.';

@@ -1,0 +1,107 @@
+-- The status page: its figures are the views', whatever stands in the tables is shown as text, everybody gets their own.
+BEGIN;
+\ir ../lib/refusal.sql
+SELECT plan(54);
+
+INSERT INTO integration.connector (name, title, owner, contact, runbook_url, severity, sla) VALUES
+    ('erp', 'ERP & Co', 'team <b>', 'erp@example.com', 'javascript:alert(1)', 1, '1 hour'),
+    ('crm', NULL, NULL, NULL, 'https://wiki.example.com/?a=1&b=2', 4, NULL);
+INSERT INTO integration.endpoint (name, connector, customer, url) VALUES
+    (E'shop<script>alert(1)</script>"''&\u202e', 'erp', NULL, 'https://internal.example.com/'),
+    ('mail', 'crm', 'acme', 'https://internal.example.com/mail'),
+    ('globex', 'crm', 'globex', 'https://internal.example.com/globex');
+CREATE TEMP TABLE made (name text, id bigint);
+CREATE FUNCTION pg_temp.make(name text, endpoint text, state text, customer text DEFAULT NULL, error text DEFAULT NULL) RETURNS void
+    LANGUAGE plpgsql
+AS $$
+DECLARE
+    sync bigint;
+BEGIN
+    INSERT INTO integration.outbox (endpoint, object_type, object_id, payload, customer, created_at)
+    VALUES (make.endpoint, 'order', make.name, '{}', make.customer, now() - interval '2 h')
+    RETURNING id INTO sync;
+    INSERT INTO made VALUES (make.name, sync);
+    INSERT INTO integration.attempt (outbox_id, attempt_no, endpoint_id, started_at, duration_ms, outcome, reason, error_class, http_status, error)
+    SELECT sync, 1, e.id, now() - interval '1 h 50 min' + sync * interval '1 us', 90, CASE make.state WHEN 'delivered' THEN 'delivered' ELSE 'failed' END,
+           CASE make.state WHEN 'delivered' THEN 'http:200' ELSE 'http:422' END,
+           CASE make.state WHEN 'delivered' THEN NULL ELSE 'validation' END, 422, make.error
+      FROM integration.endpoint e
+     WHERE e.name = make.endpoint AND make.state <> 'pending';
+    IF make.state = 'delivered' THEN
+        DELETE FROM integration.queue q WHERE q.outbox_id = sync;
+    ELSE
+        UPDATE integration.queue q SET state = make.state, attempts = (make.state <> 'pending')::integer, error_class = 'validation'
+         WHERE q.outbox_id = sync;
+    END IF;
+END
+$$;
+SELECT pg_temp.make('D' || n, 'mail', 'delivered') FROM generate_series(1, 1234) n \g /dev/null
+SELECT pg_temp.make('<img src=x onerror=alert(1)>', e.name, 'failed', 'acme', '<b>down</b> https://internal.example.com/')
+  FROM integration.endpoint e WHERE e.name LIKE 'shop%' \g /dev/null
+SELECT pg_temp.make('R1', 'mail', 'retrying', NULL, 'refused') \g /dev/null
+SELECT pg_temp.make('P1', 'globex', 'pending') \g /dev/null
+SELECT pg_temp.make('secret of globex', 'globex', 'failed') \g /dev/null
+INSERT INTO integration.incident (endpoint, error_class, severity, owner, remedy, responsible, syncs, objects, example, note)
+SELECT e.name, 'validation', 1, 'team <b>', 'Correct <the> data.', 'customer', 7, 5, (SELECT min(m.id) FROM made m WHERE m.name LIKE '<img%'), 'note <i>'
+  FROM integration.endpoint e WHERE e.name LIKE 'shop%';
+INSERT INTO integration.pause (scope, name, reason, actor) VALUES ('connector', 'crm', 'upgrade <u>', 'ada');
+
+CREATE TEMP TABLE page AS SELECT 'all' AS scope, integration.status_page() AS html;
+INSERT INTO page SELECT s.scope, integration.status_page(s.scope) FROM (VALUES ('customer:acme'), ('connector:crm'), ('endpoint:mail'), ('customer:nobody')) AS s (scope);
+CREATE FUNCTION pg_temp.says(scope text, id text) RETURNS text
+    LANGUAGE sql
+AS $$
+    SELECT substring(p.html FROM format(' id="%s">(.*?)</', id)) FROM page p WHERE p.scope = says.scope
+$$;
+
+-- well-formed as XML but for the doctype and elements without an end
+SELECT lives_ok(format('SELECT xmlparse(DOCUMENT %L)', regexp_replace(regexp_replace(p.html, '^<!DOCTYPE html>', ''),
+                '<meta ([^>]*)>', '<meta \1/>', 'g')), p.scope || ' is well-formed')
+  FROM page p;
+SELECT unalike(p.html, '%<script%', p.scope || ': no script') FROM page p;
+SELECT unalike(p.html, '%<img%', p.scope || ': no element out of a name') FROM page p;
+SELECT unalike(p.html, '%src=%', p.scope || ': nothing is loaded') FROM page p WHERE p.scope NOT IN ('all', 'customer:acme');
+SELECT unalike(p.html, '%href="javascript:%', p.scope || ': no script behind a link') FROM page p;
+SELECT alike(p.html, '%Content-Security-Policy" content="default-src ''none'';%', p.scope || ': nor would one run') FROM page p;
+
+-- figures
+SELECT is(pg_temp.says('all', 'delivered')::text, (SELECT to_char(sum(t.delivered), 'FM999,999') FROM integration.endpoint_traffic t), 'delivered');
+SELECT is(pg_temp.says('all', 'attempts_failed'), (SELECT sum(t.failed)::text FROM integration.endpoint_traffic t), 'attempts that failed');
+SELECT is(pg_temp.says('all', 'backlog'), (SELECT sum(s.backlog)::text FROM integration.endpoint_status s), 'backlog');
+SELECT is(pg_temp.says('all', 'failed'), (SELECT count(*)::text FROM integration.failed), 'waiting for a person');
+SELECT is(pg_temp.says('all', 'incidents'), (SELECT count(*)::text FROM integration.incident_status), 'open incidents');
+SELECT is(pg_temp.says('connector:crm', 'failed'), '1', 'of a connector');
+SELECT is(pg_temp.says('endpoint:mail', 'delivered'), '1,234', 'of an endpoint');
+SELECT is(pg_temp.says('endpoint:mail', 'failed'), '0', 'of an endpoint, nothing else');
+SELECT alike(p.html, '%Correct &lt;the&gt; data.%', 'the remedy') FROM page p WHERE p.scope = 'all';
+SELECT alike(p.html, '%team &lt;b&gt;%', 'the owner') FROM page p WHERE p.scope = 'all';
+SELECT alike(p.html, '%integration.resume(&#39;connector&#39;, &#39;crm&#39;)%', 'how a pause ends') FROM page p WHERE p.scope = 'all';
+
+-- a customer
+SELECT is(pg_temp.says('customer:acme', 'arrived'), '999', 'of the latest thousand');
+SELECT is(pg_temp.says('customer:acme', 'failed_count'), '1', 'what did not arrive');
+SELECT is(pg_temp.says('customer:acme', 'retrying_count'), '1', 'what is tried again');
+SELECT alike(p.html, '%SELECT integration.retry(' || m.id || ');%', 'what they can do') FROM page p, made m WHERE p.scope = 'customer:acme' AND m.name LIKE '<img%';
+SELECT unalike(p.html, '%internal.example.com%', 'nothing internal') FROM page p WHERE p.scope = 'customer:acme';
+SELECT unalike(p.html, '%globex%', 'nothing of others') FROM page p WHERE p.scope = 'customer:acme';
+SELECT is(pg_temp.says('customer:nobody', 'arrived'), '0', 'a customer without anything');
+
+-- who may
+CREATE ROLE page_acme;
+CREATE ROLE page_support;
+CREATE ROLE page_nobody;
+SELECT integration.grant_customer('page_acme', 'acme') \g /dev/null
+SELECT integration.grant_support('page_support') \g /dev/null
+SELECT is(pg_temp.refusal($$SELECT integration.status_page('customer:acme')$$, 'page_acme'), 'accepted', 'a customer''s role sees its own page');
+SELECT is(pg_temp.refusal($$SELECT integration.status_page('customer:globex')$$, 'page_acme'),
+          '42501 this role may not see the page about "customer:globex" | Yours is SELECT integration.status_page(''customer:acme'').', 'no other''s');
+SELECT matches(pg_temp.refusal($$SELECT integration.status_page()$$, 'page_acme'), '^42501 .*Yours is ', 'nor everybody''s');
+SELECT is(pg_temp.refusal($$SELECT integration.status_page('customer:globex')$$, 'page_support'), 'accepted', 'support sees what a customer sees');
+SELECT matches(pg_temp.refusal($$SELECT integration.status_page()$$, 'page_nobody'), '^42501 ', 'nobody else sees any');
+SELECT is(pg_temp.refusal($$SELECT integration.status_page('team:erp')$$), '22023 there is no scope "team:erp" | Write all, connector:NAME, '
+          'endpoint:NAME or customer:NAME; names are in SELECT name, connector, customer FROM integration.endpoint_status.', 'a scope of no kind');
+SELECT matches(pg_temp.refusal($$SELECT integration.status_page('endpoint:none')$$), '^22023 nothing is in scope "endpoint:none"', 'a scope of nothing');
+SELECT matches(pg_temp.refusal($$SELECT integration.status_page(NULL)$$), '^22023 ', 'no scope at all');
+
+SELECT * FROM finish();
+ROLLBACK;
