@@ -26,7 +26,7 @@ AS $$
     SELECT string_agg(concat_ws(' by ', r.statement, r.who), '; ' ORDER BY r.step)
       FROM integration.incident i
      CROSS JOIN LATERAL integration.runbook(i.id) r
-     WHERE i.endpoint = said.endpoint AND i.error_class = said.error_class AND concat(r.what, r.statement) ~ said.pattern
+     WHERE i.endpoint = said.endpoint AND i.error_class = said.error_class AND r.statement IS NOT NULL AND concat(r.what, r.statement) ~ said.pattern
 $$;
 
 -- A refused login: the credential's new secret; none: one is named

@@ -113,7 +113,6 @@ INSERT INTO expected VALUES
     ('integration_worker.own_customer',                        '',                 'r',  'r',  'r',  'r'),
     ('integration_worker.remedies(text,text)',                 '',                 '',   'X',  'X',  'X'),
     ('integration_worker.page_for(text,boolean,text[])',       '',                 'X',  'X',  'X',  'X'),
-    ('integration_worker.remedy_when_failed(text,boolean)',    '',                 '',   'X',  'X',  'X'),
     ('integration_worker.request_of(bigint,boolean)',          '',                 '',   'X',  'X',  'X'),
     ('integration_worker.retry_as(bigint,text,name,text[])',   '',                 'X',  'X',  'X',  'X'),
     ('integration_worker.ruled_owner(text,text,text,text,text)', '',               '',   'X',  'X',  'X'),
@@ -123,8 +122,6 @@ INSERT INTO expected VALUES
     ('integration_worker.translated(text,text,text)',         '',                 '',   'X',  'X',  'X'),
     ('integration_worker.what_worked()',                       '',                 '',   'X',  'X',  'X'),
     ('integration_worker.sparkline(integer[],bigint[],bigint[])', '',                 '',   'X',  'X',  'X'),
-    ('integration_worker.time_words(timestamp with time zone)', '',                 '',   'X',  'X',  'X'),
     ('integration_worker.traffic_since(timestamp with time zone,text[])', '',                 '',   'X',  'X',  'X'),
-    ('integration_worker.what_worked(integration.incident)',   '',                 '',   'X',  'X',  'X'),
     ('schema integration',                                     'U',                'U',  'U',  'U',  'U'),
     ('schema integration_worker',                              '',                 '',   '',   '',   '');
