@@ -40,6 +40,7 @@ SELECT pg_extension_config_dump('integration.incident_id_seq', '');
 SELECT pg_extension_config_dump('integration.notice_endpoint', '');
 SELECT pg_extension_config_dump('integration.notice_text', 'WHERE NOT shipped');
 SELECT pg_extension_config_dump('integration.escalation_level', 'WHERE NOT shipped');
+SELECT pg_extension_config_dump('integration.heartbeat', '');
 SELECT pg_extension_config_dump('integration.notice', '');
 SELECT pg_extension_config_dump('integration.notice_id_seq', '');
 SELECT pg_extension_config_dump('integration.pause', $$WHERE (scope, name) <> ('all', 'copied_database')$$);

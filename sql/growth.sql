@@ -12,16 +12,11 @@ INSERT INTO integration.phrase (key, words) VALUES
     ('queue_growing', 'Due and not sent: {due}; {before} at {at}.'),
     ('queue_oldest', 'The oldest is due since {oldest}.');
 
--- The endpoints that have any are found by jumping from one to the next in the index queue_due; what is counted is
--- bounded, since whoever has so many is late anyway.
-CREATE FUNCTION integration_worker.due_backlogs(now timestamptz)
-    RETURNS TABLE (endpoint_id integer, due bigint)
-    LANGUAGE plpgsql STABLE
+-- By jumping from one to the next in the index queue_due.
+CREATE FUNCTION integration_worker.queued_endpoints() RETURNS SETOF integer
+    LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
-BEGIN
-    RETURN QUERY
     WITH RECURSIVE queued AS (
         (SELECT q.endpoint_id
            FROM integration.queue q
@@ -38,22 +33,46 @@ BEGIN
                 ORDER BY q.endpoint_id
                 LIMIT 1) n
     )
-    SELECT u.endpoint_id, c.due
-      FROM queued u
-      JOIN integration.endpoint e ON e.id = u.endpoint_id
-      LEFT JOIN integration.endpoint_health h ON h.endpoint_id = u.endpoint_id
+    SELECT u.endpoint_id FROM queued u
+$$;
+COMMENT ON FUNCTION integration_worker.queued_endpoints() IS
+    'The endpoints that have unfinished syncs which did not fail.';
+
+CREATE FUNCTION integration_worker.working_endpoints(now timestamptz) RETURNS SETOF integer
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT u.id
+      FROM integration_worker.queued_endpoints() AS u (id)
+      JOIN integration.endpoint e ON e.id = u.id
+      LEFT JOIN integration.endpoint_health h ON h.endpoint_id = u.id
+     WHERE coalesce(h.state, 'closed') = 'closed' AND NOT integration_worker.was_paused(e, working_endpoints.now - interval '5 min')
+$$;
+COMMENT ON FUNCTION integration_worker.working_endpoints(timestamptz) IS
+    'Those of them that nothing holds back but their own pace.';
+
+-- What is counted is bounded: whoever has so many is late anyway.
+CREATE FUNCTION integration_worker.due_backlogs(now timestamptz)
+    RETURNS TABLE (endpoint_id integer, due bigint)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT u.id, c.due
+      FROM integration_worker.working_endpoints(due_backlogs.now) AS u (id)
      CROSS JOIN LATERAL (
            SELECT count(*) AS due
              FROM (SELECT
                      FROM integration.queue q
-                    WHERE q.endpoint_id = u.endpoint_id AND q.state <> 'failed' AND q.priority = ANY ('{0,1,2,3}')
+                    WHERE q.endpoint_id = u.id AND q.state <> 'failed' AND q.priority = ANY ('{0,1,2,3}')
                       AND q.due_at <= due_backlogs.now
-                    LIMIT 100000) x) c
-     WHERE coalesce(h.state, 'closed') = 'closed' AND NOT integration_worker.was_paused(e, due_backlogs.now - interval '5 min');
+                    LIMIT 100000) x) c;
 END
 $$;
 COMMENT ON FUNCTION integration_worker.due_backlogs(timestamptz) IS
-    'How many due syncs each endpoint has, up to 100,000, that nothing holds back but its own pace.';
+    'How many due syncs each endpoint that works has, up to 100,000.';
 
 CREATE FUNCTION integration_worker.report_growth(before integration_worker.backlog_sample, due bigint, now timestamptz) RETURNS void
     LANGUAGE plpgsql VOLATILE

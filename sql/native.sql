@@ -83,3 +83,10 @@ CREATE FUNCTION integration_worker.live_workers(
     AS 'MODULE_PATHNAME', 'integration_live_workers';
 COMMENT ON FUNCTION integration_worker.live_workers() IS
     'What each worker of this database is doing, from shared memory.';
+
+CREATE FUNCTION integration_worker.silent_since() RETURNS timestamptz
+    LANGUAGE c STRICT VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'integration_silent_since';
+COMMENT ON FUNCTION integration_worker.silent_since() IS
+    'When a worker of this database that does not come round any more last did, as the launcher found; NULL: all do.';

@@ -100,7 +100,8 @@ AS $$
         'watch_expected',
         'watch_growth',
         'watch_long_failure',
-        'escalate'
+        'escalate',
+        'beat'
     ]
 $$;
 COMMENT ON FUNCTION integration_worker.watchdogs() IS
@@ -153,3 +154,30 @@ END
 $$;
 COMMENT ON FUNCTION integration_worker.watch(timestamptz) IS
     'Has all watchdogs look; called by the worker that has the first shard, in a transaction of its own. Returns when to look again.';
+
+INSERT INTO integration.phrase (key, words) VALUES
+    ('worker_hangs', 'A worker has not come round since {since}: nothing of its endpoints is sent.'),
+    ('worker_hung', 'A worker did not come round from {since} to {until}: nothing of its endpoints was sent meanwhile.');
+
+CREATE FUNCTION integration_worker.note_silence(since timestamptz, until timestamptz) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '20ms'
+AS $$
+DECLARE
+    words jsonb := jsonb_build_object('since', integration_worker.time_words(note_silence.since),
+                                      'until', integration_worker.time_words(note_silence.until));
+    sentence text := integration_worker.say(CASE WHEN note_silence.until IS NULL THEN 'worker_hangs' ELSE 'worker_hung' END, words);
+BEGIN
+    PERFORM integration_worker.open_incident('', 'worker_silent', note_silence.since, sentence);
+    IF note_silence.until IS NULL THEN
+        RETURN;
+    END IF;
+    UPDATE integration.incident i
+       SET note = sentence
+     WHERE i.endpoint = '' AND i.error_class = 'worker_silent' AND i.resolved_at IS NULL;
+    PERFORM integration_worker.end_incident('', 'worker_silent', note_silence.until);
+END
+$$;
+COMMENT ON FUNCTION integration_worker.note_silence(timestamptz, timestamptz) IS
+    'Writes down that a worker hung; until is NULL while it does. Called by any worker of the database that turns, this one or another.';

@@ -19,6 +19,7 @@
 SQL_FUNCTION(integration_live_endpoints);
 SQL_FUNCTION(integration_live_syncs);
 SQL_FUNCTION(integration_live_workers);
+SQL_FUNCTION(integration_silent_since);
 
 #define ENDPOINT_COLUMNS 5
 #define SYNC_COLUMNS 2
@@ -159,4 +160,23 @@ integration_live_workers(PG_FUNCTION_ARGS)
 		tuplestore_putvalues(rows, columns, values, nulls);
 	}
 	PG_RETURN_NULL();
+}
+
+Datum
+integration_silent_since(PG_FUNCTION_ARGS)
+{
+	SharedState *shared = shared_state();
+	DatabaseSlot *slot;
+	TimestampTz since = 0;
+
+	if (shared == NULL)
+		PG_RETURN_NULL();
+	LWLockAcquire(shared->lock, LW_SHARED);
+	slot = shared_find(MyDatabaseId);
+	if (slot != NULL && slot->silent_until == 0)
+		since = slot->silent_since;
+	LWLockRelease(shared->lock);
+	if (since == 0)
+		PG_RETURN_NULL();
+	PG_RETURN_TIMESTAMPTZ(since);
 }

@@ -19,6 +19,7 @@ static int	max_databases = 32;
 static int	max_connections = 128;
 static int	workers = 1;
 static int	worker_memory_kb = 256 * 1024;
+static int	silent_after_s = 60;
 static bool synchronous_settle = false;
 static int	keep_delivered_s = 7 * SECS_PER_DAY;
 static double otlp_sample_ratio = 1;
@@ -117,6 +118,11 @@ define_server_settings(void)
 							"How much memory a worker may hold in syncs, whatever the backlog.",
 							NULL, &worker_memory_kb, 256 * 1024, 16 * 1024, MAX_KILOBYTES,
 							PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
+	/* also read by SQL: integration.health() */
+	DefineCustomIntVariable("integration.silent_after",
+							"How long a worker may not come round before that is reported.",
+							NULL, &silent_after_s, 60, 1, SECS_PER_HOUR,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
 	DefineCustomBoolVariable("integration.synchronous_settle",
 							 "Whether results are flushed to disk before anything else happens.",
 							 "When off, a server crash may lose the record of the last 0.6 s of deliveries, which are then sent again with the same Idempotency-Key.",
@@ -241,6 +247,12 @@ double
 settings_otlp_sample_ratio(void)
 {
 	return otlp_sample_ratio;
+}
+
+int
+settings_silent_after_ms(void)
+{
+	return silent_after_s * 1000;
 }
 
 const char *

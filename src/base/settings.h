@@ -30,6 +30,9 @@ extern size_t settings_worker_memory_bytes(void);
 /* Which part of the traces that begin here is exported, from 0 to 1. */
 extern double settings_otlp_sample_ratio(void);
 
+/* How long a worker may not come round before that is reported. */
+extern int	settings_silent_after_ms(void);
+
 /* A PEM bundle of certificate authorities, or NULL for the system's. */
 extern const char *settings_ca_file(void);
 

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  * watchdogs.h
- *		The statement that has the watchdogs look.
+ *		Statements of the watchdogs.
  *-------------------------------------------------------------------------
  */
 #ifndef INTEGRATION_WATCHDOGS_H
@@ -15,5 +15,8 @@
  * to look again.  May throw.
  */
 extern TimestampTz watchdogs_look(void);
+
+/* Write down that a worker did not come round; until is 0 while it lasts.  May throw. */
+extern void watchdogs_note_silence(TimestampTz since, TimestampTz until);
 
 #endif							/* INTEGRATION_WATCHDOGS_H */

@@ -31,6 +31,7 @@
 #include "utils/timestamp.h"
 
 #include "base/settings.h"
+#include "worker/beats.h"
 #include "worker/launcher.h"
 #include "worker/shared.h"
 
@@ -106,9 +107,8 @@ list_databases(void)
 	return found;
 }
 
-/* Its name in buffer; false: it is gone. */
-static bool
-name_database(Oid database, char buffer[NAMEDATALEN])
+bool
+launcher_name_database(Oid database, char buffer[NAMEDATALEN])
 {
 	char	   *name;
 
@@ -265,7 +265,7 @@ start_worker(DatabaseSlot *slot, int number, Child *child)
 	SharedState *shared = shared_state();
 	WorkerSlot *worker = &slot->workers[number];
 	char		name[NAMEDATALEN];
-	bool		exists = name_database(slot->database, name);
+	bool		exists = launcher_name_database(slot->database, name);
 	bool		starts;
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
@@ -372,6 +372,15 @@ serve_worker(DatabaseSlot *slot, int number, Child *child)
 	return wants(slot, number) && child->handle == NULL ? RETRY_AFTER_MS : -1;
 }
 
+/* Of two times to wait, -1 being without end. */
+static long
+sooner(long left_ms, long right_ms)
+{
+	if (left_ms < 0)
+		return right_ms;
+	return right_ms < 0 ? left_ms : Min(left_ms, right_ms);
+}
+
 /* Serve each worker's place once; returns milliseconds until there is more to do, or -1. */
 static long
 serve_slots(void)
@@ -391,8 +400,8 @@ serve_slots(void)
 		long		wait_ms = serve_worker(&shared->slots[i / SHARED_WORKERS],
 										   i % SHARED_WORKERS, &children[i]);
 
-		if (wait_ms > 0 && (timeout_ms < 0 || wait_ms < timeout_ms))
-			timeout_ms = wait_ms;
+		if (wait_ms > 0)
+			timeout_ms = sooner(timeout_ms, wait_ms);
 	}
 	return timeout_ms;
 }
@@ -416,6 +425,7 @@ integration_launcher_main(Datum arg)
 	MemoryContextSwitchTo(TopMemoryContext);
 	databases_to_probe = list_databases();
 	forget_starts();
+	beats_begin();
 	pgstat_report_activity(STATE_IDLE, "keeps the integration workers of each database");
 
 	while (!ShutdownRequestPending)
@@ -432,7 +442,7 @@ integration_launcher_main(Datum arg)
 		}
 		list_again();
 		probe_databases();
-		timeout_ms = serve_slots();
+		timeout_ms = sooner(serve_slots(), beats_look());
 		if (timeout_ms >= 0)
 			events |= WL_TIMEOUT;
 		(void) WaitLatch(MyLatch, events, timeout_ms, compat_wait_event());

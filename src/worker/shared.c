@@ -63,6 +63,7 @@ init_slot(DatabaseSlot *slot)
 	pg_atomic_init_u32(&slot->people_changes, 0);
 	pg_atomic_init_u32(&slot->registry_changes, 0);
 	pg_atomic_init_u32(&slot->incident_changes, 0);
+	pg_atomic_init_u32(&slot->silence_changes, 0);
 }
 
 static void

@@ -110,6 +110,10 @@ typedef struct DatabaseSlot
 	pg_atomic_uint32 registry_changes;	/* commits that changed endpoints,
 										 * pauses or health */
 	pg_atomic_uint32 incident_changes;	/* commits that changed incidents */
+	pg_atomic_uint32 silence_changes;	/* of the two below */
+	TimestampTz silent_since;	/* a worker did not come round; 0: all do, or
+								 * what was is on record */
+	TimestampTz silent_until;	/* 0: it still doesn't */
 } DatabaseSlot;
 
 typedef struct SharedState

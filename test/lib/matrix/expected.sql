@@ -44,6 +44,8 @@ INSERT INTO expected VALUES
     ('integration.grant_operator(regrole)',                    '',                 '',   '',   '',   ''),
     ('integration.grant_producer(regrole)',                    '',                 '',   '',   '',   ''),
     ('integration.grant_support(regrole)',                     '',                 '',   '',   '',   ''),
+    ('integration.health()',                                     '',                 '',   'X',  'X',  'X'),
+    ('integration.heartbeat',                                    '',                 '',   'r',  'r',  'arwd'),
     ('integration.ignore(bigint,text)',                        '',                 '',   '',   'X',  'X'),
     ('integration.incident',                                   '',                 '',   'r',  'r',  'r'),
     ('integration.incident_id_seq',                            '',                 '',   '',   '',   ''),
