@@ -64,28 +64,46 @@ SELECT o.id, e.customer, o.endpoint, o.object_type, o.object_id, o.operation, o.
    AND NOT EXISTS (SELECT FROM integration.attempt a WHERE a.outbox_id = o.id AND a.attempt_no = 1);
 COMMENT ON VIEW integration_worker.customer_outbox IS 'What was asked for the customers of the current user.';
 
--- A message speaks of what happens by itself; for a failed sync nothing does.
-CREATE FUNCTION integration_worker.customer_words(state text, class_message text) RETURNS text
-    LANGUAGE sql IMMUTABLE
+-- With its owner's rights: a customer's role may ask how its own stand, not look at the pauses.
+CREATE FUNCTION integration_worker.held_class(endpoint_id integer, customer text) RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE state WHEN 'cancelled' THEN 'This was withdrawn and is not sent.'
-                      WHEN 'expired' THEN 'Your data could not be sent in time and is not sent any more.'
-                      WHEN 'failed' THEN replace(class_message, 'We keep trying.', 'It is not tried again by itself.')
-                      ELSE class_message END
+    SELECT CASE WHEN EXISTS (SELECT FROM integration_worker.pause_in_force p
+                              WHERE p.scope = 'all'
+                                 OR (p.scope = 'connector' AND p.name = e.connector)
+                                 OR (p.scope = 'endpoint' AND p.name = e.name)
+                                 OR (p.scope = 'customer' AND p.name IN (held_class.customer, e.customer))) THEN 'deferred'
+                WHEN h.state = 'stopped' THEN coalesce(r.error_class, 'config') END
+      FROM integration.endpoint e
+      LEFT JOIN integration.endpoint_health h ON h.endpoint_id = e.id
+      LEFT JOIN integration.error_reason r ON r.reason = h.last_reason
+     WHERE e.id = held_class.endpoint_id
 $$;
-COMMENT ON FUNCTION integration_worker.customer_words(text, text) IS
-    'What a customer is told about a sync in this state; class_message: error_class.customer_message.';
+COMMENT ON FUNCTION integration_worker.held_class(integer, text) IS
+    'The error class that explains why what waits for an endpoint is held back until somebody acts; NULL: it is not.';
+
+-- Once for each customer, not for each row.
+CREATE VIEW integration_worker.own_vocabulary AS
+SELECT w.customer, integration_worker.customer_vocabulary(w.customer) AS texts
+  FROM integration_worker.own_customer w
+OFFSET 0;
+COMMENT ON VIEW integration_worker.own_vocabulary IS 'What the customers of the current user can be told.';
 
 CREATE VIEW integration_worker.customer_fact AS
 SELECT f.*, coalesce(c.title, c.name) AS system, coalesce(q.state, g.state, 'delivered') AS state,
        CASE WHEN q.state = 'retrying' THEN q.due_at END AS next_attempt_at,
        CASE WHEN q.outbox_id IS NULL
             THEN coalesce(g.closed_at, a.started_at + coalesce(a.duration_ms, 0) * interval '1 ms') END AS finished_at,
-       a.error_class,
+       CASE WHEN p.held_class IS NOT NULL THEN p.held_class ELSE a.error_class END AS error_class,
+       CASE WHEN p.held_class IS NULL AND r.error_class = a.error_class THEN a.reason END AS reason,
        q.state = 'failed'
        AND (q.expires_at > statement_timestamp()) IS NOT FALSE
-       AND NOT (r.remote_state = 'unknown' AND NOT coalesce(e.idempotent, c.idempotent, true)) AS can_retry
+       AND NOT (r.remote_state = 'unknown' AND NOT coalesce(e.idempotent, c.idempotent, true)) AS can_retry,
+       integration_worker.customer_status_of(
+           coalesce(q.state, g.state, 'delivered'),
+           r.remote_state = 'unknown' AND NOT coalesce(e.idempotent, c.idempotent, true),
+           r.responsible, p.held_class IS NOT NULL) AS status
   FROM integration_worker.customer_outbox f
   LEFT JOIN integration.endpoint e ON e.name = f.endpoint
   LEFT JOIN integration.connector c ON c.name = e.connector
@@ -98,19 +116,21 @@ SELECT f.*, coalesce(c.title, c.name) AS system, coalesce(q.state, g.state, 'del
         ORDER BY x.attempt_no DESC
         LIMIT 1) a ON true
   LEFT JOIN integration.error_reason r ON r.reason = a.reason
+  LEFT JOIN LATERAL (
+       SELECT integration_worker.held_class(e.id, f.customer) AS held_class
+        WHERE q.state <> 'failed') p ON true
  WHERE f.operation <> 'ping'
    AND g.state IS DISTINCT FROM 'superseded';
 COMMENT ON VIEW integration_worker.customer_fact IS 'The syncs of the customers of the current user, with their states.';
 
 CREATE VIEW integration.customer_sync WITH (security_barrier) AS
 SELECT f.id, f.customer, f.system, f.object_type, f.object_id, f.operation, f.state,
-       integration_worker.customer_words(f.state, k.customer_message) AS explanation,
-       coalesce(f.can_retry, false) AS can_retry, f.created_at, f.next_attempt_at, f.finished_at
+       concat_ws(' ', v.texts ->> ('cause.' || k.class), v.texts ->> ('next.' || f.status)) AS explanation,
+       coalesce(f.can_retry, false) AS can_retry, f.created_at, f.next_attempt_at, f.finished_at, f.status,
+       coalesce(v.texts ->> ('advice.' || f.reason), v.texts ->> ('advice.:' || k.class)) AS advice
   FROM integration_worker.customer_fact f
-  LEFT JOIN integration.error_class k
-    ON k.name = CASE f.state WHEN 'delivered' THEN 'success'
-                             WHEN 'pending' THEN 'deferred'
-                             ELSE coalesce(f.error_class, 'internal') END;
+  JOIN integration_worker.own_vocabulary v ON v.customer = f.customer
+ CROSS JOIN LATERAL integration_worker.customer_class(f.status, f.error_class) AS k (class);
 COMMENT ON VIEW integration.customer_sync IS
     'For a customer''s role: the syncs of its own objects, in plain words. integration.retry(id) has one sent again where can_retry is true.';
 COMMENT ON COLUMN integration.customer_sync.id IS 'The number of the sync.';
@@ -120,11 +140,13 @@ COMMENT ON COLUMN integration.customer_sync.object_type IS 'The kind of business
 COMMENT ON COLUMN integration.customer_sync.object_id IS 'The business reference.';
 COMMENT ON COLUMN integration.customer_sync.operation IS 'What happened to the object.';
 COMMENT ON COLUMN integration.customer_sync.state IS 'pending, retrying, failed, delivered, cancelled or expired; what gave way to a newer sync isn''t listed.';
-COMMENT ON COLUMN integration.customer_sync.explanation IS 'What that means, in plain words: error_class.customer_message.';
+COMMENT ON COLUMN integration.customer_sync.explanation IS 'What that means, what comes next by itself, in the customer''s language.';
 COMMENT ON COLUMN integration.customer_sync.can_retry IS 'It failed, and integration.retry(id) would have it sent again.';
 COMMENT ON COLUMN integration.customer_sync.created_at IS 'When it was asked for.';
 COMMENT ON COLUMN integration.customer_sync.next_attempt_at IS 'While retrying: not sent again before.';
 COMMENT ON COLUMN integration.customer_sync.finished_at IS 'When it arrived or was given up.';
+COMMENT ON COLUMN integration.customer_sync.status IS 'arrived, waiting, delayed, held, needs_you, needs_us, checking, withdrawn or too_late: see integration.customer_status().';
+COMMENT ON COLUMN integration.customer_sync.advice IS 'What the customer can do.';
 
 -- The status of an object belongs to whom its last sync belongs to; when that one has left, to the endpoint's customer.
 CREATE VIEW integration_worker.customer_status AS
@@ -148,10 +170,10 @@ COMMENT ON VIEW integration_worker.customer_status IS
 
 CREATE VIEW integration.customer_object WITH (security_barrier) AS
 SELECT t.customer, coalesce(c.title, c.name) AS system, t.object_type, t.object_id, t.state,
-       integration_worker.customer_words(t.state, k.customer_message) AS explanation,
+       concat_ws(' ', v.texts ->> ('cause.' || k.class), v.texts ->> ('next.' || k.status)) AS explanation,
        CASE WHEN t.is_own THEN t.remote_id END AS remote_id,
        CASE WHEN t.is_own THEN t.delivered_at END AS delivered_at,
-       t.last_sync, t.queued
+       t.last_sync, t.queued, k.status, v.texts ->> ('advice.:' || k.class) AS advice
   FROM (SELECT s.customer, s.endpoint_id, s.object_type, s.object_id,
                CASE WHEN s.state = 'in_sync' AND w.queued > 0 THEN 'pending' ELSE s.state END AS state,
                s.error_class, s.remote_id, s.delivered_at, s.last_outbox_id AS last_sync, w.queued,
@@ -181,10 +203,13 @@ SELECT t.customer, coalesce(c.title, c.name) AS system, t.object_type, t.object_
          GROUP BY f.customer, q.endpoint_id, coalesce(f.object_type, ''), f.object_id) t
   JOIN integration.endpoint e ON e.id = t.endpoint_id
   LEFT JOIN integration.connector c ON c.name = e.connector
-  LEFT JOIN integration.error_class k
-    ON k.name = CASE t.state WHEN 'in_sync' THEN 'success'
-                             WHEN 'pending' THEN 'deferred'
-                             ELSE coalesce(t.error_class, 'internal') END;
+  JOIN integration_worker.own_vocabulary v ON v.customer = t.customer
+  LEFT JOIN integration.error_class x ON x.name = t.error_class
+ CROSS JOIN LATERAL (
+       SELECT s.status, integration_worker.customer_class(s.status, coalesce(s.held_class, t.error_class)) AS class
+         FROM (SELECT h.held_class, integration_worker.customer_status_of(t.state, false, x.responsible, h.held_class IS NOT NULL) AS status
+                 FROM (SELECT CASE WHEN t.state IN ('pending', 'failing') THEN
+                                   integration_worker.held_class(t.endpoint_id, t.customer) END AS held_class) h) s) k;
 COMMENT ON VIEW integration.customer_object IS
     'For a customer''s role: how each of its own objects stands, in plain words.';
 COMMENT ON COLUMN integration.customer_object.customer IS 'Whose object it is.';
@@ -192,11 +217,13 @@ COMMENT ON COLUMN integration.customer_object.system IS 'Where to: the connector
 COMMENT ON COLUMN integration.customer_object.object_type IS 'The kind of business object; empty where none was given.';
 COMMENT ON COLUMN integration.customer_object.object_id IS 'The business reference.';
 COMMENT ON COLUMN integration.customer_object.state IS 'in_sync, pending, failing (will be tried again) or failed.';
-COMMENT ON COLUMN integration.customer_object.explanation IS 'What that means, in plain words: error_class.customer_message.';
+COMMENT ON COLUMN integration.customer_object.explanation IS 'What that means, what comes next by itself, in the customer''s language.';
 COMMENT ON COLUMN integration.customer_object.remote_id IS 'The other system''s id for the object.';
 COMMENT ON COLUMN integration.customer_object.delivered_at IS 'When its newest state that arrived did so.';
 COMMENT ON COLUMN integration.customer_object.last_sync IS 'The newest sync of the object that was tried: see customer_sync.';
 COMMENT ON COLUMN integration.customer_object.queued IS 'Syncs of the object that are not finished.';
+COMMENT ON COLUMN integration.customer_object.status IS 'arrived, waiting, delayed, held, needs_you or needs_us: see integration.customer_status().';
+COMMENT ON COLUMN integration.customer_object.advice IS 'What the customer can do.';
 
 -- What belongs to others is refused in the words for what doesn't exist.
 CREATE FUNCTION integration_worker.require_own_sync(id bigint, reason text, customers text[]) RETURNS void

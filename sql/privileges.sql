@@ -26,6 +26,12 @@ AS $$
         ('customer', 'EXECUTE', 'FUNCTION integration_worker.say(text, jsonb, text)'),
         ('customer', 'EXECUTE', 'FUNCTION integration.status_page(text)'),
         ('customer', 'EXECUTE', 'FUNCTION integration_worker.page_for(text, boolean, text[])'),
+        ('customer', 'EXECUTE', 'FUNCTION integration.customer_status(text, text, text)'),
+        ('customer', 'EXECUTE', 'FUNCTION integration_worker.customer_told(text[], text, text)'),
+        ('customer', 'EXECUTE', 'FUNCTION integration_worker.customer_vocabulary(text)'),
+        ('customer', 'EXECUTE', 'FUNCTION integration_worker.customer_status_of(text, boolean, text, boolean)'),
+        ('customer', 'EXECUTE', 'FUNCTION integration_worker.customer_class(text, text)'),
+        ('customer', 'EXECUTE', 'FUNCTION integration_worker.held_class(integer, text)'),
 
         ('support', 'USAGE', 'SCHEMA integration'),
         -- By column: who may update a whole view may lock all that is below it, and stop the sender so.
@@ -80,6 +86,8 @@ AS $$
         ('support', 'EXECUTE', 'FUNCTION integration.verify_signature(bytea, jsonb, text, interval)'),
         ('support', 'EXECUTE', 'FUNCTION integration.verify_signature(text, jsonb, text, interval)'),
         ('support', 'EXECUTE', 'FUNCTION integration.why(bigint)'),
+        ('support', 'EXECUTE', 'FUNCTION integration.customer_status(text, text, text)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.customer_told(text[], text, text)'),
         ('support', 'EXECUTE', 'FUNCTION integration.timeline(bigint)'),
         ('support', 'EXECUTE', 'FUNCTION integration.preview(bigint)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.request_of(bigint, boolean)'),

@@ -1,4 +1,4 @@
--- What helps, in words: for engineers by class and by reason, for customers what they can do themselves.
+-- What helps, in words: what engineers are told, what customers can do.
 
 INSERT INTO integration.remedy (audience, error_class, words) VALUES
     ('engineer', 'success', 'Nothing to do. What was sent and answered: integration.timeline(id), integration.sync_attempt.'),

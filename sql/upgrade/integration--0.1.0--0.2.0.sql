@@ -104,6 +104,47 @@ UPDATE integration.error_class k
                ('remote_vendor', '{connect,timeout_connect,timeout_tls,timeout_send,timeout_response,timeout_body,reset,rate_limited,response_invalid,remote_error,remote_unavailable}')
        ) AS r (responsible, classes)
  WHERE k.name = ANY (r.classes);
+-- What a customer is told of a class is the cause alone: what comes next, what they can do is said beside it.
+UPDATE integration.error_class c
+   SET customer_message = n.customer_message
+  FROM (VALUES
+      ('success', 'Your data has arrived.'),
+      ('deferred', 'Your data is waiting for its turn.'),
+      ('dns', 'The other system cannot be found at the moment.'),
+      ('connect', 'The other system cannot be reached at the moment.'),
+      ('tls', 'A secure connection to the other system is not possible at the moment, so nothing was sent.'),
+      ('proxy', 'Our network does not let the data out at the moment.'),
+      ('timeout_dns', 'The other system cannot be found at the moment.'),
+      ('timeout_connect', 'The other system does not react at the moment.'),
+      ('timeout_tls', 'The other system does not react at the moment.'),
+      ('timeout_queue', 'Your data is waiting for its turn.'),
+      ('timeout_send', 'Handing over your data took too long.'),
+      ('timeout_response', 'The other system took too long to answer, so it is not certain yet whether your data arrived.'),
+      ('timeout_body', 'The other system took too long to answer.'),
+      ('reset', 'The connection to the other system broke, so it is not certain yet whether your data arrived.'),
+      ('protocol', 'The other system gave an answer that cannot be understood.'),
+      ('redirect', 'The other system has moved to another address.'),
+      ('rate_limited', 'The other system asks us to slow down.'),
+      ('auth', 'The other system does not accept our login.'),
+      ('permission', 'The other system does not allow this.'),
+      ('not_found', 'The other system does not know this record.'),
+      ('gone', 'The address you gave us has been shut down.'),
+      ('conflict', 'The record was changed or exists already in the other system.'),
+      ('validation', 'The other system does not accept the data of this record.'),
+      ('unsupported_data', 'The other system cannot take this kind of data.'),
+      ('payload_too_large', 'This record is too large for the other system.'),
+      ('response_too_large', 'The other system answered with too much data, so it is not certain yet whether your data arrived.'),
+      ('response_invalid', 'The other system gave an answer that cannot be read, so it is not certain yet whether your data arrived.'),
+      ('remote_error', 'The other system reported an error.'),
+      ('remote_unavailable', 'The other system is out of service at the moment.'),
+      ('config', 'Your data cannot be sent because of a setting on our side.'),
+      ('local_resource', 'Our system is short of resources at the moment.'),
+      ('internal', 'Something went wrong on our side.'),
+      ('cancelled', 'This was withdrawn.'),
+      ('expired', 'Your data could not be sent in time.'),
+      ('blocked_by_policy', 'The address you gave us may not be called for security reasons.'),
+      ('copied_database', 'Your data is waiting for its turn.')) AS n (name, customer_message)
+ WHERE c.name = n.name AND c.shipped;
 UPDATE integration.error_reason
    SET remedy = 'Our server stopped in the middle of sending; look up in the other system whether it did the work, and retry if it did not. Where the error says that it happened several times, find the cause in the server''s log first.',
        notes = 'Found at the next start: a mark without a result, or a sync that was in hand at three crashes.'

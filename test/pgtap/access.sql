@@ -46,18 +46,18 @@ SELECT plan(41);
 
 CREATE TEMP TABLE told (object_id text, state text, explanation text, can_retry boolean);
 INSERT INTO told VALUES
-    ('waits', 'pending', 'Your data is waiting for its turn and is sent automatically.', false),
-    ('refused', 'failed', 'The other system does not accept the data of this record. Please correct it.', true),
-    ('down', 'failed', 'The other system cannot be reached at the moment. It is not tried again by itself.', true),
+    ('waits', 'pending', 'Your data is waiting for its turn. It is sent automatically.', false),
+    ('refused', 'failed', 'The other system does not accept the data of this record. It is not tried again by itself.', true),
+    ('down', 'failed', 'The other system cannot be reached at the moment. It is not tried again by itself; we look after it.', true),
     ('again', 'retrying', 'The other system cannot be reached at the moment. We keep trying.', false),
     ('arrived', 'delivered', 'Your data has arrived.', false),
-    ('withdrawn', 'cancelled', 'This was withdrawn and is not sent.', false),
-    ('late', 'expired', 'Your data could not be sent in time and is not sent any more.', false),
-    ('unknown', 'failed', 'The other system took too long to answer. It is being checked whether your data arrived.', false),
-    ('own waits', 'pending', 'Your data is waiting for its turn and is sent automatically.', false),
-    ('own down', 'failed', 'The other system cannot be reached at the moment. It is not tried again by itself.', true),
+    ('withdrawn', 'cancelled', 'This was withdrawn. It is not sent.', false),
+    ('late', 'expired', 'Your data could not be sent in time. It is not sent any more.', false),
+    ('unknown', 'failed', 'The other system took too long to answer, so it is not certain yet whether your data arrived. Nothing is sent again before we know that.', false),
+    ('own waits', 'pending', 'Your data is waiting for its turn. It is sent automatically.', false),
+    ('own down', 'failed', 'The other system cannot be reached at the moment. It is not tried again by itself; we look after it.', true),
     ('own arrived', 'delivered', 'Your data has arrived.', false),
-    ('own withdrawn', 'cancelled', 'This was withdrawn and is not sent.', false);
+    ('own withdrawn', 'cancelled', 'This was withdrawn. It is not sent.', false);
 GRANT SELECT ON told TO PUBLIC;
 
 -- pgTAP asks as the current user.
