@@ -7,7 +7,8 @@ SELECT e.name AS endpoint, s.object_type, s.object_id,
        CASE WHEN s.state = 'in_sync' AND w.queued > 0 THEN 'pending' ELSE s.state END AS state,
        s.remote_id, s.last_outbox_id AS last_sync, s.last_attempt_at,
        s.delivered_outbox_id AS delivered_sync, s.delivered_at,
-       s.error_class, s.error, CASE WHEN s.error_class IS NOT NULL THEN k.remedy END AS remedy, s.failures,
+       s.error_class, s.error, CASE WHEN s.error_class IS NOT NULL THEN
+            coalesce((SELECT integration_worker.remedies('support')) ->> (':' || s.error_class), k.remedy) END AS remedy, s.failures,
        w.queued, w.next_sync, w.next_attempt_at,
        coalesce((SELECT f.owner FROM integration_worker.sync_facts f WHERE f.id = s.last_outbox_id),
                 integration_worker.owner_of(s.endpoint_id, s.error_class, NULL)) AS owner
