@@ -107,6 +107,7 @@ AS $$
         ('support', 'EXECUTE', 'FUNCTION integration_worker.what_worked()'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.translated(text, text, text)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.remedies(text, text)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.remedies_when_failed()'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.failed_count(text, text)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.say(text, jsonb, text)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.ruled_owner(text, text, text, text, text)'),

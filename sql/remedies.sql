@@ -56,6 +56,25 @@ INSERT INTO integration.phrase (key, words) VALUES
     ('remedy.promise', '(it will be|it is) tried again( automatically| later)?'),
     ('remedy.no_promise', 'no further attempt is planned, so retry it when that is over');
 
+-- A remedy speaks of what happens by itself; for a failed sync nothing does.
+CREATE FUNCTION integration_worker.remedies_when_failed() RETURNS jsonb
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH spoken AS MATERIALIZED (
+        SELECT integration_worker.translated('remedy.promise', '') AS promise, integration_worker.translated('remedy.no_promise', '') AS instead
+    )
+    SELECT coalesce(jsonb_object_agg(t.remedy, regexp_replace(t.remedy, p.promise, p.instead)), '{}')
+      FROM spoken p
+      JOIN (SELECT r.remedy FROM integration.error_reason r
+            UNION
+            SELECT k.remedy FROM integration.error_class k
+            UNION
+            SELECT s.value FROM jsonb_each_text(integration_worker.remedies('support')) s) t ON t.remedy ~ p.promise
+$$;
+COMMENT ON FUNCTION integration_worker.remedies_when_failed() IS
+    'What to say in the place of remedies that promise another attempt where none is planned: an object by the remedy.';
+
 -- In one piece, too.  The newest that helped, of the endpoint, of the product, of anybody.
 CREATE FUNCTION integration_worker.what_worked() RETURNS jsonb
     LANGUAGE sql STABLE SECURITY DEFINER

@@ -20,7 +20,8 @@ SELECT o.id, o.endpoint, e.id AS endpoint_id, e.connector, coalesce(o.customer, 
        CASE WHEN a.outcome = 'failed' AND r.error_class = a.error_class
             THEN coalesce((SELECT integration_worker.remedies('support')) ->> r.reason, r.remedy)
             WHEN a.outcome = 'failed'
-            THEN coalesce((SELECT integration_worker.remedies('support')) ->> (':' || a.error_class), k.remedy) END AS remedy,
+            THEN coalesce((SELECT integration_worker.remedies('support')) ->> (':' || a.error_class),
+                          (SELECT k.remedy FROM integration.error_class k WHERE k.name = a.error_class)) END AS remedy,
        CASE WHEN a.outcome = 'failed' THEN
             replace((SELECT integration_worker.translated('remedy.worked_before', '')), '{worked_before}', coalesce(
                     (SELECT integration_worker.what_worked()) ->> ('endpoint ' || o.endpoint || ':' || a.error_class),
@@ -39,8 +40,7 @@ SELECT o.id, o.endpoint, e.id AS endpoint_id, e.connector, coalesce(o.customer, 
         WHERE x.outbox_id = o.id
         ORDER BY x.attempt_no DESC
         LIMIT 1) a ON true
-  LEFT JOIN integration.error_reason r ON r.reason = a.reason
-  LEFT JOIN integration.error_class k ON k.name = a.error_class;
+  LEFT JOIN integration.error_reason r ON r.reason = a.reason;
 COMMENT ON VIEW integration_worker.sync_facts IS
     'Outbox, endpoint and last attempt of each sync, without its state.';
 
@@ -99,9 +99,7 @@ SELECT f.id, f.state, f.endpoint, f.connector, f.customer, f.object_type, f.obje
        f.reason, f.error_class, f.http_status, f.error,
        nullif(concat_ws(' ', f.worked_before,
                  CASE WHEN f.state = 'failed' AND f.is_unknown THEN (SELECT integration_worker.say('remedy.unknown_outcome'))
-                      WHEN f.state = 'failed'
-                      THEN regexp_replace(f.remedy, (SELECT integration_worker.say('remedy.promise')),
-                                          (SELECT integration_worker.say('remedy.no_promise')))
+                      WHEN f.state = 'failed' THEN coalesce((SELECT integration_worker.remedies_when_failed()) ->> f.remedy, f.remedy)
                       ELSE f.remedy END), '') AS remedy,
        f.responsible, f.owner,
        CASE WHEN f.state <> 'failed' AND l.started_at IS NULL THEN

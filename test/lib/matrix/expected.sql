@@ -121,6 +121,7 @@ INSERT INTO expected VALUES
     ('integration_worker.own_customer',                        '',                 'r',  'r',  'r',  'r'),
     ('integration_worker.remedies(text,text)',                 '',                 '',   'X',  'X',  'X'),
     ('integration_worker.page_for(text,boolean,text[])',       '',                 'X',  'X',  'X',  'X'),
+    ('integration_worker.remedies_when_failed()',              '',                 '',   'X',  'X',  'X'),
     ('integration_worker.request_of(bigint,boolean)',          '',                 '',   'X',  'X',  'X'),
     ('integration_worker.retry_as(bigint,text,name,text[])',   '',                 'X',  'X',  'X',  'X'),
     ('integration_worker.ruled_owner(text,text,text,text,text)', '',               '',   'X',  'X',  'X'),
