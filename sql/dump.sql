@@ -33,6 +33,9 @@ SELECT pg_extension_config_dump('integration.closing', '');
 -- An application that asks once more after the restore is still answered by the first sync.
 SELECT pg_extension_config_dump('integration.dedup', '');
 SELECT pg_extension_config_dump('integration.sync_status', '');
+SELECT pg_extension_config_dump('integration.sync_count', '');
+SELECT pg_extension_config_dump('integration_worker.uncounted', '');
+SELECT pg_extension_config_dump('integration_worker.count_progress', '');
 SELECT pg_extension_config_dump('integration.endpoint_health', '');
 -- What the worker says about a copy holds for that copy alone; another one is told anew.
 SELECT pg_extension_config_dump('integration.incident', 'WHERE id <> 0');

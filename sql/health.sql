@@ -140,6 +140,8 @@ CREATE TABLE integration.action (
 CREATE INDEX action_outbox ON integration.action (outbox_id, at) WHERE outbox_id IS NOT NULL;
 -- Serves the end of an incident, which asks what people did while it was open.
 CREATE INDEX action_at ON integration.action (at);
+-- Serves integration.sla_clock(): when what was paused.
+CREATE INDEX action_switch ON integration.action (at) WHERE verb IN ('pause', 'resume');
 
 COMMENT ON TABLE integration.action IS 'What people did, with who and why.';
 COMMENT ON COLUMN integration.action.id IS 'Its number.';

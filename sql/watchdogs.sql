@@ -100,6 +100,7 @@ AS $$
         'watch_expected',
         'watch_growth',
         'watch_long_failure',
+        'watch_sla',
         'escalate',
         'beat'
     ]

@@ -48,6 +48,7 @@ ALTER TABLE integration.endpoint
 ALTER TABLE integration.attempt ADD COLUMN api_version text;
 
 ALTER TABLE integration.outbox ADD COLUMN tracestate text DEFAULT nullif(current_setting('integration.tracestate', true), '');
+CREATE INDEX action_switch ON integration.action (at) WHERE verb IN ('pause', 'resume');
 
 ALTER TABLE integration.queue
     ADD COLUMN limited_customer text COLLATE "C",
