@@ -96,7 +96,10 @@ CREATE FUNCTION integration_worker.owner_of(
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN (SELECT coalesce(integration_worker.ruled_owner(c.name, e.name, w.customer, owner_of.error_class, owner_of.responsible),
+    RETURN (SELECT coalesce(integration_worker.ruled_owner(
+                                c.name, e.name, w.customer, owner_of.error_class,
+                                coalesce(owner_of.responsible,
+                                         (SELECT k.responsible FROM integration.error_class k WHERE k.name = owner_of.error_class))),
                             e.owner, c.owner, u.owner)
               FROM (SELECT owner_of.endpoint_id AS id) x
               LEFT JOIN integration.endpoint e ON e.id = x.id
@@ -106,4 +109,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_worker.owner_of(integer, text, text, text) IS
-    'The team that looks after a failure of this class at this endpoint for this customer: by owner_rule, else the endpoint''s, its connector''s, the customer''s. Whatever is not known may be NULL.';
+    'The team that looks after a failure of this class at this endpoint for this customer: by owner_rule, else the endpoint''s, its connector''s, the customer''s. Whatever is not known may be NULL; responsible is then the class''s.';

@@ -2,7 +2,7 @@
 BEGIN;
 \ir ../lib/settle.sql
 \ir ../lib/refusal.sql
-SELECT plan(35);
+SELECT plan(36);
 
 INSERT INTO integration.customer (name, owner) VALUES ('acme', 'key accounts'), ('bare', NULL);
 INSERT INTO integration.connector (name, owner) VALUES ('erp', 'erp team'), ('crm', NULL);
@@ -33,6 +33,7 @@ INSERT INTO integration.owner_rule (position, error_class, responsible, connecto
     (30, NULL, NULL, 'erp', NULL, 'acme', 'acme on erp'),
     (40, NULL, NULL, NULL, 'mail', NULL, 'postmasters'),
     (40, NULL, NULL, NULL, 'mail', NULL, 'postmasters too late'),
+    (45, NULL, 'operations', 'crm', NULL, NULL, 'operators'),
     (50, 'auth', NULL, NULL, 'acme mail', NULL, 'acme post');
 SELECT is(pg_temp.owner(endpoint, error_class, customer, responsible), expected, what)
   FROM (VALUES ('own', 'tls', 'acme', 'customer', 'network team', 'by class, which comes first'),
@@ -64,6 +65,8 @@ SELECT is((SELECT s.owner FROM integration.failed s WHERE s.id = :refused), 'cus
 SELECT is((SELECT i.owner FROM integration.incident_status i WHERE i.endpoint = 'own'), 'customer care', 'incident_status');
 SELECT is((SELECT s.owner FROM integration.sync s WHERE s.id = :untrusted), 'network team', 'a sync that waits');
 SELECT is((SELECT i.owner FROM integration.incident_status i WHERE i.endpoint = 'shop'), 'network team', 'its incident');
+SELECT integration_worker.open_incident('acme mail', 'queue_growing', now()) \g /dev/null
+SELECT is((SELECT i.owner FROM integration.incident_status i WHERE i.error_class = 'queue_growing'), 'operators', 'what a watchdog finds, by the party of its class');
 SELECT is((SELECT s.owner FROM integration.endpoint_status s WHERE s.name = 'mail'), 'postmasters', 'endpoint_status: what fits without a failure');
 SELECT is((SELECT s.owner FROM integration.endpoint_status s WHERE s.name = 'shop'), 'erp team', 'endpoint_status: no rule by class');
 SELECT is((SELECT s.owner FROM integration.object_status s WHERE s.object_id = 'own'), 'customer care', 'object_status');
