@@ -166,6 +166,7 @@ SQL_PARTS += customer_status # how one object of a customer stands
 SQL_PARTS += signatures   # keys to sign with, a check for receivers in SQL
 SQL_PARTS += counts       # what became of syncs, by day
 SQL_PARTS += sla          # the clock of each sync, what is at risk, how the month went
+SQL_PARTS += usage        # which integrations earn their keep
 SQL_PARTS += own_texts    # from here on texts are the user's own
 SQL_PARTS += privileges   # who may do what: the only GRANTs
 SQL_PARTS += dump         # what pg_dump takes along
