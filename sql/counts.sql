@@ -1,8 +1,8 @@
 -- What became of syncs, counted by day: for reports that outlive them.
 --
 -- Delivered syncs leave after a week, promises are reported by the month; and a report that read a million attempts
--- each time would be read by nobody.  So the watchdog counts what has come to its end, behind the application and the
--- sender, which know nothing of it.
+-- each time would be read by nobody.  So the process of retention counts what has come to its end before it removes
+-- anything, behind the application and the sender, which know nothing of it.
 
 CREATE TABLE integration.sync_count (
     day date NOT NULL,
@@ -53,12 +53,14 @@ CREATE TABLE integration_worker.count_progress (
     is_one boolean PRIMARY KEY DEFAULT true CHECK (is_one),
     counted_to bigint NOT NULL DEFAULT 0,
     checked_to bigint NOT NULL DEFAULT 0,
+    countable_to bigint NOT NULL DEFAULT 0,
     waiting_id bigint NOT NULL DEFAULT 0,
     noted_id bigint NOT NULL DEFAULT 0,
+    noted_at timestamptz NOT NULL DEFAULT '-infinity',
     horizon xid8
 );
 COMMENT ON TABLE integration_worker.count_progress IS
-    'How far the counting came: every sync up to counted_to has been looked at, checked_to goes round in uncounted. Once no transaction before horizon runs, none can add an id up to waiting_id.';
+    'How far the counting came: every sync up to counted_to has been looked at, those up to countable_to can be; checked_to goes round in uncounted. Once no transaction before horizon runs, none can add an id up to waiting_id.';
 
 -- Made at the first look: a row of the script would be in the way of the one in a dump.
 CREATE FUNCTION integration_worker.count_state() RETURNS integration_worker.count_progress
@@ -79,24 +81,27 @@ COMMENT ON FUNCTION integration_worker.count_state() IS
 -- Ids are not committed in their order, so what is not there yet may come.  An id that was given away before the one
 -- look belongs to a transaction that has a number by the next: once those are over, all of these ids are there.
 -- A horizon from another cluster, restored, may lie far ahead.
-CREATE FUNCTION integration_worker.countable_to() RETURNS bigint
+CREATE FUNCTION integration_worker.note_ids(now timestamptz) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     present pg_snapshot := pg_current_snapshot();
-    progress integration_worker.count_progress := integration_worker.count_state();
 BEGIN
-    IF progress.horizon > pg_snapshot_xmin(present) AND progress.horizon <= pg_snapshot_xmax(present) THEN
-        RETURN progress.counted_to;
-    END IF;
     UPDATE integration_worker.count_progress p
-       SET waiting_id = p.noted_id, noted_id = integration_worker.last_id(), horizon = pg_snapshot_xmax(present);
-    RETURN CASE WHEN progress.horizon <= pg_snapshot_xmin(present) THEN progress.waiting_id ELSE progress.counted_to END;
+       SET countable_to = CASE WHEN p.horizon <= pg_snapshot_xmin(present) THEN p.waiting_id ELSE p.countable_to END,
+           waiting_id = p.noted_id, noted_id = integration_worker.last_id(), noted_at = note_ids.now,
+           horizon = pg_snapshot_xmax(present)
+      FROM (SELECT x.is_one
+              FROM integration_worker.count_progress x
+             WHERE x.noted_at <= note_ids.now - interval '1 s'
+               AND (x.horizon <= pg_snapshot_xmin(present) OR x.horizon > pg_snapshot_xmax(present)) IS NOT FALSE
+               FOR UPDATE SKIP LOCKED) held
+     WHERE p.is_one = held.is_one;
 END
 $$;
-COMMENT ON FUNCTION integration_worker.countable_to() IS
-    'The id up to which no running transaction can add a sync any more.';
+COMMENT ON FUNCTION integration_worker.note_ids(timestamptz) IS
+    'Looks up to which id no running transaction can add a sync any more; at most once a second, for nobody who counts.';
 
 CREATE VIEW integration_worker.countable AS
 SELECT o.id, (t.started_at AT TIME ZONE 'UTC')::date AS day, o.endpoint, e.id AS endpoint_id, e.connector,
@@ -154,9 +159,13 @@ $$;
 COMMENT ON FUNCTION integration_worker.last_responsible(bigint) IS
     'Whose the last failure of a sync was to mend; NULL: it never failed, so it waited with us.';
 
+-- Its plan may be made while every table is empty, so what would walk a whole one for each sync is switched off.
 CREATE FUNCTION integration_worker.count_syncs(ids bigint[], now timestamptz) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
+    SET enable_hashjoin = off
+    SET enable_mergejoin = off
+    SET enable_seqscan = off
 AS $$
 BEGIN
     WITH looked_at AS MATERIALIZED (
@@ -164,7 +173,7 @@ BEGIN
                CASE WHEN u.is_missed IS NOT TRUE
                     THEN integration_worker.promise_kept(c.due_by, c.is_over, c.ended_as, c.ended_at, count_syncs.now) END AS is_kept
           FROM unnest(ids) AS i (id)
-         CROSS JOIN LATERAL (SELECT x.* FROM integration_worker.countable x WHERE x.id = i.id OFFSET 0) c
+          JOIN integration_worker.countable c ON c.id = i.id
           LEFT JOIN integration_worker.uncounted u ON u.outbox_id = c.id
     ), blamed AS (
         SELECT l.*, CASE WHEN NOT l.is_kept THEN integration_worker.last_responsible(l.id) END AS fault FROM looked_at l
@@ -202,7 +211,7 @@ COMMENT ON FUNCTION integration_worker.count_syncs(bigint[], timestamptz) IS
     'Counts what became of these syncs, notes those that are not finished.';
 
 -- Three looks, each at so many at most: what is new, what is not finished yet, which promises are over just now.
-CREATE FUNCTION integration_worker.count_more(upto bigint, now timestamptz, most integer DEFAULT 5000) RETURNS boolean
+CREATE FUNCTION integration_worker.count_more(now timestamptz, most integer DEFAULT 5000) RETURNS boolean
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -212,7 +221,7 @@ DECLARE
     open_ids bigint[];
 BEGIN
     fresh := ARRAY(SELECT o.id FROM integration.outbox o
-                    WHERE o.id > progress.counted_to AND o.id <= upto ORDER BY o.id LIMIT most);
+                    WHERE o.id > progress.counted_to AND o.id <= progress.countable_to ORDER BY o.id LIMIT most);
     open_ids := ARRAY(SELECT u.outbox_id FROM integration_worker.uncounted u
                        WHERE u.outbox_id > progress.checked_to ORDER BY u.outbox_id LIMIT most);
     PERFORM integration_worker.count_syncs(fresh, now);
@@ -226,13 +235,13 @@ BEGIN
     DELETE FROM integration_worker.uncounted u
      WHERE u.outbox_id = ANY (open_ids) AND NOT EXISTS (SELECT FROM integration.outbox o WHERE o.id = u.outbox_id);
     UPDATE integration_worker.count_progress p
-       SET counted_to = CASE WHEN cardinality(fresh) = most THEN fresh[most] ELSE greatest(p.counted_to, upto) END,
+       SET counted_to = CASE WHEN cardinality(fresh) = most THEN fresh[most] ELSE greatest(p.counted_to, p.countable_to) END,
            checked_to = CASE WHEN cardinality(open_ids) = most THEN open_ids[most] ELSE 0 END;
     RETURN cardinality(fresh) = most OR cardinality(open_ids) = most;
 END
 $$;
-COMMENT ON FUNCTION integration_worker.count_more(bigint, timestamptz, integer) IS
-    'Counts on, up to this id, so many syncs at most in each of its looks; returns whether there may be more.';
+COMMENT ON FUNCTION integration_worker.count_more(timestamptz, integer) IS
+    'Counts on, so many syncs at most in each of its looks; returns whether there may be more.';
 
 CREATE FUNCTION integration_worker.forget_counts(now timestamptz) RETURNS void
     LANGUAGE sql
@@ -242,3 +251,22 @@ AS $$
 $$;
 COMMENT ON FUNCTION integration_worker.forget_counts(timestamptz) IS
     'Removes counts of days more than 25 months ago, by the primary key.';
+
+CREATE FUNCTION integration_worker.count_on(now timestamptz DEFAULT clock_timestamp()) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- A copy reports nobody's promises, and while it is restored rows are missing.
+    IF NOT integration_worker.is_adopted() THEN
+        RETURN false;
+    END IF;
+    -- What is lost is counted again.
+    PERFORM set_config('synchronous_commit', 'off', true);
+    PERFORM integration_worker.note_ids(count_on.now);
+    PERFORM integration_worker.forget_counts(count_on.now);
+    RETURN integration_worker.count_more(count_on.now);
+END
+$$;
+COMMENT ON FUNCTION integration_worker.count_on(timestamptz) IS
+    'A step of counting, called by the process of retention before it removes anything; returns whether there may be more.';

@@ -212,22 +212,15 @@ CREATE FUNCTION integration_worker.watch_sla(now timestamptz) RETURNS timestampt
 AS $$
 DECLARE
     shortest interval := least((SELECT min(c.sla) FROM integration.connector c), (SELECT min(c.sla) FROM integration.customer c));
-    has_more boolean;
 BEGIN
-    -- A copy tells of nobody's promises, and while it is restored rows are missing.
-    IF NOT integration_worker.is_adopted() THEN
-        RETURN NULL;
-    END IF;
-    has_more := integration_worker.count_more(integration_worker.countable_to(), watch_sla.now);
-    PERFORM integration_worker.forget_counts(watch_sla.now);
+    PERFORM integration_worker.note_ids(watch_sla.now);
     PERFORM integration_worker.warn_of_promises(watch_sla.now);
     -- A tenth of the time that is left when a promise comes to be at risk.
-    RETURN watch_sla.now + CASE WHEN has_more THEN interval '1 s'
-                                WHEN shortest IS NOT NULL THEN greatest(interval '5 s', shortest * 0.02) END;
+    RETURN watch_sla.now + CASE WHEN shortest IS NOT NULL THEN greatest(interval '5 s', shortest * 0.02) END;
 END
 $$;
 COMMENT ON FUNCTION integration_worker.watch_sla(timestamptz) IS
-    'Counts what came to its end, warns of promises at risk; returns when to look again, sooner where promises are short.';
+    'Warns of promises at risk; returns when to look again, sooner where promises are short.';
 
 -- The report.
 
@@ -264,7 +257,7 @@ SELECT CASE r.level WHEN 0 THEN 'connector and customer' WHEN 1 THEN 'connector'
   LEFT JOIN integration.connector c ON c.name = r.connector
   LEFT JOIN integration.customer u ON u.name = r.customer;
 COMMENT ON VIEW integration.sla_report IS
-    'Promises by month (UTC): for each connector and customer, each connector, each customer, all. Kept for 25 months, up to date to a minute; what ended without a promise isn''t in it.';
+    'Promises by month (UTC): for each connector and customer, each connector, each customer, all. Kept for 25 months, a few minutes behind; what ended without a promise isn''t in it.';
 COMMENT ON COLUMN integration.sla_report.scope IS 'What the row is about: "connector and customer", "connector", "customer" or "all".';
 COMMENT ON COLUMN integration.sla_report.month IS 'The first day of the month in which the syncs were due to be sent.';
 COMMENT ON COLUMN integration.sla_report.connector IS 'The product; NULL: the row is about all, or its endpoint has none.';

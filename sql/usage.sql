@@ -105,7 +105,7 @@ SELECT s.scope, s.connector, CASE s.scope WHEN 'endpoint' THEN s.subject END AS 
   LEFT JOIN integration.connector c ON c.name = s.connector
   LEFT JOIN integration.endpoint e ON s.scope = 'endpoint' AND e.name = s.subject;
 COMMENT ON VIEW integration.usage IS
-    'What each endpoint and each connector brought within 30 days and what it cost, to keep or drop it on evidence. Counts are up to date to a minute.';
+    'What each endpoint and each connector brought within 30 days and what it cost, to keep or drop it on evidence. Counts are a few minutes behind.';
 COMMENT ON COLUMN integration.usage.scope IS 'What the row is about: endpoint, or connector (all its endpoints together).';
 COMMENT ON COLUMN integration.usage.connector IS 'The product; NULL: the endpoint has none.';
 COMMENT ON COLUMN integration.usage.endpoint IS 'The endpoint; NULL: the row is about a connector.';

@@ -1,10 +1,11 @@
 /*-------------------------------------------------------------------------
  * retaining.c
- *		The process that removes what is old.
+ *		The process that removes what is old, once it is counted.
  *
- * To unlink a range of a million syncs takes the kernel a third of a second, and
- * so long the sender must not wait.  The worker that has the first shard starts
- * this process each minute; it ends as soon as nothing more is to be done soon.
+ * To unlink a range of a million syncs takes the kernel a third of a second, to
+ * count a few thousand a tenth, and so long the sender must not wait.  The worker
+ * that has the first shard starts this process each minute; it ends as soon as
+ * nothing more is to be done soon.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -20,6 +21,7 @@
 #include "utils/timestamp.h"
 
 #include "base/compat.h"
+#include "store/counts.h"
 #include "store/session.h"
 #include "store/statements.h"
 #include "worker/extension.h"
@@ -123,9 +125,17 @@ start_up(Oid database)
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 	session_pin_settings("integration upkeep");
-	pgstat_report_activity(STATE_RUNNING, "removes what is old");
+	pgstat_report_activity(STATE_RUNNING, "counts what is over, removes what is old");
 	if (!extension_look(slot) || !extension_exists() || !extension_fits())
 		proc_exit(0);
+}
+
+static void
+rest(long wait_ms)
+{
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait_ms,
+					 compat_wait_event());
+	ResetLatch(MyLatch);
 }
 
 static void
@@ -137,6 +147,32 @@ retain_step(void *arg)
 	retention->next_at = statements_retain(TopMemoryContext, &retention->progress);
 	if (before != NULL)
 		pfree(before);
+}
+
+static void
+count_step(void *arg)
+{
+	bool	   *has_more = arg;
+
+	*has_more = counts_go_on();
+}
+
+/* As long as a step takes, a core is left to others: the sender may be behind, too. */
+static void
+count(void)
+{
+	bool		has_more = true;
+
+	while (has_more && !ShutdownRequestPending)
+	{
+		TimestampTz began = GetCurrentTimestamp();
+
+		CHECK_FOR_INTERRUPTS();
+		if (!session_run(count_step, &has_more))
+			return;
+		if (has_more)
+			rest(TimestampDifferenceMilliseconds(began, GetCurrentTimestamp()) + 1);
+	}
 }
 
 /* What is kept for longer or shorter counts at once. */
@@ -166,9 +202,7 @@ retain(void)
 		wait_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), retention.next_at);
 		if (wait_ms > SOON_MS)
 			return;
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait_ms,
-						 compat_wait_event());
-		ResetLatch(MyLatch);
+		rest(wait_ms);
 	}
 }
 
@@ -176,6 +210,7 @@ void
 integration_upkeep_main(Datum arg)
 {
 	start_up(DatumGetObjectId(arg));
+	count();
 	retain();
 	proc_exit(0);
 }

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  * retaining.h
- *		The process that removes what is old.
+ *		The process that removes what is old, once it is counted.
  *-------------------------------------------------------------------------
  */
 #ifndef INTEGRATION_RETAINING_H

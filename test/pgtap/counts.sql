@@ -48,7 +48,9 @@ CREATE FUNCTION pg_temp.count_at(minute numeric) RETURNS void
     LANGUAGE plpgsql
 AS $$
 BEGIN
-    WHILE integration_worker.count_more(integration_worker.last_id(), timestamptz '2026-03-31 23:00:00+00' + minute * interval '1 min', 2) LOOP
+    PERFORM integration_worker.count_state();
+    UPDATE integration_worker.count_progress SET countable_to = integration_worker.last_id();
+    WHILE integration_worker.count_more(timestamptz '2026-03-31 23:00:00+00' + minute * interval '1 min', 2) LOOP
     END LOOP;
 END
 $$;
@@ -145,20 +147,38 @@ SELECT integration_worker.forget_counts('2028-03-15');
 SELECT is((SELECT min(c.day) FROM integration.sync_count c), '2026-02-28'::date, 'kept for 25 months');
 
 -- No id is passed over: what a running transaction may still add is waited for (test/specs/late_commit.spec).
-UPDATE integration_worker.count_progress SET counted_to = 5, waiting_id = 6, noted_id = 7, horizon = NULL;
-SELECT is(integration_worker.countable_to(), 5::bigint, 'the first look only notes how far the ids are');
-SELECT is((SELECT ROW (p.waiting_id, p.noted_id = integration_worker.last_id(), p.horizon = pg_snapshot_xmax(pg_current_snapshot()))::text FROM integration_worker.count_progress p),
-          '(7,t,t)', 'for the looks to come');
-SELECT is(integration_worker.countable_to(), 7::bigint, 'none of then runs any more: up to what was noted a look before');
+CREATE FUNCTION pg_temp.noted(at timestamptz) RETURNS text
+    LANGUAGE plpgsql
+AS $$
+BEGIN
+    PERFORM integration_worker.note_ids(noted.at);
+    RETURN (SELECT concat_ws(' ', p.countable_to, p.waiting_id, p.noted_id = integration_worker.last_id(), p.noted_at = noted.at,
+                             p.horizon = pg_snapshot_xmax(pg_current_snapshot()))
+              FROM integration_worker.count_progress p);
+END
+$$;
+UPDATE integration_worker.count_progress SET counted_to = 5, countable_to = 5, waiting_id = 6, noted_id = 7, horizon = NULL;
+SELECT is(pg_temp.noted(now()), '5 7 t t t', 'the first look notes how far the ids are');
+SELECT is(pg_temp.noted(now() + interval '0.9 s'), '5 7 t f t', 'the next one comes a second later at the earliest');
+UPDATE integration_worker.count_progress SET noted_id = 8;
+SELECT is(pg_temp.noted(now() + interval '1 s'), '7 8 t t t', 'none of then runs any more: countable is what was noted a look before');
 UPDATE integration_worker.count_progress SET horizon = '9223372036854775807', waiting_id = 99;
-SELECT is(integration_worker.countable_to(), 5::bigint, 'a horizon from another cluster is worth nothing');
+SELECT is(pg_temp.noted(now() + interval '2 s') ~ '^7 ', true, 'a horizon from another cluster is worth nothing');
 SELECT ok((SELECT p.horizon <= pg_snapshot_xmax(pg_current_snapshot()) FROM integration_worker.count_progress p), 'and replaced');
-SELECT is(integration_worker.count_more(5, now()), false, 'nothing is countable: nothing to do');
 
--- Only counted_to moves past what was seen
-SELECT is((SELECT p.counted_to FROM integration_worker.count_progress p), 5::bigint, 'it never goes back');
-SELECT integration_worker.count_more(3, now());
-SELECT is((SELECT p.counted_to FROM integration_worker.count_progress p), 5::bigint, 'not even where less is countable');
+UPDATE integration_worker.count_progress SET countable_to = 5;
+SELECT is(integration_worker.count_more(now()), false, 'nothing is countable: nothing to do');
+SELECT is((SELECT p.counted_to FROM integration_worker.count_progress p), 5::bigint, 'no further than that');
+UPDATE integration_worker.count_progress SET countable_to = 3;
+SELECT integration_worker.count_more(now());
+SELECT is((SELECT p.counted_to FROM integration_worker.count_progress p), 5::bigint, 'and never back');
+SELECT is(integration_worker.count_on(now()), false, 'all is counted');
+UPDATE integration.installation SET fingerprint = NULL;
+SELECT pg_temp.enqueue();
+UPDATE integration_worker.count_progress SET countable_to = integration_worker.last_id();
+SELECT integration_worker.count_on(now());
+SELECT is((SELECT p.counted_to FROM integration_worker.count_progress p), 5::bigint, 'a copy of the database counts nothing');
+DELETE FROM integration.queue;
 SELECT is((SELECT count(*) FROM integration_worker.uncounted u JOIN integration.queue q USING (outbox_id)), 0::bigint, 'all clocks have stopped');
 
 SELECT * FROM finish();

@@ -1,7 +1,7 @@
 -- The clock of each sync: its deadline, where its time went; who is warned before it is too late.
 BEGIN;
 \ir ../lib/refusal.sql
-SELECT plan(39);
+SELECT plan(38);
 
 \set t0 '''2026-03-02 02:00:00+00'''
 INSERT INTO integration.connector (name, owner, severity, sla) VALUES ('erp', 'erp team', 2, '1 hour'), ('crm', 'crm team', 3, NULL);
@@ -121,7 +121,9 @@ CREATE FUNCTION pg_temp.count_to_the_end(at timestamptz) RETURNS void
     LANGUAGE plpgsql
 AS $$
 BEGIN
-    WHILE integration_worker.count_more(integration_worker.last_id(), count_to_the_end.at, 3) LOOP
+    PERFORM integration_worker.count_state();
+    UPDATE integration_worker.count_progress SET countable_to = integration_worker.last_id();
+    WHILE integration_worker.count_more(count_to_the_end.at, 3) LOOP
     END LOOP;
 END
 $$;
@@ -158,9 +160,6 @@ SELECT is(integration_worker.watch_sla(:t0) - :t0::timestamptz, interval '5 s', 
 DELETE FROM integration.customer;
 UPDATE integration.connector SET sla = NULL;
 SELECT is(integration_worker.watch_sla(:t0), NULL, 'no promise: as often as the others look');
-UPDATE integration.connector SET sla = '1 h';
-UPDATE integration.installation SET fingerprint = NULL;
-SELECT is(integration_worker.watch_sla(:t0), NULL, 'a copy of the database counts nothing');
 SELECT ok('watch_sla' = ANY (integration_worker.watchdogs()), 'the worker has it look');
 
 SELECT * FROM finish();
