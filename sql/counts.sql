@@ -30,8 +30,8 @@ COMMENT ON COLUMN integration.sync_count.delivered IS 'Those of them that arrive
 COMMENT ON COLUMN integration.sync_count.failures IS 'Their failed attempts.';
 COMMENT ON COLUMN integration.sync_count.in_time IS 'Delivered within their SLA.';
 COMMENT ON COLUMN integration.sync_count.missed IS 'Not delivered within their SLA, finished or not.';
-COMMENT ON COLUMN integration.sync_count.missed_by_customer IS 'Those of them whose last failure was the customer''s to mend.';
-COMMENT ON COLUMN integration.sync_count.missed_by_vendor IS 'Those of them whose last failure was the other system''s.';
+COMMENT ON COLUMN integration.sync_count.missed_by_customer IS 'Those of them that failed for, or waited behind, what is the customer''s to mend.';
+COMMENT ON COLUMN integration.sync_count.missed_by_vendor IS 'Those of them that failed for, or waited behind, what is the other system''s to mend.';
 COMMENT ON COLUMN integration.sync_count.impact_missed IS 'Sum of the impact of those that were missed.';
 
 -- Far fewer than there are syncs: what is delivered before it is looked at never gets here.
@@ -143,21 +143,39 @@ $$;
 COMMENT ON FUNCTION integration_worker.promise_kept(timestamptz, boolean, text, timestamptz, timestamptz) IS
     'Was a sync delivered within its SLA? NULL: that is not decided, there is no promise, or it was withdrawn in time.';
 
-CREATE FUNCTION integration_worker.last_responsible(id bigint) RETURNS text
+-- Whose the last failure was to mend.  What never failed waited: with us if it was paused, else behind whatever was
+-- wrong with its endpoint, such as an outage of the other side that let nothing through.
+CREATE FUNCTION integration_worker.fault_of(id bigint, at timestamptz) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    fault text := (SELECT r.responsible
+                     FROM integration.attempt a
+                     JOIN integration.error_reason r ON r.reason = a.reason
+                    WHERE a.outbox_id = fault_of.id AND a.outcome = 'failed'
+                    ORDER BY a.attempt_no DESC
+                    LIMIT 1);
+    sync integration_worker.sync_facts;
 BEGIN
-    RETURN (SELECT r.responsible
-              FROM integration.attempt a
-              JOIN integration.error_reason r ON r.reason = a.reason
-             WHERE a.outbox_id = last_responsible.id AND a.outcome = 'failed'
-             ORDER BY a.attempt_no DESC
+    IF fault IS NOT NULL THEN
+        RETURN fault;
+    END IF;
+    SELECT f.* INTO sync FROM integration_worker.sync_facts f WHERE f.id = fault_of.id;
+    IF fault_of.at <@ integration_worker.pauses_of(sync.connector, sync.endpoint, ARRAY[sync.customer, sync.endpoint_customer]) THEN
+        RETURN NULL;
+    END IF;
+    RETURN (SELECT i.responsible
+              FROM integration.incident i
+              JOIN integration.error_class k ON k.name = i.error_class AND NOT k.is_watched
+             WHERE i.endpoint = sync.endpoint AND i.opened_at < fault_of.at
+               AND (i.resolved_at IS NULL OR i.resolved_at > sync.clock_from)
+             ORDER BY i.opened_at DESC
              LIMIT 1);
 END
 $$;
-COMMENT ON FUNCTION integration_worker.last_responsible(bigint) IS
-    'Whose the last failure of a sync was to mend; NULL: it never failed, so it waited with us.';
+COMMENT ON FUNCTION integration_worker.fault_of(bigint, timestamptz) IS
+    'Which party is to blame that a sync was not delivered by this time; NULL: it waited with us for nobody.';
 
 -- Its plan may be made while every table is empty, so what would walk a whole one for each sync is switched off.
 CREATE FUNCTION integration_worker.count_syncs(ids bigint[], now timestamptz) RETURNS void
@@ -176,7 +194,7 @@ BEGIN
           JOIN integration_worker.countable c ON c.id = i.id
           LEFT JOIN integration_worker.uncounted u ON u.outbox_id = c.id
     ), blamed AS (
-        SELECT l.*, CASE WHEN NOT l.is_kept THEN integration_worker.last_responsible(l.id) END AS fault FROM looked_at l
+        SELECT l.*, CASE WHEN NOT l.is_kept THEN integration_worker.fault_of(l.id, l.due_by) END AS fault FROM looked_at l
     ), counted AS (
         INSERT INTO integration.sync_count AS s (day, endpoint, customer, connector, syncs, delivered, failures, in_time, missed,
                                                  missed_by_customer, missed_by_vendor, impact_missed)

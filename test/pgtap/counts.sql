@@ -1,6 +1,6 @@
 -- What became of syncs, counted by day; promises by month, by whose fault.
 BEGIN;
-SELECT plan(31);
+SELECT plan(34);
 
 INSERT INTO integration.connector (name, owner, sla, objective) VALUES ('erp', 'erp team', '1 hour', 0.9), ('crm', NULL, NULL, 0.99), ('pos', 'pos team', '1 hour', 0.5);
 INSERT INTO integration.customer (name, tier, owner) VALUES ('acme', 'gold', 'key accounts');
@@ -89,6 +89,22 @@ SELECT pg_temp.count_at(62);
 SELECT pg_temp.try(:open, 90, 'http:200');
 SELECT pg_temp.count_at(91);
 SELECT is(pg_temp.counts('shop'), '2026-03-31 syncs 1, missed 1, failures 1, delivered 1, missed_by_customer 1', 'delivered after all: missed once');
+
+-- What never failed itself
+DELETE FROM integration.sync_count;
+INSERT INTO integration.incident (endpoint, error_class, responsible, state, opened_at, resolved_at) VALUES
+    ('shop', 'remote_unavailable', 'remote_vendor', 'resolved', :t0::timestamptz + '30 min', :t0::timestamptz + '2 h'),
+    ('shop', 'sla_at_risk', 'support', 'open', :t0::timestamptz + '48 min', NULL),
+    ('till', 'auth', 'operations', 'resolved', :t0::timestamptz - interval '1 h', :t0::timestamptz - interval '1 min');
+SELECT pg_temp.try(pg_temp.enqueue(), 130, 'http:200'), pg_temp.try(pg_temp.enqueue('till'), 130, 'http:200'),
+       pg_temp.try(pg_temp.enqueue(customer => 'acme'), 130, 'http:200') \g /dev/null
+INSERT INTO integration.action (at, verb, details) VALUES (:t0::timestamptz + '10 min', 'pause', '{"scope": "customer", "name": "acme"}');
+SELECT pg_temp.count_at(131);
+SELECT is(pg_temp.counts('shop'), '2026-03-31 syncs 1, missed 1, delivered 1, missed_by_vendor 1', 'it waited behind an outage of the other side');
+SELECT is(pg_temp.counts('till'), '2026-03-31 syncs 1, missed 1, delivered 1', 'it waited for its turn: what was over before is not to blame');
+SELECT is(pg_temp.counts('shop', 'acme'), '2026-03-31 syncs 1, missed 1, delivered 1', 'it was paused: that is ours');
+DELETE FROM integration.incident;
+DELETE FROM integration.action;
 
 DELETE FROM integration.sync_count;
 SELECT pg_temp.close_at(pg_temp.enqueue(), s, m) FROM (VALUES ('cancelled', 10), ('superseded', 10), ('superseded', 0)) AS x (s, m);
