@@ -150,6 +150,7 @@ SQL_PARTS += heartbeat    # a sync now and then, so that silence is seen outside
 SQL_PARTS += incident_actions # acknowledge, assign, snooze, ignore, reopen, resolve
 SQL_PARTS += runbook      # what to do about an incident: texts
 SQL_PARTS += self_pause   # an endpoint that pauses itself
+SQL_PARTS += interfaces   # what answers say of their own end, of their version
 SQL_PARTS += incident_status # incidents as people see them
 SQL_PARTS += notice_texts # notices in words, in the forms of their receivers
 SQL_PARTS += events       # one stream of what happened

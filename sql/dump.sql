@@ -7,6 +7,7 @@ SELECT pg_extension_config_dump('integration.retry_policy', 'WHERE NOT shipped')
 SELECT pg_extension_config_dump('integration.phrase', 'WHERE NOT shipped');
 SELECT pg_extension_config_dump('integration.remedy', 'WHERE NOT shipped');
 SELECT pg_extension_config_dump('integration.runbook_step', 'WHERE NOT shipped');
+SELECT pg_extension_config_dump('integration.version_header', 'WHERE NOT shipped');
 
 SELECT pg_extension_config_dump('integration.error_rule', '');
 SELECT pg_extension_config_dump('integration.error_rule_id_seq', '');

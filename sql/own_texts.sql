@@ -4,6 +4,7 @@ ALTER TABLE integration.phrase ALTER COLUMN shipped SET DEFAULT false;
 ALTER TABLE integration.remedy ALTER COLUMN shipped SET DEFAULT false;
 ALTER TABLE integration.runbook_step ALTER COLUMN shipped SET DEFAULT false;
 ALTER TABLE integration.notice_text ALTER COLUMN shipped SET DEFAULT false;
+ALTER TABLE integration.version_header ALTER COLUMN shipped SET DEFAULT false;
 
 CREATE TRIGGER own_phrase BEFORE INSERT OR UPDATE ON integration.phrase
     FOR EACH ROW EXECUTE FUNCTION integration_worker.own_row('locale', 'key');
@@ -13,3 +14,5 @@ CREATE TRIGGER own_runbook_step BEFORE INSERT OR UPDATE ON integration.runbook_s
     FOR EACH ROW EXECUTE FUNCTION integration_worker.own_row('locale', 'error_class', 'position');
 CREATE TRIGGER own_notice_text BEFORE INSERT OR UPDATE ON integration.notice_text
     FOR EACH ROW EXECUTE FUNCTION integration_worker.own_row('locale', 'change');
+CREATE TRIGGER own_version_header BEFORE INSERT OR UPDATE ON integration.version_header
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.own_row('name');

@@ -1,11 +1,11 @@
 -- An endpoint that pauses itself: closed for good, or without one success for days.
 
 INSERT INTO integration.phrase (key, words) VALUES
-    ('pause_gone', 'The other side says that this address is closed for good ({reason}).'),
-    ('pause_long_failure', 'It has failed for five days without one success, last with {reason}.'),
-    ('pause_ended_by_change', 'what the endpoint is called with was changed ({table})'),
-    ('long_failure_warning', 'It has failed since {since} without one success, last with {reason}. If that goes on, it pauses itself at {until}.'),
-    ('long_failure_paused', 'It has failed since {since} without one success, last with {reason}, and has paused itself.');
+    ('pause.gone', 'The other side says that this address is closed for good ({reason}).'),
+    ('pause.long_failure', 'It has failed for five days without one success, last with {reason}.'),
+    ('pause.ended_by_change', 'what the endpoint is called with was changed ({table})'),
+    ('long_failure.warning', 'It has failed since {since} without one success, last with {reason}. If that goes on, it pauses itself at {until}.'),
+    ('long_failure.paused', 'It has failed since {since} without one success, last with {reason}, and has paused itself.');
 
 INSERT INTO integration.runbook_step (error_class, "position", what, statement, who) VALUES
     ('', 505, 'The endpoint is paused: "{paused}" Nothing leaves, no probe either. See what waits behind it.',
@@ -54,7 +54,7 @@ CREATE FUNCTION integration_worker.pause_gone(verdicts integration_worker.verdic
 AS $$
 BEGIN
     PERFORM integration_worker.pause_itself(
-                g.name, g.error_class, integration_worker.say('pause_gone', jsonb_build_object('reason', g.reason)),
+                g.name, g.error_class, integration_worker.say('pause.gone', jsonb_build_object('reason', g.reason)),
                 settled_at, g.outbox_id)
        FROM (SELECT DISTINCT ON (e.name) e.name, r.error_class, r.reason, v.outbox_id
                FROM unnest(verdicts) v
@@ -98,7 +98,7 @@ AS $$
         RETURNING p.name, p.reason, p.actor
     )
     INSERT INTO integration.action (verb, endpoint, reason, details)
-    SELECT 'resume', e.name, integration_worker.say('pause_ended_by_change', jsonb_build_object('table', table_name)),
+    SELECT 'resume', e.name, integration_worker.say('pause.ended_by_change', jsonb_build_object('table', table_name)),
            jsonb_build_object('scope', 'endpoint', 'name', e.name, 'paused_because', e.reason, 'paused_by', e.actor)
       FROM ended e
 $$;
@@ -150,26 +150,15 @@ $$;
 COMMENT ON FUNCTION integration_worker.long_failures() IS
     'Endpoints that have failed for one, three or five days without one success, and of which nobody has been told that yet.';
 
-CREATE FUNCTION integration_worker.tell_long_failure(endpoint text, now timestamptz, note text) RETURNS void
-    LANGUAGE plpgsql VOLATILE
+-- What is written down is read later, when a distance from now would be wrong.
+CREATE FUNCTION integration_worker.moment_words(at timestamptz) RETURNS text
+    LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    known bigint;
-BEGIN
-    IF integration_worker.open_incident(tell_long_failure.endpoint, 'long_failure', tell_long_failure.now,
-                                        tell_long_failure.note) IS NOT NULL THEN
-        RETURN;
-    END IF;
-    UPDATE integration.incident i
-       SET note = tell_long_failure.note, last_seen_at = tell_long_failure.now
-     WHERE i.endpoint = tell_long_failure.endpoint AND i.error_class = 'long_failure' AND i.resolved_at IS NULL
-    RETURNING i.id INTO known;
-    PERFORM integration_worker.tell(ARRAY[known], 'escalated');
-END
+    SELECT to_char(at, 'YYYY-MM-DD HH24:MI:SS TZ')
 $$;
-COMMENT ON FUNCTION integration_worker.tell_long_failure(text, timestamptz, text) IS
-    'Opens the incident of an endpoint that fails for long, or says in the open one how long it has been by now.';
+COMMENT ON FUNCTION integration_worker.moment_words(timestamptz) IS
+    'A moment for a text that is kept, in the time zone of the session.';
 
 CREATE FUNCTION integration_worker.watch_long_failure(now timestamptz) RETURNS timestamptz
     LANGUAGE plpgsql VOLATILE
@@ -182,14 +171,14 @@ BEGIN
     PERFORM integration_worker.forget_paused_failures(watch_long_failure.now);
     FOR failing IN SELECT * FROM integration_worker.long_failures() LOOP
         words := jsonb_build_object(
-            'since', integration_worker.time_words(failing.failing_since), 'reason', failing.reason,
-            'until', integration_worker.time_words(failing.failing_since + interval '5 days'));
-        PERFORM integration_worker.tell_long_failure(
-            failing.endpoint, watch_long_failure.now,
-            integration_worker.say(CASE failing.days WHEN 5 THEN 'long_failure_paused' ELSE 'long_failure_warning' END, words));
+            'since', integration_worker.moment_words(failing.failing_since), 'reason', failing.reason,
+            'until', integration_worker.moment_words(failing.failing_since + interval '5 days'));
+        PERFORM integration_worker.tell_more(
+            failing.endpoint, 'long_failure', watch_long_failure.now,
+            integration_worker.say(CASE failing.days WHEN 5 THEN 'long_failure.paused' ELSE 'long_failure.warning' END, words));
         IF failing.days = 5 THEN
             PERFORM integration_worker.pause_itself(failing.endpoint, 'long_failure',
-                                                    integration_worker.say('pause_long_failure', words), watch_long_failure.now);
+                                                    integration_worker.say('pause.long_failure', words), watch_long_failure.now);
         END IF;
     END LOOP;
     PERFORM integration_worker.end_incident(i.endpoint, i.error_class, watch_long_failure.now)

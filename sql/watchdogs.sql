@@ -66,6 +66,32 @@ $$;
 COMMENT ON FUNCTION integration_worker.open_incident(text, text, timestamptz, text, bigint) IS
     'Opens an incident that a watchdog has found, or the one again that ended within a day; endpoint empty: the whole database. Returns it; NULL: it is open already.';
 
+CREATE FUNCTION integration_worker.tell_more(
+        endpoint text, error_class text, at timestamptz, note text, example bigint DEFAULT NULL)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    known bigint;
+BEGIN
+    IF integration_worker.open_incident(tell_more.endpoint, tell_more.error_class, tell_more.at, tell_more.note,
+                                        tell_more.example) IS NOT NULL THEN
+        RETURN;
+    END IF;
+    UPDATE integration.incident i
+       SET note = tell_more.note, last_seen_at = tell_more.at
+     WHERE i.endpoint = tell_more.endpoint AND i.error_class = tell_more.error_class AND i.resolved_at IS NULL
+    RETURNING CASE WHEN i.state <> 'ignored' THEN i.id END INTO known;
+    IF known IS NOT NULL THEN
+        PERFORM integration_worker.tell(ARRAY[known], 'escalated');
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.tell_more(text, text, timestamptz, text, bigint) IS
+    'Opens an incident that a watchdog has found, or says in the open one what is new; people are told of either, unless somebody ignores it.';
+
 CREATE FUNCTION integration_worker.end_incident(endpoint text, error_class text, at timestamptz) RETURNS bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -101,6 +127,7 @@ AS $$
         'watch_growth',
         'watch_long_failure',
         'watch_sla',
+        'watch_interfaces',
         'escalate',
         'beat'
     ]
