@@ -27,7 +27,8 @@ CREATE TYPE integration_worker.standing AS (
     last_failure integer,
     pause_until timestamptz,
     changed boolean,
-    suspect bigint
+    suspect bigint,
+    stopped_for text
 );
 COMMENT ON TYPE integration_worker.standing IS
     'endpoint_health with the running counters; good to pause_until are what the batch showed (first_, last_: places in it); suspect is the sync that turned out to have stopped the endpoint alone.';
@@ -93,6 +94,7 @@ BEGIN
         standing.since := settled_at;
         standing.openings := 0;
         standing.tripped_by := tripped_by;
+        standing.stopped_for := NULL;
     ELSIF standing.other_trip THEN
         -- Two different syncs: it is the endpoint, not one of them.
         standing.tripped_by := NULL;
@@ -120,6 +122,7 @@ BEGIN
     standing.open_until := NULL;
     standing.openings := 0;
     standing.tripped_by := NULL;
+    standing.stopped_for := NULL;
     standing.failures := 0;
     standing.minute_at := settled_at;
     standing.minute_attempts := 0;
@@ -173,10 +176,11 @@ BEGIN
         END IF;
         RETURN standing;
     END IF;
-    IF standing.alive THEN
+    -- One that refuses whatever it is sent works when it accepts something, not when it answers.
+    IF standing.good OR (standing.alive AND standing.stopped_for IS NULL) THEN
         RETURN integration_worker.close(standing, settled_at);
     END IF;
-    IF standing.counted > 0 AND standing.state = 'stopped' THEN
+    IF (standing.counted > 0 OR standing.alive) AND standing.state = 'stopped' THEN
         RETURN integration_worker.stop(standing, NULL, settled_at);
     END IF;
     IF standing.counted > 0 THEN
@@ -201,7 +205,7 @@ CREATE FUNCTION integration_worker.tally(
         verdicts integration_worker.verdict[], counters integration_worker.counter[])
     RETURNS TABLE (endpoint_id integer, attempts integer, counted integer, run integer, good boolean, alive boolean,
                    idle boolean, other_good boolean, other_trip boolean, first_trip integer, last_count integer,
-                   last_failure integer, pause_until timestamptz)
+                   last_failure integer, pause_until timestamptz, first_at timestamptz)
     LANGUAGE plpgsql STABLE ROWS 10
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -220,11 +224,12 @@ BEGIN
            min(f.n) FILTER (WHERE f.effect = 'trip'),
            max(f.n) FILTER (WHERE f.effect = 'count'),
            max(f.n) FILTER (WHERE NOT f.delivered),
-           max(f.pause_until)
+           max(f.pause_until),
+           min(f.started_at)
       FROM (SELECT e.*,
                    greatest(max(e.n) FILTER (WHERE e.effect IN ('success', 'alive'))
                                 OVER (PARTITION BY e.endpoint_id), e.row_after, 0) AS last_good
-              FROM (SELECT v.endpoint_id, v.n, v.outbox_id, v.delivered, v.pause_until, h.tripped_by, c.row_after,
+              FROM (SELECT v.endpoint_id, v.n, v.outbox_id, v.started_at, v.delivered, v.pause_until, h.tripped_by, c.row_after,
                            CASE WHEN coalesce(h.state, 'closed') = 'closed' OR v.started_at >= h.since
                                      OR (h.state = 'open' AND v.effect = 'trip')
                                 THEN v.effect ELSE 'late' END AS effect

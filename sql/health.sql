@@ -15,7 +15,8 @@ CREATE TABLE integration.endpoint_health (
     last_reason text,
     last_error text,
     updated_at timestamptz NOT NULL DEFAULT now(),
-    failing_since timestamptz
+    failing_since timestamptz,
+    stopped_for text
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE integration.endpoint_health IS
     'One row for each endpoint that was called: its breaker. Written on a change of state, otherwise at most every ten seconds; use integration.endpoint_status.';
@@ -36,6 +37,8 @@ COMMENT ON COLUMN integration.endpoint_health.last_error IS 'Details of the last
 COMMENT ON COLUMN integration.endpoint_health.updated_at IS 'When this row was written.';
 COMMENT ON COLUMN integration.endpoint_health.failing_since IS
     'The first failure since the last delivery, to ten seconds, without times of pause; NULL: none.';
+COMMENT ON COLUMN integration.endpoint_health.stopped_for IS
+    'The error class that it is stopped for where no single failure is the cause, such as design_fault; NULL: last_reason says it.';
 
 CREATE TABLE integration.incident (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -133,7 +133,6 @@ BEGIN
     verdicts := integration_worker.gather(results, settled_at);
     verdicts := integration_worker.judge(verdicts, results, headers, settled_at);
     verdicts := integration_worker.hold_health(verdicts);
-    standings := integration_worker.stand(verdicts, counters, settled_at);
     INSERT INTO integration.attempt (
            outbox_id, attempt_no, endpoint_id, started_at, outcome, reason, error_class, error, http_status,
            next_attempt_at, duration_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, request_url, remote_address,
@@ -149,6 +148,7 @@ BEGIN
       FROM unnest(verdicts) v
       JOIN unnest(results) WITH ORDINALITY AS r ON r.ordinality = v.n
      WHERE v.state <> 'unsettled';
+    standings := integration_worker.stand(verdicts, counters, settled_at);
     suspects := integration_worker.follow_up(verdicts, standings, settled_at);
     RETURN QUERY
     SELECT v.outbox_id, v.endpoint_id, v.state,

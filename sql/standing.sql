@@ -6,14 +6,16 @@ CREATE FUNCTION integration_worker.stand(
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    standings integration_worker.standing[];
 BEGIN
-    RETURN ARRAY(
+    standings := ARRAY(
         SELECT CASE WHEN (s.now).state = 'closed' AND (s.now).first_trip IS NULL AND (s.now).counted = 0
                          AND (s.now).pause_until IS NULL
                     THEN s.now
                     ELSE integration_worker.next_standing(
                              s.now, verdicts[(s.now).first_trip].outbox_id, settled_at) END
-          FROM (SELECT ROW (t.endpoint_id, coalesce(h.state, 'closed'), coalesce(h.since, settled_at), h.open_until,
+          FROM (SELECT ROW (t.endpoint_id, coalesce(h.state, 'closed'), coalesce(h.since, t.first_at), h.open_until,
                             coalesce(h.openings, 0), h.retry_after_until, coalesce(c."window", h."window"),
                             CASE WHEN t.alive THEN 0 ELSE coalesce(c.failures, h.failures, 0) END + t.run,
                             h.tripped_by,
@@ -25,7 +27,7 @@ BEGIN
                             OR (t.good AND h.last_success_at IS NULL)
                             OR (t.last_failure IS NOT NULL AND h.last_failure_at IS NULL),
                             t.good, t.alive, t.counted, t.idle, t.other_good, t.other_trip,
-                            t.first_trip, t.last_count, t.last_failure, t.pause_until, false, NULL
+                            t.first_trip, t.last_count, t.last_failure, t.pause_until, false, NULL, h.stopped_for
                        )::integration_worker.standing AS now
                   FROM integration_worker.tally(verdicts, counters) t
                   LEFT JOIN unnest(counters) c ON c.endpoint_id = t.endpoint_id
@@ -33,10 +35,14 @@ BEGIN
                  CROSS JOIN LATERAL (
                        SELECT coalesce(c.minute_at > settled_at - interval '1 min', false) AS lasts) m
                 OFFSET 0) s);
+    IF EXISTS (SELECT FROM unnest(verdicts) v WHERE v.state = 'failed' AND v.effect = 'alive' AND v.object_id IS NOT NULL) THEN
+        RETURN integration_worker.find_design_faults(verdicts, standings, settled_at);
+    END IF;
+    RETURN standings;
 END
 $$;
 COMMENT ON FUNCTION integration_worker.stand(integration_worker.verdict[], integration_worker.counter[], timestamptz) IS
-    'How each endpoint stands after a batch.';
+    'How each endpoint stands after a batch whose attempts are recorded.';
 
 -- Written on a change of state, otherwise at most every ten seconds: one row updated at every batch
 -- under an old snapshot becomes forty times as dear.
@@ -56,7 +62,7 @@ BEGIN
     UPDATE integration.endpoint_health h
        SET state = s.state, since = s.since, open_until = s.open_until, openings = s.openings,
            retry_after_until = s.retry_after_until, "window" = s."window", failures = s.failures,
-           tripped_by = s.tripped_by, updated_at = settled_at,
+           tripped_by = s.tripped_by, stopped_for = s.stopped_for, updated_at = settled_at,
            last_success_at = CASE WHEN s.good THEN settled_at ELSE h.last_success_at END,
            last_failure_at = CASE WHEN s.last_failure IS NOT NULL THEN settled_at ELSE h.last_failure_at END,
            failing_since = CASE WHEN s.good THEN NULL

@@ -160,7 +160,7 @@ BEGIN
        FOR UPDATE OF h;
     UPDATE integration.endpoint_health h
        SET state = 'closed', since = clock_timestamp(), open_until = NULL, openings = 0, failures = 0,
-           retry_after_until = NULL, tripped_by = NULL, updated_at = clock_timestamp()
+           retry_after_until = NULL, tripped_by = NULL, stopped_for = NULL, updated_at = clock_timestamp()
      WHERE h.endpoint_id = held.endpoint_id;
     -- What the other side put off waits for exactly that time.
     UPDATE integration.queue q

@@ -128,6 +128,7 @@ AS $$
         'watch_long_failure',
         'watch_sla',
         'watch_interfaces',
+        'watch_design_faults',
         'escalate',
         'beat'
     ]

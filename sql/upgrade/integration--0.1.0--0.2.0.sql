@@ -27,7 +27,10 @@ ALTER TABLE integration.incident
     ADD CHECK (state <> 'snoozed' OR snoozed_until IS NOT NULL);
 
 ALTER TABLE integration.pause ADD COLUMN error_class text;
-ALTER TABLE integration.endpoint_health ADD COLUMN failing_since timestamptz;
+ALTER TABLE integration.endpoint_health
+    ADD COLUMN failing_since timestamptz,
+    ADD COLUMN stopped_for text;
+ALTER TYPE integration_worker.standing ADD ATTRIBUTE stopped_for text;
 ALTER TABLE integration.error_reason ADD COLUMN pauses boolean NOT NULL DEFAULT false;
 
 ALTER TABLE integration.connector
