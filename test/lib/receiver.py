@@ -237,9 +237,10 @@ async def unknown(call):
 
 
 async def status(call):
-    """/status/N?retry_after=S&remaining=R&limit=F&policy=F&location=L&body=B&type=T"""
+    """/status/N?retry_after=S&remaining=R&limit=F&policy=F&location=L&deprecation=D&sunset=S&version=V&body=B&type=T"""
     names = {"retry_after": "Retry-After", "remaining": "X-RateLimit-Remaining",
-             "limit": "RateLimit", "policy": "RateLimit-Policy", "location": "Location"}
+             "limit": "RateLimit", "policy": "RateLimit-Policy", "location": "Location",
+             "deprecation": "Deprecation", "sunset": "Sunset", "version": "API-Version"}
     headers = [(names[key], value) for key, value in call.query.items() if key in names]
     body = call.query.get("body", "").encode()
     kind = call.query.get("type", "application/json")
