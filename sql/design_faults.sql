@@ -9,18 +9,10 @@ INSERT INTO integration.runbook_step (error_class, "position", what, statement, 
     ('design_fault', 450, 'Once the mapping is right, give up what waits as the wrong one has made it, and enqueue those objects anew.',
      'UPDATE integration.sync SET state = ''cancelled'' WHERE endpoint = {endpoint} AND state IN (''pending'', ''retrying'', ''failed'');', '{owner}');
 
-CREATE FUNCTION integration_worker.design_fault_objects() RETURNS integer
-    LANGUAGE sql IMMUTABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT 20
-$$;
-COMMENT ON FUNCTION integration_worker.design_fault_objects() IS
-    'So many different objects refused alike without a success between them stop their endpoint.';
-
 -- From the newest attempt back to the last delivery, by the index (endpoint_id, started_at) of each range: where
 -- deliveries and refusals mix, a few rows are read.  One object that is refused again and again counts once.
-CREATE FUNCTION integration_worker.refuses_alike(endpoint_id integer, error_class text, since timestamptz) RETURNS boolean
+CREATE FUNCTION integration_worker.refuses_alike(endpoint_id integer, error_class text, since timestamptz, many integer)
+    RETURNS boolean
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -35,7 +27,7 @@ BEGIN
           FROM (SELECT x.* FROM integration.attempt x
                  WHERE x.endpoint_id = refuses_alike.endpoint_id AND x.started_at >= refuses_alike.since
                  ORDER BY x.started_at DESC
-                 LIMIT 200) a
+                 LIMIT 10 * many) a
          CROSS JOIN LATERAL (SELECT x.object_type, x.object_id, x.operation
                                FROM integration.outbox x WHERE x.id = a.outbox_id OFFSET 0) o
          WHERE o.operation <> 'ping'
@@ -45,16 +37,16 @@ BEGIN
         IF tried.is_alike AND tried.object <> ALL (objects) THEN
             objects := objects || tried.object;
         END IF;
-        EXIT WHEN cardinality(objects) >= integration_worker.design_fault_objects();
+        EXIT WHEN cardinality(objects) >= many;
     END LOOP;
-    RETURN cardinality(objects) >= integration_worker.design_fault_objects();
+    RETURN cardinality(objects) >= many;
 END
 $$;
-COMMENT ON FUNCTION integration_worker.refuses_alike(integer, text, timestamptz) IS
-    'Has an endpoint refused many different objects with this class since a time, and accepted nothing between them?';
+COMMENT ON FUNCTION integration_worker.refuses_alike(integer, text, timestamptz, integer) IS
+    'Has an endpoint refused so many different objects with this class since a time, and accepted nothing between them?';
 
 CREATE FUNCTION integration_worker.stop_design_fault(
-        standing integration_worker.standing, refused integration_worker.verdict, settled_at timestamptz)
+        standing integration_worker.standing, refused integration_worker.verdict, many integer, settled_at timestamptz)
     RETURNS integration_worker.standing
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -68,14 +60,17 @@ BEGIN
     PERFORM integration_worker.tell_more(
         place, 'design_fault', settled_at,
         integration_worker.say('design_fault.found', jsonb_build_object(
-            'objects', integration_worker.design_fault_objects(), 'reason', refused.reason,
+            'objects', many, 'reason', refused.reason,
             'title', (SELECT k.title FROM integration.error_class k WHERE k.name = refused.error_class))),
         refused.outbox_id);
+    UPDATE integration.incident i
+       SET syncs = i.syncs + many, objects = i.objects + many
+     WHERE i.endpoint = place AND i.error_class = 'design_fault' AND i.resolved_at IS NULL;
     RETURN standing;
 END
 $$;
 COMMENT ON FUNCTION integration_worker.stop_design_fault(
-        integration_worker.standing, integration_worker.verdict, timestamptz) IS
+        integration_worker.standing, integration_worker.verdict, integer, timestamptz) IS
     'The endpoint as stopped for a design fault; engineering is told.';
 
 -- One look for each endpoint of a batch that refused something.  Should somebody hold what is to be written, the
@@ -89,15 +84,15 @@ CREATE FUNCTION integration_worker.find_design_faults(
 AS $$
 BEGIN
     RETURN ARRAY(
-        SELECT CASE WHEN s.state = 'closed' AND (r.refused).outbox_id IS NOT NULL
-                         AND integration_worker.refuses_alike(
-                                 s.endpoint_id, (r.refused).error_class, s.since)
-                    THEN integration_worker.stop_design_fault(s, r.refused, settled_at)
+        SELECT CASE WHEN s.state = 'closed' AND r.many > 0
+                         AND integration_worker.refuses_alike(s.endpoint_id, (r.refused).error_class, s.since, r.many)
+                    THEN integration_worker.stop_design_fault(s, r.refused, r.many, settled_at)
                     ELSE s END
           FROM unnest(standings) s
           LEFT JOIN LATERAL (
-               SELECT v::integration_worker.verdict AS refused
+               SELECT v::integration_worker.verdict AS refused, c.refusals_alike AS many
                  FROM unnest(verdicts) v
+                 JOIN integration.endpoint_config c ON c.id = v.endpoint_id
                 WHERE v.endpoint_id = s.endpoint_id AND v.state = 'failed' AND v.effect = 'alive' AND v.object_id IS NOT NULL
                 ORDER BY v.n DESC
                 LIMIT 1) r ON true);

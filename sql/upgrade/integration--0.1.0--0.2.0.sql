@@ -39,14 +39,16 @@ ALTER TABLE integration.connector
     ADD COLUMN status text NOT NULL DEFAULT 'active',
     ADD COLUMN api_version text,
     ADD COLUMN objective numeric NOT NULL DEFAULT 0.9999,
-    ADD COLUMN escalation text;
+    ADD COLUMN escalation text,
+    ADD COLUMN refusals_alike integer;
 ALTER TABLE integration.endpoint
     ADD COLUMN certificate text REFERENCES integration.credential ON UPDATE CASCADE,
     ADD COLUMN mask text[],
     ADD COLUMN expected_every interval,
     ADD COLUMN expected_at_least integer,
     ADD COLUMN expected_since timestamptz,
-    ADD COLUMN escalation text;
+    ADD COLUMN escalation text,
+    ADD COLUMN refusals_alike integer;
 
 ALTER TABLE integration.attempt ADD COLUMN api_version text;
 

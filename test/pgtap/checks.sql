@@ -28,6 +28,7 @@ INSERT INTO broken_setting VALUES
     ('rate_limit', $$'Infinity'$$, $$^23514 rate_limit of$$),
     ('rate_burst', '1000001', $$^23514 rate_burst of$$),
     ('rate_burst', '0', $$^23514 rate_burst of .* Write 1 to 1000000; NULL$$),
+    ('refusals_alike', '1', $$^23514 refusals_alike of .* Write 2 to 1000; 0 to let any number pass\.$$),
     ('max_payload_bytes', '0', $$^23514 max_payload_bytes of .* Write 1 to 104857600 \(100 MiB\)\.$$),
     ('max_payload_bytes', '104857601', $$^23514 max_payload_bytes of$$),
     ('dedup_window', $$'0'$$, $$^23514 dedup_window of .* Write a time above zero, at most 3660 days, such as '24 h'\.$$),
@@ -52,7 +53,7 @@ CREATE TEMP TABLE good_setting (col text, value text);
 INSERT INTO good_setting VALUES
     ('method', $$'PATCH'$$), ('format', $$'cloudevents-structured'$$), ('connect_timeout', $$'1 ms'$$),
     ('timeout', $$'10 min'$$), ('max_concurrency', '1000'), ('rate_limit', '0.00001'), ('rate_limit', '1000000'), ('rate_burst', '1'),
-    ('rate_burst', '1000000'),
+    ('rate_burst', '1000000'), ('refusals_alike', '0'), ('refusals_alike', '1000'),
     ('dedup_window', $$'3660 days'$$), ('headers', $$(SELECT jsonb_object_agg('X-' || n, '') FROM generate_series(1, 100) AS n)$$),
     ('max_payload_bytes', '104857600'), ('headers', $$'{"X-A": "a"}'$$), ('payload_check', $$'$.id > 0'$$),
     ('payload_check', $$'strict $.lines[0].sku like_regex "^[A-Z]"'$$), ('payload_check', $$'exists($.lines[*])'$$),

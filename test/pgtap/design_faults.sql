@@ -1,11 +1,11 @@
 -- Twenty different objects refused alike without a success between them stop their endpoint; one poison object doesn't.
 BEGIN;
 \ir ../lib/settle.sql
-SELECT plan(33);
+SELECT plan(37);
 
 INSERT INTO integration.connector (name, owner) VALUES ('erp', 'finance-it');
 INSERT INTO integration.endpoint (name, url, connector)
-SELECT n, 'https://api.example.com/', 'erp' FROM unnest('{map,batch,poison,bare,mixed,success,retried,resumed,locked,ping}'::text[]) n;
+SELECT n, 'https://api.example.com/', 'erp' FROM unnest('{map,batch,poison,bare,five,own,any,mixed,success,retried,resumed,locked,ping}'::text[]) n;
 
 CREATE FUNCTION pg_temp.refuse(endpoint text, first integer, last integer, at timestamptz DEFAULT now(), reason text DEFAULT 'http:422') RETURNS text
     LANGUAGE sql
@@ -79,6 +79,16 @@ SELECT is(pg_temp.refuse('resumed', 21, 39, clock_timestamp()) || pg_temp.stand(
 SELECT is(pg_temp.refuse('resumed', 40, 40, clock_timestamp()) || pg_temp.stand('resumed'), 'failedstopped design_fault 1', 'the twentieth stops it again');
 SELECT is((SELECT string_agg(c.change, ',' ORDER BY c.id) FROM integration_worker.incident_change c JOIN integration.incident i ON i.id = c.incident
             WHERE i.endpoint = 'resumed' AND i.error_class = 'design_fault'), 'opened,escalated', 'people are told again');
+
+-- How many is a setting
+UPDATE integration.connector SET refusals_alike = 5;
+UPDATE integration.endpoint SET refusals_alike = 30 WHERE name = 'own';
+UPDATE integration.endpoint SET refusals_alike = 0 WHERE name = 'any';
+SELECT is(pg_temp.refuse('five', 1, 4) || pg_temp.stand('five'), 'failedclosed 0', 'the connector says five: four');
+SELECT is(pg_temp.refuse('five', 5, 5) || pg_temp.stand('five'), 'failedstopped design_fault 1', 'five');
+SELECT is(pg_temp.refuse('own', 1, 29) || pg_temp.stand('own') || pg_temp.refuse('own', 30, 30) || pg_temp.stand('own'),
+          'failedclosed 0failedstopped design_fault 1', 'the endpoint says thirty');
+SELECT is(pg_temp.refuse('any', 1, 60) || pg_temp.stand('any'), 'failedclosed 0', 'the endpoint lets any number pass');
 
 -- Stopped for something else: an answer is enough
 SELECT is(pg_temp.bring(pg_temp.enqueue('retried', 'O-1'), 'http:401') || pg_temp.stand('retried'), 'retryingstopped 1', 'a refused login');
