@@ -155,6 +155,8 @@ SQL_PARTS += design_faults # many different objects refused alike, none accepted
 SQL_PARTS += incident_status # incidents as people see them
 SQL_PARTS += notice_texts # notices in words, in the forms of their receivers
 SQL_PARTS += events       # one stream of what happened
+SQL_PARTS += otlp         # telemetry: which signals leave, where to
+SQL_PARTS += otlp_bodies  # telemetry in OTLP's JSON
 SQL_PARTS += preview      # the request as it would leave
 SQL_PARTS += content      # payloads, answers as support may see them
 SQL_PARTS += customer_words # what customers are told
@@ -199,7 +201,7 @@ PG_CFLAGS = -std=gnu11 -fvisibility=hidden -Wall -Wextra -Wmissing-prototypes -W
 ifdef DEV
 PG_CFLAGS += -Werror
 endif
-SHLIB_LINK = -lcurl -lcrypto
+SHLIB_LINK = -lcurl -lcrypto -lz
 EXTRA_CLEAN = $(SCRIPT) $(OBJS:.o=.d) results regression.diffs regression.out test/unit/build test/bench/build
 
 # Bitcode for LLVM would only be inlined into queries, and nothing here is called per tuple.

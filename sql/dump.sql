@@ -48,6 +48,7 @@ SELECT pg_extension_config_dump('integration.heartbeat', '');
 SELECT pg_extension_config_dump('integration.notice', '');
 SELECT pg_extension_config_dump('integration.notice_id_seq', '');
 SELECT pg_extension_config_dump('integration.pause', $$WHERE (scope, name) <> ('all', 'copied_database')$$);
+SELECT pg_extension_config_dump('integration.telemetry', '');
 SELECT pg_extension_config_dump('integration.action', '');
 SELECT pg_extension_config_dump('integration.action_id_seq', '');
 

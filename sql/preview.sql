@@ -26,7 +26,8 @@ BEGIN
            CASE o.operation WHEN 'ping' THEN 'HEAD' ELSE c.method END, c.url, c.headers, o.headers, c.format,
            coalesce((SELECT i.name FROM integration.installation i), '') || '-' || o.id,
            o.object_type, o.object_id, o.operation, s.remote_id,
-           CASE WHEN is_whole THEN o.payload ELSE integration_worker.masked(o.payload, c.mask) END, o.created_at,
+           CASE WHEN c.format LIKE 'otlp%' THEN integration_worker.otlp_body(o.operation, o.payload)::jsonb
+                WHEN is_whole THEN o.payload ELSE integration_worker.masked(o.payload, c.mask) END, o.created_at,
            '/integration/' || c.name, NULL) r
      CROSS JOIN LATERAL (SELECT CASE WHEN r.headers IS NOT NULL
                                      THEN integration_worker.masked_headers(c.credential, c.signing) END AS masked) a

@@ -83,6 +83,7 @@ AS $$
         ('support', 'SELECT', 'integration.heartbeat'),
         ('support', 'EXECUTE', 'FUNCTION integration.health()'),
         ('support', 'SELECT', 'integration.notice'),
+        ('support', 'SELECT', 'integration.telemetry'),
         ('support', 'SELECT', 'integration.pause'),
         ('support', 'SELECT', 'integration.pause_status'),
         ('support', 'SELECT', 'integration.interface_status'),

@@ -22,6 +22,7 @@ static int	worker_memory_kb = 256 * 1024;
 static int	silent_after_s = 60;
 static bool synchronous_settle = false;
 static int	keep_delivered_s = 7 * SECS_PER_DAY;
+static char *otlp_endpoint = NULL;
 static double otlp_sample_ratio = 1;
 static int	keep_failed_s = 90 * SECS_PER_DAY;
 static char *environment = NULL;
@@ -174,6 +175,12 @@ define_retention_settings(void)
 static void
 define_telemetry_settings(void)
 {
+	/* read by SQL: integration_worker.otlp_url() */
+	DefineCustomStringVariable("integration.otlp_endpoint",
+							   "The OpenTelemetry collector that traces, metrics and logs are exported to.",
+							   "An address such as https://collector.example.com:4318; empty: what the server's OTEL_EXPORTER_OTLP_ENDPOINT says, else nowhere.",
+							   &otlp_endpoint, "",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
 	DefineCustomRealVariable("integration.otlp_sample_ratio",
 							 "Which part of the traces that begin here is exported.",
 							 "Attempts that failed are exported whatever it says; where the application gave a trace context, that one decides.",

@@ -11,6 +11,7 @@
 #include <openssl/crypto.h>
 
 #include "message/envelope.h"
+#include "message/gzip.h"
 #include "message/header.h"
 #include "message/json.h"
 #include "message/request.h"
@@ -55,6 +56,10 @@ request_format_of(const char *name)
 		return REQUEST_FORMAT_CLOUDEVENTS;
 	if (strcmp(name, "cloudevents-structured") == 0)
 		return REQUEST_FORMAT_CLOUDEVENTS_STRUCTURED;
+	if (strcmp(name, "otlp") == 0)
+		return REQUEST_FORMAT_OTLP;
+	if (strcmp(name, "otlp-gzip") == 0)
+		return REQUEST_FORMAT_OTLP_GZIP;
 	return REQUEST_FORMAT_JSON;
 }
 
@@ -223,6 +228,8 @@ write_body(Draft *draft)
 	}
 	if (source->format == REQUEST_FORMAT_CLOUDEVENTS_STRUCTURED)
 		envelope_append(source, &body);
+	else if (source->format == REQUEST_FORMAT_OTLP_GZIP && source->payload)
+		gzip_append(&body, source->payload, source->payload_bytes);
 	else if (source->payload)
 		text_append(&body, source->payload, source->payload_bytes);
 	draft->request->body_bytes = body.length;
@@ -252,6 +259,8 @@ set_defaults(Draft *draft)
 	if (draft->request->body)
 		header_list_set(&draft->headers, "Content-Type",
 						is_structured ? ENVELOPE_STRUCTURED_TYPE : "application/json");
+	if (draft->request->body && source->format == REQUEST_FORMAT_OTLP_GZIP)
+		header_list_set(&draft->headers, "Content-Encoding", "gzip");
 	header_list_set(&draft->headers, "Accept", "application/json, */*;q=0.5");
 	set_default(draft, "Idempotency-Key", source->message_id);
 	set_default(draft, "webhook-id", source->message_id);

@@ -16,7 +16,9 @@ typedef enum RequestFormat
 {
 	REQUEST_FORMAT_JSON,
 	REQUEST_FORMAT_CLOUDEVENTS,
-	REQUEST_FORMAT_CLOUDEVENTS_STRUCTURED
+	REQUEST_FORMAT_CLOUDEVENTS_STRUCTURED,
+	REQUEST_FORMAT_OTLP,		/* telemetry of our own, in its JSON */
+	REQUEST_FORMAT_OTLP_GZIP
 } RequestFormat;
 
 /* What is asked.  NULL stands for "not given"; the caller owns every string. */

@@ -30,6 +30,7 @@
 #include "worker/announcing.h"
 #include "worker/coalescing.h"
 #include "worker/credentials.h"
+#include "worker/exporting.h"
 #include "worker/extension.h"
 #include "worker/hand.h"
 #include "worker/publishing.h"
@@ -178,6 +179,7 @@ reload_settings(Sender *sender)
 	policy = settings_address_policy();
 	transport_set_policy(sender->transport, &policy);
 	credentials_reopen(sender);
+	exporting_reload();
 	sender->loading.is_reloaded = true;
 	sender->agenda.must_load = true;
 	sender->upkeep.retain_at = sender->now;
@@ -195,6 +197,7 @@ sleep_ms(Sender *sender)
 
 	deadline = Min(deadline, Min(shards_deadline(sender), publishing_deadline(sender)));
 	deadline = Min(deadline, Min(announcing_deadline(sender), watching_deadline(sender)));
+	deadline = Min(deadline, exporting_deadline(sender));
 	ms = deadline <= now ? 0 : (long) Min((deadline - now + 999) / 1000, 60000);
 	if (sender->wanted.count + sender->crowd.count > 0 && sender->sql_again_at <= now)
 		return 0;
@@ -233,6 +236,7 @@ turn(Sender *sender)
 	}
 	announcing_turn(sender);
 	watching_turn(sender);
+	exporting_turn(sender);
 	upkeep_turn(sender);
 	MemoryContextReset(sender->scratch);
 }

@@ -36,6 +36,7 @@ import asyncio
 import base64
 import collections
 import contextlib
+import gzip
 import hashlib
 import json
 import os
@@ -77,7 +78,8 @@ class Request:
         return int(self.fields.get("content-length", 0))
 
     def as_json(self):
-        text = self.body[:65536].decode("utf-8", "replace")
+        body = gzip.decompress(self.body) if self.fields.get("content-encoding") == "gzip" else self.body
+        text = body[:65536].decode("utf-8", "replace")
         return {"at": self.at, "method": self.method, "path": self.path, "target": self.target,
                 "behaviour": self.behaviour, "headers": self.fields, "header_names": [name for name, _ in self.headers],
                 "key": self.key, "connection": self.connection, "body": text,

@@ -97,6 +97,7 @@ INSERT INTO expected VALUES
     ('integration.sync_count',                                 '',                 '',   'r',  'r',  'r'),
     ('integration.sync_payload',                               '',                 '',   'r',  'r',  'r'),
     ('integration.sync_status',                                '',                 '',   'r',  'r',  'r'),
+    ('integration.telemetry',                                  '',                 '',   'r',  'r',  'r'),
     ('integration.timeline(bigint)',                           '',                 '',   'X',  'X',  'X'),
     ('integration.traffic',                                    '',                 '',   'r',  'r',  'r'),
     ('integration.usage',                                      '',                 '',   'r',  'r',  'r'),

@@ -1,0 +1,234 @@
+-- Telemetry: which signals leave, where to; batches of them in the outbox.
+
+CREATE TABLE integration.telemetry (
+    signal text PRIMARY KEY CHECK (signal IN ('traces', 'metrics', 'logs')),
+    endpoint text NOT NULL UNIQUE REFERENCES integration.endpoint ON UPDATE CASCADE ON DELETE CASCADE,
+    is_on boolean NOT NULL DEFAULT true,
+    exported bigint NOT NULL DEFAULT 0,
+    dropped bigint NOT NULL DEFAULT 0,
+    rejected bigint NOT NULL DEFAULT 0,
+    problem text,
+    looked_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE integration.telemetry IS
+    'Signals that are exported over OTLP: a row each, written by the worker from integration.otlp_endpoint. Its endpoints are like any other: see endpoint_status.';
+COMMENT ON COLUMN integration.telemetry.signal IS 'traces, metrics or logs.';
+COMMENT ON COLUMN integration.telemetry.endpoint IS 'The endpoint its batches go to.';
+COMMENT ON COLUMN integration.telemetry.is_on IS 'Whether it is exported now.';
+COMMENT ON COLUMN integration.telemetry.exported IS 'Attempts, log records or looks at the metrics that were put into batches.';
+COMMENT ON COLUMN integration.telemetry.dropped IS 'What was left out: there was more than may be exported, or the collector did not take it in time.';
+COMMENT ON COLUMN integration.telemetry.rejected IS 'What the collector took apart and refused (partialSuccess).';
+COMMENT ON COLUMN integration.telemetry.problem IS 'What the collector said of that last, or why the signal can''t be exported.';
+COMMENT ON COLUMN integration.telemetry.looked_at IS 'Answers until then were looked at.';
+
+CREATE FUNCTION integration_worker.otel_variable(name text) RETURNS text
+    LANGUAGE c STRICT STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'integration_otel_variable';
+COMMENT ON FUNCTION integration_worker.otel_variable(text) IS
+    'A variable OTEL_* of the server''s environment; NULL: empty or not set.';
+
+-- OpenTelemetry, Environment Variable Specification: an address of a signal is used as it is, to the general one a path is added.
+CREATE FUNCTION integration_worker.otlp_url(signal text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN integration_worker.otel_variable('OTEL_SDK_DISABLED') ILIKE 'true'
+                  OR integration_worker.otel_variable(format('OTEL_%s_EXPORTER', upper(otlp_url.signal))) = 'none' THEN NULL
+                ELSE coalesce(rtrim(nullif(current_setting('integration.otlp_endpoint'), ''), '/') || '/v1/' || otlp_url.signal,
+                              integration_worker.otel_variable(format('OTEL_EXPORTER_OTLP_%s_ENDPOINT', upper(otlp_url.signal))),
+                              rtrim(integration_worker.otel_variable('OTEL_EXPORTER_OTLP_ENDPOINT'), '/') || '/v1/' || otlp_url.signal) END
+$$;
+COMMENT ON FUNCTION integration_worker.otlp_url(text) IS
+    'Where a signal is to go, by integration.otlp_endpoint, else by the server''s OTEL_*; NULL: nowhere.';
+
+CREATE FUNCTION integration_worker.decoded_percents(text text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT convert_from(coalesce(string_agg(CASE WHEN m[1] ~ '^%' THEN decode(substr(m[1], 2), 'hex')
+                                                 ELSE convert_to(m[1], 'UTF8') END, ''::bytea), ''::bytea), 'UTF8')
+      FROM regexp_matches(decoded_percents.text, '%[0-9A-Fa-f]{2}|[^%]+|%', 'g') AS m
+$$;
+COMMENT ON FUNCTION integration_worker.decoded_percents(text) IS 'A text without its percent-encoding.';
+
+-- W3C Baggage without properties, as the OTEL_* lists are written.
+CREATE FUNCTION integration_worker.otel_list(list text) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (SELECT coalesce(jsonb_object_agg(btrim(split_part(p.pair, '=', 1)),
+                                             integration_worker.decoded_percents(btrim(substr(p.pair, strpos(p.pair, '=') + 1)))), '{}')
+              FROM string_to_table(coalesce(otel_list.list, ''), ',') AS p (pair)
+             WHERE btrim(split_part(p.pair, '=', 1)) <> '' AND p.pair LIKE '%=%');
+EXCEPTION WHEN data_exception THEN
+    RETURN '{}';
+END
+$$;
+COMMENT ON FUNCTION integration_worker.otel_list(text) IS
+    'The pairs of a list such as OTEL_RESOURCE_ATTRIBUTES; {} where it can''t be read.';
+
+-- A header that may hold a secret would be readable in the registry: it belongs into a credential.
+CREATE FUNCTION integration_worker.otlp_headers() RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(jsonb_object_agg(h.key, h.value), '{}')
+      FROM jsonb_each(integration_worker.otel_list(integration_worker.otel_variable('OTEL_EXPORTER_OTLP_HEADERS'))) AS h
+     WHERE h.key !~* 'auth|key|token|secret|password|cookie'
+       AND integration_worker.header_problem(jsonb_build_object(h.key, h.value)) IS NULL
+$$;
+COMMENT ON FUNCTION integration_worker.otlp_headers() IS
+    'The headers of OTEL_EXPORTER_OTLP_HEADERS that can stand in an endpoint.';
+
+-- What people changed of connector and endpoint stays; the address follows the setting.
+CREATE FUNCTION integration_worker.register_telemetry(signal text, url text) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    target text := 'otlp-' || register_telemetry.signal;
+    timeout interval := integration_worker.otel_variable('OTEL_EXPORTER_OTLP_TIMEOUT')::numeric * interval '1 ms';
+BEGIN
+    INSERT INTO integration.connector (name, title, severity, retry_policy, max_concurrency, timeout)
+    VALUES ('otlp', 'OpenTelemetry collector', 4, 'interactive', 2, coalesce(timeout, '10 s'))
+        ON CONFLICT DO NOTHING;
+    IF FOUND THEN
+        INSERT INTO integration.error_rule (connector, status_from, status_to, error_class, note)
+        SELECT 'otlp', s.status_from, s.status_to, 'remote_error', 'OTLP: only 429, 502, 503 and 504 are tried again.'
+          FROM (VALUES (408, 408), (500, 501), (505, 599)) AS s (status_from, status_to);
+    END IF;
+    INSERT INTO integration.endpoint (name, connector, url, allow_http, format, headers)
+    VALUES (target, 'otlp', register_telemetry.url, register_telemetry.url LIKE 'http:%',
+            CASE integration_worker.otel_variable('OTEL_EXPORTER_OTLP_COMPRESSION') WHEN 'none' THEN 'otlp' ELSE 'otlp-gzip' END,
+            nullif(integration_worker.otlp_headers(), '{}'))
+        ON CONFLICT (name) DO UPDATE SET url = EXCLUDED.url, allow_http = EXCLUDED.allow_http
+     WHERE integration.endpoint.url <> EXCLUDED.url;
+    INSERT INTO integration.telemetry (signal, endpoint) VALUES (register_telemetry.signal, target)
+        ON CONFLICT ON CONSTRAINT telemetry_pkey DO UPDATE SET is_on = true, problem = NULL WHERE NOT integration.telemetry.is_on;
+EXCEPTION WHEN data_exception OR integrity_constraint_violation OR invalid_text_representation THEN
+    UPDATE integration.telemetry t SET is_on = false, problem = SQLERRM WHERE t.signal = register_telemetry.signal;
+    RAISE WARNING '% can''t be exported to "%"', register_telemetry.signal, register_telemetry.url
+        USING DETAIL = SQLERRM, HINT = 'Correct integration.otlp_endpoint, such as ''https://collector.example.com:4318'', and reload.';
+END
+$$;
+COMMENT ON FUNCTION integration_worker.register_telemetry(text, text) IS
+    'Has a signal go to an address: makes its connector and endpoint where they are missing.';
+
+CREATE FUNCTION integration_worker.prepare_telemetry(writes boolean) RETURNS text[]
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '20ms'
+AS $$
+DECLARE
+    wanted record;
+BEGIN
+    IF prepare_telemetry.writes THEN
+        FOR wanted IN
+            SELECT s.signal, integration_worker.otlp_url(s.signal) AS url, t.is_on, e.url AS present
+              FROM unnest('{traces,metrics,logs}'::text[]) AS s (signal)
+              LEFT JOIN integration.telemetry t ON t.signal = s.signal
+              LEFT JOIN integration.endpoint e ON e.name = t.endpoint LOOP
+            IF wanted.url IS NULL THEN
+                UPDATE integration.telemetry t SET is_on = false WHERE t.signal = wanted.signal AND t.is_on;
+            ELSIF wanted.present IS DISTINCT FROM wanted.url OR NOT wanted.is_on THEN
+                PERFORM integration_worker.register_telemetry(wanted.signal, wanted.url);
+            END IF;
+        END LOOP;
+    END IF;
+    RETURN ARRAY(SELECT t.signal FROM integration.telemetry t WHERE t.is_on);
+END
+$$;
+COMMENT ON FUNCTION integration_worker.prepare_telemetry(boolean) IS
+    'Which signals are exported now; writes: after the settings were followed, which the first worker does for all.';
+
+-- Telemetry that can't be delivered is of no use to anybody later, so nobody is asked to retry it.
+CREATE FUNCTION integration_worker.tend_telemetry(signal text, now timestamptz) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    target record;
+    given_up bigint;
+    answers record;
+BEGIN
+    SELECT e.id, t.looked_at INTO target
+      FROM integration.telemetry t JOIN integration.endpoint e ON e.name = t.endpoint WHERE t.signal = tend_telemetry.signal;
+    -- By the index queue_failed.
+    WITH gone AS (
+        DELETE FROM integration.queue q WHERE q.endpoint_id = target.id AND q.state = 'failed' RETURNING q.outbox_id
+    ), closed AS (
+        INSERT INTO integration.closing (outbox_id, state, closed_at, reason)
+        SELECT g.outbox_id, 'cancelled', tend_telemetry.now, 'telemetry is not kept' FROM gone g
+    )
+    SELECT count(*) INTO given_up FROM gone;
+    -- By the index (endpoint_id, started_at) of each range.
+    SELECT sum(coalesce(nullif(p.said ->> 'rejectedSpans', ''), nullif(p.said ->> 'rejectedDataPoints', ''),
+                        p.said ->> 'rejectedLogRecords', '0')::numeric) AS rejected,
+           max(nullif(p.said ->> 'errorMessage', '')) AS said
+      INTO answers
+      FROM integration.attempt a
+     CROSS JOIN LATERAL (SELECT integration_worker.as_json(a.response_body) -> 'partialSuccess' AS said) p
+     WHERE a.endpoint_id = target.id AND a.started_at > target.looked_at AND a.started_at <= tend_telemetry.now
+       AND a.outcome = 'delivered' AND a.response_body LIKE '%partialSuccess%' AND jsonb_typeof(p.said) = 'object';
+    UPDATE integration.telemetry t
+       SET looked_at = tend_telemetry.now,
+           rejected = t.rejected + coalesce(answers.rejected, 0),
+           dropped = t.dropped + given_up,
+           problem = coalesce(answers.said, t.problem)
+     WHERE t.signal = tend_telemetry.signal AND (tend_telemetry.now > t.looked_at + interval '10 s' OR given_up > 0
+                                                 OR answers.rejected IS NOT NULL);
+    IF answers.rejected > 0 OR answers.said IS NOT NULL THEN
+        RAISE WARNING 'the collector refused a part of the %: % of them', tend_telemetry.signal, answers.rejected
+            USING DETAIL = answers.said, HINT = 'They are not sent again: see SELECT * FROM integration.telemetry.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.tend_telemetry(text, timestamptz) IS
+    'Closes the batches of a signal that were given up, counts what the collector refused.';
+
+CREATE FUNCTION integration_worker.send_telemetry(signal text, batch jsonb, size bigint, now timestamptz) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    target text := (SELECT t.endpoint FROM integration.telemetry t WHERE t.signal = send_telemetry.signal AND t.is_on);
+BEGIN
+    IF target IS NULL THEN
+        RETURN true;
+    END IF;
+    PERFORM integration_worker.tend_telemetry(send_telemetry.signal, send_telemetry.now);
+    -- By the index queue_due; a collector that is slow or away gets no more than these when it is back.
+    IF (SELECT count(*) FROM (SELECT FROM integration.queue q JOIN integration.endpoint e ON e.id = q.endpoint_id
+                               WHERE e.name = target AND q.priority = 3 AND q.state <> 'failed' LIMIT 8) w) = 8 THEN
+        RETURN false;
+    END IF;
+    INSERT INTO integration.outbox (endpoint, operation, payload, priority, triggered_by, expires_at)
+    VALUES (target, send_telemetry.signal, send_telemetry.batch, 'low', 'integration', send_telemetry.now + interval '5 min');
+    UPDATE integration.telemetry t SET exported = t.exported + send_telemetry.size WHERE t.signal = send_telemetry.signal;
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.send_telemetry(text, jsonb, bigint, timestamptz) IS
+    'Puts a batch of a signal into the outbox, unless too many wait there already: false. A signal that is off takes everything.';
+
+-- Which attempts, not what they were: the request is made of the tables when it leaves, so nothing stands there twice.
+CREATE FUNCTION integration_worker.export_attempts(
+        syncs bigint[], spans text[], ended boolean[], dropped bigint, worker integer, now timestamptz DEFAULT clock_timestamp())
+    RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '20ms'
+AS $$
+BEGIN
+    IF export_attempts.dropped > 0 THEN
+        UPDATE integration.telemetry t SET dropped = t.dropped + export_attempts.dropped WHERE t.signal = 'traces';
+    END IF;
+    RETURN integration_worker.send_telemetry('traces', jsonb_build_object(
+               'worker', export_attempts.worker, 'syncs', to_jsonb(syncs), 'spans', to_jsonb(spans), 'ended', to_jsonb(ended)),
+               cardinality(syncs), export_attempts.now);
+END
+$$;
+COMMENT ON FUNCTION integration_worker.export_attempts(bigint[], text[], boolean[], bigint, integer, timestamptz) IS
+    'Has the worker''s attempts leave as spans (ended: and their syncs''); false: not now.';

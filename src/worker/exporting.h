@@ -1,0 +1,28 @@
+/*-------------------------------------------------------------------------
+ * exporting.h
+ *		Attempts are told to an OpenTelemetry collector.
+ *
+ * What is told waits in memory, which is bounded: where more happens than may
+ * be told, the rest is dropped and counted, so that it slows no sync.
+ *-------------------------------------------------------------------------
+ */
+#ifndef INTEGRATION_EXPORTING_H
+#define INTEGRATION_EXPORTING_H
+
+#include "worker/sender.h"
+
+/* The settings may have changed: look at them again. */
+extern void exporting_reload(void);
+
+/* An attempt was settled, the sync is in this state now.  Does not throw. */
+extern void exporting_note(const Lease *lease, const char *state);
+
+/* Whether the endpoint gets telemetry: its payloads name what is told. */
+extern bool exporting_renders(const Endpoint *endpoint);
+
+/* Enqueue what waits, when there is enough of it or it has waited long enough. */
+extern void exporting_turn(const Sender *sender);
+
+extern TimestampTz exporting_deadline(const Sender *sender);
+
+#endif							/* INTEGRATION_EXPORTING_H */
