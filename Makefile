@@ -157,6 +157,7 @@ SQL_PARTS += notice_texts # notices in words, in the forms of their receivers
 SQL_PARTS += events       # one stream of what happened
 SQL_PARTS += otlp         # telemetry: which signals leave, where to
 SQL_PARTS += otlp_bodies  # telemetry in OTLP's JSON
+SQL_PARTS += otlp_batches # batches of telemetry
 SQL_PARTS += preview      # the request as it would leave
 SQL_PARTS += content      # payloads, answers as support may see them
 SQL_PARTS += customer_words # what customers are told

@@ -91,8 +91,8 @@ DECLARE
     target text := 'otlp-' || register_telemetry.signal;
     timeout interval := integration_worker.otel_variable('OTEL_EXPORTER_OTLP_TIMEOUT')::numeric * interval '1 ms';
 BEGIN
-    INSERT INTO integration.connector (name, title, severity, retry_policy, max_concurrency, timeout)
-    VALUES ('otlp', 'OpenTelemetry collector', 4, 'interactive', 2, coalesce(timeout, '10 s'))
+    INSERT INTO integration.connector (name, title, severity, retry_policy, max_concurrency, timeout, max_payload_bytes)
+    VALUES ('otlp', 'OpenTelemetry collector', 4, 'interactive', 2, coalesce(timeout, '10 s'), 16777216)
         ON CONFLICT DO NOTHING;
     IF FOUND THEN
         INSERT INTO integration.error_rule (connector, status_from, status_to, error_class, note)
@@ -213,22 +213,72 @@ $$;
 COMMENT ON FUNCTION integration_worker.send_telemetry(text, jsonb, bigint, timestamptz) IS
     'Puts a batch of a signal into the outbox, unless too many wait there already: false. A signal that is off takes everything.';
 
--- Which attempts, not what they were: the request is made of the tables when it leaves, so nothing stands there twice.
-CREATE FUNCTION integration_worker.export_attempts(
-        syncs bigint[], spans text[], ended boolean[], dropped bigint, worker integer, now timestamptz DEFAULT clock_timestamp())
-    RETURNS boolean
-    LANGUAGE plpgsql VOLATILE
+-- What people did and what happened to incidents, until it is put into a batch of logs.
+CREATE TABLE integration_worker.log_due (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    severity smallint NOT NULL,
+    name text NOT NULL,
+    body text,
+    attributes jsonb NOT NULL
+);
+COMMENT ON TABLE integration_worker.log_due IS 'Log records that are to be exported.';
+
+CREATE FUNCTION integration_worker.log_action() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
-    SET lock_timeout = '20ms'
 AS $$
 BEGIN
-    IF export_attempts.dropped > 0 THEN
-        UPDATE integration.telemetry t SET dropped = t.dropped + export_attempts.dropped WHERE t.signal = 'traces';
+    IF EXISTS (SELECT FROM integration.telemetry t WHERE t.signal = 'logs' AND t.is_on) THEN
+        INSERT INTO integration_worker.log_due (at, severity, name, body, attributes)
+        SELECT a.at, CASE WHEN a.verb IN ('pause', 'escalate') THEN 13 ELSE 9 END, 'integration.action.' || a.verb,
+               format('%s by %s%s', a.verb, a.actor, ': ' || a.reason),
+               jsonb_build_object('integration.actor', a.actor, 'messaging.message.id', a.outbox_id::text,
+                                  'integration.endpoint.name', a.endpoint, 'integration.incident', a.incident)
+          FROM new_rows a
+         ORDER BY a.id
+         LIMIT 1000;
     END IF;
-    RETURN integration_worker.send_telemetry('traces', jsonb_build_object(
-               'worker', export_attempts.worker, 'syncs', to_jsonb(syncs), 'spans', to_jsonb(spans), 'ended', to_jsonb(ended)),
-               cardinality(syncs), export_attempts.now);
+    RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION integration_worker.export_attempts(bigint[], text[], boolean[], bigint, integer, timestamptz) IS
-    'Has the worker''s attempts leave as spans (ended: and their syncs''); false: not now.';
+COMMENT ON FUNCTION integration_worker.log_action() IS
+    'Statement trigger: has what people do exported, of one statement a thousand at most.';
+
+CREATE TRIGGER log_action AFTER INSERT ON integration.action
+    REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION integration_worker.log_action();
+
+CREATE FUNCTION integration_worker.log_incident_change() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF EXISTS (SELECT FROM integration.telemetry t WHERE t.signal = 'logs' AND t.is_on) THEN
+        INSERT INTO integration_worker.log_due (at, severity, name, body, attributes)
+        SELECT c.at, CASE WHEN c.change NOT IN ('opened', 'reopened', 'escalated') THEN 9 WHEN i.severity <= 2 THEN 17 ELSE 13 END,
+               'integration.incident.' || c.change, (integration_worker.log_line(c)).line,
+               jsonb_build_object('integration.incident', i.id, 'integration.endpoint.name', nullif(i.endpoint, ''),
+                                  'error.type', i.error_class, 'integration.owner', i.owner, 'integration.responsible', i.responsible)
+          FROM new_rows n
+          JOIN integration_worker.incident_change c ON c.id = n.id
+          JOIN integration.incident i ON i.id = n.incident
+         ORDER BY n.id;
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.log_incident_change() IS
+    'Statement trigger: has what happens to incidents exported.';
+
+CREATE TRIGGER log_incident_change AFTER INSERT ON integration_worker.incident_change
+    REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION integration_worker.log_incident_change();
+
+CREATE FUNCTION integration_worker.drop_telemetry(signal text, count bigint) RETURNS void
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    UPDATE integration.telemetry t SET dropped = t.dropped + count WHERE t.signal = drop_telemetry.signal AND count > 0
+$$;
+COMMENT ON FUNCTION integration_worker.drop_telemetry(text, bigint) IS 'Counts what was left out of a signal.';

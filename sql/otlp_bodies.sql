@@ -45,11 +45,9 @@ CREATE FUNCTION integration_worker.redacted_url(url text) RETURNS text
     LANGUAGE sql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE WHEN url ~ '[?@]' THEN
-               regexp_replace(regexp_replace(url, '://[^/?#@]*@', '://REDACTED:REDACTED@'),
-                              '([?&](?:X-Amz-Signature|X-Amz-Credential|X-Amz-Security-Token|X-Goog-Signature|sig)=)[^&#]*',
-                              '\1REDACTED', 'gi')
-           ELSE url END
+    SELECT regexp_replace(regexp_replace(url, '://[^/?#@]*@', '://REDACTED:REDACTED@'),
+                          '([?&](?:X-Amz-Signature|X-Amz-Credential|X-Amz-Security-Token|X-Goog-Signature|sig)=)[^&#]*',
+                          '\1REDACTED', 'gi')
 $$;
 COMMENT ON FUNCTION integration_worker.redacted_url(text) IS
     'An address as traces may show it: OpenTelemetry, HTTP conventions, url.full.';
@@ -60,16 +58,19 @@ CREATE FUNCTION integration_worker.span_facts(batch jsonb)
     RETURNS TABLE (sync bigint, attempt_no integer, is_ended boolean, is_failed boolean, endpoint text, object text, method text, url text,
                    status integer, error_type text, message text, peer text, created_at text, started_at text, ended_at text,
                    began_at text, flags integer, trace_id text, span_id text, sync_trace_id text, parent_id text, send_id text, process_id text)
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
     SET enable_seqscan = off
+    SET plan_cache_mode = force_generic_plan
     SET jit = off
 AS $$
+BEGIN
+    RETURN QUERY
     SELECT a.outbox_id, a.attempt_no, b.is_ended, a.outcome = 'failed', to_json(o.endpoint)::text,
            nullif(concat_ws(',', '{"key":"integration.object.type","value":{"stringValue":' || to_json(o.object_type) || '}}',
                             '{"key":"integration.object.id","value":{"stringValue":' || to_json(o.object_id) || '}}',
                             '{"key":"integration.customer","value":{"stringValue":' || to_json(coalesce(o.customer, c.customer)) || '}}'), ''),
-           CASE o.operation WHEN 'ping' THEN 'HEAD' ELSE coalesce(c.method, 'POST') END, integration_worker.redacted_url(a.request_url),
+           CASE o.operation WHEN 'ping' THEN 'HEAD' ELSE coalesce(c.method, 'POST') END, CASE WHEN a.request_url ~ '[?@]' THEN integration_worker.redacted_url(a.request_url) ELSE a.request_url END,
            a.http_status,
            CASE WHEN a.outcome = 'failed' THEN CASE WHEN a.http_status >= 400 THEN a.http_status::text ELSE coalesce(a.error_class, '_OTHER') END END,
            CASE WHEN a.outcome = 'failed' AND coalesce(a.http_status, 0) < 400 THEN a.error END, host(a.remote_address),
@@ -89,7 +90,8 @@ AS $$
       LEFT JOIN LATERAL (SELECT x.started_at FROM integration.attempt x
                           WHERE x.outbox_id = b.sync AND b.is_ended ORDER BY x.attempt_no LIMIT 1) f ON true
       LEFT JOIN integration.endpoint_config c ON c.id = a.endpoint_id
-     ORDER BY b.n
+     ORDER BY b.n;
+END
 $$;
 COMMENT ON FUNCTION integration_worker.span_facts(jsonb) IS
     'What the spans of a batch of attempts are made of; times in nanoseconds.';
@@ -97,11 +99,13 @@ COMMENT ON FUNCTION integration_worker.span_facts(jsonb) IS
 -- Text, not jsonb: taken apart and put together again it would cost the worker as much as what it tells of.
 -- The shape of the conventions' example of retries: the application's span, send, process, below that each request.
 CREATE FUNCTION integration_worker.otlp_spans(batch jsonb) RETURNS text
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
-    SET enable_seqscan = off
+    SET plan_cache_mode = force_generic_plan
     SET jit = off
 AS $$
+BEGIN
+    RETURN (
     SELECT string_agg(concat_ws(',',
         CASE WHEN f.attempt_no = 1 THEN concat(
             '{"traceId":"', f.sync_trace_id, '","spanId":"', f.send_id, '"', ',"parentSpanId":"' || f.parent_id || '"',
@@ -122,7 +126,10 @@ AS $$
                  THEN ',"links":[{"traceId":"' || f.sync_trace_id || '","spanId":"' || f.send_id || '"}]' END,
             m.status, '}')), ',')
       FROM integration_worker.span_facts(otlp_spans.batch) f
-     CROSS JOIN LATERAL (SELECT regexp_match(f.url, '^(https?)://(?:[^/?#@]*@)?(\[[^]]*\]|[^/:?#]*)(?::(\d+))?') AS parts) u
+     CROSS JOIN LATERAL (SELECT split_part(f.url, ':', 1) AS scheme,
+                                split_part(split_part(split_part(split_part(f.url, '/', 3), '?', 1), '#', 1), '@', -1) AS place) p
+     CROSS JOIN LATERAL (SELECT CASE WHEN p.place LIKE '[%' THEN split_part(substr(p.place, 2), ']', 1) ELSE split_part(p.place, ':', 1) END AS host,
+                                substr(substring(p.place FROM ':[0-9]+$'), 2) AS port) u
      CROSS JOIN LATERAL (
            SELECT concat('{"key":"messaging.system","value":{"stringValue":"integration"}},',
                          '{"key":"messaging.destination.name","value":{"stringValue":', f.endpoint, '}},',
@@ -136,15 +143,16 @@ AS $$
                          '{"key":"messaging.message.id","value":{"stringValue":"', f.sync, '"}},',
                          '{"key":"http.request.method","value":{"stringValue":"', f.method, '"}}',
                          ',{"key":"url.full","value":{"stringValue":' || to_json(f.url) || '}}',
-                         ',{"key":"server.address","value":{"stringValue":' || to_json(btrim(u.parts[2], '[]')) || '}}',
+                         ',{"key":"server.address","value":{"stringValue":' || to_json(u.host) || '}}',
                          ',{"key":"server.port","value":{"intValue":"'
-                         || coalesce(u.parts[3], CASE u.parts[1] WHEN 'http' THEN '80' WHEN 'https' THEN '443' END) || '"}}',
+                         || coalesce(u.port, CASE p.scheme WHEN 'http' THEN '80' WHEN 'https' THEN '443' END) || '"}}',
                          ',{"key":"network.peer.address","value":{"stringValue":"' || f.peer || '"}}',
                          ',{"key":"http.response.status_code","value":{"intValue":"' || f.status || '"}}',
                          CASE WHEN f.attempt_no > 1 THEN ',{"key":"http.request.resend_count","value":{"intValue":"'
                                                          || f.attempt_no - 1 || '"}}' END) AS request,
                   ',{"key":"error.type","value":{"stringValue":' || to_json(f.error_type) || '}}' AS error,
-                  CASE WHEN f.is_failed THEN concat(',"status":{"code":2', ',"message":' || to_json(f.message), '}') END AS status) m
+                  CASE WHEN f.is_failed THEN concat(',"status":{"code":2', ',"message":' || to_json(f.message), '}') END AS status) m);
+END
 $$;
 COMMENT ON FUNCTION integration_worker.otlp_spans(jsonb) IS
     'The spans of a batch of attempts, separated by commas; NULL: the attempts have gone.';

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  * exporting.c
- *		Attempts are told to an OpenTelemetry collector.
+ *		What happens is told to an OpenTelemetry collector.
  *
  * The batches are syncs to an endpoint like any other, so their retries, their
  * breaker and their end are those of every sync.  Their own attempts are not
@@ -14,13 +14,16 @@
 #include "store/session.h"
 #include "store/telemetry.h"
 #include "worker/exporting.h"
+#include "worker/measuring.h"
 
-#define BATCH 170				/* attempts: about 512 spans, as SDKs have it */
+#define BATCH 64				/* attempts, which take the worker about 6 ms */
 #define WAITING_MOST 2048
 #define KEPT_FOR_FAILED 512		/* of these, once deliveries fill the rest */
 #define GATHER_MS 1000			/* for a batch that doesn't fill up */
-#define APART_MS 100			/* two batches, so that they take a small part
+#define APART_MS 75				/* two batches, so that they take a small part
 								 * of the worker's time */
+#define LOOK_EVERY_MS 5000		/* for what people did */
+#define METRICS_EVERY_MS 60000
 #define AGAIN_MS 1000			/* a statement failed, or too many batches
 								 * wait */
 
@@ -34,7 +37,9 @@ static struct
 	int64		dropped;
 	TimestampTz first_at;		/* when the oldest of them came */
 	TimestampTz send_at;		/* not before */
-}			state = {.must_prepare = true};
+	TimestampTz look_at;		/* a batch leaves even if it is empty */
+	TimestampTz metrics_at;
+}			state = {.must_prepare = true,.look_at = DT_NOEND,.metrics_at = DT_NOEND};
 
 typedef struct PrepareStep
 {
@@ -62,14 +67,18 @@ exporting_renders(const Endpoint *endpoint)
 }
 
 void
-exporting_note(const Lease *lease, const char *sync_state)
+exporting_note(const Sender *sender, const Lease *lease, const char *sync_state)
 {
 	bool		is_failed = strcmp(sync_state, "delivered") != 0;
 	int			room = is_failed ? WAITING_MOST : WAITING_MOST - KEPT_FOR_FAILED;
 	TelemetryAttempt *attempt;
 
-	if (!state.signals.traces || exporting_renders(lease->endpoint) ||
-		(!is_failed && (lease->trace.flags & TRACE_SAMPLED) == 0))
+	if (exporting_renders(lease->endpoint))
+		return;
+	if (state.signals.metrics)
+		measuring_note(sender, lease);
+	if (is_failed ? !state.signals.traces && !state.signals.logs :
+		!state.signals.traces || (lease->trace.flags & TRACE_SAMPLED) == 0)
 		return;
 	if (state.count >= room)
 	{
@@ -102,6 +111,12 @@ send_step(void *arg)
 }
 
 static void
+metrics_step(void *arg)
+{
+	telemetry_send_metrics(arg);
+}
+
+static void
 prepare(const Sender *sender)
 {
 	PrepareStep step = {.writes = sender_owns(sender, 0)};
@@ -111,16 +126,20 @@ prepare(const Sender *sender)
 		return;
 	state.signals = step.signals;
 	state.must_prepare = false;
+	state.look_at = step.signals.logs ? sender->now : DT_NOEND;
+	state.metrics_at = step.signals.metrics ? sender->now : DT_NOEND;
 }
 
 static TimestampTz
 due_at(void)
 {
-	if (state.count == 0)
-		return DT_NOEND;
+	TimestampTz full_at = DT_NOEND;
+
 	if (state.count >= BATCH)
-		return state.send_at;
-	return Max(state.send_at, TimestampTzPlusMilliseconds(state.first_at, GATHER_MS));
+		full_at = state.send_at;
+	else if (state.count > 0)
+		full_at = TimestampTzPlusMilliseconds(state.first_at, GATHER_MS);
+	return Max(state.send_at, Min(full_at, state.look_at));
 }
 
 static void
@@ -136,6 +155,8 @@ send_batch(const Sender *sender)
 	};
 
 	state.send_at = TimestampTzPlusMilliseconds(sender->now, AGAIN_MS);
+	if (state.signals.logs)
+		state.look_at = TimestampTzPlusMilliseconds(sender->now, LOOK_EVERY_MS);
 	if (!session_run(send_step, &step))
 		return;
 	state.dropped = 0;
@@ -148,6 +169,20 @@ send_batch(const Sender *sender)
 	state.first_at = sender->now;
 }
 
+static void
+send_metrics(const Sender *sender)
+{
+	MemoryContext caller = MemoryContextSwitchTo(sender->scratch);
+	TelemetryDurations durations = measuring_figures();
+
+	durations.since = sender->started_at;
+	durations.with_backlog = sender_owns(sender, 0);
+	durations.worker = sender->number;
+	state.metrics_at = TimestampTzPlusMilliseconds(sender->now, METRICS_EVERY_MS);
+	(void) session_run(metrics_step, &durations);
+	MemoryContextSwitchTo(caller);
+}
+
 void
 exporting_turn(const Sender *sender)
 {
@@ -157,12 +192,14 @@ exporting_turn(const Sender *sender)
 		prepare(sender);
 	if (due_at() <= sender->now)
 		send_batch(sender);
+	if (state.metrics_at <= sender->now)
+		send_metrics(sender);
 }
 
 TimestampTz
 exporting_deadline(const Sender *sender)
 {
-	TimestampTz deadline = due_at();
+	TimestampTz deadline = Min(due_at(), state.metrics_at);
 
 	if (state.must_prepare)
 		deadline = Min(deadline, state.prepare_at);

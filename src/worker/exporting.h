@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  * exporting.h
- *		Attempts are told to an OpenTelemetry collector.
+ *		What happens is told to an OpenTelemetry collector.
  *
  * What is told waits in memory, which is bounded: where more happens than may
  * be told, the rest is dropped and counted, so that it slows no sync.
@@ -14,8 +14,8 @@
 /* The settings may have changed: look at them again. */
 extern void exporting_reload(void);
 
-/* An attempt was settled, the sync is in this state now.  Does not throw. */
-extern void exporting_note(const Lease *lease, const char *state);
+/* An attempt was settled, the sync is in this state now. */
+extern void exporting_note(const Sender *sender, const Lease *lease, const char *state);
 
 /* Whether the endpoint gets telemetry: its payloads name what is told. */
 extern bool exporting_renders(const Endpoint *endpoint);

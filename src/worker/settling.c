@@ -236,7 +236,7 @@ apply_delivery(Sender *sender, int64 outbox_id)
 	Lease	   *lease = sender_lease(sender, outbox_id);
 
 	sender->delivered++;
-	exporting_note(lease, "delivered");
+	exporting_note(sender, lease, "delivered");
 	grow_window(sender, lease);
 	sender_mark_busy(sender, lease->endpoint);
 	sender_free_lease(sender, lease);
@@ -316,7 +316,7 @@ apply_sync_verdict(Sender *sender, const Verdict *verdict)
 			sender->delivered++;
 		else
 			sender->failed++;
-		exporting_note(lease, verdict->state);
+		exporting_note(sender, lease, verdict->state);
 		apply_signal(sender, lease, verdict->signal);
 		if (verdict->due_at != 0)
 			endpoint->last_retried = verdict->outbox_id;

@@ -23,20 +23,48 @@ sub export_to
 	return;
 }
 
-# The spans that have arrived so far, by their ids.
-sub spans
+sub plain_attributes
 {
-	my %spans;
-	for my $request ($receiver->arrived('/ok/otlp/v1/traces'))
+	my ($owner) = @_;
+	return { map { $_->{key} => (values %{ $_->{value} })[0] } @{ $owner->{attributes} } };
+}
+
+# What has arrived of a signal so far, with its attributes as a hash.
+sub told
+{
+	my ($signal, @way) = @_;
+	my @told;
+	for my $request ($receiver->arrived("/ok/otlp/v1/$signal"))
 	{
 		my $body = JSON::PP->new->decode($request->{body});
-		for my $span (@{ $body->{resourceSpans}[0]{scopeSpans}[0]{spans} })
-		{
-			my %attributes = map { $_->{key} => (values %{ $_->{value} })[0] } @{ $span->{attributes} };
-			$spans{ $span->{spanId} } = { %$span, attributes => \%attributes };
-		}
+		push @told, map { { %$_, attributes => plain_attributes($_) } } @{ $body->{ $way[0] }[0]{ $way[1] }[0]{ $way[2] } };
 	}
-	return \%spans;
+	return @told;
+}
+
+# The spans, by their ids.
+sub spans
+{
+	return { map { $_->{spanId} => $_ } told('traces', qw(resourceSpans scopeSpans spans)) };
+}
+
+sub records
+{
+	my ($name) = @_;
+	return grep { $_->{eventName} eq $name } told('logs', qw(resourceLogs scopeLogs logRecords));
+}
+
+# The newest data points of a metric, by endpoint.
+sub points
+{
+	my ($name) = @_;
+	my %points;
+	for my $metric (grep { $_->{name} eq $name } told('metrics', qw(resourceMetrics scopeMetrics metrics)))
+	{
+		my $points = ($metric->{histogram} // $metric->{gauge})->{dataPoints};
+		%points = map { plain_attributes($_)->{'integration.endpoint.name'} => { %$_, attributes => plain_attributes($_) } } @$points;
+	}
+	return \%points;
 }
 
 # What the tables say of each attempt, in the words of its spans.
@@ -115,6 +143,27 @@ is($spans->{ $last{ $delivered[0] }{send_id} }{attributes}{'integration.object.i
 my ($request) = $receiver->arrived('/ok/otlp/v1/traces');
 is($request->{headers}{'content-encoding'}, 'gzip', 'compressed');
 like($request->{headers}{'content-type'}, qr{^application/json}, 'as JSON');
+
+# Failures as logs, what people do, how incidents begin.
+value($node, q{SELECT integration.pause('endpoint', 'dead', 'looked after')});
+ok(wait_for(sub { return records('integration.action.pause') && records('integration.incident.opened') >= 2 }),
+	'actions and incidents are logged');
+my %bad = map { $_->{endpoint} => $_ } @attempts;
+my ($record) = grep { $_->{attributes}{'integration.endpoint.name'} eq 'bad' } records('integration.sync.failed');
+is("$record->{traceId} $record->{spanId}", "$bad{bad}{trace_id} $bad{bad}{span_id}", 'a failure is logged in its trace');
+is($record->{severityNumber}, 17, 'as an error');
+
+# The figures, which leave at a reload too.
+$node->reload;
+ok(wait_for(sub { return points('http.client.request.duration')->{bad} }), 'durations are exported');
+my $durations = points('http.client.request.duration');
+is($durations->{bad}{count}, 1, 'of each request');
+my $counted = 0;
+$counted += $_ for @{ $durations->{'good "one"'}{bucketCounts} };
+is("$counted $durations->{'good \"one\"'}{count}", '2 2', 'its buckets add up to it');
+is($durations->{bad}{attributes}{'error.type'}, '422', 'by what became of it');
+is($durations->{dead}{attributes}{'error.type'}, 'connect', 'also without an answer');
+is(points('integration.queue.failed')->{bad}{asInt}, '1', 'and what waits for a person');
 
 # A collector that is away, then back.
 $receiver->switch('/ok/otlp/v1/traces', '/status/503?retry_after=1');

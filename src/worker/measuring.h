@@ -1,0 +1,21 @@
+/*-------------------------------------------------------------------------
+ * measuring.h
+ *		How long requests take, for the metrics that are exported.
+ *
+ * Counted in memory since the worker began: the tables would have to be read
+ * again and again.
+ *-------------------------------------------------------------------------
+ */
+#ifndef INTEGRATION_MEASURING_H
+#define INTEGRATION_MEASURING_H
+
+#include "store/telemetry.h"
+#include "worker/sender.h"
+
+/* An attempt was settled.  Does not throw, but for a lack of memory. */
+extern void measuring_note(const Sender *sender, const Lease *lease);
+
+/* What was counted so far; arrays in the caller's memory context. */
+extern TelemetryDurations measuring_figures(void);
+
+#endif							/* INTEGRATION_MEASURING_H */
