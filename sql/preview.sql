@@ -53,3 +53,44 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION integration.preview(bigint) IS
     'The request of a sync as it would be sent now, secrets of credentials and what endpoint.mask hides shown as ***; nothing is sent. Not shown: what each attempt draws anew (traceparent) and what the connection adds (Host, User-Agent, Content-Length). problem says why it could not be.';
+
+-- POSIX 2.2.2: within single quotes everything stands for itself but a single quote.
+CREATE FUNCTION integration_worker.shell_word(value text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT '''' || replace(value, '''', '''\''''') || ''''
+$$;
+COMMENT ON FUNCTION integration_worker.shell_word(text) IS 'A text as one word of a shell''s command.';
+
+-- Nothing of the address or the body has a meaning of its own for curl; a header without a value is written with a semicolon.
+-- With its owner's rights, since who asks has none to what it calls.
+CREATE FUNCTION integration_worker.curl_of(method text, url text, headers text, body text, problem text) RETURNS text
+    LANGUAGE sql IMMUTABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat(
+        '# it would not be sent: ' || regexp_replace(problem, '\s+', ' ', 'g') || E'\n',
+        CASE WHEN headers LIKE '%***%' OR body LIKE '%***%' THEN E'# put in what *** stands for\n' END,
+        concat_ws(E' \\\n  ', 'curl --globoff --path-as-is --include',
+            CASE method WHEN 'HEAD' THEN '--head' ELSE '--request ' || integration_worker.shell_word(method) END,
+            '--url ' || integration_worker.shell_word(url),
+            (SELECT string_agg('--header ' || integration_worker.shell_word(
+                        CASE WHEN h.line LIKE '%: _%' THEN h.line ELSE rtrim(h.line, ': ') || ';' END), E' \\\n  ' ORDER BY h.n)
+               FROM string_to_table(headers, E'\n') WITH ORDINALITY AS h (line, n)),
+            CASE WHEN body IS NOT NULL AND headers !~* '(^|\n)content-type:' THEN '--header ''Content-Type:''' END,
+            CASE WHEN method <> 'HEAD' THEN '--data-raw ' || integration_worker.shell_word(body) END))
+     WHERE url IS NOT NULL OR problem IS NOT NULL
+$$;
+COMMENT ON FUNCTION integration_worker.curl_of(text, text, text, text, text) IS 'A request as a command for a shell.';
+
+CREATE FUNCTION integration.as_curl(outbox_id bigint) RETURNS text
+    LANGUAGE sql
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT integration_worker.curl_of(r.method, r.url, r.headers, r.body, r.problem)
+      FROM integration_worker.request_of(
+               as_curl.outbox_id, has_column_privilege('integration.outbox'::regclass, 'payload', 'SELECT')) r;
+END;
+COMMENT ON FUNCTION integration.as_curl(bigint) IS
+    'The request of a sync as a command for a shell, with what preview() shows: secrets and what endpoint.mask hides stand as ***. It carries the sync''s own Idempotency-Key, so that a receiver takes it for the same sync.';

@@ -97,6 +97,8 @@ AS $$
         ('support', 'EXECUTE', 'FUNCTION integration.sla_clock(bigint, timestamptz)'),
         ('support', 'EXECUTE', 'FUNCTION integration.timeline(bigint)'),
         ('support', 'EXECUTE', 'FUNCTION integration.preview(bigint)'),
+        ('support', 'EXECUTE', 'FUNCTION integration.as_curl(bigint)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.curl_of(text, text, text, text, text)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.request_of(bigint, boolean)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.masked(jsonb, text[])'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.masked_answer(text, text[], jsonb)'),
