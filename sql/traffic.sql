@@ -37,19 +37,25 @@ CREATE TABLE integration_worker.traffic_mark (
 COMMENT ON TABLE integration_worker.traffic_mark IS
     'Up to which start the attempts of each endpoint are counted in integration.traffic; later ones are read themselves.';
 
--- The bounds are those of OpenTelemetry's http.client.request.duration, and two above.
+-- Those of OpenTelemetry's http.client.request.duration, two above, and one for whatever is longer.
+CREATE FUNCTION integration_worker.duration_bounds() RETURNS integer[]
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT '{5,10,25,50,75,100,250,500,750,1000,2500,5000,7500,10000,30000,60000,2147483647}'::integer[]
+$$;
+COMMENT ON FUNCTION integration_worker.duration_bounds() IS 'The bounds, in milliseconds, by which durations are counted.';
+
 CREATE FUNCTION integration_worker.count_attempts(endpoint_id integer, since timestamptz, until timestamptz)
     RETURNS SETOF integration.traffic
     LANGUAGE sql STABLE ROWS 20
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT a.endpoint_id, date_trunc('hour', a.started_at, 'UTC'),
-           ('{5,10,25,50,75,100,250,500,750,1000,2500,5000,7500,10000,30000,60000,2147483647}'::integer[])[
-               1 + width_bucket(coalesce(a.duration_ms, 0) - 1,
-                                '{5,10,25,50,75,100,250,500,750,1000,2500,5000,7500,10000,30000,60000}'::integer[])],
+    SELECT a.endpoint_id, date_trunc('hour', a.started_at, 'UTC'), b.bounds[1 + width_bucket(coalesce(a.duration_ms, 0) - 1, b.bounds)],
            count(*) FILTER (WHERE a.outcome = 'delivered'), count(*) FILTER (WHERE a.outcome = 'failed'),
            coalesce(sum(a.duration_ms), 0)
       FROM integration.attempt a
+     CROSS JOIN integration_worker.duration_bounds() AS b (bounds)
      WHERE a.endpoint_id = count_attempts.endpoint_id
        AND a.started_at >= since
        AND a.started_at < until
@@ -154,7 +160,8 @@ CREATE FUNCTION integration_worker.duration_at(share double precision, up_to_ms 
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    bounds integer[] := '{0,5,10,25,50,75,100,250,500,750,1000,2500,5000,7500,10000,30000,60000,600000}';
+    -- No attempt lasts longer than ten minutes.
+    bounds integer[] := 0 || array_replace(integration_worker.duration_bounds(), 2147483647, 600000);
     wanted double precision := share * (SELECT sum(c) FROM unnest(counts) c);
     below double precision := 0;
     place integer;
