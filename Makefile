@@ -162,6 +162,7 @@ SQL_PARTS += preview      # the request as it would leave
 SQL_PARTS += content      # payloads, answers as support may see them
 SQL_PARTS += customer_words # what customers are told
 SQL_PARTS += access       # what a customer's role sees, may do
+SQL_PARTS += fields       # which fields of the data were refused
 SQL_PARTS += metrics      # figures for monitoring
 SQL_PARTS += page_parts   # what pages are made of
 SQL_PARTS += page_charts  # charts of pages

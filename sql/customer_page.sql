@@ -73,6 +73,16 @@ $$;
 COMMENT ON FUNCTION integration_worker.lines_of_customer(text, integer) IS
     'What a customer''s page is about, the latest first.';
 
+CREATE FUNCTION integration_worker.customer_fields(id bigint) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT '<ul class="fields">' || string_agg(format('<li>%s</li>', concat_ws(': ', integration_worker.html_name(f.field),
+                                                                               integration_worker.html(f.detail))), '') || '</ul>'
+      FROM integration_worker.fields_of_sync(customer_fields.id, false, true) f
+$$;
+COMMENT ON FUNCTION integration_worker.customer_fields(bigint) IS 'What the customer can correct; NULL: nothing is known.';
+
 CREATE FUNCTION integration_worker.customer_rows(lines integration_worker.customer_line[], state text, caption text) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -81,7 +91,8 @@ AS $$
                string_agg(concat('<tr>',
                    integration_worker.html_cell('Record', integration_worker.html_name(concat_ws(' ', l.object_type, coalesce(l.object_id, l.id::text)))),
                    integration_worker.html_cell('System', integration_worker.html_name(l.system)),
-                   integration_worker.html_cell('What happened', integration_worker.html(l.explanation)),
+                   integration_worker.html_cell('What happened', concat(
+                       integration_worker.html(l.explanation), CASE WHEN l.n <= 50 THEN integration_worker.customer_fields(l.id) END)),
                    integration_worker.html_cell('What comes next', CASE
                        WHEN l.can_retry THEN format('You can have it sent again: <code>SELECT integration.retry(%s);</code>', l.id)
                        WHEN l.state = 'failed' THEN 'Please contact us.'
