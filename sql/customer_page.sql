@@ -43,7 +43,8 @@ CREATE FUNCTION integration_worker.lines_of_customer(customer text, most integer
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT array_agg((o.id, coalesce(c.title, c.name), o.object_type, o.object_id, s.state,
-                      integration_worker.customer_words(s.state, k.customer_message),
+                      concat_ws(' ', v.texts ->> ('cause.' || integration_worker.customer_class(w.status, coalesce(h.held_class, a.error_class))),
+                                v.texts ->> ('next.' || w.status)),
                       coalesce(q.state = 'failed' AND (q.expires_at > statement_timestamp()) IS NOT FALSE
                                AND NOT (r.remote_state = 'unknown' AND NOT coalesce(e.idempotent, c.idempotent, true)), false),
                       o.created_at, CASE WHEN q.state = 'retrying' THEN q.due_at END,
@@ -62,10 +63,16 @@ AS $$
             WHERE x.outbox_id = o.id
             ORDER BY x.attempt_no DESC
             LIMIT 1) a ON true
+     CROSS JOIN (SELECT integration_worker.customer_vocabulary(lines_of_customer.customer) OFFSET 0) AS v (texts)
      CROSS JOIN LATERAL (SELECT coalesce(q.state, g.state, 'delivered')) AS s (state)
       LEFT JOIN integration.error_reason r ON r.reason = a.reason
-      LEFT JOIN integration.error_class k
-        ON k.name = CASE s.state WHEN 'delivered' THEN 'success' WHEN 'pending' THEN 'deferred' ELSE coalesce(a.error_class, 'internal') END
+      LEFT JOIN LATERAL (
+           SELECT integration_worker.held_class(e.id, lines_of_customer.customer) AS held_class
+            WHERE q.state <> 'failed') h ON true
+     CROSS JOIN LATERAL (
+           SELECT integration_worker.customer_status_of(
+                      s.state, r.remote_state = 'unknown' AND NOT coalesce(e.idempotent, c.idempotent, true),
+                      r.responsible, h.held_class IS NOT NULL)) AS w (status)
      WHERE coalesce(o.customer, e.customer) = lines_of_customer.customer
        AND o.operation <> 'ping'
        AND s.state <> 'superseded'

@@ -138,7 +138,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION integration_worker.reason_of(bigint) IS 'What happened at the last attempt of a sync; NULL: there was none.';
 
-CREATE FUNCTION integration_worker.customer_words(sync bigint) RETURNS text
+CREATE FUNCTION integration_worker.whose(sync bigint) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -147,7 +147,7 @@ AS $$
       LEFT JOIN integration.customer c ON c.name = f.customer
      WHERE f.id = sync
 $$;
-COMMENT ON FUNCTION integration_worker.customer_words(bigint) IS
+COMMENT ON FUNCTION integration_worker.whose(bigint) IS
     'Whose sync it is, with the contact where that is known; NULL: nobody''s in particular.';
 
 CREATE FUNCTION integration_worker.endpoint_words(incident integration.incident) RETURNS jsonb
@@ -188,7 +188,7 @@ AS $$
                'owner', coalesce(s.assignee, s.owner), 'contact', s.contact, 'runbook_url', s.runbook_url,
                'worked_before', s.worked_before, 'example', s.example, 'error', rtrim(left(s.error, 300), '. '),
                'object', nullif(concat_ws(' ', s.object_type, s.object_id), ''),
-               'customer', integration_worker.customer_words(s.example),
+               'customer', integration_worker.whose(s.example),
                'waiting', nullif(s.waiting, 0),
                'engineer', coalesce((SELECT integration_worker.remedies('engineer')) ->> s.reason,
                                     (SELECT integration_worker.remedies('engineer')) ->> (':' || s.error_class)),

@@ -116,7 +116,6 @@ INSERT INTO expected VALUES
     ('integration.worker_status',                              '',                 '',   'r',  'r',  'r'),
     ('integration_worker.as_json(text)',                       '',                 '',   'X',  'X',  'X'),
     ('integration_worker.curl_of(text,text,text,text,text)',   '',                 '',   'X',  'X',  'X'),
-    ('integration_worker.customer_words(text,text)',           '',                 'X',  '',   '',   ''),
     ('integration_worker.duration_at(double precision,integer[],bigint[])', '',                 '',   'X',  'X',  'X'),
     ('integration_worker.customer_class(text,text)',           '',                 'X',  '',   '',   ''),
     ('integration_worker.customer_status_of(text,boolean,text,boolean)', '',                 'X',  '',   '',   ''),
