@@ -109,7 +109,7 @@ is_among(const Elements *texts, Datum given)
 static const PlainEndpoint *
 plain_endpoint(const Plain *plain, const ResultRow *result)
 {
-	PlainEndpoint wanted;
+	PlainEndpoint wanted = {.api_version.isnull = true};
 
 	if (result->nulls[RESULT_OUTBOX_ID] || result->nulls[RESULT_ENDPOINT_ID] ||
 		result->nulls[RESULT_STARTED_AT] || result->nulls[RESULT_REASON] ||
