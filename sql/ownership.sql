@@ -11,6 +11,9 @@ CREATE TABLE integration.owner_rule (
     owner text NOT NULL,
     note text
 );
+-- Serves ruled_owner(): the rules in the order they are tried.
+CREATE INDEX owner_rule_position ON integration.owner_rule (position, id);
+
 COMMENT ON TABLE integration.owner_rule IS
     'Which team a failure belongs to. Of several rules that fit the one with the lowest position holds; where none fits, the owner of the endpoint, of its connector, of the customer.';
 COMMENT ON COLUMN integration.owner_rule.id IS 'Its number.';
@@ -67,25 +70,22 @@ COMMENT ON FUNCTION integration_worker.check_owner_rule() IS
 CREATE TRIGGER check_rule BEFORE INSERT OR UPDATE ON integration.owner_rule
     FOR EACH ROW EXECUTE FUNCTION integration_worker.check_owner_rule();
 
--- There are few rules, so they are read in one go.
+-- As a set, so that it is inlined where a view asks for each row.
 CREATE FUNCTION integration_worker.ruled_owner(
         connector text, endpoint text, customer text, error_class text, responsible text)
-    RETURNS text
-    LANGUAGE plpgsql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    RETURN (SELECT r.owner
-              FROM integration.owner_rule r
-             WHERE (r.error_class IS NULL OR r.error_class = ruled_owner.error_class)
-               AND (r.responsible IS NULL OR r.responsible = ruled_owner.responsible)
-               AND (r.connector IS NULL OR r.connector = ruled_owner.connector)
-               AND (r.endpoint IS NULL OR r.endpoint = ruled_owner.endpoint)
-               AND (r.customer IS NULL OR r.customer = ruled_owner.customer)
-             ORDER BY r.position, r.id
-             LIMIT 1);
-END
-$$;
+    RETURNS TABLE (owner text)
+    LANGUAGE sql STABLE ROWS 1
+BEGIN ATOMIC
+    SELECT r.owner
+      FROM integration.owner_rule r
+     WHERE (r.error_class IS NULL OR r.error_class = ruled_owner.error_class)
+       AND (r.responsible IS NULL OR r.responsible = ruled_owner.responsible)
+       AND (r.connector IS NULL OR r.connector = ruled_owner.connector)
+       AND (r.endpoint IS NULL OR r.endpoint = ruled_owner.endpoint)
+       AND (r.customer IS NULL OR r.customer = ruled_owner.customer)
+     ORDER BY r.position, r.id
+     LIMIT 1;
+END;
 COMMENT ON FUNCTION integration_worker.ruled_owner(text, text, text, text, text) IS
     'The owner by the first owner_rule that fits, if any.';
 
@@ -96,16 +96,15 @@ CREATE FUNCTION integration_worker.owner_of(
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN (SELECT coalesce(integration_worker.ruled_owner(
-                                c.name, e.name, w.customer, owner_of.error_class,
-                                coalesce(owner_of.responsible,
-                                         (SELECT k.responsible FROM integration.error_class k WHERE k.name = owner_of.error_class))),
-                            e.owner, c.owner, u.owner)
-              FROM (SELECT owner_of.endpoint_id AS id) x
+    RETURN (SELECT coalesce(w.owner, e.owner, c.owner, u.owner)
+              FROM (SELECT owner_of.endpoint_id AS id,
+                           coalesce(owner_of.responsible,
+                                    (SELECT k.responsible FROM integration.error_class k WHERE k.name = owner_of.error_class)) AS party) x
               LEFT JOIN integration.endpoint e ON e.id = x.id
               LEFT JOIN integration.connector c ON c.name = e.connector
-             CROSS JOIN LATERAL (SELECT coalesce(owner_of.customer, e.customer) AS customer) w
-              LEFT JOIN integration.customer u ON u.name = w.customer);
+              LEFT JOIN integration.customer u ON u.name = coalesce(owner_of.customer, e.customer)
+              LEFT JOIN LATERAL integration_worker.ruled_owner(
+                            c.name, e.name, coalesce(owner_of.customer, e.customer), owner_of.error_class, x.party) w ON true);
 END
 $$;
 COMMENT ON FUNCTION integration_worker.owner_of(integer, text, text, text) IS

@@ -101,9 +101,7 @@ COMMENT ON FUNCTION integration_worker.watch_sla(timestamptz) IS
 CREATE VIEW integration.sla_report AS
 SELECT CASE r.level WHEN 0 THEN 'connector and customer' WHEN 1 THEN 'connector' WHEN 2 THEN 'customer' ELSE 'all' END AS scope,
        r.month, r.connector, nullif(r.customer, '') AS customer, u.tier,
-       coalesce(CASE WHEN EXISTS (SELECT FROM integration.owner_rule) THEN
-                     integration_worker.ruled_owner(r.connector, NULL, nullif(r.customer, ''), NULL, NULL) END,
-                c.owner, u.owner) AS owner,
+       coalesce(w.owner, c.owner, u.owner) AS owner,
        r.promised, r.in_time, r.missed, r.missed_by_customer, r.missed_by_vendor,
        r.missed - r.missed_by_customer - r.missed_by_vendor AS missed_by_us,
        round(r.in_time::numeric / nullif(r.promised, 0), 5) AS in_time_share,
@@ -129,7 +127,8 @@ SELECT CASE r.level WHEN 0 THEN 'connector and customer' WHEN 1 THEN 'connector'
                  WHERE d.in_time + d.missed > 0) s
          GROUP BY GROUPING SETS ((s.month, s.connector, s.customer), (s.month, s.connector), (s.month, s.customer), (s.month))) r
   LEFT JOIN integration.connector c ON c.name = r.connector
-  LEFT JOIN integration.customer u ON u.name = r.customer;
+  LEFT JOIN integration.customer u ON u.name = r.customer
+  LEFT JOIN LATERAL integration_worker.ruled_owner(r.connector, NULL, nullif(r.customer, ''), NULL, NULL) w ON true;
 COMMENT ON VIEW integration.sla_report IS
     'Promises by month (UTC): for each connector and customer, each connector, each customer, all. Kept for 25 months, a few minutes behind; what ended without a promise isn''t in it.';
 COMMENT ON COLUMN integration.sla_report.scope IS 'What the row is about: "connector and customer", "connector", "customer" or "all".';

@@ -87,7 +87,7 @@ CREATE VIEW integration.usage AS
 SELECT s.scope, s.connector, CASE s.scope WHEN 'endpoint' THEN s.subject END AS endpoint,
        coalesce(c.status, 'active') AS status,
        CASE s.scope WHEN 'endpoint' THEN integration_worker.owner_of(e.id, NULL, NULL)
-                    ELSE coalesce(integration_worker.ruled_owner(c.name, NULL, NULL, NULL, NULL), c.owner) END AS owner,
+                    ELSE coalesce((SELECT w.owner FROM integration_worker.ruled_owner(c.name, NULL, NULL, NULL, NULL) w), c.owner) END AS owner,
        coalesce(v.syncs, 0)::bigint AS syncs, coalesce(v.delivered, 0)::bigint AS delivered,
        round(v.delivered / nullif(v.syncs, 0), 4) AS delivered_share,
        coalesce(v.failures, 0)::bigint AS failures, coalesce(v.customers, 0) AS customers,
