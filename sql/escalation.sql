@@ -150,7 +150,17 @@ AS $$
 $$;
 COMMENT ON FUNCTION integration_worker.wake_snoozed(timestamptz) IS 'Opens incidents that were put off until now.';
 
--- One level at a time, so that after a time without a worker nobody is left out who can be reached.
+CREATE VIEW integration_worker.climbing AS
+SELECT i.id, i.severity, i.level, coalesce(i.open_since, i.opened_at) AS since,
+       coalesce(e.escalation, c.escalation, 'default') AS chain
+  FROM integration.incident i
+  LEFT JOIN integration.endpoint e ON e.name = i.endpoint
+  LEFT JOIN integration.connector c ON c.name = e.connector
+ WHERE i.resolved_at IS NULL AND i.state = 'open';
+COMMENT ON VIEW integration_worker.climbing IS 'Incidents that nobody looks after: since when, by which chain they climb.';
+
+-- One level at a time, so that after a time without a worker nobody is left out who can be reached; not too many in
+-- one transaction.
 CREATE FUNCTION integration_worker.due_levels(now timestamptz)
     RETURNS TABLE (incident bigint, chain text, level integer, audience text, open_for interval)
     LANGUAGE plpgsql STABLE
@@ -159,33 +169,35 @@ AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    SELECT i.id, n.chain, n.level, n.audience, due_levels.now - coalesce(i.open_since, i.opened_at)
-      FROM integration.incident i
+    SELECT i.id, n.chain, n.level, n.audience, due_levels.now - i.since
+      FROM integration_worker.climbing i
      CROSS JOIN LATERAL (
            SELECT l.chain, l.level, l.audience
              FROM integration.escalation_level l
-            WHERE l.chain = integration_worker.chain_of(i.endpoint)
+            WHERE l.chain = i.chain
               AND l.level > i.level
               AND l.severity >= i.severity
-              AND coalesce(i.open_since, i.opened_at) + l.after <= due_levels.now
+              AND i.since + l.after <= due_levels.now
               AND integration_worker.is_reachable(l, due_levels.now)
             ORDER BY l.level
             LIMIT 1) n
-     WHERE i.resolved_at IS NULL AND i.state = 'open';
+     ORDER BY i.severity, i.since
+     LIMIT 100;
 END
 $$;
 COMMENT ON FUNCTION integration_worker.due_levels(timestamptz) IS
-    'Incidents that nobody looks after, with the next level of their chain that is due and can be reached.';
+    'The worst incidents that nobody looks after, with the next level of their chain that is due and can be reached.';
 
 CREATE FUNCTION integration_worker.next_level_at(now timestamptz) RETURNS timestamptz
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT min(coalesce(i.open_since, i.opened_at) + l.after)
-      FROM integration.incident i
-      JOIN integration.escalation_level l ON l.chain = integration_worker.chain_of(i.endpoint)
-     WHERE i.resolved_at IS NULL AND i.state = 'open' AND l.level > i.level AND l.severity >= i.severity
-       AND coalesce(i.open_since, i.opened_at) + l.after > next_level_at.now
+BEGIN
+    RETURN (SELECT min(i.since + l.after)
+              FROM integration_worker.climbing i
+              JOIN integration.escalation_level l ON l.chain = i.chain
+             WHERE l.level > i.level AND l.severity >= i.severity AND i.since + l.after > next_level_at.now);
+END
 $$;
 COMMENT ON FUNCTION integration_worker.next_level_at(timestamptz) IS
     'When the next level of an incident that nobody looks after is due.';

@@ -38,19 +38,22 @@ CREATE TRIGGER expect_changed BEFORE UPDATE ON integration.endpoint
     EXECUTE FUNCTION integration_worker.check_expectation();
 
 -- What was held back may arrive for a while after it was let go.
-CREATE FUNCTION integration_worker.was_paused(endpoint integration.endpoint, since timestamptz) RETURNS boolean
+CREATE FUNCTION integration_worker.paused_endpoints(since timestamptz) RETURNS SETOF integer
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT EXISTS (SELECT
-                     FROM integration.pause p
-                    WHERE (p.until IS NULL OR p.until > was_paused.since)
-                      AND (p.scope, p.name) IN (('all', p.name), ('connector', endpoint.connector), ('endpoint', endpoint.name),
-                                                ('customer', endpoint.customer)))
-        OR EXISTS (SELECT FROM integration.action a WHERE a.at > was_paused.since AND a.verb = 'resume')
+    SELECT e.id
+      FROM integration.pause p
+      JOIN integration.endpoint e
+        ON p.scope = 'all' OR (p.scope, p.name) IN (('connector', e.connector), ('endpoint', e.name), ('customer', e.customer))
+     WHERE p.until IS NULL OR p.until > paused_endpoints.since
+     UNION
+    SELECT e.id
+      FROM integration.endpoint e
+     WHERE EXISTS (SELECT FROM integration.action a WHERE a.at > paused_endpoints.since AND a.verb = 'resume')
 $$;
-COMMENT ON FUNCTION integration_worker.was_paused(integration.endpoint, timestamptz) IS
-    'Whether a pause holds the endpoint or held it since then, or somebody resumed anything.';
+COMMENT ON FUNCTION integration_worker.paused_endpoints(timestamptz) IS
+    'The endpoints that a pause holds or held since then; all, where somebody resumed anything since.';
 
 CREATE FUNCTION integration_worker.delivered_since(endpoint_id integer, since timestamptz, most integer) RETURNS bigint
     LANGUAGE plpgsql STABLE
@@ -83,31 +86,51 @@ INSERT INTO integration.phrase (key, words) VALUES
     ('expected_waiting', 'Waiting to be sent: {waiting}, the first since {oldest}: SELECT integration.why({example}) says what holds it back.'),
     ('expected_none_waits', 'Nothing waits to be sent: the application has enqueued nothing.');
 
+CREATE FUNCTION integration_worker.waiting_words(example integration.queue) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    most CONSTANT bigint := 1000;
+    waiting bigint := (SELECT count(*)
+                         FROM (SELECT
+                                 FROM integration.queue q
+                                WHERE q.endpoint_id = example.endpoint_id AND q.state <> 'failed'
+                                LIMIT most + 1) w);
+BEGIN
+    IF example.outbox_id IS NULL THEN
+        RETURN integration_worker.say('expected_none_waits');
+    END IF;
+    RETURN integration_worker.say('expected_waiting', jsonb_build_object(
+        'example', example.outbox_id, 'oldest', integration_worker.time_words(example.due_at),
+        'waiting', CASE WHEN waiting > most THEN '> ' || most ELSE waiting::text END));
+END
+$$;
+COMMENT ON FUNCTION integration_worker.waiting_words(integration.queue) IS
+    'What waits at the endpoint of a sync, in a sentence; NULL: that nothing does.';
+
 CREATE FUNCTION integration_worker.expectation_note(
         endpoint integration.endpoint, count bigint, since timestamptz, example integration.queue)
     RETURNS text
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT concat_ws(' ',
+DECLARE
+    last_at timestamptz := (SELECT h.last_success_at FROM integration.endpoint_health h WHERE h.endpoint_id = endpoint.id);
+BEGIN
+    RETURN concat_ws(' ',
         integration_worker.say('expected_missing', jsonb_build_object(
-            'at_least', coalesce(endpoint.expected_at_least, 1), 'count', count,
+            'at_least', coalesce(endpoint.expected_at_least, 1), 'count', expectation_note.count,
             'every', integration_worker.duration_words(endpoint.expected_every),
             'since', integration_worker.time_words(expectation_note.since))),
-        CASE WHEN h.last_success_at IS NULL THEN integration_worker.say('expected_never')
-             ELSE integration_worker.say('expected_last', jsonb_build_object('last', integration_worker.time_words(h.last_success_at))) END,
-        CASE WHEN example.outbox_id IS NULL THEN integration_worker.say('expected_none_waits')
-             ELSE integration_worker.say('expected_waiting', jsonb_build_object(
-                      'example', example.outbox_id, 'oldest', integration_worker.time_words(example.due_at),
-                      'waiting', (SELECT CASE WHEN count(*) > 1000 THEN '> 1000' ELSE count(*)::text END
-                                    FROM (SELECT FROM integration.queue q WHERE q.endpoint_id = endpoint.id LIMIT 1001) w))) END)
-      FROM (VALUES (endpoint.id)) AS e (id)
-      LEFT JOIN integration.endpoint_health h ON h.endpoint_id = e.id
+        CASE WHEN last_at IS NULL THEN integration_worker.say('expected_never')
+             ELSE integration_worker.say('expected_last', jsonb_build_object('last', integration_worker.time_words(last_at))) END,
+        integration_worker.waiting_words(example));
+END
 $$;
 COMMENT ON FUNCTION integration_worker.expectation_note(integration.endpoint, bigint, timestamptz, integration.queue) IS
     'What is missing at an endpoint, and on whose side.';
 
--- The first by number: the due times of those that are tried again move on.
 CREATE FUNCTION integration_worker.report_missing(endpoint integration.endpoint, count bigint, now timestamptz) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -115,9 +138,6 @@ AS $$
 DECLARE
     example integration.queue;
 BEGIN
-    IF integration_worker.has_incident(endpoint.name, 'nothing_delivered') THEN
-        RETURN;
-    END IF;
     SELECT q.* INTO example
       FROM integration.queue q
      WHERE q.endpoint_id = endpoint.id AND q.state <> 'failed'
@@ -130,24 +150,33 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_worker.report_missing(integration.endpoint, bigint, timestamptz) IS
-    'Opens the incident of an endpoint that got less than it expects, unless it is open.';
+    'Opens the incident of an endpoint that got less than it expects.';
 
 CREATE FUNCTION integration_worker.watch_expected(now timestamptz) RETURNS timestamptz
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    paused integer[] := ARRAY(SELECT p.id FROM integration_worker.paused_endpoints(watch_expected.now - interval '5 min') AS p (id));
     endpoint integration.endpoint;
     at_least integer;
     delivered bigint;
+    is_open boolean;
+    opened integer := 0;
 BEGIN
     FOR endpoint IN SELECT e.* FROM integration.endpoint e WHERE e.expected_every IS NOT NULL LOOP
+        is_open := integration_worker.has_incident(endpoint.name, 'nothing_delivered');
         at_least := coalesce(endpoint.expected_at_least, 1);
         delivered := integration_worker.delivered_since(endpoint.id, watch_expected.now - endpoint.expected_every, at_least);
         IF delivered >= at_least OR endpoint.expected_since > watch_expected.now - endpoint.expected_every THEN
-            PERFORM integration_worker.end_incident(endpoint.name, 'nothing_delivered', watch_expected.now);
-        ELSIF NOT integration_worker.was_paused(endpoint, watch_expected.now - interval '5 min') THEN
+            PERFORM integration_worker.end_incident(endpoint.name, 'nothing_delivered', watch_expected.now) WHERE is_open;
+        ELSIF NOT is_open AND endpoint.id <> ALL (paused) THEN
             PERFORM integration_worker.report_missing(endpoint, delivered, watch_expected.now);
+            opened := opened + 1;
+        END IF;
+        -- Not too many in one transaction.
+        IF opened = 100 THEN
+            RETURN watch_expected.now + interval '1 s';
         END IF;
     END LOOP;
     PERFORM integration_worker.end_incident(i.endpoint, i.error_class, watch_expected.now)

@@ -12,47 +12,22 @@ INSERT INTO integration.phrase (key, words) VALUES
     ('queue_growing', 'Due and not sent: {due}; {before} at {at}.'),
     ('queue_oldest', 'The oldest is due since {oldest}.');
 
--- By jumping from one to the next in the index queue_due.
-CREATE FUNCTION integration_worker.queued_endpoints() RETURNS SETOF integer
-    LANGUAGE sql STABLE
+-- An endpoint whose syncs wait has some of them in its worker's memory, so that no other has to be looked at.
+CREATE FUNCTION integration_worker.busy_endpoints() RETURNS integer[]
+    LANGUAGE sql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    WITH RECURSIVE queued AS (
-        (SELECT q.endpoint_id
-           FROM integration.queue q
-          WHERE q.state <> 'failed'
-          ORDER BY q.endpoint_id
-          LIMIT 1)
-        UNION ALL
-        SELECT n.endpoint_id
-          FROM queued p
-         CROSS JOIN LATERAL (
-               SELECT q.endpoint_id
-                 FROM integration.queue q
-                WHERE q.state <> 'failed' AND q.endpoint_id > p.endpoint_id
-                ORDER BY q.endpoint_id
-                LIMIT 1) n
-    )
-    SELECT u.endpoint_id FROM queued u
+    SELECT ARRAY(SELECT l.endpoint_id
+                   FROM integration_worker.live_endpoints() l
+                  WHERE l.waiting > 0
+                  UNION
+                 SELECT s.endpoint_id FROM integration_worker.backlog_sample s)
 $$;
-COMMENT ON FUNCTION integration_worker.queued_endpoints() IS
-    'The endpoints that have unfinished syncs which did not fail.';
-
-CREATE FUNCTION integration_worker.working_endpoints(now timestamptz) RETURNS SETOF integer
-    LANGUAGE sql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT u.id
-      FROM integration_worker.queued_endpoints() AS u (id)
-      JOIN integration.endpoint e ON e.id = u.id
-      LEFT JOIN integration.endpoint_health h ON h.endpoint_id = u.id
-     WHERE coalesce(h.state, 'closed') = 'closed' AND NOT integration_worker.was_paused(e, working_endpoints.now - interval '5 min')
-$$;
-COMMENT ON FUNCTION integration_worker.working_endpoints(timestamptz) IS
-    'Those of them that nothing holds back but their own pace.';
+COMMENT ON FUNCTION integration_worker.busy_endpoints() IS
+    'The endpoints that may have a backlog: of which the workers hold syncs that wait for their turn, or that had one.';
 
 -- What is counted is bounded: whoever has so many is late anyway.
-CREATE FUNCTION integration_worker.due_backlogs(now timestamptz)
+CREATE FUNCTION integration_worker.due_backlogs(endpoint_ids integer[], now timestamptz)
     RETURNS TABLE (endpoint_id integer, due bigint)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -61,18 +36,21 @@ AS $$
 BEGIN
     RETURN QUERY
     SELECT u.id, c.due
-      FROM integration_worker.working_endpoints(due_backlogs.now) AS u (id)
+      FROM unnest(endpoint_ids) AS u (id)
+      LEFT JOIN integration.endpoint_health h ON h.endpoint_id = u.id
      CROSS JOIN LATERAL (
            SELECT count(*) AS due
              FROM (SELECT
                      FROM integration.queue q
                     WHERE q.endpoint_id = u.id AND q.state <> 'failed' AND q.priority = ANY ('{0,1,2,3}')
                       AND q.due_at <= due_backlogs.now
-                    LIMIT 100000) x) c;
+                    LIMIT 100000) x) c
+     WHERE coalesce(h.state, 'closed') = 'closed'
+       AND u.id NOT IN (SELECT p.id FROM integration_worker.paused_endpoints(due_backlogs.now - interval '5 min') AS p (id));
 END
 $$;
-COMMENT ON FUNCTION integration_worker.due_backlogs(timestamptz) IS
-    'How many due syncs each endpoint that works has, up to 100,000.';
+COMMENT ON FUNCTION integration_worker.due_backlogs(integer[], timestamptz) IS
+    'How many due syncs each of these endpoints has, up to 100,000, that nothing holds back but its own pace. By the index queue_due.';
 
 CREATE FUNCTION integration_worker.report_growth(before integration_worker.backlog_sample, due bigint, now timestamptz) RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -111,10 +89,13 @@ COMMENT ON FUNCTION integration_worker.end_growth(integer, timestamptz) IS
     'Ends the incident of an endpoint that keeps up again, if there is one.';
 
 -- Ten minutes are long enough for a burst to be over, and a hundred syncs are soon sent.
-CREATE FUNCTION integration_worker.watch_growth(now timestamptz) RETURNS timestamptz
+CREATE FUNCTION integration_worker.watch_growth(
+        now timestamptz, endpoint_ids integer[] DEFAULT integration_worker.busy_endpoints())
+    RETURNS timestamptz
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
 DECLARE
     least_due CONSTANT bigint := 100;
     span CONSTANT interval := '10 min';
@@ -123,7 +104,7 @@ DECLARE
 BEGIN
     FOR late IN
         SELECT b.endpoint_id, b.due, s
-          FROM integration_worker.due_backlogs(watch_growth.now) b
+          FROM integration_worker.due_backlogs(watch_growth.endpoint_ids, watch_growth.now) b
           LEFT JOIN integration_worker.backlog_sample s ON s.endpoint_id = b.endpoint_id
          WHERE b.due >= least_due LOOP
         late_ids := late_ids || late.endpoint_id;
@@ -144,5 +125,5 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION integration_worker.watch_growth(timestamptz) IS
+COMMENT ON FUNCTION integration_worker.watch_growth(timestamptz, integer[]) IS
     'Watchdog: opens an incident for each endpoint that works and has more due syncs than ten minutes ago, ends it when there are fewer or few.';

@@ -18,23 +18,46 @@ CREATE TYPE integration_worker.health_facts AS (
 COMMENT ON TYPE integration_worker.health_facts IS
     'What health() judges. severities: open or acknowledged incidents of severity 1 to 4; unattended: those of them that nobody has acknowledged; sending: workers that have endpoints.';
 
+-- By jumping from one endpoint and priority to the next in the index queue_due.
+CREATE FUNCTION integration_worker.queue_heads()
+    RETURNS TABLE (endpoint_id integer, due_at timestamptz)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH RECURSIVE head AS (
+        (SELECT q.endpoint_id, q.priority, q.due_at
+           FROM integration.queue q
+          WHERE q.state <> 'failed'
+          ORDER BY q.endpoint_id, q.priority, q.due_at
+          LIMIT 1)
+        UNION ALL
+        SELECT n.endpoint_id, n.priority, n.due_at
+          FROM head h
+         CROSS JOIN LATERAL (
+               SELECT q.endpoint_id, q.priority, q.due_at
+                 FROM integration.queue q
+                WHERE q.state <> 'failed' AND (q.endpoint_id, q.priority) > (h.endpoint_id, h.priority)
+                ORDER BY q.endpoint_id, q.priority, q.due_at
+                LIMIT 1) n
+    )
+    SELECT h.endpoint_id, h.due_at FROM head h
+$$;
+COMMENT ON FUNCTION integration_worker.queue_heads() IS
+    'When the next sync of each endpoint, each priority is due.';
+
 CREATE FUNCTION integration_worker.oldest_due_at(now timestamptz) RETURNS timestamptz
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT min(n.due_at)
-      FROM integration_worker.working_endpoints(oldest_due_at.now) AS u (id)
-     CROSS JOIN unnest('{0,1,2,3}'::smallint[]) AS p (priority)
-     CROSS JOIN LATERAL (
-           SELECT q.due_at
-             FROM integration.queue q
-            WHERE q.endpoint_id = u.id AND q.priority = p.priority AND q.state <> 'failed'
-            ORDER BY q.due_at
-            LIMIT 1) n
-     WHERE n.due_at <= oldest_due_at.now
+    SELECT min(q.due_at)
+      FROM integration_worker.queue_heads() q
+      LEFT JOIN integration.endpoint_health h ON h.endpoint_id = q.endpoint_id
+     WHERE q.due_at <= oldest_due_at.now
+       AND coalesce(h.state, 'closed') = 'closed'
+       AND q.endpoint_id NOT IN (SELECT p.id FROM integration_worker.paused_endpoints(oldest_due_at.now) AS p (id))
 $$;
 COMMENT ON FUNCTION integration_worker.oldest_due_at(timestamptz) IS
-    'Since when the sync waits that is due for longest at an endpoint that works; NULL: none is due. By the index queue_due.';
+    'Since when the sync waits that is due for longest at an endpoint that works; NULL: none is due.';
 
 CREATE FUNCTION integration_worker.count_incidents(states text[]) RETURNS bigint[]
     LANGUAGE sql STABLE

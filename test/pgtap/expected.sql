@@ -2,7 +2,7 @@
 BEGIN;
 \ir ../lib/settle.sql
 \ir ../lib/refusal.sql
-SELECT plan(40);
+SELECT plan(47);
 
 INSERT INTO integration.endpoint (name, url, expected_every, expected_at_least, expected_since)
 VALUES ('shop', 'https://api.example.com/', '1 day', NULL, '2026-01-05 08:00+00'),
@@ -83,6 +83,16 @@ SELECT is(pg_temp.refusal($$UPDATE integration.endpoint SET expected_at_least = 
 SELECT is(pg_temp.refusal($$INSERT INTO integration.endpoint (name, url, expected_every, expected_at_least) VALUES ('x', 'https://api.example.com/', '1 h', 0)$$) ~ '^23514', true, 'none are not expected');
 
 -- A backlog that grows
+CREATE FUNCTION pg_temp.due_backlogs(at timestamptz) RETURNS TABLE (endpoint_id integer, due bigint)
+    LANGUAGE sql
+AS $$
+    SELECT b.* FROM integration_worker.due_backlogs(ARRAY(SELECT e.id FROM integration.endpoint e), at) b
+$$;
+CREATE FUNCTION pg_temp.watch_growth(at timestamptz) RETURNS timestamptz
+    LANGUAGE sql
+AS $$
+    SELECT integration_worker.watch_growth(at, ARRAY(SELECT e.id FROM integration.endpoint e))
+$$;
 DELETE FROM integration.incident;
 CREATE FUNCTION pg_temp.enqueue_many(endpoint text, count integer) RETURNS void
     LANGUAGE sql
@@ -92,36 +102,55 @@ AS $$
     UPDATE integration.queue SET due_at = '2026-01-05 07:00+00' WHERE due_at = now()
 $$;
 SELECT pg_temp.enqueue_many('post', 99);
-SELECT integration_worker.watch_growth('2026-01-05 08:00+00');
+SELECT pg_temp.watch_growth('2026-01-05 08:00+00');
 SELECT is((SELECT count(*) FROM integration_worker.backlog_sample), 0::bigint, 'a few wait: nothing is written');
 SELECT pg_temp.enqueue_many('post', 1);
-SELECT integration_worker.watch_growth('2026-01-05 08:00+00');
+SELECT pg_temp.watch_growth('2026-01-05 08:00+00');
 SELECT pg_temp.enqueue_many('post', 1);
-SELECT integration_worker.watch_growth('2026-01-05 08:09+00');
+SELECT pg_temp.watch_growth('2026-01-05 08:09+00');
 SELECT is(pg_temp.state_of('post', 'queue_growing'), NULL, 'more than a moment ago');
-SELECT integration_worker.watch_growth('2026-01-05 08:10+00');
+SELECT pg_temp.watch_growth('2026-01-05 08:10+00');
 SELECT is(pg_temp.state_of('post', 'queue_growing'), 'open', 'more than ten minutes ago');
 SELECT is(pg_temp.note_of('post', 'queue_growing'), 'Due and not sent: 101; 100 at 2026-01-05 08:00:00 UTC. The oldest is due since 2026-01-05 07:00:00 UTC.', 'how many');
-SELECT integration_worker.watch_growth('2026-01-05 08:20+00');
+SELECT pg_temp.watch_growth('2026-01-05 08:20+00');
 SELECT is(pg_temp.state_of('post', 'queue_growing'), 'open', 'as many: no better');
 SELECT integration.cancel(max(q.outbox_id), 'not needed') FROM integration.queue q JOIN integration.endpoint e ON e.id = q.endpoint_id WHERE e.name = 'post';
-SELECT integration_worker.watch_growth('2026-01-05 08:30+00');
+SELECT pg_temp.watch_growth('2026-01-05 08:30+00');
 SELECT is(pg_temp.state_of('post', 'queue_growing'), 'resolved', 'fewer');
 SELECT pg_temp.enqueue_many('post', 10);
-SELECT integration_worker.watch_growth('2026-01-05 08:40+00');
+SELECT pg_temp.watch_growth('2026-01-05 08:40+00');
 SELECT is(pg_temp.state_of('post', 'queue_growing'), 'open', 'more again');
 INSERT INTO integration.endpoint_health (endpoint_id, state, open_until)
 SELECT e.id, 'open', '2026-01-05 09:00+00' FROM integration.endpoint e WHERE e.name = 'post';
-SELECT integration_worker.watch_growth('2026-01-05 08:41+00');
+SELECT pg_temp.watch_growth('2026-01-05 08:41+00');
 SELECT is(pg_temp.state_of('post', 'queue_growing'), 'resolved', 'an open endpoint has an incident of its own');
 SELECT is((SELECT count(*) FROM integration_worker.backlog_sample), 0::bigint, 'nothing is left');
 DELETE FROM integration.endpoint_health;
-SELECT is((SELECT b.due FROM integration_worker.due_backlogs('2026-01-05 08:42+00') b WHERE b.due > 1), 110::bigint, 'it counts what is due');
-SELECT is((SELECT b.due FROM integration_worker.due_backlogs('2026-01-05 06:59+00') b LIMIT 1), 0::bigint, 'by then');
+SELECT is((SELECT b.due FROM pg_temp.due_backlogs('2026-01-05 08:42+00') b WHERE b.due > 1), 110::bigint, 'it counts what is due');
+SELECT is((SELECT b.due FROM pg_temp.due_backlogs('2026-01-05 06:59+00') b LIMIT 1), 0::bigint, 'by then');
 SELECT integration.pause('endpoint', 'post', 'maintenance', '2126-01-01');
-SELECT is((SELECT count(*) FROM integration_worker.due_backlogs('2026-01-05 08:42+00') b WHERE b.due > 1), 0::bigint, 'not what is paused');
-SELECT is(integration_worker.watch_growth('2026-01-05 08:42+00'), NULL, 'in its own time');
+SELECT is((SELECT count(*) FROM pg_temp.due_backlogs('2026-01-05 08:42+00') b WHERE b.due > 1), 0::bigint, 'not what is paused');
+SELECT is(pg_temp.watch_growth('2026-01-05 08:42+00'), NULL, 'in its own time');
 SELECT is((SELECT count(*) FROM integration_worker.failing_watchdog), 0::bigint, 'none fails');
+INSERT INTO integration_worker.backlog_sample VALUES (4711, '2026-01-05 08:00+00', 1000);
+SELECT is(integration_worker.busy_endpoints() @> '{4711}', true, 'who had a backlog is looked at');
+SELECT integration_worker.watch_growth('2026-01-05 09:00+00');
+SELECT is((SELECT count(*) FROM integration_worker.backlog_sample), 0::bigint, 'an endpoint that is gone is forgotten');
+
+-- Very many
+DELETE FROM integration.pause;
+DELETE FROM integration.incident;
+INSERT INTO integration.endpoint (name, url, expected_every, expected_since)
+SELECT 'e' || n, 'https://api.example.com/', '1 day', '2026-01-05 08:00+00' FROM generate_series(1, 100) n;
+UPDATE integration.endpoint SET expected_every = '1 day', expected_since = '2026-01-05 08:00+00' WHERE name = 'post';
+SELECT is(integration_worker.watch_expected('2027-01-07 08:00+00'), '2027-01-07 08:00:01+00', 'not too many at once');
+SELECT is((SELECT count(*) FROM integration.incident), 100::bigint, 'a part of them');
+SELECT integration_worker.watch_expected('2027-01-07 08:00:01+00');
+SELECT is((SELECT count(*) FROM integration.incident i WHERE i.error_class = 'nothing_delivered'), 102::bigint, 'then the others');
+SELECT integration_worker.escalate('2027-01-07 08:05+00');
+SELECT is((SELECT count(*) FROM integration.incident i WHERE i.level = 1), 100::bigint, 'nor do too many climb');
+SELECT integration_worker.escalate('2027-01-07 08:05:01+00');
+SELECT is((SELECT count(*) FROM integration.incident i WHERE i.level = 1), 102::bigint, 'at once');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -107,7 +107,7 @@ SELECT is((SELECT k.is_watched FROM integration.error_class k WHERE k.name = 'wo
 SELECT is(integration_worker.silent_since(), NULL, 'the worker of this database turns');
 SELECT is(cardinality(integration_worker.watchdogs()), (SELECT count(*)::integer FROM pg_proc p
             WHERE p.pronamespace = 'integration_worker'::regnamespace AND p.proname = ANY (integration_worker.watchdogs())
-              AND p.proargtypes::regtype[] = '[0:0]={timestamptz}'::regtype[] AND p.prorettype = 'timestamptz'::regtype), 'every watchdog is there');
+              AND p.proargtypes[0] = 'timestamptz'::regtype AND p.pronargs - p.pronargdefaults = 1 AND p.prorettype = 'timestamptz'::regtype), 'every watchdog is there');
 
 SELECT * FROM finish();
 ROLLBACK;
