@@ -94,9 +94,10 @@ CREATE FUNCTION integration_worker.look_at_interfaces(now timestamptz, most inte
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
     SET enable_seqscan = off
+    SET jit = off
 AS $$
     SELECT d.endpoint_id, look_at_interfaces.now,
-           coalesce(s.is_deprecated OR (d.is_deprecated AND NOT s.has_delivered), d.is_deprecated, false),
+           s.is_deprecated OR (coalesce(d.is_deprecated, false) AND s.has_delivered IS NOT TRUE),
            CASE WHEN s.announces OR s.has_delivered THEN s.deprecated_at ELSE d.deprecated_at END,
            CASE WHEN s.announces OR s.has_delivered THEN s.ends_at ELSE d.ends_at END,
            CASE WHEN s.announces OR s.has_delivered THEN s.link ELSE d.link END,
@@ -113,7 +114,8 @@ AS $$
              ORDER BY i.looked_at NULLS FIRST
              LIMIT most) d
      CROSS JOIN LATERAL (
-           SELECT bool_or(r.is_deprecated) AS is_deprecated, bool_or(r.is_deprecated OR r.ends_at IS NOT NULL) AS announces,
+           SELECT coalesce(bool_or(r.is_deprecated), false) AS is_deprecated,
+                  coalesce(bool_or(r.is_deprecated OR r.ends_at IS NOT NULL), false) AS announces,
                   min(r.deprecated_at) AS deprecated_at, min(r.ends_at) AS ends_at, max(r.link) AS link,
                   bool_or(a.outcome = 'delivered') AS has_delivered, max(a.outbox_id) AS example,
                   (array_agg(r.version ORDER BY a.started_at DESC) FILTER (WHERE r.version IS NOT NULL))[1] AS version
@@ -124,8 +126,12 @@ AS $$
                       AND x.http_status IS NOT NULL
                     ORDER BY x.started_at DESC
                     LIMIT 20) a
-            CROSS JOIN LATERAL integration_worker.read_interface(
-                  a.response_headers, ARRAY(SELECT v.name FROM integration.version_header v ORDER BY v.name)) r) s
+             -- Most answers say nothing of it, and are not read.
+             LEFT JOIN LATERAL (
+                  SELECT x.*
+                    FROM integration_worker.read_interface(a.response_headers, ARRAY(SELECT v.name FROM integration.version_header v ORDER BY v.name)) x
+                   WHERE a.response_headers ?| (ARRAY(SELECT v.name FROM integration.version_header v ORDER BY v.name) || '{deprecation,sunset}'::text[])
+                  OFFSET 0) r ON true) s
 $$;
 COMMENT ON FUNCTION integration_worker.look_at_interfaces(timestamptz, integer) IS
     'What the latest answers of so many endpoints say of their interfaces, beside what was known.';
@@ -144,18 +150,23 @@ COMMENT ON FUNCTION integration_worker.speak_alike(integer) IS
     'The endpoint with the others of its connector.';
 
 CREATE FUNCTION integration_worker.is_news(said integration_worker.interface) RETURNS boolean
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE WHEN said.is_deprecated OR said.ends_at IS NOT NULL THEN
-                     coalesce(bool_and((i.is_deprecated, i.deprecated_at, i.ends_at)
-                                       IS DISTINCT FROM (said.is_deprecated, said.deprecated_at, said.ends_at)), true)
-                ELSE false END
-           OR CASE WHEN said.version_before IS NOT NULL AND said.version_since = said.looked_at THEN
-                        coalesce(bool_and((i.version, i.version_before) IS DISTINCT FROM (said.version, said.version_before)), true)
-                   ELSE false END
-      FROM integration_worker.speak_alike(said.endpoint_id) e
-      JOIN integration_worker.interface i ON i.endpoint_id = e.id
+DECLARE
+    ends boolean := said.is_deprecated OR said.ends_at IS NOT NULL;
+    changed boolean := said.version_before IS NOT NULL AND said.version_since = said.looked_at;
+BEGIN
+    IF NOT ends AND NOT changed THEN
+        RETURN false;
+    END IF;
+    RETURN (SELECT ends AND coalesce(bool_and((i.is_deprecated, i.deprecated_at, i.ends_at)
+                                              IS DISTINCT FROM (said.is_deprecated, said.deprecated_at, said.ends_at)), true)
+                OR changed AND coalesce(bool_and((i.version, i.version_before)
+                                                 IS DISTINCT FROM (said.version, said.version_before)), true)
+              FROM integration_worker.speak_alike(said.endpoint_id) e
+              JOIN integration_worker.interface i ON i.endpoint_id = e.id);
+END
 $$;
 COMMENT ON FUNCTION integration_worker.is_news(integration_worker.interface) IS
     'Does an endpoint say that its interface ends or has changed, and has none of its connector said so before?';
@@ -234,7 +245,7 @@ CREATE FUNCTION integration_worker.watch_interfaces(now timestamptz) RETURNS tim
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    most CONSTANT integer := 200;
+    most CONSTANT integer := 25;
     said integration_worker.interface;
     count integer := 0;
 BEGIN
@@ -252,7 +263,7 @@ BEGIN
     END LOOP;
     PERFORM integration_worker.end_interface_incidents(watch_interfaces.now);
     PERFORM integration_worker.remind_of_ends(watch_interfaces.now);
-    RETURN CASE WHEN count = most THEN watch_interfaces.now + interval '5 s' END;
+    RETURN CASE WHEN count = most THEN watch_interfaces.now + interval '1 s' END;
 END
 $$;
 COMMENT ON FUNCTION integration_worker.watch_interfaces(timestamptz) IS
