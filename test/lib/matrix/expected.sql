@@ -143,7 +143,7 @@ INSERT INTO expected VALUES
     ('integration_worker.retry_as(bigint,text,name,text[])',   '',                 'X',  'X',  'X',  'X'),
     ('integration_worker.ruled_owner(text,text,text,text,text)', '',               '',   'X',  'X',  'X'),
     ('integration_worker.secret_states()',                     '',                 '',   '',   '',   'X'),
-    ('integration_worker.say(text,jsonb,text)',                '',                 '',  'X',  'X',  'X'),
+    ('integration_worker.say(text,jsonb,text)',                '',                 'X',  'X',  'X',  'X'),
     ('integration_worker.time_words(timestamp with time zone)', '',                 '',   'X',  'X',  'X'),
     ('integration_worker.translated(text,text,text)',         '',                 '',   'X',  'X',  'X'),
     ('integration_worker.what_worked()',                       '',                 '',   'X',  'X',  'X'),
@@ -151,6 +151,5 @@ INSERT INTO expected VALUES
     ('integration_worker.traffic_since(timestamp with time zone,text[])', '',                 '',   'X',  'X',  'X'),
     ('integration_worker.usage_finding(text,bigint,bigint,boolean,interval)', '',         '',   'X',  'X',  'X'),
     ('integration_worker.usage_since()',                       '',                 '',   'X',  'X',  'X'),
-    ('integration_worker.what_worked(integration.incident)',   '',                 '',   'X',  'X',  'X'),
     ('schema integration',                                     'U',                'U',  'U',  'U',  'U'),
     ('schema integration_worker',                              '',                 '',   '',   '',   '');
