@@ -203,6 +203,8 @@ $$;
 
 DROP FUNCTION integration_worker.own_error_text();
 
+DROP FUNCTION integration_worker.check_rule_target(integration.error_rule);
+
 DROP FUNCTION integration_worker.own_retry_policy();
 
 DROP FUNCTION integration_worker.refusal(bigint, text, text, jsonb, jsonb, text, timestamptz, timestamptz);
@@ -224,6 +226,10 @@ DROP FUNCTION integration_worker.error_text(integration_worker.verdict, text, js
 DROP FUNCTION integration_worker.explain(integration_worker.verdict, text, jsonb, text, text);
 
 DROP FUNCTION integration_worker.mark(bigint[], xid8[]);
+
+DROP FUNCTION integration_worker.remedy_when_failed(text, boolean);
+
+DROP FUNCTION integration_worker.action_words(text, jsonb);
 
 -- By hand: TABLE integration.installation
 
@@ -273,15 +279,47 @@ COMMENT ON COLUMN integration.secret.sealed IS 'The value, encrypted with AES-25
 
 COMMENT ON COLUMN integration.connector.certificate IS 'Default for endpoint.certificate.';
 
+COMMENT ON COLUMN integration.connector.refusals_alike IS 'Default for endpoint.refusals_alike.';
+
 COMMENT ON COLUMN integration.connector.mask IS 'Default for endpoint.mask.';
 
+COMMENT ON COLUMN integration.connector.status IS
+    'active, deprecated (whoever enqueues is warned, once a session) or retired (nothing is enqueued any more; what was is still sent).';
+
+COMMENT ON COLUMN integration.connector.api_version IS 'The version of the other side''s API that its endpoints are written for; each attempt records it.';
+
+COMMENT ON COLUMN integration.connector.objective IS
+    'The share of syncs that should be delivered in time, above 0 and below 1; what may be missed by it is the error budget of integration.sla_report.';
+
+COMMENT ON COLUMN integration.connector.escalation IS 'Default for endpoint.escalation.';
+
 -- By hand: TABLE integration.endpoint
+
+-- Serves watch_expected().
+CREATE INDEX endpoint_expected ON integration.endpoint (id) WHERE expected_every IS NOT NULL;
+
+COMMENT ON COLUMN integration.endpoint.format IS 'json, cloudevents or cloudevents-structured; default json. Of the endpoints that telemetry goes to otlp-gzip or otlp.';
 
 COMMENT ON COLUMN integration.endpoint.certificate IS
     'A credential of kind client_certificate: what connections show, whom they trust, beside what requests authenticate with.';
 
+COMMENT ON COLUMN integration.endpoint.refusals_alike IS
+    'So many different objects refused alike, without a delivery between them, stop the endpoint; default 20; 0: any number is let pass.';
+
 COMMENT ON COLUMN integration.endpoint.mask IS
     'Paths to members of payloads, such as {$.iban,$.lines[*].price,$.**.password}, that only administrators see; support and operators see ***. {}: none.';
+
+COMMENT ON COLUMN integration.endpoint.expected_every IS
+    'Within each such time something must be delivered, else an incident is opened (nothing_delivered); NULL: nothing is expected.';
+
+COMMENT ON COLUMN integration.endpoint.expected_at_least IS
+    'So many deliveries within that time; default 1. Of more than one the attempts are counted, as long as they are kept.';
+
+COMMENT ON COLUMN integration.endpoint.expected_since IS
+    'The first such time begins here; set to now when the two before it change, unless written along with them.';
+
+COMMENT ON COLUMN integration.endpoint.escalation IS
+    'The chain of integration.escalation_level by which its incidents climb; default: the connector''s, then default.';
 
 CREATE OR REPLACE VIEW integration.endpoint_config AS
 SELECT e.id, e.name, e.connector, e.customer, e.url, e.allow_http,
@@ -325,12 +363,34 @@ SELECT e.id, e.name, e.connector, e.customer, e.url, e.allow_http,
                        ('dedup_window', e.dedup_window IS NOT NULL, c.dedup_window IS NOT NULL),
                        ('coalesce', e."coalesce" IS NOT NULL, c."coalesce" IS NOT NULL),
                        ('remote_id_path', e.remote_id_path IS NOT NULL, c.remote_id_path IS NOT NULL),
-                       ('mask', e.mask IS NOT NULL, c.mask IS NOT NULL)
+                       ('mask', e.mask IS NOT NULL, c.mask IS NOT NULL),
+                       ('refusals_alike', e.refusals_alike IS NOT NULL, c.refusals_alike IS NOT NULL)
                ) AS s (setting, own, inherited)) AS sources,
        coalesce(e.mask, c.mask, '{}') AS mask,
-       coalesce(e.certificate, c.certificate) AS certificate
+       coalesce(e.certificate, c.certificate) AS certificate,
+       coalesce(c.status, 'active') AS status, c.api_version, coalesce(c.objective, 0.9999) AS objective,
+       coalesce(e.refusals_alike, c.refusals_alike, 20) AS refusals_alike
   FROM integration.endpoint e
   LEFT JOIN integration.connector c ON c.name = e.connector;
+
+COMMENT ON COLUMN integration.endpoint_config.status IS 'Where its connector is in its life: active, deprecated or retired.';
+
+COMMENT ON COLUMN integration.endpoint_config.api_version IS 'The version of the other side''s API; NULL: nobody has said.';
+
+COMMENT ON COLUMN integration.endpoint_config.objective IS 'The share of syncs that should be delivered in time.';
+
+-- By hand: TABLE integration.error_class
+
+COMMENT ON COLUMN integration.error_class.responsible IS
+    'Who can do something about it in general; the reason says it more exactly. NULL: nobody has to.';
+
+COMMENT ON COLUMN integration.error_class.is_watched IS
+    'Its incidents are opened and ended by a watchdog, not by results: a delivery ends none of them.';
+
+-- By hand: TABLE integration.error_reason
+
+COMMENT ON COLUMN integration.error_reason.pauses IS
+    'The endpoint pauses itself until somebody resumes it, unless its url holds {object_id} or {remote_id}; only where breaker is trip.';
 
 -- What the user made or changed is carried by a dump; when that is restored it takes the place of the row that CREATE
 -- EXTENSION has just made anew.
@@ -364,7 +424,8 @@ AS $$
 BEGIN
     NEW.shipped := false;
     UPDATE integration.error_class c
-       SET (title, remedy, customer_message) = (NEW.title, NEW.remedy, NEW.customer_message)
+       SET (title, remedy, customer_message, responsible)
+           = (NEW.title, NEW.remedy, NEW.customer_message, coalesce(NEW.responsible, c.responsible))
      WHERE c.name = NEW.name AND c.shipped;
     RETURN CASE WHEN FOUND THEN NULL ELSE NEW END;
 END
@@ -412,12 +473,38 @@ BEGIN
             HINT = 'Leave one of the two out; leave both out for all endpoints.';
     END IF;
     IF NOT restoring THEN
-        PERFORM integration_worker.check_rule_target(NEW);
+        PERFORM integration_worker.check_rule_target(NEW.endpoint, NEW.connector);
     END IF;
     PERFORM integration_worker.check_rule_condition(NEW);
     RETURN NEW;
 END
 $$;
+
+CREATE FUNCTION integration_worker.check_rule_target(endpoint text, connector text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF check_rule_target.endpoint IS NOT NULL
+       AND NOT EXISTS (SELECT FROM integration.endpoint e WHERE e.name = check_rule_target.endpoint) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'foreign_key_violation',
+            MESSAGE = format('endpoint "%s" does not exist', check_rule_target.endpoint),
+            HINT = 'Write the name of a row in integration.endpoint, or leave it out for all endpoints.';
+    END IF;
+    IF check_rule_target.connector IS NOT NULL
+       AND NOT EXISTS (SELECT FROM integration.connector c WHERE c.name = check_rule_target.connector) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'foreign_key_violation',
+            MESSAGE = format('connector "%s" does not exist', check_rule_target.connector),
+            HINT = 'Write the name of a row in integration.connector, or leave it out for all endpoints.';
+    END IF;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.check_rule_target(text, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.check_rule_target(text, text) IS
+    'Refuses a rule for an endpoint or connector that does not exist; NULL: for any.';
 
 CREATE OR REPLACE FUNCTION integration_worker.check_rule_condition(rule integration.error_rule) RETURNS void
     LANGUAGE plpgsql
@@ -451,11 +538,17 @@ $$;
 
 -- By hand: INSERT INTO integration.error_class (name, title, remedy, customer_message) VALUES
 
--- By hand: INSERT INTO integration.error_reason (reason, kind, code, name, since, condition, error_class, remote_state, retryable, retry_hint, scope,
+-- By hand: INSERT INTO integration.error_class (name, title, remedy, customer_message, responsible, is_watched) VALUES
+
+-- By hand: UPDATE integration.error_class k
 
 -- By hand: INSERT INTO integration.error_reason (reason, kind, code, name, since, condition, error_class, remote_state, retryable, retry_hint, scope,
 
 -- By hand: INSERT INTO integration.error_reason (reason, kind, code, name, since, condition, error_class, remote_state, retryable, retry_hint, scope,
+
+-- By hand: INSERT INTO integration.error_reason (reason, kind, code, name, since, condition, error_class, remote_state, retryable, retry_hint, scope,
+
+-- By hand: UPDATE integration.error_reason SET pauses = true WHERE reason = 'http:410';
 
 CREATE OR REPLACE TRIGGER own_text BEFORE INSERT ON integration.error_class
     FOR EACH ROW EXECUTE FUNCTION integration_worker.own_error_class();
@@ -466,8 +559,157 @@ CREATE TRIGGER own_text_changed BEFORE UPDATE ON integration.error_class
 CREATE OR REPLACE TRIGGER own_text BEFORE INSERT OR UPDATE ON integration.error_reason
     FOR EACH ROW EXECUTE FUNCTION integration_worker.own_row('reason');
 
+-- Every sentence that people are shown: texts by language.
+
+-- Languages as RFC 5646 §2.1.1 writes them: de, de-AT, zh-Hant.
+CREATE TABLE integration.phrase (
+    locale text NOT NULL DEFAULT 'en' CHECK (locale ~ '^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$'),
+    key text NOT NULL,
+    words text NOT NULL,
+    shipped boolean NOT NULL DEFAULT true,
+    PRIMARY KEY (locale, key)
+);
+REVOKE ALL ON TABLE integration.phrase FROM PUBLIC;
+
+COMMENT ON TABLE integration.phrase IS
+    'Every sentence that views, why(), timeline() show. A translation is a row of the same key in another language; {words} in braces are filled in, in any order.';
+
+COMMENT ON COLUMN integration.phrase.locale IS
+    'The language, as in integration.locale or customer.locale: de-AT, else de, else en is taken, phrase by phrase.';
+
+COMMENT ON COLUMN integration.phrase.key IS 'What it is for.';
+
+COMMENT ON COLUMN integration.phrase.words IS 'The text; the {words} of the English one are all there are.';
+
+COMMENT ON COLUMN integration.phrase.shipped IS 'Unchanged since it came with the extension; other rows are carried by a dump.';
+
+CREATE FUNCTION integration_worker.languages(locale text DEFAULT NULL) RETURNS text[]
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH part AS (
+        SELECT p.n, CASE WHEN p.n > 1 AND length(p.subtag) = 2 THEN upper(p.subtag)
+                         WHEN p.n > 1 AND length(p.subtag) = 4 THEN initcap(p.subtag)
+                         ELSE lower(p.subtag) END AS subtag
+          FROM regexp_split_to_table(left(coalesce(locale, current_setting('integration.locale', true), ''), 40), '[-_]')
+               WITH ORDINALITY AS p (subtag, n)
+    )
+    SELECT array_remove(array_agg(l.language ORDER BY l.n DESC), 'en') || 'en'::text
+      FROM (SELECT p.n, string_agg(p.subtag, '-') OVER (ORDER BY p.n) AS language FROM part p) l
+     WHERE l.language <> ''
+$$;
+REVOKE ALL ON FUNCTION integration_worker.languages(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.languages(text) IS
+    'Which languages a text is looked for in, the best first: {de-AT,de,en}, also for de_at. NULL: of integration.locale.';
+
+-- In one pass, since what is filled in may hold braces, too.
+CREATE FUNCTION integration_worker.fill_in(template text, words jsonb, as_literals boolean DEFAULT false) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN bool_and(f.piece IS NOT NULL) THEN string_agg(f.piece, '' ORDER BY f.n) END
+      FROM (SELECT m.n,
+                   CASE WHEN words ? m.found[2] IS NOT TRUE THEN m.found[1]
+                        WHEN as_literals AND jsonb_typeof(words -> m.found[2]) = 'string'
+                        THEN quote_literal(words ->> m.found[2])
+                        ELSE words ->> m.found[2] END AS piece
+              FROM regexp_matches(template, '([^{]+|\{([a-z_]+)\}|\{)', 'g') WITH ORDINALITY AS m (found, n)) f
+$$;
+REVOKE ALL ON FUNCTION integration_worker.fill_in(text, jsonb, boolean) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.fill_in(text, jsonb, boolean) IS
+    'A template with the {words} in it replaced, in statements by literals; NULL where it lacks one of them.';
+
+-- These have their owner's rights, as the views that call them do: whoever may see a view need not see the schema below.
+CREATE FUNCTION integration_worker.translated(key text, otherwise text, locale text DEFAULT NULL) RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    languages text[] := integration_worker.languages(translated.locale);
+BEGIN
+    RETURN coalesce((SELECT p.words
+                       FROM integration.phrase p
+                      WHERE p.locale = ANY (languages) AND p.key = translated.key
+                      ORDER BY array_position(languages, p.locale)
+                      LIMIT 1), otherwise);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.translated(text, text, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.translated(text, text, text) IS
+    'A phrase as it stands in the table, in the best language there is; otherwise: what another table says in English.';
+
+CREATE FUNCTION integration_worker.say(key text, words jsonb DEFAULT '{}', locale text DEFAULT NULL) RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN integration_worker.fill_in(
+               integration_worker.translated(say.key, regexp_replace(say.key, '^.*[.]', ''), say.locale), say.words);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.say(text, jsonb, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.say(text, jsonb, text) IS
+    'A phrase with its {words} filled in, NULL where one of them is null: a part of a sentence that has nothing to say. What no language has is the last word of the key.';
+
+INSERT INTO integration.phrase (key, words) VALUES
+    ('duration.seconds', '{n} s'),
+    ('duration.minutes', '{n} min'),
+    ('duration.hours', '{n} h'),
+    ('duration.days', '{n} d'),
+    -- As to_char() reads it.
+    ('time.pattern', 'YYYY-MM-DD HH24:MI:SS TZ'),
+    ('time.coming', '{time} (in {distance})'),
+    ('state.pending', 'pending'),
+    ('state.retrying', 'retrying'),
+    ('state.failed', 'failed'),
+    ('state.delivered', 'delivered'),
+    ('state.cancelled', 'cancelled'),
+    ('state.expired', 'expired'),
+    ('state.superseded', 'superseded'),
+    ('responsible.customer', 'customer'),
+    ('responsible.support', 'support'),
+    ('responsible.engineering', 'engineering'),
+    ('responsible.operations', 'operations'),
+    ('responsible.remote_vendor', 'remote_vendor');
+
+CREATE OR REPLACE FUNCTION integration_worker.duration_words(length interval) RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(string_agg(integration_worker.say('duration.' || u.unit, jsonb_build_object('n', u.n)), ' ' ORDER BY u.place), '')
+      FROM (SELECT ceil(extract(epoch FROM length))::bigint AS s) l
+     CROSS JOIN LATERAL (VALUES
+           (1, 'days', l.s / 86400, l.s >= 86400),
+           (2, 'hours', l.s / 3600 % 24, l.s >= 3600),
+           (3, 'minutes', l.s / 60 % 60, l.s BETWEEN 60 AND 86399),
+           (4, 'seconds', CASE WHEN l.s < 60 THEN l.s ELSE l.s % 60 END, l.s < 3600)) AS u (place, unit, n, shown)
+     WHERE u.shown AND (u.n > 0 OR l.s <= 0)
+$$;
+
+CREATE OR REPLACE FUNCTION integration_worker.time_words(at timestamptz) RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN isfinite(at) AND at > statement_timestamp()
+                THEN integration_worker.say('time.coming', jsonb_build_object('time', t.words,
+                         'distance', integration_worker.duration_words(at - statement_timestamp())))
+                ELSE t.words END
+      FROM (SELECT coalesce(to_char(at, integration_worker.say('time.pattern')), at::text) AS words) t
+$$;
+
+-- By hand: TABLE integration.outbox
+
 -- Serves customer_sync, customer_object: what belongs to a customer.
 CREATE INDEX outbox_default_customer ON integration.outbox_default (customer, id) WHERE customer IS NOT NULL;
+
+COMMENT ON COLUMN integration.outbox.traceparent IS
+    'W3C trace context it belongs to; default: the setting integration.traceparent, else the sqlcommenter comment of the statement.';
+
+COMMENT ON COLUMN integration.outbox.tracestate IS 'What other tracing systems pass on with traceparent; default: the setting integration.tracestate, else the comment.';
 
 -- By hand: TABLE integration.queue
 
@@ -481,6 +723,18 @@ COMMENT ON COLUMN integration.queue.limited_customer IS
 
 COMMENT ON COLUMN integration.queue.limited_role IS
     'The role to whose max_backlog it counts; NULL: there was no such limit when it was enqueued.';
+
+-- By hand: TABLE integration.attempt
+
+COMMENT ON COLUMN integration.attempt.api_version IS 'connector.api_version at that time.';
+
+-- By hand: TABLE integration.endpoint_health
+
+COMMENT ON COLUMN integration.endpoint_health.failing_since IS
+    'The first failure since the last delivery, to ten seconds, without times of pause; NULL: none.';
+
+COMMENT ON COLUMN integration.endpoint_health.stopped_for IS
+    'The error class that it is stopped for where no single failure is the cause, such as design_fault; NULL: last_reason says it.';
 
 -- By hand: TABLE integration.incident
 
@@ -503,7 +757,18 @@ COMMENT ON COLUMN integration.incident.worked IS 'Whether that helped; NULL: nob
 
 COMMENT ON COLUMN integration.incident.fingerprint IS 'What makes two failures the same problem: endpoint:error_class.';
 
+COMMENT ON COLUMN integration.incident.level IS 'How far it has climbed because nobody looks after it: a level of integration.escalation_level; 0: not at all.';
+
+COMMENT ON COLUMN integration.incident.escalated_at IS 'When it climbed last.';
+
+COMMENT ON COLUMN integration.incident.open_since IS 'Since when it is open, where it was not all the time since opened_at.';
+
+-- By hand: TABLE integration.pause
+
 COMMENT ON COLUMN integration.pause.name IS 'Which one; empty for all, unless the database is a copy (copied_database).';
+
+COMMENT ON COLUMN integration.pause.error_class IS
+    'For what the endpoint has paused itself, such as gone; NULL: somebody has paused it.';
 
 DROP INDEX integration.action_outbox;
 
@@ -513,7 +778,338 @@ CREATE INDEX action_outbox ON integration.action (outbox_id, at) WHERE outbox_id
 -- Serves the end of an incident, which asks what people did while it was open.
 CREATE INDEX action_at ON integration.action (at);
 
-COMMENT ON COLUMN integration.action.verb IS 'retry, cancel, amend, pause, resume, replay, ping, adopt; of incidents acknowledge, assign, snooze, ignore, reopen, resolve.';
+-- Serves integration.sla_clock(): when what was paused.
+CREATE INDEX action_switch ON integration.action (at) WHERE verb IN ('pause', 'resume');
+
+COMMENT ON COLUMN integration.action.verb IS 'retry, cancel, amend, pause, resume, replay, ping, adopt; of incidents acknowledge, assign, snooze, ignore, reopen, resolve, escalate.';
+
+-- What helps: the same failure for support, for an engineer, for the customer.
+
+CREATE TABLE integration.remedy (
+    locale text NOT NULL DEFAULT 'en' CHECK (locale ~ '^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$'),
+    audience text NOT NULL CHECK (audience IN ('support', 'engineer', 'customer')),
+    error_class text NOT NULL DEFAULT '',
+    reason text NOT NULL DEFAULT '',
+    words text NOT NULL,
+    shipped boolean NOT NULL DEFAULT true,
+    PRIMARY KEY (locale, audience, error_class, reason),
+    CONSTRAINT remedy_subject CHECK ((error_class = '') <> (reason = ''))
+);
+REVOKE ALL ON TABLE integration.remedy FROM PUBLIC;
+
+COMMENT ON TABLE integration.remedy IS
+    'What helps against a reason, or against a whole error class, told to one audience in one language. Support''s in English are error_reason.remedy and error_class.remedy unless a row here says otherwise. integration.what_helps shows what comes of it.';
+
+COMMENT ON COLUMN integration.remedy.locale IS
+    'The language, as in integration.locale or customer.locale: de-AT, else de, else en is taken, remedy by remedy.';
+
+COMMENT ON COLUMN integration.remedy.audience IS
+    'support (plain words), engineer (what to look at, which statement) or customer (what they can do themselves, nothing internal).';
+
+COMMENT ON COLUMN integration.remedy.error_class IS 'For each reason of this class that has no text of its own in the language; empty: for one reason.';
+
+COMMENT ON COLUMN integration.remedy.reason IS 'For this error_reason; empty: for a class.';
+
+COMMENT ON COLUMN integration.remedy.words IS 'The text.';
+
+COMMENT ON COLUMN integration.remedy.shipped IS 'Unchanged since it came with the extension; other rows are carried by a dump.';
+
+-- In one piece, so that a view that shows ten thousand failures asks once.  The reader's own language goes before the
+-- more exact text in another one.
+CREATE FUNCTION integration_worker.remedies(audience text, locale text DEFAULT NULL) RETURNS jsonb
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH spoken AS (
+        SELECT r.error_class, r.reason, r.words, array_position(l.languages, r.locale) AS rank
+          FROM integration_worker.languages(remedies.locale) AS l (languages)
+          JOIN integration.remedy r ON r.locale = ANY (l.languages) AND r.audience = remedies.audience
+    )
+    SELECT coalesce(jsonb_object_agg(b.subject, b.words), '{}')
+      FROM (SELECT DISTINCT ON (t.subject) t.subject, t.words
+              FROM (SELECT s.reason AS subject, s.words, s.rank, 0 AS breadth FROM spoken s WHERE s.reason <> ''
+                    UNION ALL
+                    SELECT ':' || s.error_class, s.words, s.rank, 1 FROM spoken s WHERE s.error_class <> ''
+                    UNION ALL
+                    SELECT e.reason, s.words, s.rank, 1
+                      FROM spoken s
+                      JOIN integration.error_reason e ON e.error_class = s.error_class) t
+             ORDER BY t.subject, t.rank, t.breadth) b
+$$;
+REVOKE ALL ON FUNCTION integration_worker.remedies(text, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.remedies(text, text) IS
+    'What integration.remedy says to an audience in a language (NULL: integration.locale): an object by reason, and by :error_class for what has no reason. What it lacks stands in error_reason, error_class.';
+
+INSERT INTO integration.phrase (key, words) VALUES
+    ('remedy.worked_before', 'This helped before: {worked_before}.'),
+    ('remedy.worked', '{resolution} (incident {incident}, {time})'),
+    ('remedy.of_duplicate', 'It is a duplicate of sync {other}, which is failed: retry or amend that one.'),
+    ('remedy.unknown_outcome',
+     'Nobody knows whether the other system did the work: look it up there, then cancel this sync or retry it.'),
+    -- A regular expression: what remedies of this language say of further attempts.
+    ('remedy.promise', '(it will be|it is) tried again( automatically| later)?'),
+    ('remedy.no_promise', 'no further attempt is planned, so retry it when that is over');
+
+-- A remedy speaks of what happens by itself; for a failed sync nothing does.
+CREATE FUNCTION integration_worker.remedies_when_failed() RETURNS jsonb
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH spoken AS MATERIALIZED (
+        SELECT integration_worker.translated('remedy.promise', '') AS promise, integration_worker.translated('remedy.no_promise', '') AS instead
+    )
+    SELECT coalesce(jsonb_object_agg(t.remedy, regexp_replace(t.remedy, p.promise, p.instead)), '{}')
+      FROM spoken p
+      JOIN (SELECT r.remedy FROM integration.error_reason r
+            UNION
+            SELECT k.remedy FROM integration.error_class k
+            UNION
+            SELECT s.value FROM jsonb_each_text(integration_worker.remedies('support')) s) t ON t.remedy ~ p.promise
+$$;
+REVOKE ALL ON FUNCTION integration_worker.remedies_when_failed() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.remedies_when_failed() IS
+    'What to say in the place of remedies that promise another attempt where none is planned: an object by the remedy.';
+
+-- In one piece, too.  The newest that helped, of the endpoint, of the product, of anybody.
+CREATE FUNCTION integration_worker.what_worked() RETURNS jsonb
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH spoken AS MATERIALIZED (
+        SELECT integration_worker.translated('remedy.worked', '') AS template, integration_worker.translated('time.pattern', '') AS pattern
+    ), newest AS (
+        SELECT DISTINCT ON (s.subject) s.subject, i.id, i.resolved_at, i.resolution
+          FROM integration.incident i
+          LEFT JOIN integration.endpoint e ON e.name = i.endpoint
+         CROSS JOIN LATERAL (VALUES
+               ('endpoint ' || i.endpoint || ':' || i.error_class),
+               ('connector ' || e.connector || ':' || i.error_class),
+               (':' || i.error_class)) AS s (subject)
+         WHERE i.worked AND i.resolved_at IS NOT NULL AND s.subject IS NOT NULL
+         ORDER BY s.subject, i.resolved_at DESC
+    )
+    SELECT coalesce(jsonb_object_agg(n.subject,
+               replace(replace(replace(s.template, '{incident}', n.id::text), '{time}', to_char(n.resolved_at, s.pattern)),
+                       '{resolution}', rtrim(n.resolution, '. '))), '{}')
+      FROM newest n
+     CROSS JOIN spoken s
+$$;
+REVOKE ALL ON FUNCTION integration_worker.what_worked() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.what_worked() IS
+    'What helped the last time against a class of error, in people''s words: an object by "endpoint NAME:CLASS", "connector NAME:CLASS", ":CLASS".';
+
+CREATE VIEW integration.what_helps AS
+SELECT r.reason, r.error_class, integration_worker.translated('class.' || r.error_class, k.title) AS title, r.responsible,
+       coalesce(s.support, r.remedy) AS support,
+       coalesce(s.engineer, s.support, r.remedy) AS engineer,
+       concat_ws(' ', integration_worker.translated('customer.cause.' || r.error_class, k.customer_message), s.customer) AS customer
+  FROM integration.error_reason r
+  JOIN integration.error_class k ON k.name = r.error_class
+ CROSS JOIN LATERAL (
+       SELECT (SELECT integration_worker.remedies('support')) ->> r.reason AS support,
+              (SELECT integration_worker.remedies('engineer')) ->> r.reason AS engineer,
+              (SELECT integration_worker.remedies('customer')) ->> r.reason AS customer) s;
+
+COMMENT ON VIEW integration.what_helps IS
+    'For each reason what helps, as support, engineers, customers are told, in the language of integration.locale.';
+
+COMMENT ON COLUMN integration.what_helps.reason IS 'What exactly happened, as in integration.error_reason.';
+
+COMMENT ON COLUMN integration.what_helps.error_class IS 'What that means.';
+
+COMMENT ON COLUMN integration.what_helps.title IS 'The class in a few words.';
+
+COMMENT ON COLUMN integration.what_helps.responsible IS 'Who can do something about it; NULL: nobody has to.';
+
+COMMENT ON COLUMN integration.what_helps.support IS 'What to do, in plain words.';
+
+COMMENT ON COLUMN integration.what_helps.engineer IS 'What to look at, which statement.';
+
+COMMENT ON COLUMN integration.what_helps.customer IS 'What may be shown to a customer: what happened, what they can do.';
+
+-- What helps, in words: what engineers are told, what customers can do.
+
+INSERT INTO integration.remedy (audience, error_class, words) VALUES
+    ('engineer', 'success', 'Nothing to do. What was sent and answered: integration.timeline(id), integration.sync_attempt.'),
+    ('engineer', 'deferred', 'Look at blocked_by in integration.sync, at integration.why(id) for the time it ends, at integration.endpoint_status for the window, the rate and the breaker.'),
+    ('engineer', 'dns', 'Resolve the host of endpoint.url on the database server itself (getent hosts NAME): it is the server''s resolver that counts. Then integration.ping(endpoint).'),
+    ('engineer', 'connect', 'From the database server: curl -v to the host and port of endpoint.url. Refused: nothing listens there; no answer: a firewall or a route. integration.sync_attempt has remote_address and connect_ms of each attempt.'),
+    ('engineer', 'tls', 'From the database server: openssl s_client -connect HOST:PORT -servername HOST -showcerts. Compare dates, names and issuer with the error of the attempt; ours comes from the credential in endpoint.certificate.'),
+    ('engineer', 'proxy', 'The sender itself uses no proxy, whatever the environment says: one that stands in the way was put there by the network. From the database server curl -v --noproxy ''*'' to endpoint.url shows it; have a rule that lets the server out.'),
+    ('engineer', 'timeout_dns', 'Time getent hosts NAME on the database server, several times; look at dns_ms of other attempts in integration.sync_attempt. A slow first server in resolv.conf is the usual cause.'),
+    ('engineer', 'timeout_connect', 'Nothing answered the first packet within connect_timeout. Try curl -v from the database server; dropped packets mean a firewall. Compare connect_ms of the attempts that got through before raising endpoint.connect_timeout.'),
+    ('engineer', 'timeout_tls', 'The connection stood, the handshake did not end within connect_timeout. Time openssl s_client -connect HOST:PORT; compare tls_ms of the attempts that got through.'),
+    ('engineer', 'timeout_queue', 'integration.endpoint_status: in_flight against "window", max_concurrency. Raise max_concurrency if the other side allows it, or timeout.'),
+    ('engineer', 'timeout_send', 'Compare the size of the payload (integration.preview(id)) with what the line does in endpoint.timeout; raise the timeout or send less.'),
+    ('engineer', 'timeout_response', 'The request arrived, no answer did: compare first_byte_ms in integration.sync_attempt over time with endpoint.timeout. Find out from the other side by Idempotency-Key whether the work was done before retrying where the endpoint is not idempotent.'),
+    ('engineer', 'timeout_body', 'Headers came, the body did not end in time. Ask for a smaller answer, or raise endpoint.timeout.'),
+    ('engineer', 'reset', 'Look in integration.timeline(id) whether it breaks after the same time each time (a time-out of a proxy between) or at the same size. The Idempotency-Key tells the other side''s log which requests arrived.'),
+    ('engineer', 'protocol', 'Repeat the request by hand from integration.preview(id) with curl -v: what answers there, which version of HTTP? A proxy or a web page in the place of an API is the usual cause.'),
+    ('engineer', 'redirect', 'Location in response_headers of integration.sync_attempt names the new place: UPDATE integration.endpoint SET url = … once the other side has confirmed it. A login page means wrong credentials or a wrong path.'),
+    ('engineer', 'rate_limited', 'Compare Retry-After and RateLimit in response_headers with endpoint.rate_limit, rate_burst and max_concurrency; set them to what is agreed: the sender then stays below by itself.'),
+    ('engineer', 'auth', 'integration.preview(id) shows which credential goes out, integration.secret_status which versions are valid. SELECT integration.set_secret(credential, value) puts a new one in; the endpoint is probed at once.'),
+    ('engineer', 'permission', 'The login is accepted, the deed is not: the answer in integration.sync_attempt names the missing right or scope. Compare with settings of the credential, have it granted, then SELECT integration.resume(''endpoint'', name).'),
+    ('engineer', 'not_found', 'integration.preview(id) has the URL as it was filled in. All fail: endpoint.url is wrong. One fails: its record is missing there, see remote_id in integration.object_status.'),
+    ('engineer', 'gone', 'The other side has ended this address. Ask for its successor, UPDATE integration.endpoint SET url = …; integration.retry_where(endpoint) sends what failed.'),
+    ('engineer', 'conflict', 'Compare our payload (integration.sync_payload) with the record there: two writers, or a create that was done already. If it exists there, send an update; an ordering_key keeps changes of one object in order.'),
+    ('engineer', 'validation', 'The answer in integration.sync_attempt names the field. If many objects fail alike it is our mapping: correct it, then integration.amend() each; endpoint.payload_check can refuse such data at the insert.'),
+    ('engineer', 'unsupported_data', 'Compare Content-Type and encoding in integration.preview(id) with the API''s documentation: endpoint.format, endpoint.headers, or the mapping.'),
+    ('engineer', 'payload_too_large', 'octet_length of the payload against the API''s limit: split the object, leave parts out, then integration.amend(id, …). endpoint.max_payload_bytes refuses it at the insert next time.'),
+    ('engineer', 'response_too_large', 'The work was done; ask for less in the answer (fields, Prefer: return=minimal in endpoint.headers).'),
+    ('engineer', 'response_invalid', 'integration.sync_attempt has the first 64 KiB of the answer: is it JSON, is it whole, is remote_id_path right? Mark it with an error_rule (error_class delivered) if it is good after all.'),
+    ('engineer', 'remote_error', 'Read response_body in integration.sync_attempt; give the operator of the other system the time, the Idempotency-Key and the request from integration.preview(id). Same object each time: look at its data; all objects: theirs.'),
+    ('engineer', 'remote_unavailable', 'integration.endpoint_status: state, next_probe_at, success_share_last_hour. The sender probes by itself and goes on at a ramp; integration.ping(endpoint) asks at once.'),
+    ('engineer', 'config', 'Look at integration.endpoint_config (each setting with where it comes from) and integration.preview(id). A change of endpoint, connector or credential has it probed at once.'),
+    ('engineer', 'local_resource', 'On the database server: memory, free disk, open files (ulimit -n), then the server''s log around last_attempt_at and integration.worker_status.'),
+    ('engineer', 'internal', 'Keep integration.timeline(id), the server''s log around that time and the version of libcurl; one that comes back is a fault in the extension to be reported.'),
+    ('engineer', 'cancelled', 'integration.timeline(id) says who stopped it and when; if it was in flight, look it up in the target.'),
+    ('engineer', 'expired', 'integration.timeline(id) shows what took the time; compare expires_at, the retry_policy and the incident of the last reason. SELECT integration.amend(id, NULL, reason) sends it without the end.'),
+    ('engineer', 'blocked_by_policy', 'SHOW integration.allowed_networks, integration.allowed_hosts, integration.allowed_ports; compare with remote_address in integration.sync_attempt. Widen them only for what you know: they keep requests out of your own network.'),
+    ('engineer', 'copied_database', 'SELECT * FROM integration.installation shows which database sent before. Never adopt a copy while the original sends: receivers would get everything twice.'),
+    ('engineer', 'sla_at_risk', 'integration.sync, ordered by due_by where sla_at_risk: blocked_by says where the time goes. More max_concurrency or rate_limit if it is the window or the rate; the incident of the endpoint if it is the breaker.'),
+    ('engineer', 'nothing_delivered', 'SELECT count(*) FROM integration.outbox for the endpoint since the expected time: none means the application does not enqueue (its trigger, its scheduler); some means the endpoint is held, see integration.endpoint_status.'),
+    ('engineer', 'queue_growing', 'integration.endpoint_status: backlog, oldest_due_at, in_flight, "window", rate_limit. What comes in against what goes out per minute decides: more max_concurrency or rate, or coalesce, or less that is sent.'),
+    ('engineer', 'worker_silent', 'integration.worker_status and pg_stat_activity (backend_type integration worker): wait_event, state. Then the server''s log. A worker that hangs may be ended with pg_terminate_backend(pid); its launcher starts a new one, nothing is lost.'),
+    ('engineer', 'interface_ending', 'Deprecation, Sunset and Link in response_headers of integration.sync_attempt name the date and what follows it. Plan the move before the date; connector.api_version says what we are on.'),
+    ('engineer', 'design_fault', 'Different objects are refused alike, so it is the mapping or the settings, not the data: compare integration.preview(id) of the example with the API''s documentation, correct it, then SELECT integration.resume(''endpoint'', name).'),
+    ('engineer', 'long_failure', 'Nothing was delivered for days. integration.endpoint_status has the last reason; find out whether anybody still runs the other system. SELECT integration.resume(''endpoint'', name) once it is back, or have the endpoint dropped.');
+
+-- Where the reason says more than its class.
+INSERT INTO integration.remedy (audience, reason, words)
+SELECT 'engineer', unnest(t.reasons::text[]), t.words
+  FROM (VALUES
+    ('{curl:1,curl:3,curl:9,curl:10,curl:11,curl:12,curl:13,curl:14,curl:15,curl:17,curl:19,curl:21,curl:25,curl:30,curl:31,curl:36,curl:38,curl:39,curl:64}',
+     'endpoint.url is not an http or https address that libcurl takes: UPDATE integration.endpoint SET url = …; integration.preview(id) shows what comes of it.'),
+    ('{curl:3:data,template_data_error}',
+     'A {placeholder} of endpoint.url has no usable value for this object: object_type, object_id, operation or remote_id. Correct the object and enqueue it anew, or change the template.'),
+    ('{template_error}', 'endpoint.url holds a {placeholder} that nobody fills in: object_type, object_id, operation and remote_id are all there are.'),
+    ('{curl:4,curl:48,curl_multi:6,curl:53,curl:54,curl:66,curl:59}',
+     'The libcurl or OpenSSL that the server loads lacks it: curl --version on the server, then the package of the operating system.'),
+    ('{curl:58,curl:77,curl:82}',
+     'A certificate, key or list of authorities cannot be read: check it with openssl x509 -noout -text, set the pair anew with integration.set_secret() for the credential in endpoint.certificate; the system''s authorities stand in /etc/ssl/certs.'),
+    ('{curl:35:certificate,curl:56:certificate,curl:98,http:400:certificate,http:495,http:496}',
+     'The other side wants a client certificate: a credential of kind client_certificate, named in endpoint.certificate, its key and chain set with integration.set_secret(). openssl s_client shows which issuers it accepts.'),
+    ('{curl:60,curl:83,curl:91}',
+     'Their certificate is expired, for another name or from an unknown issuer: openssl s_client -connect HOST:443 -servername HOST | openssl x509 -noout -dates -subject -issuer. An own authority goes into the credential in endpoint.certificate.'),
+    ('{curl:90}', 'The key that was pinned is not theirs any more: compare fingerprints with their operator over another channel before changing the credential.'),
+    ('{curl:7:blocked,curl:42:blocked,blocked_private_address}',
+     'The name resolves into a private range: getent hosts NAME. If that is meant, a superuser adds exactly this range to integration.allowed_networks; if it is not, somebody points a public name into your network.'),
+    ('{blocked_scheme}', 'endpoint.url starts with http://. Use https, or a superuser sets allow_http for this endpoint alone.'),
+    ('{blocked_port}', 'SHOW integration.allowed_ports; the port in endpoint.url is not among them.'),
+    ('{blocked_host}', 'SHOW integration.allowed_hosts; the host in endpoint.url is not among them.'),
+    ('{curl:7:refused}', 'The host answers, nothing listens on the port: check the port in endpoint.url, then ask whether their service runs. It is retried by itself.'),
+    ('{curl:28:connect}', 'Packets get no answer: a firewall between (ours or theirs), a wrong address, a host that is down. curl -v from the database server, a second time from elsewhere, tells which.'),
+    ('{curl:1:http09,curl:8,http:invalid}', 'What answers does not speak HTTP: check the port, and whether it wants https. curl -v --http0.9 shows the bytes.'),
+    ('{curl:16,curl:92,curl:95}', 'HTTP/2 or HTTP/3 broke: repeat with curl -v --http2, then --http1.1; if only the older one works it is a proxy or server of theirs.'),
+    ('{curl:92:refused}', 'Their server refused the stream before it did any work (too many at once): lower endpoint.max_concurrency to what they allow.'),
+    ('{curl:52,http:444}', 'Connection accepted, then closed without a byte: a filter of theirs, or an idle connection that was closed at that moment. If it repeats, ask whether our address is blocked.'),
+    ('{curl:22,curl:26,curl:43,curl:81,curl:93,unknown,curl_multi:1,curl_multi:2,curl_multi:5,curl_multi:7,curl_multi:8,curl_multi:10,curl_multi:11}',
+     'This should not happen: keep integration.timeline(id) and the server''s log with the version of extension and libcurl, and report it. What is not idempotent must be looked up in the target before it is retried.'),
+    ('{curl:27,curl:23:memory,curl_multi:3}', 'Memory: integration.worker_status has memory_bytes, the server''s log the rest. Lower the memory setting of the sender or max_concurrency of endpoints with large payloads.'),
+    ('{curl:99,curl_multi:9,curl_multi:12}', 'Open files or threads ran out: ulimit -n of the postmaster, max_files_per_process, then the connections in integration.worker_status.'),
+    ('{curl:23:limit,curl:63}', 'The answer is larger than 1 MiB, so reading stopped; the work is done. Ask for less in the answer.'),
+    ('{http:400,http:422,http:4xx}',
+     'response_body in integration.sync_attempt names the fields (RFC 9457: errors, pointer). One object: its data; many alike: our mapping. integration.amend(id, payload, reason) sends the corrected one in its place.'),
+    ('{http:401,http:440,http:498}',
+     'WWW-Authenticate in response_headers says what it wants. Compare with the kind of the credential; a new value: SELECT integration.set_secret(credential, value). All that waits leaves by itself then.'),
+    ('{http:402}', 'The account is out of quota or unpaid; no statement helps. Pause it with a reason meanwhile: SELECT integration.pause(''endpoint'', name, reason).'),
+    ('{http:403,insufficient_scope}',
+     'Read the body for the missing right or scope; compare with the scope in the credential''s settings. A web application firewall answers 403 with HTML: then have our address allowed.'),
+    ('{http:404}', 'Compare the path in integration.preview(id) with their documentation, version prefix included. UPDATE integration.endpoint SET url = … has it probed at once.'),
+    ('{http:404:item}', 'The record is not there: remote_id in integration.object_status may be that of a deleted one. Send a create for the object, then this change again.'),
+    ('{http:405}', 'endpoint.method does not fit the path: compare with Allow in response_headers.'),
+    ('{http:406,http:415}', 'Accept and Content-Type in integration.preview(id) against their documentation: endpoint.format, endpoint.headers.'),
+    ('{http:408}', 'Their server waited for the rest of our request: a slow line, or a proxy that held it back. Compare with the size of the payload.'),
+    ('{http:409,http:412,http:428}', 'They have another version of the record: If-Match or a version field is missing or old. Read it there, merge, integration.amend(id, …); an ordering_key keeps our own changes in order.'),
+    ('{http:413,http:414,http:431,http:494,payload_too_large_local}', 'Too long: body, URL or headers. integration.preview(id) has all three; move what is in the URL into the body, or split.'),
+    ('{http:419,http:302}', 'A web page for people answers, not an API: wrong path, or a login that was not recognised as one of a program.'),
+    ('{http:429,http:420,http:403:limited,http:509}',
+     'Set endpoint.rate_limit and max_concurrency to the agreed pace; RateLimit-Policy or X-RateLimit-* in response_headers name it. The whole endpoint waits for Retry-After, nothing is used up.'),
+    ('{http:500,http:5xx,http:506,http:508,http:520}',
+     'Their fault as a rule, but look whether it is always the same object: then its data trip their code. response_body and their request id (response_headers) are what their operator needs.'),
+    ('{http:502,http:504,http:521,http:522,http:523,http:524,http:525,http:526,http:527,http:530}',
+     'A gateway of theirs answers, the service behind it does not: their status page, then their operator with the time and the id in response_headers (CF-Ray and the like).'),
+    ('{http:503,http:503:retry_after,http:529}', 'Their maintenance or overload. If it comes at the same hour, plan around it; if at our peaks, lower max_concurrency.'),
+    ('{secret_missing,secret_unreadable,signing_failed}',
+     'integration.secret_status: no valid version, or one sealed with another key. After a restore the key file must be the one it was sealed with; else SELECT integration.set_secret(credential, value) anew.'),
+    ('{oauth_rejected}', 'The token endpoint refused: error and error_description stand in the attempt''s error. Check client_id, scope and token_url in the credential''s settings, then set_secret().'),
+    ('{oauth_unavailable,oauth_rate_limited}', 'It is the token endpoint (token_url in the credential''s settings) that fails, not the API: integration.ping(endpoint) asks again.'),
+    ('{clock_skew}', 'Compare the Date header of the answer with date -u on the database server; start time synchronisation there (chronyc tracking). Signatures hold again once the clock is right.'),
+    ('{response_rejected}', 'An error_rule took this answer for a failure: its note says why, response_body what is wrong. SELECT * FROM integration.error_rule.'),
+    ('{partial_failure}', 'Only the parts named in response_body failed: enqueue those anew instead of retrying the whole.'),
+    ('{worker_crash}', 'The server''s log has the crash (signal 11, out of memory). A mark said that the request was about to leave, so look it up in the target by Idempotency-Key; the same sync three times is set aside: report it.'),
+    ('{attempts_exhausted}', 'integration.timeline(id): the last reason is the cause, its incident has the remedy. Then SELECT integration.retry_where(endpoint => …, error_class => …, reason => …).'),
+    ('{blocked_by_predecessor}', 'SELECT integration.why(id) names the earlier sync of the ordering_key: retry, amend or cancel that one.'),
+    ('{db_unavailable}', 'The server''s log at last_attempt_at: shutdown, recovery, disk full, too many connections.'),
+    ('{http:497,http:426,http:464,http:505}', 'Scheme or version of HTTP: use https in endpoint.url; Upgrade in response_headers names what they want.'),
+    ('{http:407,http:511}', 'A gateway of the network wants a login, which the sender never gives: have a rule made that lets the database server out without one.'),
+    ('{http:418,http:430,http:451,http:999}', 'A filter of theirs refuses us: give them our address, the User-Agent of integration.preview(id), the time and the id in response_headers.')
+  ) AS t (reasons, words);
+
+-- What customers can do; the cause is told by error_class.customer_message, what comes next by the state of their data.
+INSERT INTO integration.remedy (audience, error_class, words) VALUES
+    ('customer', 'success', 'You need not do anything.'),
+    ('customer', 'deferred', 'You need not do anything.'),
+    ('customer', 'dns', 'If the address of your system has changed, please tell us the new one.'),
+    ('customer', 'connect', 'If the other system is yours, please check that it is running.'),
+    ('customer', 'tls', 'If the other system is yours, please have its certificate checked.'),
+    ('customer', 'proxy', 'You need not do anything.'),
+    ('customer', 'timeout_dns', 'You need not do anything.'),
+    ('customer', 'timeout_connect', 'If the other system is yours, please check that it can be reached.'),
+    ('customer', 'timeout_tls', 'You need not do anything.'),
+    ('customer', 'timeout_queue', 'You need not do anything.'),
+    ('customer', 'timeout_send', 'If the record has large attachments, smaller ones arrive sooner.'),
+    ('customer', 'timeout_response', 'Please look in the other system whether it is there before you enter it a second time.'),
+    ('customer', 'timeout_body', 'You need not do anything.'),
+    ('customer', 'reset', 'Please look in the other system whether it is there before you enter it a second time.'),
+    ('customer', 'protocol', 'You need not do anything.'),
+    ('customer', 'redirect', 'If the address of your system has changed, please tell us the new one.'),
+    ('customer', 'rate_limited', 'You need not do anything.'),
+    ('customer', 'auth', 'Please check the access that you gave us: has its password been changed, has it run out? Give us the new one.'),
+    ('customer', 'permission', 'Please check the rights of the access that you gave us, and whether your account there is in order.'),
+    ('customer', 'not_found', 'Please check whether the record was deleted in the other system.'),
+    ('customer', 'gone', 'Please tell us the new address.'),
+    ('customer', 'conflict', 'Please compare the record here and in the other system, correct the wrong one and save it again.'),
+    ('customer', 'validation', 'Please correct the data of this record and save it again.'),
+    ('customer', 'unsupported_data', 'If the record holds unusual characters or attachments, try to save it without them.'),
+    ('customer', 'payload_too_large', 'Please shorten the record or leave out attachments, then save it again.'),
+    ('customer', 'response_too_large', 'Please look in the other system whether it is there before you enter it a second time.'),
+    ('customer', 'response_invalid', 'Please look in the other system whether it is there before you enter it a second time.'),
+    ('customer', 'remote_error', 'If you know of a problem in the other system, please tell its operator.'),
+    ('customer', 'remote_unavailable', 'You need not do anything.'),
+    ('customer', 'config', 'You need not do anything.'),
+    ('customer', 'local_resource', 'You need not do anything.'),
+    ('customer', 'internal', 'You need not do anything.'),
+    ('customer', 'cancelled', 'If it is needed after all, save the record again or contact us.'),
+    ('customer', 'expired', 'If it is still needed, save the record again or contact us.'),
+    ('customer', 'blocked_by_policy', 'Please tell us another address.'),
+    ('customer', 'copied_database', 'You need not do anything.'),
+    ('customer', 'sla_at_risk', 'You need not do anything.'),
+    ('customer', 'nothing_delivered', 'If you expected data, please tell us.'),
+    ('customer', 'queue_growing', 'You need not do anything.'),
+    ('customer', 'worker_silent', 'You need not do anything.'),
+    ('customer', 'interface_ending', 'You need not do anything.'),
+    ('customer', 'design_fault', 'You need not do anything.'),
+    ('customer', 'long_failure', 'If the other system is no longer used, please tell us.');
+
+INSERT INTO integration.remedy (audience, reason, words)
+SELECT 'customer', unnest(t.reasons::text[]), t.words
+  FROM (VALUES
+    ('{http:402}', 'Please check whether your account with the other system is paid for and within its plan.'),
+    ('{http:404}', 'You need not do anything.'),
+    ('{http:404:item}', 'Please create or link the record in the other system, then save it again.'),
+    ('{http:412,http:409}', 'Please compare the record here and in the other system, correct the wrong one and save it again.'),
+    ('{http:423}', 'Please close the record in the other system if somebody has it open there.'),
+    ('{http:507}', 'Please make room in your account with the other system.'),
+    ('{http:783,http:431,http:494,http:414}', 'You need not do anything.'),
+    ('{curl:3:data,template_data_error,payload_schema}', 'Please complete the record: a field is empty or has the wrong form. Then save it again.'),
+    ('{response_rejected}', 'Please correct what the other system names and save the record again.'),
+    ('{clock_skew,curl:94,oauth_unavailable,http:561,http:419}', 'You need not do anything.'),
+    ('{curl:98,curl:35:certificate,curl:56:certificate,http:400:certificate,http:495,http:496}', 'You need not do anything.')
+  ) AS t (reasons, words);
 
 CREATE FUNCTION integration_worker.wake_for_incident() RETURNS void
     LANGUAGE c STRICT
@@ -536,6 +1132,15 @@ COMMENT ON FUNCTION integration_worker.place() IS
 
 COMMENT ON FUNCTION integration_worker.url_problem(text, boolean) IS
     'May this URL be called, an endpoint''s or a token''s? What is wrong with it as a sentence, which names the setting if it is policy; NULL: nothing.';
+
+CREATE FUNCTION integration_worker.silent_since() RETURNS timestamptz
+    LANGUAGE c STRICT VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'integration_silent_since';
+REVOKE ALL ON FUNCTION integration_worker.silent_since() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.silent_since() IS
+    'When a worker of this database that does not come round any more last did, as the launcher found; NULL: all do.';
 
 -- A copied database doesn't send: what tells it from its original, how it takes over.
 
@@ -579,21 +1184,31 @@ REVOKE ALL ON FUNCTION integration_worker.differences(jsonb, jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION integration_worker.differences(jsonb, jsonb) IS
     'In which kinds two fingerprints differ, as far as both know them.';
 
+INSERT INTO integration.phrase (key, words) VALUES
+    ('copied_database.remedy', 'This database is a copy: {difference}. If it takes over from the original, run SELECT integration.adopt(); '
+                               'if the original still sends, leave it as it is.'),
+    ('copied_database.dump', 'it was restored from a dump'),
+    ('copied_database.system', 'it came from another cluster, by a dump or pg_upgrade'),
+    ('copied_database.database', 'it was made from another database as its template'),
+    ('copied_database.environment', 'it sent in environment "{environment}", and this is "{present}" (integration.environment)'),
+    ('copied_database.timeline', 'it was restored to an earlier point in time'),
+    ('copied_database.directory', 'its data directory is a copy, or was moved'),
+    ('copied_database.machine', 'its data directory is a copy, or was moved to another machine');
+
 CREATE FUNCTION integration_worker.copy_words(adopted jsonb, present jsonb) RETURNS text
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE WHEN 'dump' = ANY (d.kinds) THEN 'it was restored from a dump'
-                WHEN 'system' = ANY (d.kinds) THEN 'it came from another cluster, by a dump or pg_upgrade'
-                WHEN 'database' = ANY (d.kinds) THEN 'it was made from another database as its template'
-                WHEN 'environment' = ANY (d.kinds) THEN
-                     format('it sent in environment "%s", and this is "%s" (integration.environment)',
-                            adopted ->> 'environment', present ->> 'environment')
-                WHEN d.kinds = '{timeline}' THEN 'it was restored to an earlier point in time'
-                WHEN d.kinds <> '{}' THEN
-                     'its data directory is a copy, or was moved'
-                     || CASE WHEN 'machine' = ANY (d.kinds) THEN ' to another machine' ELSE '' END END
+    SELECT integration_worker.say('copied_database.' || k.kind, coalesce(adopted, '{}') || jsonb_build_object('present', present -> 'environment'))
       FROM (SELECT integration_worker.differences(adopted, present) AS kinds) d
+     CROSS JOIN LATERAL (
+           SELECT CASE WHEN 'dump' = ANY (d.kinds) THEN 'dump'
+                       WHEN 'system' = ANY (d.kinds) THEN 'system'
+                       WHEN 'database' = ANY (d.kinds) THEN 'database'
+                       WHEN 'environment' = ANY (d.kinds) THEN 'environment'
+                       WHEN d.kinds = '{timeline}' THEN 'timeline'
+                       WHEN 'machine' = ANY (d.kinds) THEN 'machine'
+                       WHEN d.kinds <> '{}' THEN 'directory' END AS kind) k
 $$;
 REVOKE ALL ON FUNCTION integration_worker.copy_words(jsonb, jsonb) FROM PUBLIC;
 
@@ -631,8 +1246,7 @@ CREATE FUNCTION integration_worker.hold_copy(words text) RETURNS text
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    advice text := format('This database is a copy: %s. If it takes over from the original, run SELECT integration.adopt(); '
-                          'if the original still sends, leave it as it is.', words);
+    advice text := integration_worker.say('copied_database.remedy', jsonb_build_object('difference', words));
 BEGIN
     -- Also a statement that inserts nothing would wake the worker, which would look again.
     IF NOT integration_worker.is_held_as_copy() THEN
@@ -640,9 +1254,9 @@ BEGIN
         VALUES ('all', 'copied_database', 'copied_database', 'integration worker')
             ON CONFLICT DO NOTHING;
     END IF;
-    INSERT INTO integration.incident AS i (id, endpoint, error_class, severity, responsible, remedy)
+    INSERT INTO integration.incident AS i (id, endpoint, error_class, severity, owner, responsible, remedy)
     OVERRIDING SYSTEM VALUE
-    VALUES (0, '', 'copied_database', 1, 'operations', advice)
+    VALUES (0, '', 'copied_database', 1, integration_worker.owner_of(NULL, 'copied_database', NULL, 'operations'), 'operations', advice)
         ON CONFLICT (id) DO UPDATE
         SET state = CASE WHEN i.resolved_at IS NULL THEN i.state ELSE 'open' END,
             opened_at = CASE WHEN i.resolved_at IS NULL THEN i.opened_at ELSE now() END,
@@ -1019,6 +1633,53 @@ REVOKE ALL ON FUNCTION integration_worker.masked_error(bigint, text[], text) FRO
 COMMENT ON FUNCTION integration_worker.masked_error(bigint, text[], text) IS
     'The details of a failure without what this mask hides of its payload.';
 
+-- One table of rules for connectors and endpoints, which share the calling settings.
+CREATE OR REPLACE FUNCTION integration_worker.check_calling_settings() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    broken record;
+BEGIN
+    SELECT r.* INTO broken
+      FROM (VALUES
+        ('method', NEW.method NOT IN ('GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS'),
+         NEW.method, 'Write GET, POST, PUT, PATCH, DELETE, HEAD or OPTIONS, in upper case.'),
+        ('format', NEW.format NOT IN ('json', 'cloudevents', 'cloudevents-structured', 'otlp', 'otlp-gzip'),
+         NEW.format, 'Write json, cloudevents or cloudevents-structured.'),
+        ('connect_timeout', NEW.connect_timeout NOT BETWEEN '1 ms' AND '10 min',
+         NEW.connect_timeout::text, 'Write 1 ms to 10 min, such as ''5 s''.'),
+        ('timeout', NEW.timeout NOT BETWEEN '1 ms' AND '10 min',
+         NEW.timeout::text, 'Write 1 ms to 10 min, such as ''15 s''.'),
+        ('connect_timeout', NEW.connect_timeout > NEW.timeout,
+         format('%s, with a timeout of %s', NEW.connect_timeout, NEW.timeout),
+         'Connecting is a part of the attempt: write a connect_timeout no longer than timeout.'),
+        ('max_concurrency', NEW.max_concurrency NOT BETWEEN 1 AND 1000,
+         NEW.max_concurrency::text, 'Write 1 to 1000; to send nothing for a while call integration.pause().'),
+        ('rate_limit', NEW.rate_limit NOT BETWEEN 0.00001 AND 1000000,
+         NEW.rate_limit::text, 'Write requests a second, such as 10 or 0.5, from 0.00001 (about one a day) to 1000000; NULL for no limit.'),
+        ('rate_burst', NEW.rate_burst NOT BETWEEN 1 AND 1000000,
+         NEW.rate_burst::text, 'Write 1 to 1000000; NULL for one second''s worth of rate_limit.'),
+        ('refusals_alike', NEW.refusals_alike NOT BETWEEN 0 AND 1000 OR NEW.refusals_alike = 1,
+         NEW.refusals_alike::text, 'Write 2 to 1000; 0 to let any number pass.'),
+        ('max_payload_bytes', NEW.max_payload_bytes NOT BETWEEN 1 AND 104857600,
+         NEW.max_payload_bytes::text, 'Write 1 to 104857600 (100 MiB).'),
+        ('dedup_window', NEW.dedup_window <= '0' OR NEW.dedup_window > '3660 days',
+         NEW.dedup_window::text, 'Write a time above zero, at most 3660 days, such as ''24 h''.')
+      ) AS r (col, is_broken, given, hint)
+     WHERE r.is_broken
+     LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = broken.col,
+            MESSAGE = format('%s of %s "%s" can''t be used', broken.col, TG_TABLE_NAME, NEW.name),
+            DETAIL = format('It is %s.', broken.given),
+            HINT = broken.hint;
+    END IF;
+    RETURN NEW;
+END
+$$;
+
 CREATE FUNCTION integration_worker.missing_credential(name text) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -1098,6 +1759,58 @@ BEGIN
 END
 $$;
 
+CREATE OR REPLACE FUNCTION integration_worker.check_connector() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NEW.severity NOT BETWEEN 1 AND 4 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'severity',
+            MESSAGE = format('severity of connector "%s" can''t be used', NEW.name),
+            DETAIL = format('It is %s.', NEW.severity),
+            HINT = 'Write 1 (worst), 2, 3 or 4.';
+    END IF;
+    IF NEW.status NOT IN ('active', 'deprecated', 'retired') THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'status',
+            MESSAGE = format('status "%s" of connector "%s" is not known', NEW.status, NEW.name),
+            HINT = 'Write active, deprecated (whoever enqueues is warned) or retired (nothing is enqueued any more).';
+    END IF;
+    IF NEW.objective <= 0 OR NEW.objective >= 1 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'objective',
+            MESSAGE = format('objective of connector "%s" can''t be used', NEW.name),
+            DETAIL = format('It is %s.', NEW.objective),
+            HINT = 'Write the share of syncs that should be delivered in time, above 0 and below 1, such as 0.999.';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+COMMENT ON FUNCTION integration_worker.check_connector() IS
+    'Row trigger: refuses a severity, status or objective that means nothing.';
+
+CREATE FUNCTION integration_worker.check_sla() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NEW.sla <= '0' OR NEW.sla > '3660 days' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'sla',
+            MESSAGE = format('sla of %s "%s" can''t be used', TG_TABLE_NAME, NEW.name),
+            DETAIL = format('It is %s.', NEW.sla),
+            HINT = 'Write a time above zero, at most 3660 days, such as ''15 min''; NULL for no promise of its own.';
+    END IF;
+    RETURN NEW;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.check_sla() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.check_sla() IS
+    'Row trigger of connectors and customers: refuses an SLA that means nothing.';
+
 CREATE FUNCTION integration_worker.url_hint(problem text, otherwise text) RETURNS text
     LANGUAGE sql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
@@ -1159,9 +1872,203 @@ BEGIN
 END
 $$;
 
+CREATE TRIGGER check_promise BEFORE INSERT OR UPDATE ON integration.connector
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.check_sla();
+
 -- Last by name: only a row that passed the checks replaces another.
 CREATE OR REPLACE TRIGGER own_policy BEFORE INSERT OR UPDATE ON integration.retry_policy
     FOR EACH ROW EXECUTE FUNCTION integration_worker.own_row('name');
+
+-- Whose objects they are: what is known of a customer.
+
+-- outbox.customer and endpoint.customer are names without a foreign key: what is sent for a customer doesn't depend
+-- on somebody having written down who that is.
+CREATE TABLE integration.customer (
+    name text PRIMARY KEY,
+    title text,
+    tier text,
+    sla interval,
+    owner text,
+    contact text,
+    locale text
+);
+REVOKE ALL ON TABLE integration.customer FROM PUBLIC;
+
+COMMENT ON TABLE integration.customer IS
+    'What is known of a customer. A customer of syncs and endpoints needs no row here.';
+
+COMMENT ON COLUMN integration.customer.name IS 'As it stands in outbox.customer and endpoint.customer.';
+
+COMMENT ON COLUMN integration.customer.title IS 'The customer''s name for people.';
+
+COMMENT ON COLUMN integration.customer.tier IS 'What kind of customer it is, such as gold: a word of your own to group reports by.';
+
+COMMENT ON COLUMN integration.customer.sla IS 'A sync of this customer should be delivered within this time after it became due; overrides connector.sla. NULL: the connector''s.';
+
+COMMENT ON COLUMN integration.customer.owner IS 'The team that looks after this customer, where neither an owner rule nor the endpoint nor its connector names one.';
+
+COMMENT ON COLUMN integration.customer.contact IS 'How to reach the customer.';
+
+COMMENT ON COLUMN integration.customer.locale IS 'The language in which the customer is told how things stand, such as de or de-AT; NULL: integration.locale.';
+
+CREATE FUNCTION integration_worker.check_customer() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- What RFC 5646 §2.1 writes with hyphens, systems often write with underscores.
+    IF NEW.locale !~ '^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'locale',
+            MESSAGE = format('locale of customer "%s" can''t be used', NEW.name),
+            DETAIL = format('It is "%s".', NEW.locale),
+            HINT = 'Write a language such as en, de or de-AT; NULL for that of integration.locale.';
+    END IF;
+    RETURN NEW;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.check_customer() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.check_customer() IS
+    'Row trigger: refuses a locale that names no language.';
+
+CREATE TRIGGER check_name BEFORE INSERT OR UPDATE ON integration.customer
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.check_name();
+
+CREATE TRIGGER check_promise BEFORE INSERT OR UPDATE ON integration.customer
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.check_sla();
+
+CREATE TRIGGER check_customer BEFORE INSERT OR UPDATE ON integration.customer
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.check_customer();
+
+-- Whose work a failure is: rules, then what endpoint, connector, customer say.
+
+CREATE TABLE integration.owner_rule (
+    id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    position integer NOT NULL DEFAULT 100,
+    error_class text REFERENCES integration.error_class ON UPDATE CASCADE ON DELETE CASCADE,
+    responsible text,
+    connector text REFERENCES integration.connector ON UPDATE CASCADE ON DELETE CASCADE,
+    endpoint text REFERENCES integration.endpoint ON UPDATE CASCADE ON DELETE CASCADE,
+    customer text,
+    owner text NOT NULL,
+    note text
+);
+REVOKE ALL ON TABLE integration.owner_rule FROM PUBLIC;
+
+-- Serves ruled_owner(): the rules in the order they are tried.
+CREATE INDEX owner_rule_position ON integration.owner_rule (position, id);
+
+COMMENT ON TABLE integration.owner_rule IS
+    'Which team a failure belongs to. Of several rules that fit the one with the lowest position holds; where none fits, the owner of the endpoint, of its connector, of the customer.';
+
+COMMENT ON COLUMN integration.owner_rule.id IS 'Its number.';
+
+COMMENT ON COLUMN integration.owner_rule.position IS 'Rules are tried from the lowest to the highest.';
+
+COMMENT ON COLUMN integration.owner_rule.error_class IS 'Only for failures of this error class; NULL: any, and what has not failed.';
+
+COMMENT ON COLUMN integration.owner_rule.responsible IS
+    'Only where this party can do something about it: customer, support, engineering, operations or remote_vendor; NULL: any, and what has not failed.';
+
+COMMENT ON COLUMN integration.owner_rule.connector IS 'Only for this connector''s endpoints; NULL: any.';
+
+COMMENT ON COLUMN integration.owner_rule.endpoint IS 'Only for this endpoint; NULL: any.';
+
+COMMENT ON COLUMN integration.owner_rule.customer IS 'Only for this customer; NULL: any.';
+
+COMMENT ON COLUMN integration.owner_rule.owner IS 'The team.';
+
+COMMENT ON COLUMN integration.owner_rule.note IS 'Why the rule is there.';
+
+CREATE FUNCTION integration_worker.check_owner_rule() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF btrim(NEW.owner) = '' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'owner',
+            MESSAGE = 'an owner rule needs an owner',
+            HINT = 'Write the name of a team.';
+    END IF;
+    IF num_nonnulls(NEW.error_class, NEW.responsible, NEW.connector, NEW.endpoint, NEW.customer) = 0 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation',
+            MESSAGE = 'a rule without a condition would give everything to one owner',
+            HINT = 'Write at least one of error_class, responsible, connector, endpoint and customer.';
+    END IF;
+    IF NEW.responsible NOT IN ('customer', 'support', 'engineering', 'operations', 'remote_vendor') THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'responsible',
+            MESSAGE = format('responsible "%s" is not known', NEW.responsible),
+            HINT = 'Write customer, support, engineering, operations or remote_vendor.';
+    END IF;
+    IF integration_worker.is_restoring() THEN
+        RETURN NEW;
+    END IF;
+    PERFORM integration_worker.check_rule_target(NEW.endpoint, NEW.connector);
+    IF NEW.error_class IS NOT NULL
+       AND NOT EXISTS (SELECT FROM integration.error_class k WHERE k.name = NEW.error_class) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'foreign_key_violation',
+            MESSAGE = format('error class "%s" does not exist', NEW.error_class),
+            HINT = 'Write a name from integration.error_class; an own class is added by a row there.';
+    END IF;
+    RETURN NEW;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.check_owner_rule() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.check_owner_rule() IS
+    'Row trigger that refuses owner rules which mean nothing.';
+
+CREATE TRIGGER check_rule BEFORE INSERT OR UPDATE ON integration.owner_rule
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.check_owner_rule();
+
+-- As a set, so that it is inlined where a view asks for each row.
+CREATE FUNCTION integration_worker.ruled_owner(
+        connector text, endpoint text, customer text, error_class text, responsible text)
+    RETURNS TABLE (owner text)
+    LANGUAGE sql STABLE ROWS 1
+BEGIN ATOMIC
+    SELECT r.owner
+      FROM integration.owner_rule r
+     WHERE (r.error_class IS NULL OR r.error_class = ruled_owner.error_class)
+       AND (r.responsible IS NULL OR r.responsible = ruled_owner.responsible)
+       AND (r.connector IS NULL OR r.connector = ruled_owner.connector)
+       AND (r.endpoint IS NULL OR r.endpoint = ruled_owner.endpoint)
+       AND (r.customer IS NULL OR r.customer = ruled_owner.customer)
+     ORDER BY r.position, r.id
+     LIMIT 1;
+END;
+REVOKE ALL ON FUNCTION integration_worker.ruled_owner(text, text, text, text, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.ruled_owner(text, text, text, text, text) IS
+    'The owner by the first owner_rule that fits, if any.';
+
+CREATE FUNCTION integration_worker.owner_of(
+        endpoint_id integer, error_class text, customer text, responsible text DEFAULT NULL)
+    RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (SELECT coalesce(w.owner, e.owner, c.owner, u.owner)
+              FROM (SELECT owner_of.endpoint_id AS id,
+                           coalesce(owner_of.responsible,
+                                    (SELECT k.responsible FROM integration.error_class k WHERE k.name = owner_of.error_class)) AS party) x
+              LEFT JOIN integration.endpoint e ON e.id = x.id
+              LEFT JOIN integration.connector c ON c.name = e.connector
+              LEFT JOIN integration.customer u ON u.name = coalesce(owner_of.customer, e.customer)
+              LEFT JOIN LATERAL integration_worker.ruled_owner(
+                            c.name, e.name, coalesce(owner_of.customer, e.customer), owner_of.error_class, x.party) w ON true);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.owner_of(integer, text, text, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.owner_of(integer, text, text, text) IS
+    'The team that looks after a failure of this class at this endpoint for this customer: by owner_rule, else the endpoint''s, its connector''s, the customer''s. Whatever is not known may be NULL; responsible is then the class''s.';
 
 CREATE TABLE integration_worker.deleted_endpoint (
     id integer PRIMARY KEY,
@@ -1209,8 +2116,7 @@ CREATE OR REPLACE FUNCTION integration_worker.probe_changed() RETURNS trigger
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    given jsonb := to_jsonb(NEW);
-    changed text := CASE TG_TABLE_NAME WHEN 'secret' THEN given ->> 'credential' ELSE given ->> 'name' END;
+    changed jsonb := to_jsonb(NEW);
 BEGIN
     -- What tripped it is no suspect any more: it may well have been what was changed.
     UPDATE integration.endpoint_health h
@@ -1218,15 +2124,14 @@ BEGIN
       FROM integration.endpoint_config c
      WHERE h.endpoint_id = c.id
        AND h.state = 'stopped'
-       AND CASE TG_TABLE_NAME
-           WHEN 'endpoint' THEN c.name = changed
-           WHEN 'connector' THEN c.connector = changed
-           WHEN 'error_rule' THEN coalesce(given ->> 'endpoint', c.name) = c.name
-                                  AND (given ->> 'connector' IS NULL OR given ->> 'connector' = c.connector)
-           ELSE changed IN (c.credential, c.signing, c.certificate) END;
+       AND integration_worker.is_called_with(c, TG_TABLE_NAME, changed);
+    PERFORM integration_worker.end_own_pauses(TG_TABLE_NAME, changed);
     RETURN NULL;
 END
 $$;
+
+COMMENT ON FUNCTION integration_worker.probe_changed() IS
+    'Row trigger: has endpoints that are stopped, or have paused themselves, called at once when they, their connector, their credential or an error rule for them changed.';
 
 -- Credentials: what may stand in their settings, secrets sealed, read by the worker only.
 
@@ -1798,6 +2703,13 @@ BEGIN
         message := format('payload is refused by the payload_check of endpoint "%s"', target.name);
         detail := format('The check is %s.', target.payload_check);
         hint := 'Correct the payload, or the payload_check of the endpoint or its connector.';
+    ELSIF target.status = 'retired' AND isfinite(coalesce(refusal.send_after, now()))
+          AND (refusal.expires_at > greatest(now(), refusal.send_after)) IS NOT FALSE THEN
+        code := '55000';
+        message := format('connector "%s" is retired: endpoint "%s" takes no more syncs', target.connector, target.name);
+        detail := 'What was enqueued before is still sent, and can be amended.';
+        hint := format('Send to an endpoint of what took its place, or have an administrator '
+                       'UPDATE integration.connector SET status = ''active'' WHERE name = %L.', target.connector);
     ELSE
         code := '23514';
         message := format('a sync to endpoint "%s" could never be sent', target.name);
@@ -1816,6 +2728,9 @@ COMMENT ON FUNCTION integration_worker.refusal(bigint, text, text, jsonb, jsonb,
 CREATE OR REPLACE FUNCTION integration_worker.refuse_extent() RETURNS trigger
     LANGUAGE c
     AS 'MODULE_PATHNAME', 'integration_refuse_extent';
+
+COMMENT ON FUNCTION integration_worker.refuse_extent() IS
+    'Row trigger: refuses keys too long for an index, times too far away to reckon with; takes over the trace context of the statement''s comment.';
 
 CREATE OR REPLACE TRIGGER refuse_extent BEFORE INSERT ON integration.outbox
     FOR EACH ROW EXECUTE FUNCTION integration_worker.refuse_extent();
@@ -2209,6 +3124,15 @@ BEGIN
 END
 $$;
 
+CREATE OR REPLACE VIEW integration_worker.content AS
+SELECT o.id AS outbox_id, o.customer = ANY (p.names) IS TRUE AS held, o.object_type, o.object_id, o.operation,
+       CASE WHEN o.customer = ANY (p.names) IS NOT TRUE THEN o.payload::text END AS payload,
+       o.headers::text AS headers, o.created_at, o.traceparent, o.tracestate
+  FROM integration.outbox o
+ CROSS JOIN LATERAL (SELECT ARRAY(SELECT x.name
+                                    FROM integration.pause x
+                                   WHERE x.scope = 'customer' AND (x.until IS NULL OR x.until > statement_timestamp())) AS names) p;
+
 -- What a clock that is set back leaves in the queue.
 
 CREATE FUNCTION integration_worker.was_set_back() RETURNS boolean
@@ -2551,7 +3475,255 @@ $$;
 COMMENT ON FUNCTION integration_worker.lock_range(jsonb) IS
     'Locks everything that dropping a range needs; raises an error if that has to wait, or a sync that is not finished, or was touched, is not in the copy.';
 
--- What leaves by itself, when: one small step at a time.
+-- How much went where, how fast: attempts counted by hour.
+
+CREATE TABLE integration.traffic (
+    endpoint_id integer NOT NULL REFERENCES integration.endpoint (id) ON DELETE CASCADE,
+    hour timestamptz NOT NULL,
+    up_to_ms integer NOT NULL,
+    delivered bigint NOT NULL,
+    failed bigint NOT NULL,
+    duration_ms bigint NOT NULL,
+    PRIMARY KEY (endpoint_id, hour, up_to_ms)
+) WITH (fillfactor = 70);
+REVOKE ALL ON TABLE integration.traffic FROM PUBLIC;
+
+COMMENT ON TABLE integration.traffic IS
+    'Attempts counted by endpoint, hour and duration, so that nobody has to read a million of them. Written by the worker, minutes behind; use integration.endpoint_traffic.';
+
+COMMENT ON COLUMN integration.traffic.endpoint_id IS 'endpoint.id.';
+
+COMMENT ON COLUMN integration.traffic.hour IS 'When the hour began in which they began.';
+
+COMMENT ON COLUMN integration.traffic.up_to_ms IS
+    'They took no longer than so many milliseconds, and longer than the next smaller bound; 2147483647: longer than a minute.';
+
+COMMENT ON COLUMN integration.traffic.delivered IS 'How many delivered.';
+
+COMMENT ON COLUMN integration.traffic.failed IS 'How many failed.';
+
+COMMENT ON COLUMN integration.traffic.duration_ms IS 'Milliseconds that they took together.';
+
+-- A counter that fell would read as one that began anew, so these outlive the hours that retention removes.
+CREATE TABLE integration_worker.traffic_total (
+    endpoint_id integer NOT NULL REFERENCES integration.endpoint (id) ON DELETE CASCADE,
+    up_to_ms integer NOT NULL,
+    delivered bigint NOT NULL,
+    failed bigint NOT NULL,
+    duration_ms bigint NOT NULL,
+    PRIMARY KEY (endpoint_id, up_to_ms)
+) WITH (fillfactor = 70);
+REVOKE ALL ON TABLE integration_worker.traffic_total FROM PUBLIC;
+
+COMMENT ON TABLE integration_worker.traffic_total IS 'The sums of integration.traffic since the endpoint was made.';
+
+CREATE TABLE integration_worker.traffic_mark (
+    endpoint_id integer PRIMARY KEY REFERENCES integration.endpoint (id) ON DELETE CASCADE,
+    counted_until timestamptz NOT NULL
+) WITH (fillfactor = 70);
+REVOKE ALL ON TABLE integration_worker.traffic_mark FROM PUBLIC;
+
+COMMENT ON TABLE integration_worker.traffic_mark IS
+    'Up to which start the attempts of each endpoint are counted in integration.traffic; later ones are read themselves.';
+
+-- Those of OpenTelemetry's http.client.request.duration, two above, and one for whatever is longer.
+CREATE FUNCTION integration_worker.duration_bounds() RETURNS integer[]
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT '{5,10,25,50,75,100,250,500,750,1000,2500,5000,7500,10000,30000,60000,2147483647}'::integer[]
+$$;
+REVOKE ALL ON FUNCTION integration_worker.duration_bounds() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.duration_bounds() IS 'The bounds, in milliseconds, by which durations are counted.';
+
+CREATE FUNCTION integration_worker.count_attempts(endpoint_id integer, since timestamptz, until timestamptz)
+    RETURNS SETOF integration.traffic
+    LANGUAGE sql STABLE ROWS 20
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT a.endpoint_id, date_trunc('hour', a.started_at, 'UTC'), b.bounds[1 + width_bucket(coalesce(a.duration_ms, 0) - 1, b.bounds)],
+           count(*) FILTER (WHERE a.outcome = 'delivered'), count(*) FILTER (WHERE a.outcome = 'failed'),
+           coalesce(sum(a.duration_ms), 0)
+      FROM integration.attempt a
+     CROSS JOIN integration_worker.duration_bounds() AS b (bounds)
+     WHERE a.endpoint_id = count_attempts.endpoint_id
+       AND a.started_at >= since
+       AND a.started_at < until
+     GROUP BY 1, 2, 3
+$$;
+REVOKE ALL ON FUNCTION integration_worker.count_attempts(integer, timestamptz, timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.count_attempts(integer, timestamptz, timestamptz) IS
+    'Counts the attempts of an endpoint that began from since to before until; by the index of recent ones.';
+
+-- An attempt is recorded when it ends, ten minutes after its start at the latest.
+CREATE FUNCTION integration_worker.next_to_count(
+        after_id bigint, most integer, now timestamptz,
+        OUT endpoint_id integer, OUT since timestamptz, OUT until timestamptz, OUT is_all boolean)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- endpoint_health is up to ten seconds behind.
+    SELECT h.endpoint_id, coalesce(m.counted_until, '-infinity'), now - interval '11 min'
+      INTO endpoint_id, since, until
+      FROM integration.endpoint_health h
+      JOIN integration.endpoint e ON e.id = h.endpoint_id
+      LEFT JOIN integration_worker.traffic_mark m ON m.endpoint_id = h.endpoint_id
+     WHERE h.endpoint_id > after_id
+       AND coalesce(m.counted_until < now - interval '12 min'
+                    AND m.counted_until < greatest(h.last_success_at, h.last_failure_at) + interval '10 s', true)
+     ORDER BY h.endpoint_id
+     LIMIT 1;
+    SELECT a.started_at + interval '1 us' INTO until
+      FROM integration.attempt a
+     WHERE a.endpoint_id = next_to_count.endpoint_id
+       AND a.started_at >= next_to_count.since
+       AND a.started_at < next_to_count.until
+     ORDER BY a.started_at
+    OFFSET most - 1 LIMIT 1;
+    is_all := until IS NULL;
+    until := coalesce(until, now - interval '11 min');
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.next_to_count(bigint, integer, timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.next_to_count(bigint, integer, timestamptz) IS
+    'Which attempts are counted next: the oldest of the first endpoint above this id that has any; endpoint_id NULL: none has.';
+
+CREATE FUNCTION integration_worker.count_traffic(
+        after_id bigint, keep_from timestamptz, most integer DEFAULT 5000, now timestamptz DEFAULT clock_timestamp())
+    RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '20ms'
+AS $$
+DECLARE
+    step record := integration_worker.next_to_count(after_id, most, now);
+    counted integration.traffic[];
+BEGIN
+    IF step.endpoint_id IS NULL THEN
+        RETURN NULL;
+    END IF;
+    counted := ARRAY(SELECT c FROM integration_worker.count_attempts(step.endpoint_id, step.since, step.until) c);
+    INSERT INTO integration.traffic AS t
+    SELECT c.* FROM unnest(counted) c
+        ON CONFLICT (endpoint_id, hour, up_to_ms) DO UPDATE
+       SET delivered = t.delivered + EXCLUDED.delivered, failed = t.failed + EXCLUDED.failed,
+           duration_ms = t.duration_ms + EXCLUDED.duration_ms;
+    INSERT INTO integration_worker.traffic_total AS t
+    SELECT step.endpoint_id, c.up_to_ms, sum(c.delivered), sum(c.failed), sum(c.duration_ms)
+      FROM unnest(counted) c
+     GROUP BY c.up_to_ms
+        ON CONFLICT (endpoint_id, up_to_ms) DO UPDATE
+       SET delivered = t.delivered + EXCLUDED.delivered, failed = t.failed + EXCLUDED.failed,
+           duration_ms = t.duration_ms + EXCLUDED.duration_ms;
+    INSERT INTO integration_worker.traffic_mark VALUES (step.endpoint_id, step.until)
+        ON CONFLICT (endpoint_id) DO UPDATE SET counted_until = EXCLUDED.counted_until;
+    DELETE FROM integration.traffic t WHERE t.endpoint_id = step.endpoint_id AND t.hour < keep_from;
+    RETURN step.endpoint_id - CASE WHEN step.is_all THEN 0 ELSE 1 END;
+EXCEPTION WHEN lock_not_available OR foreign_key_violation THEN
+    RETURN step.endpoint_id;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.count_traffic(bigint, timestamptz, integer, timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.count_traffic(bigint, timestamptz, integer, timestamptz) IS
+    'Counts the next attempts of one endpoint into integration.traffic, forgets its hours before keep_from. Returns where to go on; NULL: at the end.';
+
+-- Whatever is counted, each attempt is in here once.
+CREATE FUNCTION integration_worker.traffic_since(since timestamptz, names text[] DEFAULT NULL) RETURNS SETOF integration.traffic
+    LANGUAGE sql STABLE SECURITY DEFINER ROWS 1000
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT t.*
+      FROM integration.endpoint e
+      JOIN integration.traffic t ON t.endpoint_id = e.id
+     WHERE t.hour >= since AND (names IS NULL OR e.name = ANY (names))
+    UNION ALL
+    SELECT c.*
+      FROM integration.endpoint e
+      LEFT JOIN integration_worker.traffic_mark m ON m.endpoint_id = e.id
+     CROSS JOIN LATERAL integration_worker.count_attempts(e.id, greatest(m.counted_until, since), 'infinity') c
+     WHERE names IS NULL OR e.name = ANY (names)
+$$;
+REVOKE ALL ON FUNCTION integration_worker.traffic_since(timestamptz, text[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.traffic_since(timestamptz, text[]) IS
+    'The attempts at these endpoints, or at all, that began since then, a full hour, as integration.traffic counts them; several rows for the same hour add up.';
+
+-- Between the bounds as if they were spread evenly.
+CREATE FUNCTION integration_worker.duration_at(share double precision, up_to_ms integer[], counts bigint[]) RETURNS integer
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    -- No attempt lasts longer than ten minutes.
+    bounds integer[] := 0 || array_replace(integration_worker.duration_bounds(), 2147483647, 600000);
+    wanted double precision := share * (SELECT sum(c) FROM unnest(counts) c);
+    below double precision := 0;
+    place integer;
+BEGIN
+    FOR n IN 1 .. coalesce(cardinality(counts), 0) LOOP
+        IF below + counts[n] >= wanted AND counts[n] > 0 THEN
+            place := coalesce(array_position(bounds, up_to_ms[n]), cardinality(bounds));
+            RETURN round(bounds[place - 1] + (bounds[place] - bounds[place - 1]) * (wanted - below) / counts[n]);
+        END IF;
+        below := below + counts[n];
+    END LOOP;
+    RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.duration_at(double precision, integer[], bigint[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.duration_at(double precision, integer[], bigint[]) IS
+    'The duration that this share of attempts did not exceed, from their counts by ascending up_to_ms; NULL: there were none.';
+
+CREATE FUNCTION integration_worker.percentile_of(traffic integration.traffic[], share double precision) RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT integration_worker.duration_at(share, array_agg(b.up_to_ms ORDER BY b.up_to_ms), array_agg(b.attempts ORDER BY b.up_to_ms))
+      FROM (SELECT t.up_to_ms, sum(t.delivered + t.failed)::bigint AS attempts
+              FROM unnest(traffic) t
+             GROUP BY 1) b
+$$;
+REVOKE ALL ON FUNCTION integration_worker.percentile_of(integration.traffic[], double precision) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.percentile_of(integration.traffic[], double precision) IS
+    'The duration that this share of all these attempts did not exceed.';
+
+CREATE VIEW integration.endpoint_traffic AS
+SELECT e.name AS endpoint, t.hour, sum(t.delivered)::bigint AS delivered, sum(t.failed)::bigint AS failed,
+       integration_worker.duration_at(0.5, array_agg(t.up_to_ms ORDER BY t.up_to_ms), array_agg(t.attempts ORDER BY t.up_to_ms)) AS p50_ms,
+       integration_worker.duration_at(0.95, array_agg(t.up_to_ms ORDER BY t.up_to_ms), array_agg(t.attempts ORDER BY t.up_to_ms)) AS p95_ms,
+       integration_worker.duration_at(0.99, array_agg(t.up_to_ms ORDER BY t.up_to_ms), array_agg(t.attempts ORDER BY t.up_to_ms)) AS p99_ms
+  FROM (SELECT s.endpoint_id, s.hour, s.up_to_ms, sum(s.delivered) AS delivered, sum(s.failed) AS failed,
+               sum(s.delivered + s.failed)::bigint AS attempts
+          FROM integration_worker.traffic_since(date_trunc('hour', statement_timestamp(), 'UTC') - interval '23 hours') s
+         GROUP BY 1, 2, 3) t
+  JOIN integration.endpoint e ON e.id = t.endpoint_id
+ GROUP BY 1, 2;
+
+COMMENT ON VIEW integration.endpoint_traffic IS
+    'How many attempts of each endpoint were delivered, how many failed, how long they took, by hour: this hour and the 23 before.';
+
+COMMENT ON COLUMN integration.endpoint_traffic.endpoint IS 'The endpoint.';
+
+COMMENT ON COLUMN integration.endpoint_traffic.hour IS 'When the hour began in which they began; hours without an attempt are left out.';
+
+COMMENT ON COLUMN integration.endpoint_traffic.delivered IS 'Attempts that delivered.';
+
+COMMENT ON COLUMN integration.endpoint_traffic.failed IS 'Attempts that failed.';
+
+COMMENT ON COLUMN integration.endpoint_traffic.p50_ms IS 'Half of the attempts took no longer, in milliseconds; to the bounds of integration.traffic.up_to_ms.';
+
+COMMENT ON COLUMN integration.endpoint_traffic.p95_ms IS 'Nineteen of twenty took no longer.';
+
+COMMENT ON COLUMN integration.endpoint_traffic.p99_ms IS 'Ninety-nine of a hundred took no longer.';
+
+-- What leaves by itself, what is counted, when: one small step at a time.
 
 -- Everything it remembers is in what it returns; a worker that begins anew loses a copy, nothing else.
 CREATE OR REPLACE FUNCTION integration_worker.retain(
@@ -2573,7 +3745,7 @@ AS $$
 DECLARE
     began timestamptz := clock_timestamp();
     part text := coalesce(so_far ->> 'part', 'ranges');
-    parts text[] := '{ranges,syncs,closings,actions,statuses,incidents,ranges}';
+    parts text[] := '{ranges,syncs,closings,actions,statuses,incidents,traffic,ranges}';
     after_id bigint := coalesce((so_far ->> 'after')::bigint, 0);
 BEGIN
     -- A lost record is removed once more.
@@ -2585,6 +3757,7 @@ BEGIN
         WHEN 'actions' THEN after_id := integration_worker.sweep_actions(after_id, failed_before);
         WHEN 'statuses' THEN after_id := integration_worker.sweep_statuses(after_id);
         WHEN 'incidents' THEN after_id := integration_worker.sweep_incidents(after_id, failed_before);
+        WHEN 'traffic' THEN after_id := integration_worker.count_traffic(after_id, delivered_before);
     END CASE;
     IF part <> 'ranges' THEN
         next := so_far || jsonb_build_object(
@@ -2592,12 +3765,15 @@ BEGIN
             'after', coalesce(after_id, 0));
     END IF;
     next_at := clock_timestamp() + CASE
-        WHEN part = 'incidents' AND after_id IS NULL
+        WHEN part = 'traffic' AND after_id IS NULL
             THEN greatest((began - greatest(delivered_before, failed_before, began - interval '100 min')) / 100, '1 s')
         -- So nine tenths of the worker's time are left for sending.
         ELSE 9 * (clock_timestamp() - began) END;
 END
 $$;
+
+COMMENT ON FUNCTION integration_worker.retain(jsonb, timestamptz, timestamptz) IS
+    'One small step of removing what is old, of counting what is new; returns what the next one is to be told, and when it is due.';
 
 -- Closes what newer states have made pointless, failed syncs too: a newer state heals them.  Left alone are
 -- those that somebody holds, those that are under way (busy; claimed), and all of an object whose newest is
@@ -3223,6 +4399,231 @@ BEGIN
 END
 $$;
 
+-- By hand: TYPE integration_worker.standing
+
+CREATE OR REPLACE FUNCTION integration_worker.stop(standing integration_worker.standing, tripped_by bigint, settled_at timestamptz)
+    RETURNS integration_worker.standing
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF standing.state <> 'stopped' THEN
+        standing.state := 'stopped';
+        standing.since := settled_at;
+        standing.openings := 0;
+        standing.tripped_by := tripped_by;
+        standing.stopped_for := NULL;
+    ELSIF standing.other_trip THEN
+        -- Two different syncs: it is the endpoint, not one of them.
+        standing.tripped_by := NULL;
+    END IF;
+    standing.openings := standing.openings + 1;
+    standing.open_until := settled_at + integration_worker.stop_wait(standing.openings);
+    standing.changed := true;
+    RETURN standing;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION integration_worker.close(standing integration_worker.standing, settled_at timestamptz)
+    RETURNS integration_worker.standing
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF standing.state = 'stopped' AND standing.other_good THEN
+        standing.suspect := standing.tripped_by;
+    END IF;
+    standing.state := 'closed';
+    standing.since := settled_at;
+    standing.open_until := NULL;
+    standing.openings := 0;
+    standing.tripped_by := NULL;
+    standing.stopped_for := NULL;
+    standing.failures := 0;
+    standing.minute_at := settled_at;
+    standing.minute_attempts := 0;
+    standing.minute_failures := 0;
+    standing.changed := true;
+    RETURN standing;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION integration_worker.next_standing(
+        standing integration_worker.standing, tripped_by bigint, settled_at timestamptz)
+    RETURNS integration_worker.standing
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF standing.pause_until > coalesce(standing.retry_after_until, '-infinity') THEN
+        standing.retry_after_until := standing.pause_until;
+        standing.changed := true;
+    END IF;
+    IF tripped_by IS NOT NULL THEN
+        RETURN integration_worker.stop(standing, tripped_by, settled_at);
+    END IF;
+    IF standing.state = 'closed' THEN
+        IF standing.counted > 0
+           AND (standing.failures >= 10
+                OR (standing.minute_attempts >= 10 AND 2 * standing.minute_failures >= standing.minute_attempts)) THEN
+            RETURN integration_worker.open(standing, settled_at);
+        END IF;
+        RETURN standing;
+    END IF;
+    -- One that refuses whatever it is sent works when it accepts something, not when it answers.
+    IF standing.good OR (standing.alive AND standing.stopped_for IS NULL) THEN
+        RETURN integration_worker.close(standing, settled_at);
+    END IF;
+    IF (standing.counted > 0 OR standing.alive) AND standing.state = 'stopped' THEN
+        RETURN integration_worker.stop(standing, NULL, settled_at);
+    END IF;
+    IF standing.counted > 0 THEN
+        RETURN integration_worker.open(standing, settled_at);
+    END IF;
+    -- A probe that said nothing about the endpoint: ask again, but not at once.
+    IF standing.idle THEN
+        standing.open_until := settled_at + CASE standing.state
+            WHEN 'stopped' THEN integration_worker.stop_wait(standing.openings)
+            ELSE integration_worker.open_wait(standing.openings) END;
+        standing.changed := true;
+    END IF;
+    RETURN standing;
+END
+$$;
+
+DROP FUNCTION integration_worker.tally(integration_worker.verdict[], integration_worker.counter[]);
+
+-- What the batch showed of each endpoint.  Requests that left before it opened or stopped are no probes,
+-- except that a stop is news to an open breaker.
+CREATE FUNCTION integration_worker.tally(
+        verdicts integration_worker.verdict[], counters integration_worker.counter[])
+    RETURNS TABLE (endpoint_id integer, attempts integer, counted integer, run integer, good boolean, alive boolean,
+                   idle boolean, other_good boolean, other_trip boolean, first_trip integer, last_count integer,
+                   last_failure integer, pause_until timestamptz, first_at timestamptz)
+    LANGUAGE plpgsql STABLE ROWS 10
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT f.endpoint_id,
+           (count(*) FILTER (WHERE f.effect IN ('success', 'alive', 'count')))::integer,
+           (count(*) FILTER (WHERE f.effect = 'count'))::integer,
+           (count(*) FILTER (WHERE f.effect = 'count' AND f.n > f.last_good))::integer,
+           coalesce(bool_or(f.effect = 'success'), false),
+           coalesce(bool_or(f.effect IN ('success', 'alive')), false),
+           coalesce(bool_or(f.effect = 'none'), false),
+           coalesce(bool_or(f.effect = 'success' AND f.outbox_id <> f.tripped_by), false),
+           coalesce(bool_or(f.effect = 'trip' AND f.outbox_id <> f.tripped_by), false),
+           min(f.n) FILTER (WHERE f.effect = 'trip'),
+           max(f.n) FILTER (WHERE f.effect = 'count'),
+           max(f.n) FILTER (WHERE NOT f.delivered),
+           max(f.pause_until),
+           min(f.started_at)
+      FROM (SELECT e.*,
+                   greatest(max(e.n) FILTER (WHERE e.effect IN ('success', 'alive'))
+                                OVER (PARTITION BY e.endpoint_id), e.row_after, 0) AS last_good
+              FROM (SELECT v.endpoint_id, v.n, v.outbox_id, v.started_at, v.delivered, v.pause_until, h.tripped_by, c.row_after,
+                           CASE WHEN coalesce(h.state, 'closed') = 'closed' OR v.started_at >= h.since
+                                     OR (h.state = 'open' AND v.effect = 'trip')
+                                THEN v.effect ELSE 'late' END AS effect
+                      FROM unnest(verdicts) v
+                      LEFT JOIN integration.endpoint_health h ON h.endpoint_id = v.endpoint_id
+                      LEFT JOIN unnest(counters) c ON c.endpoint_id = v.endpoint_id
+                     WHERE v.state <> 'unsettled' AND NOT v.ping) e) f
+     GROUP BY f.endpoint_id;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.tally(integration_worker.verdict[], integration_worker.counter[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.tally(integration_worker.verdict[], integration_worker.counter[]) IS
+    'What a batch showed of each endpoint: counts, firsts and lasts.';
+
+-- The health of the endpoints of a batch.
+
+CREATE OR REPLACE FUNCTION integration_worker.stand(
+        verdicts integration_worker.verdict[], counters integration_worker.counter[], settled_at timestamptz)
+    RETURNS integration_worker.standing[]
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    standings integration_worker.standing[];
+BEGIN
+    standings := ARRAY(
+        SELECT CASE WHEN (s.now).state = 'closed' AND (s.now).first_trip IS NULL AND (s.now).counted = 0
+                         AND (s.now).pause_until IS NULL
+                    THEN s.now
+                    ELSE integration_worker.next_standing(
+                             s.now, verdicts[(s.now).first_trip].outbox_id, settled_at) END
+          FROM (SELECT ROW (t.endpoint_id, coalesce(h.state, 'closed'), coalesce(h.since, t.first_at), h.open_until,
+                            coalesce(h.openings, 0), h.retry_after_until, coalesce(c."window", h."window"),
+                            CASE WHEN t.alive THEN 0 ELSE coalesce(c.failures, h.failures, 0) END + t.run,
+                            h.tripped_by,
+                            CASE WHEN m.lasts THEN c.minute_at ELSE settled_at END,
+                            CASE WHEN m.lasts THEN coalesce(c.minute_attempts, 0) ELSE 0 END + t.attempts,
+                            CASE WHEN m.lasts THEN coalesce(c.minute_failures, 0) ELSE 0 END + t.counted,
+                            h.endpoint_id IS NULL,
+                            coalesce(h.updated_at < settled_at - interval '10 s', true)
+                            OR (t.good AND h.last_success_at IS NULL)
+                            OR (t.last_failure IS NOT NULL AND h.last_failure_at IS NULL),
+                            t.good, t.alive, t.counted, t.idle, t.other_good, t.other_trip,
+                            t.first_trip, t.last_count, t.last_failure, t.pause_until, false, NULL, h.stopped_for
+                       )::integration_worker.standing AS now
+                  FROM integration_worker.tally(verdicts, counters) t
+                  LEFT JOIN unnest(counters) c ON c.endpoint_id = t.endpoint_id
+                  LEFT JOIN integration.endpoint_health h ON h.endpoint_id = t.endpoint_id
+                 CROSS JOIN LATERAL (
+                       SELECT coalesce(c.minute_at > settled_at - interval '1 min', false) AS lasts) m
+                OFFSET 0) s);
+    IF EXISTS (SELECT FROM unnest(verdicts) v WHERE v.state = 'failed' AND v.effect = 'alive' AND v.object_id IS NOT NULL) THEN
+        RETURN integration_worker.find_design_faults(verdicts, standings, settled_at);
+    END IF;
+    RETURN standings;
+END
+$$;
+
+COMMENT ON FUNCTION integration_worker.stand(integration_worker.verdict[], integration_worker.counter[], timestamptz) IS
+    'How each endpoint stands after a batch whose attempts are recorded.';
+
+-- Written on a change of state, otherwise at most every ten seconds: one row updated at every batch
+-- under an old snapshot becomes forty times as dear.
+CREATE OR REPLACE FUNCTION integration_worker.write_health(
+        verdicts integration_worker.verdict[], standings integration_worker.standing[], settled_at timestamptz)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    INSERT INTO integration.endpoint_health (endpoint_id)
+    SELECT s.endpoint_id
+      FROM unnest(standings) s
+      JOIN integration.endpoint e ON e.id = s.endpoint_id
+     WHERE s.missing
+    ON CONFLICT DO NOTHING;
+    UPDATE integration.endpoint_health h
+       SET state = s.state, since = s.since, open_until = s.open_until, openings = s.openings,
+           retry_after_until = s.retry_after_until, "window" = s."window", failures = s.failures,
+           tripped_by = s.tripped_by, stopped_for = s.stopped_for, updated_at = settled_at,
+           last_success_at = CASE WHEN s.good THEN settled_at ELSE h.last_success_at END,
+           last_failure_at = CASE WHEN s.last_failure IS NOT NULL THEN settled_at ELSE h.last_failure_at END,
+           failing_since = CASE WHEN s.good THEN NULL
+                                WHEN s.last_failure IS NOT NULL THEN coalesce(h.failing_since, settled_at)
+                                ELSE h.failing_since END,
+           last_reason = CASE WHEN s.last_failure IS NOT NULL
+                              THEN verdicts[s.last_failure].reason ELSE h.last_reason END,
+           last_error = CASE WHEN s.last_failure IS NOT NULL
+                             THEN verdicts[s.last_failure].error ELSE h.last_error END
+      FROM unnest(standings) s
+     CROSS JOIN LATERAL (
+           SELECT x.endpoint_id
+             FROM integration.endpoint_health x
+            WHERE (s.changed OR s.news) AND x.endpoint_id = s.endpoint_id
+              FOR NO KEY UPDATE SKIP LOCKED) held
+     WHERE h.endpoint_id = held.endpoint_id;
+END
+$$;
+
 -- It stopped the endpoint, and another sync went through: the fault is its own.
 CREATE OR REPLACE FUNCTION integration_worker.fail_suspects(standings integration_worker.standing[])
     RETURNS integration_worker.verdict[]
@@ -3257,6 +4658,13 @@ END
 $$;
 
 -- Incidents: opened, counted, reopened, resolved by what settle() finds.
+
+INSERT INTO integration.phrase (key, words) VALUES
+    ('action.done_by', '{verb} by {who}'),
+    ('verb.retry', 'retry'),
+    ('verb.cancel', 'cancel'),
+    ('verb.amend', 'amend'),
+    ('verb.resume', 'resume');
 
 -- What comes back so soon was never over.
 CREATE FUNCTION integration_worker.reopens_within() RETURNS interval
@@ -3349,7 +4757,10 @@ AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    SELECT c.name AS endpoint, v.error_class, max(c.severity) AS severity, max(c.owner) AS owner,
+    SELECT c.name AS endpoint, v.error_class, max(c.severity) AS severity,
+           integration_worker.owner_of(c.id, v.error_class,
+               CASE WHEN count(DISTINCT coalesce(o.customer, c.customer)) = 1 THEN max(coalesce(o.customer, c.customer)) END,
+               (array_agg(r.responsible ORDER BY v.n DESC))[1]) AS owner,
            count(*) AS syncs,
            count(DISTINCT (v.object_type, v.object_id)) FILTER (WHERE v.object_id IS NOT NULL AND s.error_class
                                                                 IS DISTINCT FROM v.error_class) AS objects,
@@ -3365,7 +4776,7 @@ BEGIN
            SELECT x.customer, x.impact FROM integration.outbox x WHERE x.id = v.outbox_id OFFSET 0) o ON true
       LEFT JOIN integration.sync_status s
         ON (s.endpoint_id, s.object_type, s.object_id) = (v.endpoint_id, v.object_type, v.object_id)
-     GROUP BY c.name, v.error_class;
+     GROUP BY c.id, c.name, v.error_class;
 END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.problems(integration_worker.verdict[], integration_worker.standing[]) FROM PUBLIC;
@@ -3377,7 +4788,9 @@ CREATE FUNCTION integration_worker.what_people_did(endpoint text, since timestam
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT format('%s by %s%s', a.verb, a.actor, ': "' || a.reason || '"')
+    SELECT concat_ws(': ', integration_worker.say('action.done_by', jsonb_build_object(
+                         'verb', integration_worker.say('verb.' || a.verb), 'who', a.actor)),
+                     '"' || a.reason || '"')
       FROM integration.action a
       LEFT JOIN integration.outbox o ON o.id = a.outbox_id
      WHERE a.at >= what_people_did.since
@@ -3390,6 +4803,17 @@ REVOKE ALL ON FUNCTION integration_worker.what_people_did(text, timestamptz) FRO
 
 COMMENT ON FUNCTION integration_worker.what_people_did(text, timestamptz) IS
     'The last thing that somebody did about an endpoint or a sync of it since a time, one with a reason first; NULL: nothing.';
+
+CREATE FUNCTION integration_worker.is_watched(error_class text) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT EXISTS (SELECT FROM integration.error_class k WHERE k.name = is_watched.error_class AND k.is_watched)
+$$;
+REVOKE ALL ON FUNCTION integration_worker.is_watched(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.is_watched(text) IS
+    'Whether incidents of this class are opened and ended by a watchdog.';
 
 -- A problem is over when its endpoint delivers and nothing that failed for it is left.
 CREATE OR REPLACE FUNCTION integration_worker.resolve_incidents(
@@ -3412,6 +4836,7 @@ BEGIN
                        SELECT y.id, y.error_class, y.opened_at
                          FROM integration.incident y
                         WHERE y.endpoint = e.name AND y.resolved_at IS NULL AND y.state <> 'ignored'
+                          AND NOT integration_worker.is_watched(y.error_class)
                           FOR NO KEY UPDATE SKIP LOCKED) x ON true
                  WHERE s.state = 'closed' AND s.alive
                    AND NOT EXISTS (SELECT FROM integration.queue q
@@ -3427,10 +4852,13 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION integration_worker.resolve_incidents(integration_worker.standing[], timestamptz) IS
+    'Resolves open incidents of endpoints that work, unless a watchdog has to or failed syncs of the class are left; says whether there were any.';
+
 -- By hand: TYPE integration_worker.plain_batch
 
 COMMENT ON TYPE integration_worker.plain_batch IS
-    'Endpoints whose deliveries go the straight way; those whose last delivery was noted ten seconds ago or earlier; has one of them a remote_id_path?; what a good answer is called.';
+    'Endpoints whose deliveries go the straight way; those whose last delivery was noted ten seconds ago or earlier; has one of them a remote_id_path?; what a good answer is called; the api_version of each one''s connector, NULL: none has one.';
 
 CREATE TYPE integration_worker.written AS (
     done integer[],
@@ -3442,14 +4870,14 @@ COMMENT ON TYPE integration_worker.written IS
     'Places in an array of results: those that are recorded; those of them that name an object.';
 
 CREATE FUNCTION integration_worker.record_deliveries(
-        results integration_worker.result[], endpoint_ids integer[], reasons text[])
+        results integration_worker.result[], endpoint_ids integer[], reasons text[], api_versions text[])
     RETURNS integration_worker.written
     LANGUAGE c STRICT VOLATILE
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'integration_record_deliveries';
-REVOKE ALL ON FUNCTION integration_worker.record_deliveries(integration_worker.result[], integer[], text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.record_deliveries(integration_worker.result[], integer[], text[], text[]) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.record_deliveries(integration_worker.result[], integer[], text[]) IS
+COMMENT ON FUNCTION integration_worker.record_deliveries(integration_worker.result[], integer[], text[], text[]) IS
     'Moves syncs from queue to attempt whose result has one of these reasons at one of these endpoints; leaves those that a person changed, holds or closed, that have an ordering key or are a ping.';
 
 CREATE FUNCTION integration_worker.well_endpoints(endpoint_ids integer[], settled_at timestamptz)
@@ -3476,16 +4904,17 @@ BEGIN
     plain.reasons := ARRAY(SELECT r.reason FROM integration.error_reason r WHERE r.error_class = 'success' AND r.remote_state = 'done');
     IF EXISTS (SELECT FROM integration.error_rule)
        OR EXISTS (SELECT FROM integration.incident i WHERE i.resolved_at IS NULL) THEN
-        SELECT array_agg(e.id)
-          INTO plain.ids
-          FROM unnest(plain.ids) AS b (endpoint_id)
+        SELECT array_agg(e.id), array_agg(b.api_version)
+          INTO plain.ids, plain.api_versions
+          FROM unnest(plain.ids, plain.api_versions) AS b (endpoint_id, api_version)
          -- Looked up one by one: a join could come to read all endpoints.
          CROSS JOIN LATERAL (SELECT x.* FROM integration.endpoint x WHERE x.id = b.endpoint_id OFFSET 0) e
          WHERE NOT EXISTS (SELECT FROM integration.error_rule r
                             WHERE (r.endpoint IS NULL OR r.endpoint = e.name)
                               AND (r.connector IS NULL OR r.connector = e.connector))
            AND NOT EXISTS (SELECT FROM integration.incident i
-                            WHERE i.endpoint = e.name AND i.resolved_at IS NULL);
+                            WHERE i.endpoint = e.name AND i.resolved_at IS NULL
+                              AND NOT integration_worker.is_watched(i.error_class));
     END IF;
     RETURN plain;
 END
@@ -3511,7 +4940,7 @@ BEGIN
     IF plain.ids IS NULL THEN
         RETURN '{}';
     END IF;
-    written := integration_worker.record_deliveries(results, plain.ids, plain.reasons);
+    written := integration_worker.record_deliveries(results, plain.ids, plain.reasons, coalesce(plain.api_versions, '{}'));
     IF written.told <> '{}' THEN
         PERFORM integration_worker.tell_objects(results, written.told, plain.name_objects, settled_at);
     END IF;
@@ -3521,7 +4950,7 @@ BEGIN
               FROM (SELECT (results[n]).endpoint_id FROM unnest(written.done) AS n) d
              WHERE d.endpoint_id = ANY (plain.unwritten));
         UPDATE integration.endpoint_health h
-           SET updated_at = settled_at, last_success_at = settled_at, failures = 0, "window" = coalesce(c."window", h."window")
+           SET updated_at = settled_at, last_success_at = settled_at, failing_since = NULL, failures = 0, "window" = coalesce(c."window", h."window")
           FROM unnest(to_write) AS t (endpoint_id)
           JOIN unnest(counters) c ON c.endpoint_id = t.endpoint_id
          CROSS JOIN LATERAL (
@@ -3554,6 +4983,9 @@ BEGIN
         PERFORM integration_worker.reschedule(verdicts);
         PERFORM integration_worker.raise_incidents(verdicts, standings, settled_at);
     END IF;
+    IF EXISTS (SELECT FROM unnest(verdicts) v WHERE v.effect = 'trip') THEN
+        PERFORM integration_worker.pause_gone(verdicts, settled_at);
+    END IF;
     PERFORM integration_worker.write_status(verdicts, settled_at);
     IF EXISTS (SELECT FROM unnest(standings) s WHERE s.changed OR s.news) THEN
         PERFORM integration_worker.write_health(verdicts, standings, settled_at);
@@ -3574,6 +5006,68 @@ BEGIN
                     WHERE c.id = ANY (ARRAY(SELECT DISTINCT v.endpoint_id FROM unnest(verdicts) v))
                       AND NOT c.idempotent));
     RETURN suspects;
+END
+$$;
+
+-- Called by the worker with what deliver() did not finish; counters are those it keeps between two writes of
+-- endpoint_health.  Three kinds of rows come back: one for each result, one for each sync that became due
+-- or failed because of it, one without outbox_id for each endpoint (due_at: not called before).
+CREATE OR REPLACE FUNCTION integration_worker.settle(
+        results integration_worker.result[], counters integration_worker.counter[] DEFAULT '{}',
+        settled_at timestamptz DEFAULT clock_timestamp())
+    RETURNS TABLE (outbox_id bigint, endpoint_id integer, state text, due_at timestamptz, signal text,
+                   failures integer, minute_at timestamptz, minute_attempts integer, minute_failures integer)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET enable_seqscan = off
+    SET plan_cache_mode = force_generic_plan
+    SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    headers jsonb[] := integration_worker.read_headers(ARRAY(SELECT r.response_headers FROM unnest(results) r));
+    verdicts integration_worker.verdict[];
+    standings integration_worker.standing[];
+    suspects integration_worker.verdict[];
+BEGIN
+    verdicts := integration_worker.gather(results, settled_at);
+    verdicts := integration_worker.judge(verdicts, results, headers, settled_at);
+    verdicts := integration_worker.hold_health(verdicts);
+    INSERT INTO integration.attempt (
+           outbox_id, attempt_no, endpoint_id, started_at, outcome, reason, error_class, error, http_status,
+           next_attempt_at, duration_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, request_url, remote_address,
+           response_headers, response_body, trace_id, span_id, api_version)
+    SELECT v.outbox_id, v.attempts, v.endpoint_id, v.started_at, CASE WHEN v.delivered THEN 'delivered' ELSE 'failed' END,
+           v.reason, v.error_class, v.error, v.http_status, CASE WHEN v.state = 'retrying' AND v.effect <> 'trip' THEN v.due_at END,
+           r.duration_ms, r.dns_ms, r.connect_ms, r.tls_ms, r.first_byte_ms, r.request_url, r.remote_address,
+           headers[v.n], r.response_body, r.trace_id, r.span_id,
+           (SELECT c.api_version
+              FROM integration.endpoint e
+              JOIN integration.connector c ON c.name = e.connector
+             WHERE e.id = v.endpoint_id)
+      FROM unnest(verdicts) v
+      JOIN unnest(results) WITH ORDINALITY AS r ON r.ordinality = v.n
+     WHERE v.state <> 'unsettled';
+    standings := integration_worker.stand(verdicts, counters, settled_at);
+    suspects := integration_worker.follow_up(verdicts, standings, settled_at);
+    RETURN QUERY
+    SELECT v.outbox_id, v.endpoint_id, v.state,
+           CASE WHEN v.state IN ('pending', 'retrying') THEN v.due_at END, v.signal,
+           NULL::integer, NULL::timestamptz, NULL::integer, NULL::integer
+      FROM unnest(verdicts || suspects) v
+    UNION ALL
+    SELECT n.outbox_id, n.endpoint_id, 'pending', n.due_at, 'neutral', NULL, NULL, NULL, NULL
+      FROM (SELECT array_agg(v.endpoint_id) AS endpoint_ids, array_agg(v.ordering_key) AS ordering_keys
+              FROM unnest(verdicts) v
+             WHERE v.ordering_key IS NOT NULL
+               AND v.queued AND v.state IN ('delivered', 'cancelled', 'expired')) f
+     CROSS JOIN LATERAL integration_worker.heads(f.endpoint_ids, f.ordering_keys) n
+    UNION ALL
+    SELECT NULL, s.endpoint_id, s.state,
+           greatest(CASE WHEN s.state <> 'closed' THEN s.open_until END,
+                    CASE WHEN s.retry_after_until > settled_at THEN s.retry_after_until END),
+           NULL, s.failures, s.minute_at, s.minute_attempts, s.minute_failures
+      FROM unnest(standings) s;
 END
 $$;
 
@@ -3697,6 +5191,24 @@ REVOKE ALL ON FUNCTION integration_worker.retry_as(bigint, text, name, text[]) F
 COMMENT ON FUNCTION integration_worker.retry_as(bigint, text, name, text[]) IS
     'Retries a sync; customers: whose failed syncs this role may retry, NULL: any sync of anybody.';
 
+-- Same object, same cause, same place under the ordering key; what has run out is left out, and a
+-- dedup_key would make the copy a duplicate of its original.
+CREATE OR REPLACE FUNCTION integration_worker.copy_sync(original integration.outbox, payload jsonb) RETURNS bigint
+    LANGUAGE sql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    INSERT INTO integration.outbox (endpoint, object_type, object_id, operation, payload, headers, customer,
+                                    ordering_key, priority, impact, send_after, expires_at,
+                                    traceparent, tracestate, triggered_by, trigger_ref, replay_of)
+    VALUES (original.endpoint, original.object_type, original.object_id, original.operation,
+            coalesce(payload, original.payload), original.headers, original.customer,
+            original.ordering_key, original.priority, original.impact,
+            CASE WHEN original.send_after > now() THEN original.send_after END,
+            CASE WHEN original.expires_at > clock_timestamp() THEN original.expires_at END,
+            original.traceparent, original.tracestate, original.triggered_by, original.trigger_ref, original.id)
+    RETURNING id
+$$;
+
 CREATE OR REPLACE FUNCTION integration.amend(id bigint, payload jsonb, reason text DEFAULT NULL) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -3769,6 +5281,88 @@ $$;
 COMMENT ON FUNCTION integration_worker.place_copies(bigint[]) IS
     'Gives copies of syncs the places of what they copy, where the endpoint coalesces, and amended ones under an ordering key.';
 
+CREATE OR REPLACE FUNCTION integration.replay(
+        endpoint text, since timestamptz, until timestamptz DEFAULT NULL, reason text DEFAULT NULL)
+    RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    copies bigint[];
+BEGIN
+    PERFORM integration_worker.require_endpoint(replay.endpoint);
+    IF replay.since IS NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'null_value_not_allowed',
+            MESSAGE = 'replay needs to know since when',
+            HINT = 'Write SELECT integration.replay(''shop'', now() - interval ''1 hour''); since => ''-infinity'' means all.';
+    END IF;
+    WITH delivered AS (
+        SELECT DISTINCT a.outbox_id
+          FROM integration.attempt a
+          JOIN integration.endpoint e ON e.id = a.endpoint_id
+         WHERE e.name = replay.endpoint
+           AND a.started_at >= replay.since
+           AND a.started_at < coalesce(replay.until, 'infinity')
+           AND a.outcome = 'delivered'
+    ), copy AS (
+        INSERT INTO integration.outbox (endpoint, object_type, object_id, operation, payload, headers, customer,
+                                        ordering_key, priority, impact, traceparent, tracestate, triggered_by, trigger_ref,
+                                        replay_of)
+        SELECT o.endpoint, o.object_type, o.object_id, o.operation, o.payload, o.headers, o.customer,
+               o.ordering_key, o.priority, o.impact, o.traceparent, o.tracestate, o.triggered_by, o.trigger_ref, o.id
+          FROM delivered d
+          JOIN integration.outbox o ON o.id = d.outbox_id
+         WHERE o.operation <> 'ping'
+           -- A replay of something in the period is not replayed beside it.
+           AND NOT EXISTS (SELECT FROM integration.attempt x
+                            WHERE x.outbox_id = o.replay_of AND x.outcome = 'delivered')
+         ORDER BY o.id
+        RETURNING id, replay_of
+    ), recorded AS (
+        INSERT INTO integration.action (verb, outbox_id, endpoint, reason, details)
+        SELECT 'replay', c.replay_of, replay.endpoint, nullif(btrim(replay.reason), ''),
+               jsonb_build_object('copy', c.id)
+          FROM copy c
+    )
+    SELECT coalesce(array_agg(c.id), '{}') INTO copies FROM copy c;
+    PERFORM integration_worker.place_copies(copies);
+    RETURN cardinality(copies);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION integration.pause(scope text, name text, reason text, until timestamptz DEFAULT NULL) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM integration_worker.require_scope(pause.scope, pause.name);
+    IF coalesce(btrim(pause.reason), '') = '' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'a pause needs a reason',
+            HINT = 'Write it for the people who will ask why nothing leaves, such as ''vendor maintenance until 14:00''.';
+    END IF;
+    IF pause.until <= clock_timestamp() THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('%s is over already', pause.until),
+            HINT = 'Write a time to come, such as now() + interval ''1 hour''; NULL pauses until somebody resumes.';
+    END IF;
+    PERFORM integration_worker.warn_of_pause(pause.scope, coalesce(pause.name, ''));
+    INSERT INTO integration.pause AS p (scope, name, reason, until)
+    VALUES (pause.scope, coalesce(pause.name, ''), btrim(pause.reason), pause.until)
+        ON CONFLICT (scope, name) DO UPDATE
+        SET reason = excluded.reason, actor = excluded.actor, until = excluded.until, error_class = NULL,
+            since = CASE WHEN p.until <= now() THEN excluded.since ELSE p.since END;
+    INSERT INTO integration.action (verb, endpoint, reason, details)
+    VALUES ('pause', CASE pause.scope WHEN 'endpoint' THEN pause.name END, btrim(pause.reason),
+            jsonb_strip_nulls(jsonb_build_object('scope', pause.scope, 'name', pause.name, 'until', pause.until)));
+    PERFORM integration_worker.wake_at_commit(true);
+END
+$$;
+
 CREATE OR REPLACE FUNCTION integration.resume(scope text, name text DEFAULT NULL, reason text DEFAULT NULL) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -3808,6 +5402,248 @@ BEGIN
 END
 $$;
 
+CREATE OR REPLACE FUNCTION integration_worker.close_breaker(endpoint text) RETURNS integration.endpoint_health
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    held integration.endpoint_health;
+BEGIN
+    SELECT h.* INTO held
+      FROM integration.endpoint_health h
+      JOIN integration.endpoint e ON e.id = h.endpoint_id
+     WHERE e.name = close_breaker.endpoint
+       AND (h.state <> 'closed' OR h.retry_after_until > clock_timestamp()
+            OR EXISTS (SELECT FROM integration_worker.live_endpoints() l
+                        WHERE l.endpoint_id = h.endpoint_id AND l.rate_free_at > clock_timestamp()))
+       FOR UPDATE OF h;
+    UPDATE integration.endpoint_health h
+       SET state = 'closed', since = clock_timestamp(), open_until = NULL, openings = 0, failures = 0,
+           retry_after_until = NULL, tripped_by = NULL, stopped_for = NULL, updated_at = clock_timestamp()
+     WHERE h.endpoint_id = held.endpoint_id;
+    -- What the other side put off waits for exactly that time.
+    UPDATE integration.queue q
+       SET due_at = now(), change_xid = pg_current_xact_id()
+     WHERE q.endpoint_id = held.endpoint_id
+       AND q.state = 'retrying'
+       AND q.due_at = held.retry_after_until;
+    RETURN held;
+END
+$$;
+
+-- Every sync as people see it: the views sync, failed.
+
+-- What is known about a sync whatever its state; the views below add how far it came.
+-- The owner is integration_worker.owner_of()'s; no join, since beyond join_collapse_limit they are made as written.
+CREATE OR REPLACE VIEW integration_worker.sync_facts AS
+SELECT o.id, o.endpoint, e.id AS endpoint_id, e.connector, coalesce(o.customer, e.customer) AS customer,
+       e.customer AS endpoint_customer,
+       o.object_type, o.object_id, o.operation, o.priority, o.ordering_key, o.impact,
+       o.triggered_by, o.trigger_ref, o.replay_of, o.created_at, o.expires_at,
+       coalesce((SELECT w.owner
+                   FROM integration_worker.ruled_owner(c.name, e.name, coalesce(o.customer, e.customer), a.error_class,
+                                                       CASE WHEN a.outcome = 'failed' THEN r.responsible END) w),
+                e.owner, c.owner, u.owner) AS owner,
+       coalesce(c.severity, 3::smallint) AS severity,
+       greatest(o.send_after, o.created_at) AS clock_from,
+       greatest(o.send_after, o.created_at) + coalesce(u.sla, c.sla) AS due_by,
+       greatest(o.send_after, o.created_at) + coalesce(u.sla, c.sla) * 0.8 AS at_risk_from,
+       a.attempt_no, a.outcome, a.reason, a.error_class, a.http_status, a.error,
+       a.started_at AS last_attempt_at,
+       a.started_at + coalesce(a.duration_ms, 0) * interval '1 ms' AS last_answer_at,
+       CASE WHEN a.outcome = 'failed' AND r.error_class = a.error_class
+            THEN coalesce((SELECT integration_worker.remedies('support')) ->> r.reason, r.remedy)
+            WHEN a.outcome = 'failed'
+            THEN coalesce((SELECT integration_worker.remedies('support')) ->> (':' || a.error_class),
+                          (SELECT k.remedy FROM integration.error_class k WHERE k.name = a.error_class)) END AS remedy,
+       CASE WHEN a.outcome = 'failed' THEN
+            replace((SELECT integration_worker.translated('remedy.worked_before', '')), '{worked_before}', coalesce(
+                    (SELECT integration_worker.what_worked()) ->> ('endpoint ' || o.endpoint || ':' || a.error_class),
+                    (SELECT integration_worker.what_worked()) ->> ('connector ' || e.connector || ':' || a.error_class),
+                    (SELECT integration_worker.what_worked()) ->> (':' || a.error_class))) END AS worked_before,
+       CASE WHEN a.outcome = 'failed' THEN r.responsible END AS responsible,
+       a.outcome = 'failed' AND r.remote_state = 'unknown'
+       AND NOT coalesce(e.idempotent, c.idempotent, true) AS is_unknown
+  FROM integration.outbox o
+  LEFT JOIN integration.endpoint e ON e.name = o.endpoint
+  LEFT JOIN integration.connector c ON c.name = e.connector
+  LEFT JOIN integration.customer u ON u.name = coalesce(o.customer, e.customer)
+  LEFT JOIN LATERAL (
+       SELECT x.*
+         FROM integration.attempt x
+        WHERE x.outbox_id = o.id
+        ORDER BY x.attempt_no DESC
+        LIMIT 1) a ON true
+  LEFT JOIN integration.error_reason r ON r.reason = a.reason;
+
+CREATE OR REPLACE VIEW integration_worker.unfinished AS
+SELECT f.id, f.state, f.endpoint, f.connector, f.customer, f.object_type, f.object_id, f.operation, f.attempts,
+       f.reason, f.error_class, f.http_status, f.error,
+       nullif(concat_ws(' ', f.worked_before,
+                 CASE WHEN f.state = 'failed' AND f.is_unknown THEN (SELECT integration_worker.say('remedy.unknown_outcome'))
+                      WHEN f.state = 'failed' THEN coalesce((SELECT integration_worker.remedies_when_failed()) ->> f.remedy, f.remedy)
+                      ELSE f.remedy END), '') AS remedy,
+       f.responsible, f.owner,
+       CASE WHEN f.state <> 'failed' AND l.started_at IS NULL THEN
+            greatest(f.due_at, f.retry_after_until,
+                     CASE WHEN f.health <> 'closed' THEN f.open_until END) END AS next_attempt_at,
+       integration_worker.held_by(
+           f.state, l.started_at, f.is_paused, f.health, f.retry_after_until, f.due_at, f.earlier,
+           w.rate_free_at, w.in_flight, w."window") AS blocked_by,
+       l.started_at AS in_flight_since,
+       f.last_attempt_at, f.created_at, NULL::timestamptz AS finished_at,
+       statement_timestamp() - f.created_at AS age,
+       f.due_by,
+       coalesce(statement_timestamp() >= f.at_risk_from OR f.due_at > f.due_by OR (f.state = 'failed' AND f.due_by IS NOT NULL),
+                false) AS sla_at_risk,
+       f.severity, f.impact, f.priority, f.ordering_key, f.expires_at,
+       f.triggered_by, f.trigger_ref, f.replay_of, NULL::bigint AS superseded_by
+  FROM integration_worker.waiting f
+  LEFT JOIN integration_worker.live_syncs() l ON l.outbox_id = f.id
+  LEFT JOIN integration_worker.live_endpoints() w ON w.endpoint_id = f.endpoint_id;
+
+-- In branches, so that a condition on state reads the queue or the closings and not the whole outbox.
+CREATE OR REPLACE VIEW integration.sync AS
+SELECT u.*
+  FROM integration_worker.unfinished u
+UNION ALL
+SELECT f.id, c.state, f.endpoint, f.connector, f.customer, f.object_type, f.object_id, f.operation,
+       coalesce(f.attempt_no, 0), f.reason, f.error_class, f.http_status, f.error,
+       CASE WHEN c.state = 'superseded' AND c.reason = 'duplicate' THEN
+            (SELECT integration_worker.say('remedy.of_duplicate', jsonb_build_object('other', q.outbox_id))
+               FROM integration.queue q
+              WHERE q.outbox_id = c.superseded_by AND q.state = 'failed')
+            ELSE f.remedy END,
+       f.responsible, f.owner,
+       NULL, NULL, NULL,
+       f.last_attempt_at, f.created_at, c.closed_at, c.closed_at - f.created_at, f.due_by, false,
+       f.severity, f.impact, f.priority, f.ordering_key, f.expires_at,
+       f.triggered_by, f.trigger_ref, f.replay_of, c.superseded_by
+  FROM integration.closing c
+  JOIN integration_worker.sync_facts f ON f.id = c.outbox_id
+UNION ALL
+SELECT f.id, 'delivered', f.endpoint, f.connector, f.customer, f.object_type, f.object_id, f.operation,
+       coalesce(f.attempt_no, 0), f.reason, f.error_class, f.http_status, f.error, f.remedy, f.responsible, f.owner,
+       NULL, NULL, NULL,
+       f.last_attempt_at, f.created_at, f.last_answer_at, f.last_answer_at - f.created_at, f.due_by, false,
+       f.severity, f.impact, f.priority, f.ordering_key, f.expires_at,
+       f.triggered_by, f.trigger_ref, f.replay_of, NULL
+  FROM integration_worker.sync_facts f
+ WHERE NOT EXISTS (SELECT FROM integration.queue q WHERE q.outbox_id = f.id)
+   AND NOT EXISTS (SELECT FROM integration.closing c WHERE c.outbox_id = f.id);
+
+-- Both views have the same columns with the same meaning.
+DO $$
+DECLARE
+    col record;
+    view_name text;
+BEGIN
+    FOR col IN
+        SELECT c.name, c.meaning
+          FROM (VALUES
+            ('id', 'The number of the sync: outbox.id.'),
+            ('state', 'pending, retrying, failed (a person must act), delivered, cancelled, expired or superseded.'),
+            ('endpoint', 'Where to.'),
+            ('connector', 'The product behind the endpoint.'),
+            ('customer', 'Whose object it is.'),
+            ('object_type', 'The kind of business object.'),
+            ('object_id', 'The business reference.'),
+            ('operation', 'What happened to the object.'),
+            ('attempts', 'Attempts made so far.'),
+            ('reason', 'What exactly happened at the last attempt: see integration.error_reason.'),
+            ('error_class', 'What that means: see integration.error_class.'),
+            ('http_status', 'HTTP status of the last attempt; NULL when no answer arrived.'),
+            ('error', 'Details of the last failure in words.'),
+            ('remedy', 'What to do about it; NULL unless the last attempt failed, or a duplicate''s first sync did.'),
+            ('responsible', 'Who can do it: customer, support, engineering, operations or remote_vendor.'),
+            ('owner', 'The team whose work it is: by integration.owner_rule, else the endpoint''s, its connector''s, the customer''s.'),
+            ('next_attempt_at', 'Not sent before, by its own schedule and by what the endpoint waits for; NULL when finished, failed or in flight.'),
+            ('blocked_by', 'The strongest that holds it back: paused, stopped, open, retry_after, schedule, ordering_key, rate or window; NULL: nothing does. integration.why() says it in words.'),
+            ('in_flight_since', 'When the request that is under way began; NULL: none is.'),
+            ('last_attempt_at', 'When the last attempt began.'),
+            ('created_at', 'When it was asked for.'),
+            ('finished_at', 'When it was delivered or closed.'),
+            ('age', 'From created_at to finished_at, or to now.'),
+            ('due_by', 'When it should be delivered by the SLA of the customer, else of the connector; NULL: no promise.'),
+            ('sla_at_risk', 'It is not finished, and four fifths of the time to due_by are over, or it is failed or scheduled for later than due_by.'),
+            ('severity', 'How much a failure hurts: 1 (worst) to 4, from the connector.'),
+            ('impact', 'What is at stake, in the application''s unit.'),
+            ('priority', 'high, normal or low.'),
+            ('ordering_key', 'Syncs of one endpoint and key go one at a time.'),
+            ('expires_at', 'Not sent from here on.'),
+            ('triggered_by', 'Who or what in the application caused it.'),
+            ('trigger_ref', 'The application''s own reference for the cause.'),
+            ('replay_of', 'The sync that this one sends again.'),
+            ('superseded_by', 'The sync that took its place.')
+          ) AS c (name, meaning)
+    LOOP
+        FOREACH view_name IN ARRAY ARRAY['sync', 'failed'] LOOP
+            EXECUTE format('COMMENT ON COLUMN integration.%I.%I IS %L', view_name, col.name, col.meaning);
+        END LOOP;
+    END LOOP;
+END
+$$;
+
+-- How objects, endpoints, workers stand.
+
+-- The owner is the last sync's; retention may have taken that one away.
+-- The second branch: objects that are queued for the first time have no sync_status yet.
+CREATE OR REPLACE VIEW integration.object_status AS
+SELECT e.name AS endpoint, s.object_type, s.object_id,
+       CASE WHEN s.state = 'in_sync' AND w.queued > 0 THEN 'pending' ELSE s.state END AS state,
+       s.remote_id, s.last_outbox_id AS last_sync, s.last_attempt_at,
+       s.delivered_outbox_id AS delivered_sync, s.delivered_at,
+       s.error_class, s.error, CASE WHEN s.error_class IS NOT NULL THEN
+            coalesce((SELECT integration_worker.remedies('support')) ->> (':' || s.error_class), k.remedy) END AS remedy, s.failures,
+       w.queued, w.next_sync, w.next_attempt_at,
+       coalesce((SELECT f.owner FROM integration_worker.sync_facts f WHERE f.id = s.last_outbox_id),
+                integration_worker.owner_of(s.endpoint_id, s.error_class, NULL)) AS owner
+  FROM integration.sync_status s
+  JOIN integration.endpoint e ON e.id = s.endpoint_id
+  LEFT JOIN integration.error_class k ON k.name = s.error_class
+ CROSS JOIN LATERAL (
+       SELECT count(*) AS queued, min(q.outbox_id) AS next_sync,
+              min(q.due_at) FILTER (WHERE q.state <> 'failed') AS next_attempt_at
+         FROM integration.outbox o
+         JOIN integration.queue q ON q.outbox_id = o.id
+        WHERE o.object_id = s.object_id
+          AND coalesce(o.object_type, '') = s.object_type
+          AND q.endpoint_id = s.endpoint_id) w
+UNION ALL
+SELECT e.name, coalesce(o.object_type, ''), o.object_id, 'pending',
+       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0,
+       count(*), min(q.outbox_id), min(q.due_at) FILTER (WHERE q.state <> 'failed'),
+       integration_worker.owner_of(e.id, NULL, min(o.customer))
+  FROM integration.outbox o
+  JOIN integration.queue q ON q.outbox_id = o.id
+  JOIN integration.endpoint e ON e.id = q.endpoint_id
+ WHERE o.object_id IS NOT NULL
+   AND NOT EXISTS (SELECT
+                     FROM integration.sync_status s
+                    WHERE s.endpoint_id = q.endpoint_id
+                      AND s.object_type = coalesce(o.object_type, '')
+                      AND s.object_id = o.object_id)
+ GROUP BY e.id, e.name, coalesce(o.object_type, ''), o.object_id;
+
+COMMENT ON COLUMN integration.object_status.owner IS 'The team whose work it is, by integration.owner_rule, else the endpoint''s, its connector''s, the customer''s.';
+
+CREATE FUNCTION integration_worker.sparkline(steps integer[], attempts bigint[], delivered bigint[]) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT string_agg(CASE WHEN s.attempts IS NULL THEN '·'
+                           WHEN s.delivered * 2 < s.attempts THEN '×'
+                           ELSE substr('▁▂▃▄▅▆▇█', ceil(8.0 * s.attempts / m.most)::integer, 1) END, '' ORDER BY g.n)
+      FROM generate_series(1, 12) AS g (n)
+      LEFT JOIN unnest(steps, attempts, delivered) AS s (step, attempts, delivered)
+        ON greatest(least(s.step, 12), 1) = g.n
+     CROSS JOIN (SELECT max(a) AS most FROM unnest(attempts) a) m
+$$;
+REVOKE ALL ON FUNCTION integration_worker.sparkline(integer[], bigint[], bigint[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.sparkline(integer[], bigint[], bigint[]) IS
+    'Twelve steps as a line of characters: · nothing, × more than half failed, else a bar; NULL arrays: nothing at all.';
+
 CREATE OR REPLACE VIEW integration.endpoint_status AS
 SELECT e.name, e.connector, e.customer,
        coalesce(h.state, 'closed') AS state,
@@ -3826,7 +5662,7 @@ SELECT e.name, e.connector, e.customer,
        h.last_success_at, h.last_failure_at, h.last_reason, h.last_error,
        CASE WHEN h.state <> 'closed' THEN h.open_until END AS next_probe_at,
        h.retry_after_until, h.tripped_by,
-       e.owner, e.url
+       integration_worker.owner_of(e.id, NULL, NULL) AS owner, e.url, h.failing_since, t.trend
   FROM integration.endpoint_config e
   LEFT JOIN integration.endpoint_health h ON h.endpoint_id = e.id
   LEFT JOIN integration_worker.live_endpoints() w ON w.endpoint_id = e.id
@@ -3848,24 +5684,292 @@ SELECT e.name, e.connector, e.customer,
          FROM integration.queue q
         WHERE q.endpoint_id = e.id AND q.state = 'failed') f
  CROSS JOIN LATERAL (
-       SELECT count(*) AS attempts_last_hour,
-              round(avg((a.outcome = 'delivered')::integer), 3) AS success_share_last_hour
-         FROM integration.attempt a
-        WHERE a.endpoint_id = e.id AND a.started_at >= statement_timestamp() - interval '1 hour') t;
+       SELECT coalesce(sum(s.attempts), 0)::bigint AS attempts_last_hour,
+              round(sum(s.delivered) / sum(s.attempts), 3) AS success_share_last_hour,
+              integration_worker.sparkline(array_agg(s.step), array_agg(s.attempts), array_agg(s.delivered)) AS trend
+         FROM (SELECT 12 - floor(extract(epoch FROM statement_timestamp() - a.started_at) / 300)::integer AS step,
+                      count(*) AS attempts, count(*) FILTER (WHERE a.outcome = 'delivered') AS delivered
+                 FROM integration.attempt a
+                WHERE a.endpoint_id = e.id AND a.started_at >= statement_timestamp() - interval '1 hour'
+                GROUP BY 1) s) t;
+
+COMMENT ON COLUMN integration.endpoint_status.failing_since IS 'The first failure since the last delivery; NULL: none. After five days it pauses itself.';
+
+COMMENT ON COLUMN integration.endpoint_status.trend IS
+    'The attempts of the last hour in steps of five minutes, the latest on the right; · none, × more than half failed.';
+
+-- What waits behind each kill switch.
+
+-- In branches, so that each finds its syncs by an index: by endpoint, or by what the sync itself says of its customer.
+CREATE VIEW integration_worker.behind_pause AS
+SELECT p.scope, p.name, q.outbox_id
+  FROM integration_worker.pause_in_force p
+  JOIN integration.endpoint e
+    ON p.scope = 'all'
+    OR (p.scope = 'connector' AND p.name = e.connector)
+    OR (p.scope = 'endpoint' AND p.name = e.name)
+    OR (p.scope = 'customer' AND p.name = e.customer)
+  JOIN integration.queue q ON q.endpoint_id = e.id AND q.state <> 'failed'
+UNION ALL
+SELECT p.scope, p.name, q.outbox_id
+  FROM integration_worker.pause_in_force p
+  JOIN integration.outbox o ON o.customer = p.name
+  JOIN integration.queue q ON q.outbox_id = o.id AND q.state <> 'failed'
+  JOIN integration.endpoint e ON e.id = q.endpoint_id AND e.customer IS DISTINCT FROM p.name
+ WHERE p.scope = 'customer';
+
+COMMENT ON VIEW integration_worker.behind_pause IS
+    'Which syncs each pause in force holds; those that wait for a person anyway are not among them.';
+
+CREATE VIEW integration.pause_status AS
+SELECT p.scope, CASE WHEN p.scope <> 'all' THEN p.name END AS name, p.reason, p.actor, p.error_class,
+       p.since, p.until, statement_timestamp() - p.since AS lasts,
+       coalesce(w.waiting, 0) AS waiting, coalesce(w.endpoints, 0) AS endpoints, coalesce(w.objects, 0) AS objects,
+       coalesce(w.customers, 0) AS customers, w.impact, w.oldest, w.oldest_at,
+       CASE WHEN p.scope = 'all' AND p.name <> '' THEN 'SELECT integration.adopt(''why'');'
+            WHEN p.scope = 'all' THEN 'SELECT integration.resume(''all'', NULL, ''why'');'
+            ELSE format('SELECT integration.resume(%L, %L, ''why'');', p.scope, p.name) END AS next_step
+  FROM integration_worker.pause_in_force p
+  LEFT JOIN (SELECT b.scope, b.name, count(*) AS waiting, count(DISTINCT o.endpoint) AS endpoints,
+                    count(DISTINCT (o.object_type, o.object_id)) FILTER (WHERE o.object_id IS NOT NULL) AS objects,
+                    count(DISTINCT coalesce(o.customer, e.customer)) AS customers,
+                    sum(o.impact) AS impact, min(o.id) AS oldest, min(o.created_at) AS oldest_at
+               FROM integration_worker.behind_pause b
+               JOIN integration.outbox o ON o.id = b.outbox_id
+               JOIN integration.endpoint e ON e.name = o.endpoint
+              GROUP BY b.scope, b.name) w USING (scope, name)
+ ORDER BY w.impact DESC NULLS LAST, w.waiting DESC NULLS LAST, p.since;
+
+COMMENT ON VIEW integration.pause_status IS
+    'The pauses in force with what waits behind each, most at stake first; next_step ends one. Of a pause whose time is over nothing is left here.';
+
+COMMENT ON COLUMN integration.pause_status.scope IS 'What is held: all, connector, endpoint or customer.';
+
+COMMENT ON COLUMN integration.pause_status.name IS 'Which one; NULL: everything.';
+
+COMMENT ON COLUMN integration.pause_status.reason IS 'Why, in the words of who did it.';
+
+COMMENT ON COLUMN integration.pause_status.actor IS 'Who did it; integration: the endpoint has paused itself.';
+
+COMMENT ON COLUMN integration.pause_status.error_class IS 'For what it has paused itself; NULL: somebody has paused it.';
+
+COMMENT ON COLUMN integration.pause_status.since IS 'Since when.';
+
+COMMENT ON COLUMN integration.pause_status.until IS 'Until when; NULL: until somebody resumes.';
+
+COMMENT ON COLUMN integration.pause_status.lasts IS 'How long so far.';
+
+COMMENT ON COLUMN integration.pause_status.waiting IS 'Syncs that wait to be sent.';
+
+COMMENT ON COLUMN integration.pause_status.endpoints IS 'Different endpoints among them.';
+
+COMMENT ON COLUMN integration.pause_status.objects IS 'Different business objects among them.';
+
+COMMENT ON COLUMN integration.pause_status.customers IS 'Different customers among them.';
+
+COMMENT ON COLUMN integration.pause_status.impact IS 'What is at stake, in the application''s unit; NULL: none was given.';
+
+COMMENT ON COLUMN integration.pause_status.oldest IS 'The first of them.';
+
+COMMENT ON COLUMN integration.pause_status.oldest_at IS 'When the oldest of them was asked for.';
+
+COMMENT ON COLUMN integration.pause_status.next_step IS 'The statement that ends it.';
+
+-- One sync in words: why it is where it is, what happened to it.
+
+INSERT INTO integration.phrase (key, words) VALUES
+    ('failure', '{class} ({details})'),
+    ('failure.unclassed', 'an error'),
+    ('attempt.none', 'no attempt had been made'),
+    ('attempt.delivered', 'attempt {attempt} was delivered'),
+    ('attempt.failed', 'attempt {attempt} failed with {failure}'),
+    ('why.unknown', 'There is no sync {sync}: it was never committed, or retention has removed it.'),
+    ('why.delivered', 'Sync {sync} was delivered at {time} by attempt {attempt} ({reason}).'),
+    ('why.other', 'sync {other}, which is {state}'),
+    ('why.duplicate', 'Sync {sync} was not sent: it is a duplicate of {other}.'),
+    ('why.duplicate_of_unsent',
+     'Sync {sync} was not sent: it is a duplicate of {other} and still stands for it (SELECT integration.why({look})).'),
+    ('why.coalesced', 'Sync {sync} was not sent after {time}: a newer state of its object took its place, {other}.'),
+    ('why.superseded', 'Sync {sync} was superseded at {time} ({reason}) by {other}.'),
+    ('why.expired', 'Sync {sync} expired at {time}: it was not to be sent after {expires_at}, and {last}; {then}.'),
+    ('why.expired_then', 'SELECT integration.amend({sync}, NULL, ''why'') sends it all the same'),
+    ('why.cancelled', 'Sync {sync} was cancelled at {how}; {then}.'),
+    ('why.cancelled_by', 'by {who}'),
+    ('why.cancelled_then', 'SELECT integration.retry({sync}, ''why'') brings it back'),
+    ('why.replaced_then', 'in its place went {other}'),
+    ('why.failed', 'Sync {sync} waits for a person since {time}: {clues}; SELECT integration.amend({sync}, ''{…}'', ''why'') '
+                   'sends corrected data, SELECT integration.retry({sync}, ''why'') the same again.'),
+    ('why.remedy', 'remedy: {remedy}'),
+    ('why.responsible', '(responsible: {responsible})'),
+    ('why.held_as_copy', 'Sync {sync} is not sent. {remedy}'),
+    ('why.paused', 'Sync {sync} waits because {what} is paused by {who} since {since} ("{reason}"), until {until}.'),
+    ('pause.all', 'everything'),
+    ('pause.connector', 'connector "{name}"'),
+    ('pause.endpoint', 'endpoint "{name}"'),
+    ('pause.customer', 'customer "{name}"'),
+    ('pause.until_resumed', 'somebody runs SELECT integration.resume({which})'),
+    ('why.stopped', 'Sync {sync} waits because endpoint "{endpoint}" is stopped since {since}: {clues}; it is tried again {probe}, '
+                    'at once after a change of endpoint, connector or credential, or by SELECT integration.resume(''endpoint'', {which}).'),
+    ('why.tripped', 'it failed with {failure}'),
+    ('why.tripped_by', 'sync {other} failed with {failure}'),
+    ('why.open', 'Sync {sync} waits because endpoint "{endpoint}" fails too often since {since}, last with {failure}; '
+                 'one sync is tried {probe}, and the rest follows as soon as it is delivered.'),
+    ('why.probe_now', 'now'),
+    ('why.probe_at', 'at {time}'),
+    ('why.retry_after', 'Sync {sync} waits because endpoint "{endpoint}" asked to be left alone until {time}.'),
+    ('why.retrying', 'Sync {sync} waits for attempt {next} at {time}: attempt {attempt} failed with {failure}.'),
+    ('why.send_after', 'Sync {sync} is not to be sent before {time}, as the application asked.'),
+    ('why.ordered', 'Sync {sync} waits because sync {other} comes before it under ordering key "{ordering_key}" and is {state}; '
+                    'it goes when that one is finished (SELECT integration.why({other})).'),
+    ('why.ordered_after_failed',
+     'Sync {sync} waits because sync {other} comes before it under ordering key "{ordering_key}" and is {state}; '
+     'it goes when that one is retried and delivered, amended or cancelled (SELECT integration.why({other})).'),
+    ('why.rate', 'Sync {sync} waits because endpoint "{endpoint}" gets {rate} requests a second at most; the next may leave at {time}.'),
+    ('why.rate_announced',
+     'Sync {sync} waits because endpoint "{endpoint}" said how much is left of its rate limit: the next may leave at {time}. '
+     'If that is not true any more, SELECT integration.resume(''endpoint'', {which}) sends it at once.'),
+    ('why.window', 'Sync {sync} waits because endpoint "{endpoint}" has {in_flight} requests under way and gets no more than {window} '
+                   'at once just now; it goes when one of them ends.'),
+    ('why.in_flight', 'Sync {sync} is being sent right now: attempt {next} began at {time}.'),
+    ('why.due', 'Sync {sync} is due since {time} and leaves within moments.'),
+    ('why.no_worker', 'Sync {sync} is due since {time}, but no worker runs in this database, so nothing is sent: look for '
+                      '"integration" in the server''s log, and for shared_preload_libraries = ''integration'' in postgresql.conf.'),
+    ('why.no_endpoint', 'Sync {sync} is not sent because endpoint "{endpoint}" was deleted while it was being enqueued: '
+                        'SELECT integration.cancel({sync}, ''why'') gives it up; once there is an endpoint of that name again, '
+                        'SELECT integration.amend({sync}, NULL, ''why'') sends it there.'),
+    ('timeline.enqueued', 'enqueued'),
+    ('timeline.delivered', 'attempt {attempt} delivered'),
+    ('timeline.failed', 'attempt {attempt} failed'),
+    ('timeline.worker', 'worker'),
+    ('timeline.target', '{operation} to {endpoint}'),
+    ('timeline.object', 'for {object}'),
+    ('timeline.copy', 'a copy of sync {other}'),
+    ('timeline.not_before', 'not before {time}'),
+    ('timeline.not_after', 'not after {time}'),
+    ('timeline.triggered_by', 'triggered by {who}'),
+    ('timeline.took', 'took {ms} ms'),
+    ('timeline.next_attempt', 'next attempt at {time}'),
+    ('timeline.replaced', 'in its place sync {other}'),
+    ('action.was', 'was {state}'),
+    ('action.role', 'by role {role}'),
+    ('action.copied', 'as sync {other}'),
+    ('action.together', 'together with {count} others'),
+    ('verb.replay', 'replay'),
+    ('verb.pause', 'pause'),
+    ('verb.ping', 'ping');
+
+CREATE OR REPLACE FUNCTION integration_worker.failure_words(reason text, error_class text, error text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT integration_worker.say('failure', jsonb_build_object(
+               'class', coalesce(error_class, integration_worker.say('failure.unclassed')),
+               'details', concat_ws(': ', reason, rtrim(left(error, 300), '. '))))
+$$;
+
+CREATE OR REPLACE FUNCTION integration_worker.last_failure_words(sync integration_worker.sync_facts) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT integration_worker.say(
+               CASE WHEN sync.attempt_no IS NULL THEN 'attempt.none'
+                    WHEN sync.outcome = 'delivered' THEN 'attempt.delivered'
+                    ELSE 'attempt.failed' END,
+               jsonb_build_object('attempt', sync.attempt_no,
+                                  'failure', integration_worker.failure_words(sync.reason, sync.error_class, sync.error)))
+$$;
+
+-- What happened, what helps, who can do it.
+CREATE FUNCTION integration_worker.clue_words(happened text, remedy text, responsible text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat_ws('; ', happened, nullif(concat_ws(' ',
+               integration_worker.say('why.remedy', jsonb_build_object('remedy', rtrim(remedy, '. '))),
+               integration_worker.say('why.responsible', jsonb_build_object(
+                   'responsible', integration_worker.say('responsible.' || responsible)))), ''))
+$$;
+REVOKE ALL ON FUNCTION integration_worker.clue_words(text, text, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.clue_words(text, text, text) IS
+    'What happened with what helps, as a part of a sentence.';
+
+CREATE OR REPLACE FUNCTION integration_worker.why_finished(sync integration_worker.sync_facts) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    ended integration.closing;
+    other_state text;
+    other text;
+    how text;
+    words jsonb;
+BEGIN
+    SELECT c.* INTO ended FROM integration.closing c WHERE c.outbox_id = sync.id;
+    IF NOT FOUND THEN
+        RETURN integration_worker.say('why.delivered', jsonb_build_object(
+                   'sync', sync.id, 'time', coalesce(integration_worker.time_words(sync.last_answer_at), '?'),
+                   'attempt', coalesce(sync.attempt_no, 0), 'reason', coalesce(sync.reason, '?')));
+    END IF;
+    other_state := integration_worker.state_of(ended.superseded_by);
+    other := integration_worker.say('why.other', jsonb_build_object(
+                 'other', ended.superseded_by, 'state', integration_worker.say('state.' || other_state)));
+    words := jsonb_build_object(
+                 'sync', sync.id, 'time', integration_worker.time_words(ended.closed_at), 'reason', coalesce(ended.reason, ''),
+                 'other', coalesce(other, ended.superseded_by::text, '?'), 'look', ended.superseded_by);
+    IF ended.state = 'superseded' THEN
+        RETURN integration_worker.say(
+                   CASE WHEN ended.reason = 'coalesced' THEN 'why.coalesced'
+                        WHEN ended.reason IS DISTINCT FROM 'duplicate' THEN 'why.superseded'
+                        WHEN other_state IN ('failed', 'cancelled', 'expired') THEN 'why.duplicate_of_unsent'
+                        ELSE 'why.duplicate' END, words);
+    END IF;
+    words := words || jsonb_build_object('then', integration_worker.say(
+                 CASE WHEN ended.superseded_by IS NOT NULL THEN 'why.replaced_then'
+                      ELSE format('why.%s_then', ended.state) END, words));
+    IF ended.state = 'expired' THEN
+        RETURN integration_worker.say('why.expired', words || jsonb_build_object(
+                   'expires_at', coalesce(integration_worker.time_words(sync.expires_at), '?'),
+                   'last', integration_worker.last_failure_words(sync)));
+    END IF;
+    SELECT concat_ws(' ', words ->> 'time', integration_worker.say('why.cancelled_by', jsonb_build_object('who', max(a.actor))),
+                     '("' || ended.reason || '")')
+      INTO how
+      FROM (SELECT x.actor::text
+              FROM integration.action x
+             WHERE x.outbox_id = sync.id AND x.verb = 'cancel'
+             ORDER BY x.id DESC
+             LIMIT 1) a;
+    RETURN integration_worker.say('why.cancelled', words || jsonb_build_object('how', how));
+END
+$$;
+
+CREATE OR REPLACE FUNCTION integration_worker.why_failed(sync integration_worker.sync_facts) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT integration_worker.say('why.failed', jsonb_build_object(
+               'sync', sync.id, 'time', coalesce(integration_worker.time_words(sync.last_answer_at), '?'),
+               'clues', integration_worker.clue_words(
+                            integration_worker.last_failure_words(sync),
+                            (SELECT u.remedy FROM integration_worker.unfinished u WHERE u.id = sync.id), sync.responsible)))
+$$;
 
 CREATE OR REPLACE FUNCTION integration_worker.why_paused(sync integration_worker.waiting) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT CASE WHEN p.scope = 'all' AND p.name <> '' THEN
-                concat('Sync ', sync.id, ' is not sent. ', (SELECT i.remedy FROM integration.incident i WHERE i.id = 0))
+                integration_worker.say('why.held_as_copy', jsonb_build_object(
+                    'sync', sync.id, 'remedy', coalesce((SELECT i.remedy FROM integration.incident i WHERE i.id = 0), '')))
            ELSE
-           format('Sync %s waits because %s is paused by %s since %s ("%s"), until %s.', sync.id,
-                  CASE p.scope WHEN 'all' THEN 'everything' ELSE format('%s "%s"', p.scope, p.name) END,
-                  p.actor, integration_worker.time_words(p.since), p.reason,
-                  coalesce(integration_worker.time_words(p.until),
-                           format('somebody runs SELECT integration.resume(%L%s)', p.scope,
-                                  CASE WHEN p.scope <> 'all' THEN format(', %L', p.name) END))) END
+                integration_worker.say('why.paused', jsonb_build_object(
+                    'sync', sync.id, 'what', integration_worker.say('pause.' || p.scope, jsonb_build_object('name', p.name)),
+                    'who', p.actor, 'since', integration_worker.time_words(p.since), 'reason', p.reason,
+                    'until', coalesce(integration_worker.time_words(p.until),
+                                      integration_worker.say('pause.until_resumed', jsonb_build_object(
+                                          'which', concat_ws(', ', quote_literal(p.scope),
+                                                             CASE WHEN p.scope <> 'all' THEN quote_literal(p.name) END)))))) END
       FROM integration_worker.pause_in_force p
      WHERE p.scope = 'all'
         OR (p.scope = 'connector' AND p.name = sync.connector)
@@ -3875,14 +5979,221 @@ AS $$
      LIMIT 1
 $$;
 
-CREATE OR REPLACE FUNCTION integration_worker.action_words(verb text, details jsonb) RETURNS text
-    LANGUAGE sql IMMUTABLE
+CREATE FUNCTION integration_worker.probe_words(open_until timestamptz) RETURNS text
+    LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT concat_ws('; ', 'was ' || (details ->> 'state'),
-                     'by role ' || (details ->> 'role'),
-                     'as sync ' || (details ->> 'copy'),
-                     'together with ' || nullif(details ->> 'together_with', '0') || ' others')
+    SELECT CASE WHEN open_until > statement_timestamp()
+                THEN integration_worker.say('why.probe_at', jsonb_build_object('time', integration_worker.time_words(open_until)))
+                ELSE integration_worker.say('why.probe_now') END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.probe_words(timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.probe_words(timestamptz) IS 'When an endpoint is tried again, as a part of a sentence.';
+
+CREATE OR REPLACE FUNCTION integration_worker.why_endpoint_waits(sync integration_worker.waiting) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT integration_worker.say(
+               CASE WHEN h.state = 'stopped' THEN 'why.stopped'
+                    WHEN h.state IN ('open', 'half_open') THEN 'why.open'
+                    ELSE 'why.retry_after' END,
+               w.words || jsonb_build_object(
+                   'clues', CASE WHEN h.state = 'stopped' THEN integration_worker.clue_words(
+                                integration_worker.say(CASE WHEN h.tripped_by IS NULL THEN 'why.tripped' ELSE 'why.tripped_by' END, w.words),
+                                r.remedy, r.responsible) END))
+      FROM integration.endpoint_health h
+      LEFT JOIN integration.error_reason r ON r.reason = h.last_reason
+     CROSS JOIN LATERAL (SELECT jsonb_build_object(
+               'sync', sync.id, 'endpoint', sync.endpoint, 'which', quote_literal(sync.endpoint), 'other', h.tripped_by,
+               'since', integration_worker.time_words(h.since), 'time', integration_worker.time_words(h.retry_after_until),
+               'probe', integration_worker.probe_words(h.open_until),
+               'failure', integration_worker.failure_words(h.last_reason, r.error_class, h.last_error)) AS words) w
+     WHERE h.endpoint_id = sync.endpoint_id
+$$;
+
+CREATE OR REPLACE FUNCTION integration_worker.why_scheduled(sync integration_worker.waiting) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT integration_worker.say(
+               CASE WHEN sync.state = 'retrying' THEN 'why.retrying' ELSE 'why.send_after' END,
+               jsonb_build_object(
+                   'sync', sync.id, 'next', sync.attempts + 1, 'time', integration_worker.time_words(sync.due_at),
+                   'attempt', coalesce(sync.attempt_no, sync.attempts),
+                   'failure', integration_worker.failure_words(sync.reason, sync.error_class, sync.error)))
+$$;
+
+CREATE OR REPLACE FUNCTION integration_worker.why_ordered(sync integration_worker.waiting) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT integration_worker.say(
+               CASE head.state WHEN 'failed' THEN 'why.ordered_after_failed' ELSE 'why.ordered' END,
+               jsonb_build_object('sync', sync.id, 'other', sync.earlier, 'ordering_key', sync.ordering_key,
+                                  'state', integration_worker.say('state.' || head.state)))
+      FROM integration_worker.state_of(sync.earlier) AS head (state)
+$$;
+
+-- An agreed rate lets the next one go within a token's time; what is later, the other side has announced.
+CREATE OR REPLACE FUNCTION integration_worker.why_rated(sync integration_worker.waiting, rate_free_at timestamptz) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT integration_worker.say(
+               CASE WHEN rate_free_at <= statement_timestamp() + interval '1 s' / c.rate_limit THEN 'why.rate' ELSE 'why.rate_announced' END,
+               jsonb_build_object('sync', sync.id, 'endpoint', sync.endpoint, 'which', quote_literal(sync.endpoint),
+                                  'rate', c.rate_limit, 'time', integration_worker.time_words(rate_free_at)))
+      FROM integration.endpoint_config c
+     WHERE c.id = sync.endpoint_id
+$$;
+
+-- What only shared memory knows comes as arguments, so that a test can say it.
+CREATE OR REPLACE FUNCTION integration_worker.why_waiting(
+        id bigint, started_at timestamptz, rate_free_at timestamptz, in_flight integer, "window" integer,
+        has_worker boolean)
+    RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    sync integration_worker.waiting;
+    words jsonb;
+BEGIN
+    SELECT w.* INTO sync FROM integration_worker.waiting w WHERE w.id = why_waiting.id;
+    words := jsonb_build_object(
+                 'sync', id, 'endpoint', sync.endpoint, 'next', sync.attempts + 1, 'in_flight', in_flight, 'window', "window",
+                 'time', integration_worker.time_words(coalesce(started_at, sync.due_at)));
+    -- The guard of the endpoint could not see what was not committed yet.
+    IF NOT EXISTS (SELECT FROM integration.queue q
+                     JOIN integration.endpoint e ON e.id = q.endpoint_id
+                    WHERE q.outbox_id = why_waiting.id) THEN
+        RETURN integration_worker.say('why.no_endpoint', words);
+    END IF;
+    CASE integration_worker.held_by(sync.state, started_at, sync.is_paused, sync.health, sync.retry_after_until,
+                                    sync.due_at, sync.earlier, rate_free_at, in_flight, "window")
+        WHEN 'paused' THEN RETURN integration_worker.why_paused(sync);
+        WHEN 'stopped', 'open', 'retry_after' THEN RETURN integration_worker.why_endpoint_waits(sync);
+        WHEN 'schedule' THEN RETURN integration_worker.why_scheduled(sync);
+        WHEN 'ordering_key' THEN RETURN integration_worker.why_ordered(sync);
+        WHEN 'rate' THEN RETURN integration_worker.why_rated(sync, rate_free_at);
+        WHEN 'window' THEN RETURN integration_worker.say('why.window', words);
+        ELSE
+            RETURN integration_worker.say(CASE WHEN started_at IS NOT NULL THEN 'why.in_flight'
+                                               WHEN has_worker THEN 'why.due'
+                                               ELSE 'why.no_worker' END, words);
+    END CASE;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION integration.why(id bigint) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    sync integration_worker.sync_facts;
+    state text := integration_worker.state_of(why.id);
+BEGIN
+    IF state IS NULL THEN
+        RETURN integration_worker.say('why.unknown', jsonb_build_object('sync', coalesce(why.id::text, 'NULL')));
+    END IF;
+    IF state IN ('pending', 'retrying') THEN
+        RETURN (SELECT integration_worker.why_waiting(
+                           w.id, l.started_at, e.rate_free_at, e.in_flight, e."window",
+                           EXISTS (SELECT FROM integration_worker.live_workers()))
+                  FROM integration_worker.waiting w
+                  LEFT JOIN integration_worker.live_syncs() l ON l.outbox_id = w.id
+                  LEFT JOIN integration_worker.live_endpoints() e ON e.endpoint_id = w.endpoint_id
+                 WHERE w.id = why.id);
+    END IF;
+    SELECT f.* INTO sync FROM integration_worker.sync_facts f WHERE f.id = why.id;
+    RETURN CASE state WHEN 'failed' THEN integration_worker.why_failed(sync)
+                      ELSE integration_worker.why_finished(sync) END;
+END
+$$;
+
+CREATE FUNCTION integration_worker.action_words(details jsonb) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT nullif(concat_ws('; ',
+               integration_worker.say('action.was', jsonb_build_object('state', integration_worker.say('state.' || (details ->> 'state')))),
+               integration_worker.say('action.role', jsonb_build_object('role', details -> 'role')),
+               integration_worker.say('action.copied', jsonb_build_object('other', details -> 'copy')),
+               integration_worker.say('action.together', jsonb_build_object('count', nullif(details ->> 'together_with', '0')))), '')
+$$;
+REVOKE ALL ON FUNCTION integration_worker.action_words(jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.action_words(jsonb) IS
+    'What else there is to say about an action on a sync.';
+
+CREATE FUNCTION integration_worker.enqueued_words(sync integration.outbox) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat_ws('; ',
+               integration_worker.say('timeline.target', jsonb_build_object('operation', sync.operation, 'endpoint', sync.endpoint)),
+               integration_worker.say('timeline.object', jsonb_build_object(
+                   'object', nullif(concat_ws(' ', sync.object_type, sync.object_id), ''))),
+               integration_worker.say('timeline.copy', jsonb_build_object('other', sync.replay_of)),
+               integration_worker.say('timeline.not_before', jsonb_build_object('time', integration_worker.time_words(sync.send_after))),
+               integration_worker.say('timeline.not_after', jsonb_build_object('time', integration_worker.time_words(sync.expires_at))),
+               integration_worker.say('timeline.triggered_by', jsonb_build_object(
+                   'who', nullif(concat_ws(' ', sync.triggered_by, sync.trigger_ref), ''))))
+$$;
+REVOKE ALL ON FUNCTION integration_worker.enqueued_words(integration.outbox) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.enqueued_words(integration.outbox) IS
+    'What was asked, for the first line of a timeline.';
+
+CREATE FUNCTION integration_worker.attempt_words(attempt integration.attempt) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat_ws('; ',
+               CASE attempt.outcome WHEN 'failed'
+                    THEN integration_worker.failure_words(attempt.reason, attempt.error_class, attempt.error)
+                    ELSE attempt.reason END,
+               integration_worker.say('timeline.took', jsonb_build_object('ms', attempt.duration_ms)),
+               integration_worker.say('timeline.next_attempt', jsonb_build_object(
+                   'time', integration_worker.time_words(attempt.next_attempt_at))))
+$$;
+REVOKE ALL ON FUNCTION integration_worker.attempt_words(integration.attempt) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.attempt_words(integration.attempt) IS
+    'What came of an attempt, for its line of a timeline.';
+
+CREATE OR REPLACE FUNCTION integration.timeline(id bigint)
+    RETURNS TABLE (at timestamptz, what text, who text, details text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM integration_worker.require_sync(timeline.id);
+    RETURN QUERY
+    SELECT t.at, t.what, t.who, nullif(t.details, '')
+      FROM (SELECT o.created_at AS at, 0 AS rank, integration_worker.say('timeline.enqueued') AS what,
+                   concat(o.enqueued_by, ' (' || o.enqueued_from || ')') AS who, integration_worker.enqueued_words(o) AS details
+              FROM integration.outbox o
+             WHERE o.id = timeline.id
+            UNION ALL
+            SELECT a.started_at, 1, integration_worker.say('timeline.' || a.outcome, jsonb_build_object('attempt', a.attempt_no)),
+                   integration_worker.say('timeline.worker'), integration_worker.attempt_words(a)
+              FROM integration.attempt a
+             WHERE a.outbox_id = timeline.id
+            UNION ALL
+            SELECT x.at, 2, integration_worker.say('verb.' || x.verb), x.actor,
+                   concat_ws('; ', '"' || x.reason || '"', integration_worker.action_words(x.details))
+              FROM integration.action x
+             WHERE x.outbox_id = timeline.id
+            UNION ALL
+            SELECT c.closed_at, 3, integration_worker.say('state.' || c.state), NULL,
+                   concat_ws('; ', c.reason, integration_worker.say('timeline.replaced', jsonb_build_object('other', c.superseded_by)))
+              FROM integration.closing c
+             WHERE c.outbox_id = timeline.id) t
+     ORDER BY t.at, t.rank, t.what;
+END
 $$;
 
 -- Notices: who is told of an incident, over which endpoints.
@@ -3907,12 +6218,15 @@ CREATE TABLE integration.notice_endpoint (
     severity smallint NOT NULL DEFAULT 4 CHECK (severity BETWEEN 1 AND 4),
     owner text,
     customer text,
-    changes text[] NOT NULL DEFAULT '{opened,reopened,acknowledged,resolved}'
-        CHECK (changes <@ '{opened,reopened,acknowledged,resolved}' AND changes <> '{}'),
+    changes text[] NOT NULL DEFAULT '{opened,reopened,escalated,acknowledged,resolved}'
+        CHECK (changes <@ '{opened,reopened,escalated,acknowledged,resolved}' AND changes <> '{}'),
     routing_key text CONSTRAINT pagerduty_alone_needs_a_routing_key CHECK ((format = 'pagerduty') = (routing_key IS NOT NULL)),
     locale text NOT NULL DEFAULT 'en',
     at_once integer NOT NULL DEFAULT 5 CHECK (at_once > 0),
-    digest_every interval NOT NULL DEFAULT '1 min' CHECK (digest_every > '0')
+    digest_every interval NOT NULL DEFAULT '1 min' CHECK (digest_every > '0'),
+    audience text CHECK (audience IN ('customer', 'support', 'engineer')),
+    CONSTRAINT a_customer_hears_of_its_own_alone CHECK (audience <> 'customer' OR customer IS NOT NULL),
+    CONSTRAINT pagerduty_is_not_for_customers CHECK (audience <> 'customer' OR format <> 'pagerduty')
 );
 REVOKE ALL ON TABLE integration.notice_endpoint FROM PUBLIC;
 
@@ -3930,7 +6244,7 @@ COMMENT ON COLUMN integration.notice_endpoint.owner IS 'Told of this team''s inc
 
 COMMENT ON COLUMN integration.notice_endpoint.customer IS 'Told of incidents of this customer''s endpoints only; NULL: of all.';
 
-COMMENT ON COLUMN integration.notice_endpoint.changes IS 'Which changes: opened, reopened, acknowledged, resolved.';
+COMMENT ON COLUMN integration.notice_endpoint.changes IS 'Which changes: opened, reopened, escalated, acknowledged, resolved.';
 
 COMMENT ON COLUMN integration.notice_endpoint.routing_key IS 'PagerDuty''s integration key; it stands in the body of each notice, hidden from support by endpoint.mask.';
 
@@ -3940,6 +6254,9 @@ COMMENT ON COLUMN integration.notice_endpoint.at_once IS
     'So many notices within digest_every leave singly; the last of them is a digest where there are more. PagerDuty is told of each.';
 
 COMMENT ON COLUMN integration.notice_endpoint.digest_every IS 'And then no other for so long.';
+
+COMMENT ON COLUMN integration.notice_endpoint.audience IS
+    'customer, support or engineer: told of an incident from the level of escalation_level on that is theirs, a customer in words that hold nothing internal. NULL: told of all from the beginning.';
 
 CREATE FUNCTION integration_worker.mask_routing_key() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -3986,7 +6303,7 @@ COMMENT ON COLUMN integration.notice.endpoint IS 'Who.';
 
 COMMENT ON COLUMN integration.notice.incident IS 'Which incident.';
 
-COMMENT ON COLUMN integration.notice.change IS 'opened, reopened, acknowledged or resolved.';
+COMMENT ON COLUMN integration.notice.change IS 'opened, reopened, escalated, acknowledged or resolved.';
 
 COMMENT ON COLUMN integration.notice.outbox_id IS 'The sync that carries it.';
 
@@ -4043,11 +6360,7 @@ BEGIN
     SELECT n.endpoint, c.id, c.incident, c.change, c.at
       FROM unnest(changes) c
       JOIN integration.incident i ON i.id = c.incident
-      LEFT JOIN integration.endpoint e ON e.name = i.endpoint
-      JOIN integration.notice_endpoint n
-        ON i.severity <= n.severity AND c.change = ANY (n.changes) AND n.endpoint <> i.endpoint
-       AND (n.owner IS NULL OR n.owner = i.owner)
-       AND (n.customer IS NULL OR n.customer = e.customer);
+      JOIN integration.notice_endpoint n ON integration_worker.hears(n, i, c.change);
     UPDATE integration_worker.incident_change c
        SET is_distributed = true
      WHERE c.id = ANY (ARRAY(SELECT x.id FROM unnest(changes) x));
@@ -4178,6 +6491,1161 @@ REVOKE ALL ON FUNCTION integration_worker.notify_listeners() FROM PUBLIC;
 
 COMMENT ON FUNCTION integration_worker.notify_listeners() IS
     'Notifies who listens on integration_incident of what was distributed; whether something is left.';
+
+-- Watchdogs: what no result says is looked for every minute.
+
+CREATE TABLE integration_worker.failing_watchdog (
+    name text PRIMARY KEY,
+    since timestamptz NOT NULL,
+    error text NOT NULL
+);
+REVOKE ALL ON TABLE integration_worker.failing_watchdog FROM PUBLIC;
+
+COMMENT ON TABLE integration_worker.failing_watchdog IS
+    'Watchdogs that ended with an error when they last looked; a row leaves when its watchdog works again.';
+
+CREATE FUNCTION integration_worker.has_incident(endpoint text, error_class text) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT EXISTS (SELECT FROM integration.incident i
+                    WHERE i.endpoint = has_incident.endpoint AND i.error_class = has_incident.error_class
+                      AND i.resolved_at IS NULL)
+$$;
+REVOKE ALL ON FUNCTION integration_worker.has_incident(text, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.has_incident(text, text) IS
+    'Whether there is an incident that is not over; by the index incident_open.';
+
+CREATE FUNCTION integration_worker.open_incident(
+        endpoint text, error_class text, at timestamptz, note text DEFAULT NULL, example bigint DEFAULT NULL)
+    RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    incident bigint;
+BEGIN
+    IF integration_worker.has_incident(open_incident.endpoint, open_incident.error_class) THEN
+        RETURN NULL;
+    END IF;
+    UPDATE integration.incident i
+       SET state = 'open', resolved_at = NULL, resolved_by = NULL, resolution = NULL, worked = NULL,
+           acknowledged_at = NULL, snoozed_until = NULL, reopened = i.reopened + 1, last_seen_at = open_incident.at,
+           note = open_incident.note, example = coalesce(open_incident.example, i.example)
+     WHERE i.id = (SELECT x.id
+                     FROM integration.incident x
+                    WHERE x.endpoint = open_incident.endpoint AND x.error_class = open_incident.error_class
+                      AND x.resolved_at > open_incident.at - integration_worker.reopens_within()
+                    ORDER BY x.resolved_at DESC
+                    LIMIT 1)
+    RETURNING i.id INTO incident;
+    IF FOUND THEN
+        PERFORM integration_worker.tell(ARRAY[incident], 'reopened');
+        RETURN incident;
+    END IF;
+    INSERT INTO integration.incident (endpoint, error_class, severity, owner, responsible, remedy, opened_at, last_seen_at,
+                                      customers, example, note)
+    SELECT open_incident.endpoint, k.name, coalesce(c.severity, 1),
+           integration_worker.owner_of(c.id, k.name, c.customer, k.responsible), k.responsible, k.remedy, open_incident.at,
+           open_incident.at, CASE WHEN c.customer IS NULL THEN 0 ELSE 1 END, open_incident.example, open_incident.note
+      FROM integration.error_class k
+      LEFT JOIN integration.endpoint_config c ON c.name = open_incident.endpoint
+     WHERE k.name = open_incident.error_class
+        ON CONFLICT (endpoint, error_class) WHERE resolved_at IS NULL DO NOTHING
+    RETURNING id INTO incident;
+    IF FOUND THEN
+        PERFORM integration_worker.tell(ARRAY[incident], 'opened');
+    END IF;
+    RETURN incident;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.open_incident(text, text, timestamptz, text, bigint) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.open_incident(text, text, timestamptz, text, bigint) IS
+    'Opens an incident that a watchdog has found, or the one again that ended within a day; endpoint empty: the whole database. Returns it; NULL: it is open already.';
+
+CREATE FUNCTION integration_worker.tell_more(
+        endpoint text, error_class text, at timestamptz, note text, example bigint DEFAULT NULL)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    known bigint;
+BEGIN
+    IF integration_worker.open_incident(tell_more.endpoint, tell_more.error_class, tell_more.at, tell_more.note,
+                                        tell_more.example) IS NOT NULL THEN
+        RETURN;
+    END IF;
+    UPDATE integration.incident i
+       SET note = tell_more.note, last_seen_at = tell_more.at
+     WHERE i.endpoint = tell_more.endpoint AND i.error_class = tell_more.error_class AND i.resolved_at IS NULL
+    RETURNING CASE WHEN i.state <> 'ignored' THEN i.id END INTO known;
+    IF known IS NOT NULL THEN
+        PERFORM integration_worker.tell(ARRAY[known], 'escalated');
+    END IF;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.tell_more(text, text, timestamptz, text, bigint) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.tell_more(text, text, timestamptz, text, bigint) IS
+    'Opens an incident that a watchdog has found, or says in the open one what is new; people are told of either, unless somebody ignores it.';
+
+CREATE FUNCTION integration_worker.end_incident(endpoint text, error_class text, at timestamptz) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    incident bigint;
+BEGIN
+    UPDATE integration.incident i
+       SET state = 'resolved', resolved_at = end_incident.at, snoozed_until = NULL,
+           resolution = over.done, worked = CASE WHEN over.done IS NOT NULL THEN true END
+      FROM (SELECT x.id, integration_worker.what_people_did(x.endpoint, x.opened_at) AS done
+              FROM integration.incident x
+             WHERE x.endpoint = end_incident.endpoint AND x.error_class = end_incident.error_class
+               AND x.resolved_at IS NULL AND x.state <> 'ignored'
+               FOR NO KEY UPDATE SKIP LOCKED) over
+     WHERE i.id = over.id
+    RETURNING i.id INTO incident;
+    IF FOUND THEN
+        PERFORM integration_worker.tell(ARRAY[incident], 'resolved');
+    END IF;
+    RETURN incident;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.end_incident(text, text, timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.end_incident(text, text, timestamptz) IS
+    'Ends the incident whose watchdog finds nothing any more, with what people did meanwhile. Returns it; NULL: none was open, or somebody ignores or edits it.';
+
+CREATE FUNCTION integration_worker.watchdogs() RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT ARRAY[
+        'watch_expected',
+        'watch_growth',
+        'watch_long_failure',
+        'watch_sla',
+        'watch_interfaces',
+        'watch_design_faults',
+        'escalate',
+        'beat'
+    ]
+$$;
+REVOKE ALL ON FUNCTION integration_worker.watchdogs() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.watchdogs() IS
+    'The functions that watch() calls with the time; each returns when it has to look again, NULL: no sooner than the others.';
+
+-- A watchdog that takes too long is cancelled, which OTHERS leaves out, and it must not keep the others from looking.
+CREATE FUNCTION integration_worker.run_watchdog(name text, now timestamptz) RETURNS timestamptz
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    again_at timestamptz;
+BEGIN
+    EXECUTE format('SELECT integration_worker.%I($1)', run_watchdog.name) INTO again_at USING run_watchdog.now;
+    DELETE FROM integration_worker.failing_watchdog f WHERE f.name = run_watchdog.name;
+    RETURN again_at;
+EXCEPTION
+    WHEN lock_not_available THEN
+        RETURN run_watchdog.now + interval '1 s';
+    WHEN query_canceled OR OTHERS THEN
+        INSERT INTO integration_worker.failing_watchdog (name, since, error)
+        VALUES (run_watchdog.name, run_watchdog.now, SQLERRM)
+            ON CONFLICT DO NOTHING;
+        IF FOUND THEN
+            RAISE WARNING USING
+                ERRCODE = SQLSTATE,
+                MESSAGE = format('integration can''t look for what %s() finds: %s', run_watchdog.name, SQLERRM),
+                HINT = format('It tries again every minute, in silence; SELECT integration_worker.%I(now()) shows the error.', run_watchdog.name);
+        END IF;
+        RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.run_watchdog(text, timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.run_watchdog(text, timestamptz) IS
+    'Has one watchdog look; an error of it is reported once and remembered until it works again.';
+
+CREATE FUNCTION integration_worker.watch(now timestamptz DEFAULT clock_timestamp()) RETURNS timestamptz
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '20ms'
+AS $$
+DECLARE
+    watchdog text;
+    again_at timestamptz := watch.now + interval '1 min';
+BEGIN
+    FOREACH watchdog IN ARRAY integration_worker.watchdogs() LOOP
+        again_at := least(again_at, integration_worker.run_watchdog(watchdog, watch.now));
+    END LOOP;
+    RETURN greatest(again_at, watch.now + interval '1 s');
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.watch(timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.watch(timestamptz) IS
+    'Has all watchdogs look; called by the worker that has the first shard, in a transaction of its own. Returns when to look again.';
+
+INSERT INTO integration.phrase (key, words) VALUES
+    ('worker_hangs', 'A worker has not come round since {since}: nothing of its endpoints is sent.'),
+    ('worker_hung', 'A worker did not come round from {since} to {until}: nothing of its endpoints was sent meanwhile.');
+
+CREATE FUNCTION integration_worker.note_silence(since timestamptz, until timestamptz) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '20ms'
+AS $$
+DECLARE
+    words jsonb := jsonb_build_object('since', integration_worker.time_words(note_silence.since),
+                                      'until', integration_worker.time_words(note_silence.until));
+    sentence text := integration_worker.say(CASE WHEN note_silence.until IS NULL THEN 'worker_hangs' ELSE 'worker_hung' END, words);
+BEGIN
+    PERFORM integration_worker.open_incident('', 'worker_silent', note_silence.since, sentence);
+    IF note_silence.until IS NULL THEN
+        RETURN;
+    END IF;
+    UPDATE integration.incident i
+       SET note = sentence
+     WHERE i.endpoint = '' AND i.error_class = 'worker_silent' AND i.resolved_at IS NULL;
+    PERFORM integration_worker.end_incident('', 'worker_silent', note_silence.until);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.note_silence(timestamptz, timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.note_silence(timestamptz, timestamptz) IS
+    'Writes down that a worker hung; until is NULL while it does. Called by any worker of the database that turns, this one or another.';
+
+-- Expected but missing: endpoints to which less was delivered than they say.
+
+CREATE FUNCTION integration_worker.check_expectation() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NEW.expected_every IS NOT NULL
+       AND (NOT integration_worker.is_exact(NEW.expected_every) OR NEW.expected_every NOT BETWEEN '1 min' AND '366 days') THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'expected_every',
+            MESSAGE = format('expected_every of endpoint "%s" can''t be used', NEW.name),
+            DETAIL = format('It is %s.', NEW.expected_every),
+            HINT = 'Write 1 min to 366 days in days, hours, minutes, such as ''1 day''; NULL where nothing is expected.';
+    END IF;
+    IF NEW.expected_at_least IS NOT NULL AND (NEW.expected_every IS NULL OR NEW.expected_at_least NOT BETWEEN 1 AND 100000) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'expected_at_least',
+            MESSAGE = format('expected_at_least of endpoint "%s" can''t be used', NEW.name),
+            DETAIL = CASE WHEN NEW.expected_every IS NULL THEN 'There is no expected_every.'
+                          ELSE format('It is %s.', NEW.expected_at_least) END,
+            HINT = 'Write 1 to 100000 deliveries, with expected_every as the time within which they are expected.';
+    END IF;
+    IF NEW.expected_since IS NULL OR (TG_OP = 'UPDATE' AND NEW.expected_since IS NOT DISTINCT FROM OLD.expected_since) THEN
+        NEW.expected_since := CASE WHEN NEW.expected_every IS NOT NULL THEN now() END;
+    END IF;
+    RETURN NEW;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.check_expectation() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.check_expectation() IS
+    'Row trigger: refuses expectations that mean nothing, has a new one begin now.';
+
+CREATE TRIGGER expect BEFORE INSERT ON integration.endpoint
+    FOR EACH ROW WHEN (NEW.expected_every IS NOT NULL OR NEW.expected_at_least IS NOT NULL)
+    EXECUTE FUNCTION integration_worker.check_expectation();
+
+CREATE TRIGGER expect_changed BEFORE UPDATE ON integration.endpoint
+    FOR EACH ROW WHEN ((NEW.expected_every, NEW.expected_at_least) IS DISTINCT FROM (OLD.expected_every, OLD.expected_at_least))
+    EXECUTE FUNCTION integration_worker.check_expectation();
+
+-- What was held back may arrive for a while after it was let go.
+CREATE FUNCTION integration_worker.paused_endpoints(since timestamptz) RETURNS SETOF integer
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT e.id
+      FROM integration.pause p
+      JOIN integration.endpoint e
+        ON p.scope = 'all' OR (p.scope, p.name) IN (('connector', e.connector), ('endpoint', e.name), ('customer', e.customer))
+     WHERE p.until IS NULL OR p.until > paused_endpoints.since
+     UNION
+    SELECT e.id
+      FROM integration.endpoint e
+     WHERE EXISTS (SELECT FROM integration.action a WHERE a.at > paused_endpoints.since AND a.verb = 'resume')
+$$;
+REVOKE ALL ON FUNCTION integration_worker.paused_endpoints(timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.paused_endpoints(timestamptz) IS
+    'The endpoints that a pause holds or held since then; all, where somebody resumed anything since.';
+
+CREATE FUNCTION integration_worker.delivered_since(endpoint_id integer, since timestamptz, most integer) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- To ten seconds.
+    IF (SELECT h.last_success_at FROM integration.endpoint_health h WHERE h.endpoint_id = delivered_since.endpoint_id)
+       > delivered_since.since - interval '10 s' IS NOT TRUE THEN
+        RETURN 0;
+    END IF;
+    IF most = 1 THEN
+        RETURN 1;
+    END IF;
+    RETURN (SELECT count(*)
+              FROM (SELECT
+                      FROM integration.attempt a
+                     WHERE a.endpoint_id = delivered_since.endpoint_id AND a.started_at > delivered_since.since
+                       AND a.outcome = 'delivered'
+                     LIMIT most) d);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.delivered_since(integer, timestamptz, integer) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.delivered_since(integer, timestamptz, integer) IS
+    'How many deliveries there were, up to a number; by the index of recent attempts.';
+
+INSERT INTO integration.phrase (key, words) VALUES
+    ('expected_missing', 'Expected: at least {at_least} every {every}; since {since} there were {count}.'),
+    ('expected_last', 'The last delivery was at {last}.'),
+    ('expected_never', 'There has never been one.'),
+    ('expected_waiting', 'Waiting to be sent: {waiting}, the first since {oldest}: SELECT integration.why({example}) says what holds it back.'),
+    ('expected_none_waits', 'Nothing waits to be sent: the application has enqueued nothing.');
+
+CREATE FUNCTION integration_worker.waiting_words(example integration.queue) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    most CONSTANT bigint := 1000;
+    waiting bigint := (SELECT count(*)
+                         FROM (SELECT
+                                 FROM integration.queue q
+                                WHERE q.endpoint_id = example.endpoint_id AND q.state <> 'failed'
+                                LIMIT most + 1) w);
+BEGIN
+    IF example.outbox_id IS NULL THEN
+        RETURN integration_worker.say('expected_none_waits');
+    END IF;
+    RETURN integration_worker.say('expected_waiting', jsonb_build_object(
+        'example', example.outbox_id, 'oldest', integration_worker.time_words(example.due_at),
+        'waiting', CASE WHEN waiting > most THEN '> ' || most ELSE waiting::text END));
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.waiting_words(integration.queue) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.waiting_words(integration.queue) IS
+    'What waits at the endpoint of a sync, in a sentence; NULL: that nothing does.';
+
+CREATE FUNCTION integration_worker.expectation_note(
+        endpoint integration.endpoint, count bigint, since timestamptz, example integration.queue)
+    RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    last_at timestamptz := (SELECT h.last_success_at FROM integration.endpoint_health h WHERE h.endpoint_id = endpoint.id);
+BEGIN
+    RETURN concat_ws(' ',
+        integration_worker.say('expected_missing', jsonb_build_object(
+            'at_least', coalesce(endpoint.expected_at_least, 1), 'count', expectation_note.count,
+            'every', integration_worker.duration_words(endpoint.expected_every),
+            'since', integration_worker.time_words(expectation_note.since))),
+        CASE WHEN last_at IS NULL THEN integration_worker.say('expected_never')
+             ELSE integration_worker.say('expected_last', jsonb_build_object('last', integration_worker.time_words(last_at))) END,
+        integration_worker.waiting_words(example));
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.expectation_note(integration.endpoint, bigint, timestamptz, integration.queue) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.expectation_note(integration.endpoint, bigint, timestamptz, integration.queue) IS
+    'What is missing at an endpoint, and on whose side.';
+
+CREATE FUNCTION integration_worker.report_missing(endpoint integration.endpoint, count bigint, now timestamptz) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    example integration.queue;
+BEGIN
+    SELECT q.* INTO example
+      FROM integration.queue q
+     WHERE q.endpoint_id = endpoint.id AND q.state <> 'failed'
+     ORDER BY q.priority, q.due_at, (q.outbox_id + 0)
+     LIMIT 1;
+    PERFORM integration_worker.open_incident(
+        endpoint.name, 'nothing_delivered', report_missing.now,
+        integration_worker.expectation_note(endpoint, report_missing.count, report_missing.now - endpoint.expected_every, example),
+        example.outbox_id);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.report_missing(integration.endpoint, bigint, timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.report_missing(integration.endpoint, bigint, timestamptz) IS
+    'Opens the incident of an endpoint that got less than it expects.';
+
+CREATE FUNCTION integration_worker.watch_expected(now timestamptz) RETURNS timestamptz
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    paused integer[] := ARRAY(SELECT p.id FROM integration_worker.paused_endpoints(watch_expected.now - interval '5 min') AS p (id));
+    endpoint integration.endpoint;
+    at_least integer;
+    delivered bigint;
+    is_open boolean;
+    opened integer := 0;
+BEGIN
+    FOR endpoint IN SELECT e.* FROM integration.endpoint e WHERE e.expected_every IS NOT NULL LOOP
+        is_open := integration_worker.has_incident(endpoint.name, 'nothing_delivered');
+        at_least := coalesce(endpoint.expected_at_least, 1);
+        delivered := integration_worker.delivered_since(endpoint.id, watch_expected.now - endpoint.expected_every, at_least);
+        IF delivered >= at_least OR endpoint.expected_since > watch_expected.now - endpoint.expected_every THEN
+            PERFORM integration_worker.end_incident(endpoint.name, 'nothing_delivered', watch_expected.now) WHERE is_open;
+        ELSIF NOT is_open AND endpoint.id <> ALL (paused) THEN
+            PERFORM integration_worker.report_missing(endpoint, delivered, watch_expected.now);
+            opened := opened + 1;
+        END IF;
+        -- Not too many in one transaction.
+        IF opened = 100 THEN
+            RETURN watch_expected.now + interval '1 s';
+        END IF;
+    END LOOP;
+    PERFORM integration_worker.end_incident(i.endpoint, i.error_class, watch_expected.now)
+       FROM integration.incident i
+       JOIN integration.endpoint e ON e.name = i.endpoint
+      WHERE i.error_class = 'nothing_delivered' AND i.resolved_at IS NULL AND e.expected_every IS NULL;
+    RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.watch_expected(timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.watch_expected(timestamptz) IS
+    'Watchdog: opens an incident for each endpoint that expects more than was delivered, ends it when enough was or nothing is expected any more.';
+
+-- Growth: backlogs that get longer although their endpoints work.
+
+CREATE TABLE integration_worker.backlog_sample (
+    endpoint_id integer PRIMARY KEY,
+    at timestamptz NOT NULL,
+    due bigint NOT NULL
+);
+REVOKE ALL ON TABLE integration_worker.backlog_sample FROM PUBLIC;
+
+COMMENT ON TABLE integration_worker.backlog_sample IS
+    'How many due syncs the endpoints had that could not keep up a while ago; written every ten minutes at most.';
+
+INSERT INTO integration.phrase (key, words) VALUES
+    ('queue_growing', 'Due and not sent: {due}; {before} at {at}.'),
+    ('queue_oldest', 'The oldest is due since {oldest}.');
+
+-- An endpoint whose syncs wait has some of them in its worker's memory, so that no other has to be looked at.
+CREATE FUNCTION integration_worker.busy_endpoints() RETURNS integer[]
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT ARRAY(SELECT l.endpoint_id
+                   FROM integration_worker.live_endpoints() l
+                  WHERE l.waiting > 0
+                  UNION
+                 SELECT s.endpoint_id FROM integration_worker.backlog_sample s)
+$$;
+REVOKE ALL ON FUNCTION integration_worker.busy_endpoints() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.busy_endpoints() IS
+    'The endpoints that may have a backlog: of which the workers hold syncs that wait for their turn, or that had one.';
+
+-- What is counted is bounded: whoever has so many is late anyway.
+CREATE FUNCTION integration_worker.due_backlogs(endpoint_ids integer[], now timestamptz)
+    RETURNS TABLE (endpoint_id integer, due bigint)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT u.id, c.due
+      FROM unnest(endpoint_ids) AS u (id)
+      LEFT JOIN integration.endpoint_health h ON h.endpoint_id = u.id
+     CROSS JOIN LATERAL (
+           SELECT count(*) AS due
+             FROM (SELECT
+                     FROM integration.queue q
+                    WHERE q.endpoint_id = u.id AND q.state <> 'failed' AND q.priority = ANY ('{0,1,2,3}')
+                      AND q.due_at <= due_backlogs.now
+                    LIMIT 100000) x) c
+     WHERE coalesce(h.state, 'closed') = 'closed'
+       AND u.id NOT IN (SELECT p.id FROM integration_worker.paused_endpoints(due_backlogs.now - interval '5 min') AS p (id));
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.due_backlogs(integer[], timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.due_backlogs(integer[], timestamptz) IS
+    'How many due syncs each of these endpoints has, up to 100,000, that nothing holds back but its own pace. By the index queue_due.';
+
+CREATE FUNCTION integration_worker.report_growth(before integration_worker.backlog_sample, due bigint, now timestamptz) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    endpoint text := (SELECT e.name FROM integration.endpoint e WHERE e.id = before.endpoint_id);
+    oldest integration.queue;
+BEGIN
+    SELECT q.* INTO oldest
+      FROM integration.queue q
+     WHERE q.endpoint_id = before.endpoint_id AND q.state <> 'failed'
+     ORDER BY q.priority, q.due_at, (q.outbox_id + 0)
+     LIMIT 1;
+    PERFORM integration_worker.open_incident(
+        endpoint, 'queue_growing', report_growth.now,
+        concat_ws(' ',
+            integration_worker.say('queue_growing', jsonb_build_object(
+                'due', report_growth.due, 'before', before.due, 'at', integration_worker.time_words(before.at))),
+            integration_worker.say('queue_oldest', jsonb_build_object('oldest', integration_worker.time_words(oldest.due_at)))),
+        oldest.outbox_id);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.report_growth(integration_worker.backlog_sample, bigint, timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.report_growth(integration_worker.backlog_sample, bigint, timestamptz) IS
+    'Opens the incident of an endpoint whose backlog was shorter a while ago.';
+
+CREATE FUNCTION integration_worker.end_growth(endpoint_id integer, now timestamptz) RETURNS void
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT integration_worker.end_incident(e.name, 'queue_growing', end_growth.now)
+      FROM integration.endpoint e
+     WHERE e.id = end_growth.endpoint_id
+$$;
+REVOKE ALL ON FUNCTION integration_worker.end_growth(integer, timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.end_growth(integer, timestamptz) IS
+    'Ends the incident of an endpoint that keeps up again, if there is one.';
+
+-- Ten minutes are long enough for a burst to be over, and a hundred syncs are soon sent.
+CREATE FUNCTION integration_worker.watch_growth(
+        now timestamptz, endpoint_ids integer[] DEFAULT integration_worker.busy_endpoints())
+    RETURNS timestamptz
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    least_due CONSTANT bigint := 100;
+    span CONSTANT interval := '10 min';
+    late_ids integer[] := '{}';
+    late record;
+BEGIN
+    FOR late IN
+        SELECT b.endpoint_id, b.due, s
+          FROM integration_worker.due_backlogs(watch_growth.endpoint_ids, watch_growth.now) b
+          LEFT JOIN integration_worker.backlog_sample s ON s.endpoint_id = b.endpoint_id
+         WHERE b.due >= least_due LOOP
+        late_ids := late_ids || late.endpoint_id;
+        CONTINUE WHEN (late.s).at > watch_growth.now - span;
+        IF late.due > (late.s).due THEN
+            PERFORM integration_worker.report_growth(late.s, late.due, watch_growth.now);
+        ELSIF late.due < (late.s).due THEN
+            PERFORM integration_worker.end_growth(late.endpoint_id, watch_growth.now);
+        END IF;
+        INSERT INTO integration_worker.backlog_sample (endpoint_id, at, due)
+        VALUES (late.endpoint_id, watch_growth.now, late.due)
+            ON CONFLICT (endpoint_id) DO UPDATE SET at = excluded.at, due = excluded.due;
+    END LOOP;
+    PERFORM integration_worker.end_growth(s.endpoint_id, watch_growth.now)
+       FROM integration_worker.backlog_sample s
+      WHERE s.endpoint_id <> ALL (late_ids);
+    DELETE FROM integration_worker.backlog_sample s WHERE s.endpoint_id <> ALL (late_ids);
+    RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.watch_growth(timestamptz, integer[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.watch_growth(timestamptz, integer[]) IS
+    'Watchdog: opens an incident for each endpoint that works and has more due syncs than ten minutes ago, ends it when there are fewer or few.';
+
+-- Escalation: an incident that nobody looks after climbs from the one nearest to the customer.
+
+CREATE TABLE integration.escalation_level (
+    chain text NOT NULL DEFAULT 'default',
+    level integer NOT NULL CHECK (level > 0),
+    audience text NOT NULL CHECK (audience IN ('customer', 'support', 'engineer')),
+    notice_endpoint text REFERENCES integration.notice_endpoint ON UPDATE CASCADE ON DELETE SET NULL,
+    after interval NOT NULL CHECK (after >= '0'),
+    severity smallint NOT NULL DEFAULT 4 CHECK (severity BETWEEN 0 AND 4),
+    hours_from time,
+    hours_to time,
+    weekdays integer[] CHECK (weekdays <@ '{1,2,3,4,5,6,7}' AND weekdays <> '{}'),
+    time_zone text NOT NULL DEFAULT 'UTC',
+    shipped boolean NOT NULL DEFAULT true,
+    PRIMARY KEY (chain, level),
+    CONSTRAINT hours_have_both_ends CHECK ((hours_from IS NULL) = (hours_to IS NULL))
+);
+REVOKE ALL ON TABLE integration.escalation_level FROM PUBLIC;
+
+-- Serves distribute_changes(): the levels that name a notice endpoint.
+CREATE INDEX escalation_level_endpoint ON integration.escalation_level (notice_endpoint) WHERE notice_endpoint IS NOT NULL;
+
+COMMENT ON TABLE integration.escalation_level IS
+    'Who is told of an incident that nobody looks after, and when: level by level of a chain. Endpoints and connectors name theirs in escalation; the others have the chain default.';
+
+COMMENT ON COLUMN integration.escalation_level.chain IS 'The chain that the level belongs to.';
+
+COMMENT ON COLUMN integration.escalation_level.level IS 'Its place in the chain: 1 is the first.';
+
+COMMENT ON COLUMN integration.escalation_level.audience IS
+    'Whose turn it is: customer, support or engineer. The notice endpoints of this audience are told.';
+
+COMMENT ON COLUMN integration.escalation_level.notice_endpoint IS 'Told instead of the audience''s endpoints; NULL: those.';
+
+COMMENT ON COLUMN integration.escalation_level.after IS
+    'Taken when an incident was open for so long and nobody acknowledged, snoozed or ignored it; counted anew when it comes back.';
+
+COMMENT ON COLUMN integration.escalation_level.severity IS 'For incidents of this severity or worse: 1 the worst only, 4 all, 0 none.';
+
+COMMENT ON COLUMN integration.escalation_level.hours_from IS
+    'They can be reached from here on; NULL: all day. At other times the level is passed over when a later one is due, and waited for when none is.';
+
+COMMENT ON COLUMN integration.escalation_level.hours_to IS 'Until here; earlier than hours_from: over midnight, which belongs to the day before.';
+
+COMMENT ON COLUMN integration.escalation_level.weekdays IS 'On these days, 1 Monday to 7 Sunday; NULL: every day.';
+
+COMMENT ON COLUMN integration.escalation_level.time_zone IS 'Where hours and days are counted, such as Europe/Vienna.';
+
+COMMENT ON COLUMN integration.escalation_level.shipped IS 'Unchanged since it came with the extension; other rows are carried by a dump.';
+
+INSERT INTO integration.escalation_level (level, audience, after) VALUES
+    (1, 'customer', '5 min'),
+    (2, 'support', '15 min'),
+    (3, 'engineer', '1 h');
+
+ALTER TABLE integration.escalation_level ALTER COLUMN shipped SET DEFAULT false;
+
+CREATE TRIGGER own_level BEFORE INSERT OR UPDATE ON integration.escalation_level
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.own_row('chain', 'level');
+
+CREATE FUNCTION integration_worker.check_time_zone() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM now() AT TIME ZONE NEW.time_zone;
+    RETURN NEW;
+EXCEPTION WHEN invalid_parameter_value THEN
+    RAISE EXCEPTION USING
+        ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'time_zone',
+        MESSAGE = format('time zone "%s" is not known', NEW.time_zone),
+        HINT = 'Names are in SELECT name FROM pg_timezone_names, such as Europe/Vienna.';
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.check_time_zone() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.check_time_zone() IS 'Row trigger: refuses a time zone that is none.';
+
+CREATE TRIGGER check_time_zone BEFORE INSERT OR UPDATE OF time_zone ON integration.escalation_level
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.check_time_zone();
+
+-- A dump may bring the registry back before the chains.
+CREATE FUNCTION integration_worker.check_escalation() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF integration_worker.is_restoring()
+       OR EXISTS (SELECT FROM integration.escalation_level l WHERE l.chain = NEW.escalation) THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION USING
+        ERRCODE = 'foreign_key_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'escalation',
+        MESSAGE = format('escalation chain "%s" does not exist', NEW.escalation),
+        HINT = 'Insert its levels into integration.escalation_level first.';
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.check_escalation() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.check_escalation() IS
+    'Row trigger: refuses a chain that has no level.';
+
+CREATE TRIGGER check_escalation BEFORE INSERT OR UPDATE OF escalation ON integration.connector
+    FOR EACH ROW WHEN (NEW.escalation IS NOT NULL) EXECUTE FUNCTION integration_worker.check_escalation();
+
+CREATE TRIGGER check_escalation BEFORE INSERT OR UPDATE OF escalation ON integration.endpoint
+    FOR EACH ROW WHEN (NEW.escalation IS NOT NULL) EXECUTE FUNCTION integration_worker.check_escalation();
+
+-- Whoever put it off looked at it; who reopens it, or what brings it back, has the chain begin anew.
+CREATE FUNCTION integration_worker.begin_escalation() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    NEW.level := 0;
+    NEW.escalated_at := NULL;
+    NEW.open_since := CASE WHEN NEW.open_since IS DISTINCT FROM OLD.open_since THEN NEW.open_since
+                           WHEN NEW.last_seen_at <> OLD.last_seen_at THEN NEW.last_seen_at
+                           ELSE clock_timestamp() END;
+    RETURN NEW;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.begin_escalation() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.begin_escalation() IS
+    'Row trigger: an incident that is open again is at the beginning of its chain.';
+
+CREATE TRIGGER begin_escalation BEFORE UPDATE OF state ON integration.incident
+    FOR EACH ROW WHEN (OLD.state <> 'open' AND NEW.state = 'open')
+    EXECUTE FUNCTION integration_worker.begin_escalation();
+
+CREATE FUNCTION integration_worker.is_reachable(level integration.escalation_level, at timestamptz) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN level.hours_from IS NULL THEN true
+                WHEN level.hours_from < level.hours_to THEN here.at::time >= level.hours_from AND here.at::time < level.hours_to
+                ELSE here.at::time >= level.hours_from OR here.at::time < level.hours_to END
+           AND (level.weekdays IS NULL
+                OR extract(isodow FROM here.at - CASE WHEN level.hours_to <= level.hours_from AND here.at::time < level.hours_to
+                                                      THEN interval '1 day' ELSE '0' END)::integer = ANY (level.weekdays))
+      FROM (SELECT is_reachable.at AT TIME ZONE level.time_zone AS at) here
+$$;
+REVOKE ALL ON FUNCTION integration_worker.is_reachable(integration.escalation_level, timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.is_reachable(integration.escalation_level, timestamptz) IS
+    'Whether it is within the hours of a level.';
+
+CREATE FUNCTION integration_worker.chain_of(endpoint text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce((SELECT coalesce(e.escalation, c.escalation)
+                       FROM integration.endpoint e
+                       LEFT JOIN integration.connector c ON c.name = e.connector
+                      WHERE e.name = chain_of.endpoint), 'default')
+$$;
+REVOKE ALL ON FUNCTION integration_worker.chain_of(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.chain_of(text) IS 'The chain by which incidents of an endpoint climb.';
+
+-- The snoozed one whose time is over is open again: everybody sees it so.
+CREATE FUNCTION integration_worker.wake_snoozed(now timestamptz) RETURNS void
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    UPDATE integration.incident i
+       SET state = 'open', snoozed_until = NULL, open_since = i.snoozed_until
+      FROM (SELECT x.id
+              FROM integration.incident x
+             WHERE x.resolved_at IS NULL AND x.state = 'snoozed' AND x.snoozed_until <= wake_snoozed.now
+               FOR NO KEY UPDATE SKIP LOCKED) held
+     WHERE i.id = held.id
+$$;
+REVOKE ALL ON FUNCTION integration_worker.wake_snoozed(timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.wake_snoozed(timestamptz) IS 'Opens incidents that were put off until now.';
+
+CREATE VIEW integration_worker.climbing AS
+SELECT i.id, i.severity, i.level, coalesce(i.open_since, i.opened_at) AS since,
+       coalesce(e.escalation, c.escalation, 'default') AS chain
+  FROM integration.incident i
+  LEFT JOIN integration.endpoint e ON e.name = i.endpoint
+  LEFT JOIN integration.connector c ON c.name = e.connector
+ WHERE i.resolved_at IS NULL AND i.state = 'open';
+
+COMMENT ON VIEW integration_worker.climbing IS 'Incidents that nobody looks after: since when, by which chain they climb.';
+
+-- One level at a time, so that after a time without a worker nobody is left out who can be reached; not too many in
+-- one transaction.
+CREATE FUNCTION integration_worker.due_levels(now timestamptz)
+    RETURNS TABLE (incident bigint, chain text, level integer, audience text, open_for interval)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT i.id, n.chain, n.level, n.audience, due_levels.now - i.since
+      FROM integration_worker.climbing i
+     CROSS JOIN LATERAL (
+           SELECT l.chain, l.level, l.audience
+             FROM integration.escalation_level l
+            WHERE l.chain = i.chain
+              AND l.level > i.level
+              AND l.severity >= i.severity
+              AND i.since + l.after <= due_levels.now
+              AND integration_worker.is_reachable(l, due_levels.now)
+            ORDER BY l.level
+            LIMIT 1) n
+     ORDER BY i.severity, i.since
+     LIMIT 100;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.due_levels(timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.due_levels(timestamptz) IS
+    'The worst incidents that nobody looks after, with the next level of their chain that is due and can be reached.';
+
+CREATE FUNCTION integration_worker.next_level_at(now timestamptz) RETURNS timestamptz
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (SELECT min(i.since + l.after)
+              FROM integration_worker.climbing i
+              JOIN integration.escalation_level l ON l.chain = i.chain
+             WHERE l.level > i.level AND l.severity >= i.severity AND i.since + l.after > next_level_at.now);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.next_level_at(timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.next_level_at(timestamptz) IS
+    'When the next level of an incident that nobody looks after is due.';
+
+CREATE FUNCTION integration_worker.escalate(now timestamptz) RETURNS timestamptz
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    ids bigint[];
+BEGIN
+    PERFORM integration_worker.wake_snoozed(escalate.now);
+    WITH climbing AS (
+        UPDATE integration.incident i
+           SET level = held.level, escalated_at = escalate.now
+          FROM (SELECT d.*
+                  FROM integration_worker.due_levels(escalate.now) d
+                 CROSS JOIN LATERAL (
+                       SELECT x.id FROM integration.incident x WHERE x.id = d.incident FOR NO KEY UPDATE SKIP LOCKED) locked) held
+         WHERE i.id = held.incident AND i.state = 'open'
+        RETURNING i.id, i.endpoint, held.chain, held.level, held.audience, held.open_for
+    ), recorded AS (
+        INSERT INTO integration.action (at, actor, verb, endpoint, incident, reason, details)
+        SELECT escalate.now, 'integration', 'escalate', nullif(c.endpoint, ''), c.id,
+               integration_worker.say('escalated', jsonb_build_object('duration', integration_worker.duration_words(c.open_for))),
+               jsonb_build_object('chain', c.chain, 'level', c.level, 'audience', c.audience)
+          FROM climbing c
+    )
+    SELECT ARRAY(SELECT c.id FROM climbing c ORDER BY c.id) INTO ids;
+    PERFORM integration_worker.tell(ids, 'escalated');
+    RETURN CASE WHEN ids <> '{}' THEN escalate.now + interval '1 s' ELSE integration_worker.next_level_at(escalate.now) END;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.escalate(timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.escalate(timestamptz) IS
+    'Watchdog: has incidents that nobody looks after climb by one level, each step on record, and people told.';
+
+INSERT INTO integration.phrase (key, words) VALUES
+    ('escalated', 'Nobody has looked after it for {duration}.'),
+    ('other_system', 'the other system'),
+    ('audience_customer', 'the customer'),
+    ('audience_support', 'support'),
+    ('audience_engineer', 'engineering');
+
+-- Of some changes an endpoint hears only from the level on that is its own.
+CREATE FUNCTION integration_worker.hears_level(receiver integration.notice_endpoint, incident integration.incident, change text)
+    RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE hears_level.change
+           WHEN 'escalated' THEN EXISTS (
+                SELECT FROM integration.escalation_level l
+                 WHERE l.chain = integration_worker.chain_of(incident.endpoint) AND l.level = incident.level
+                   AND receiver.endpoint = coalesce(l.notice_endpoint, receiver.endpoint)
+                   AND (l.notice_endpoint IS NOT NULL OR l.audience = receiver.audience))
+           WHEN 'opened' THEN false
+           WHEN 'reopened' THEN false
+           ELSE EXISTS (SELECT FROM integration.notice n WHERE n.incident = incident.id AND n.endpoint = receiver.endpoint)
+                OR EXISTS (SELECT FROM integration_worker.notice_due d WHERE d.endpoint = receiver.endpoint AND d.incident = incident.id) END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.hears_level(integration.notice_endpoint, integration.incident, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.hears_level(integration.notice_endpoint, integration.incident, text) IS
+    'Whether an endpoint that belongs to a level is told: of the step to its level, afterwards of what becomes of it.';
+
+CREATE FUNCTION integration_worker.hears(receiver integration.notice_endpoint, incident integration.incident, change text)
+    RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT receiver.endpoint <> incident.endpoint AND change = ANY (receiver.changes) AND incident.severity <= receiver.severity
+           AND (receiver.owner IS NULL OR receiver.owner = incident.owner)
+           AND (receiver.customer IS NULL
+                OR receiver.customer = (SELECT e.customer FROM integration.endpoint e WHERE e.name = incident.endpoint))
+           AND CASE WHEN receiver.audience IS NOT NULL
+                      OR EXISTS (SELECT FROM integration.escalation_level l WHERE l.notice_endpoint = receiver.endpoint)
+                    THEN integration_worker.hears_level(receiver, incident, change)
+                    ELSE true END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.hears(integration.notice_endpoint, integration.incident, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.hears(integration.notice_endpoint, integration.incident, text) IS
+    'Whether a notice endpoint is told of a change of an incident; never of its own.';
+
+-- Health: one row that any monitor can check.
+
+CREATE TYPE integration_worker.health_facts AS (
+    at timestamptz,
+    workers integer,
+    sending integer,
+    activity text,
+    last_turn_at timestamptz,
+    silent_since timestamptz,
+    oldest_due_at timestamptz,
+    failed bigint,
+    severities bigint[],
+    unattended bigint[],
+    watchdogs text[],
+    is_copy boolean,
+    is_paused boolean
+);
+REVOKE ALL ON TYPE integration_worker.health_facts FROM PUBLIC;
+
+COMMENT ON TYPE integration_worker.health_facts IS
+    'What health() judges. severities: open or acknowledged incidents of severity 1 to 4; unattended: those of them that nobody has acknowledged; sending: workers that have endpoints.';
+
+-- By jumping from one endpoint and priority to the next in the index queue_due.
+CREATE FUNCTION integration_worker.queue_heads()
+    RETURNS TABLE (endpoint_id integer, due_at timestamptz)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH RECURSIVE head AS (
+        (SELECT q.endpoint_id, q.priority, q.due_at
+           FROM integration.queue q
+          WHERE q.state <> 'failed'
+          ORDER BY q.endpoint_id, q.priority, q.due_at
+          LIMIT 1)
+        UNION ALL
+        SELECT n.endpoint_id, n.priority, n.due_at
+          FROM head h
+         CROSS JOIN LATERAL (
+               SELECT q.endpoint_id, q.priority, q.due_at
+                 FROM integration.queue q
+                WHERE q.state <> 'failed' AND (q.endpoint_id, q.priority) > (h.endpoint_id, h.priority)
+                ORDER BY q.endpoint_id, q.priority, q.due_at
+                LIMIT 1) n
+    )
+    SELECT h.endpoint_id, h.due_at FROM head h
+$$;
+REVOKE ALL ON FUNCTION integration_worker.queue_heads() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.queue_heads() IS
+    'When the next sync of each endpoint, each priority is due.';
+
+CREATE FUNCTION integration_worker.oldest_due_at(now timestamptz) RETURNS timestamptz
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT min(q.due_at)
+      FROM integration_worker.queue_heads() q
+      LEFT JOIN integration.endpoint_health h ON h.endpoint_id = q.endpoint_id
+     WHERE q.due_at <= oldest_due_at.now
+       AND coalesce(h.state, 'closed') = 'closed'
+       AND q.endpoint_id NOT IN (SELECT p.id FROM integration_worker.paused_endpoints(oldest_due_at.now) AS p (id))
+$$;
+REVOKE ALL ON FUNCTION integration_worker.oldest_due_at(timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.oldest_due_at(timestamptz) IS
+    'Since when the sync waits that is due for longest at an endpoint that works; NULL: none is due.';
+
+CREATE FUNCTION integration_worker.count_incidents(states text[]) RETURNS bigint[]
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT ARRAY(SELECT count(i.id)
+                   FROM generate_series(1, 4) AS s (severity)
+                   LEFT JOIN integration.incident i
+                     ON i.severity = s.severity AND i.resolved_at IS NULL AND i.state = ANY (states)
+                  GROUP BY s.severity
+                  ORDER BY s.severity)
+$$;
+REVOKE ALL ON FUNCTION integration_worker.count_incidents(text[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.count_incidents(text[]) IS
+    'How many incidents in one of these states there are, of severity 1, 2, 3, 4.';
+
+CREATE FUNCTION integration_worker.health_facts(now timestamptz) RETURNS integration_worker.health_facts
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT ROW (health_facts.now, w.workers, w.sending, w.activity, w.last_turn_at, integration_worker.silent_since(),
+                integration_worker.oldest_due_at(health_facts.now),
+                (SELECT count(*) FROM (SELECT FROM integration.queue q WHERE q.state = 'failed' LIMIT 100000) f),
+                integration_worker.count_incidents('{open,acknowledged}'), integration_worker.count_incidents('{open}'),
+                ARRAY(SELECT f.name FROM integration_worker.failing_watchdog f ORDER BY f.name),
+                EXISTS (SELECT FROM integration.pause p WHERE (p.scope, p.name) = ('all', 'copied_database')),
+                EXISTS (SELECT FROM integration_worker.pause_in_force p WHERE p.scope = 'all'))::integration_worker.health_facts
+      FROM (SELECT count(*)::integer AS workers, count(*) FILTER (WHERE l.shards <> '{}')::integer AS sending, min(l.activity) AS activity,
+                   min(l.last_turn_at) FILTER (WHERE l.shards <> '{}') AS last_turn_at
+              FROM integration_worker.live_workers() l) w
+$$;
+REVOKE ALL ON FUNCTION integration_worker.health_facts(timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.health_facts(timestamptz) IS 'What health() judges, as it is now.';
+
+INSERT INTO integration.phrase (key, words) VALUES
+    ('health_ok', 'Everything is in order.'),
+    ('health_no_worker', 'No worker runs, so nothing is sent: the server''s log says why.'),
+    ('health_waiting', 'Nothing is sent: {activity}.'),
+    ('health_silent', 'A worker has not come round since {since}: the server''s log says what to do.'),
+    ('health_copy', 'The database is a copy, so nothing is sent: SELECT integration.adopt() has it take over.'),
+    ('health_paused', 'Everything is paused: SELECT * FROM integration.pause says why.'),
+    ('health_overdue', 'A sync is due since {since} although its endpoint works: see integration.endpoint_status.'),
+    ('health_worst', 'Incidents of severity 1 that nobody looks after: {count}; see integration.incident_status.'),
+    ('health_incidents', 'Open incidents: {count}; see integration.incident_status.'),
+    ('health_watchdogs', 'Can''t be looked for: {watchdogs}; the server''s log says why.');
+
+-- One that has nothing to do turns every ten seconds, so less than half a minute says nothing.
+CREATE FUNCTION integration_worker.is_silent(facts integration_worker.health_facts) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT facts.silent_since IS NOT NULL
+        OR coalesce(facts.last_turn_at < facts.at - greatest(current_setting('integration.silent_after')::interval, interval '30 s'), false)
+$$;
+REVOKE ALL ON FUNCTION integration_worker.is_silent(integration_worker.health_facts) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.is_silent(integration_worker.health_facts) IS
+    'Whether a worker does not come round, as the launcher found or its last turn tells.';
+
+CREATE FUNCTION integration_worker.health_findings(facts integration_worker.health_facts)
+    RETURNS TABLE (code integer, sentence text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT f.code, integration_worker.say(f.key, f.words)
+      FROM (VALUES
+        (1, 2, 'health_no_worker', facts.workers = 0, '{}'::jsonb),
+        (2, 2, 'health_silent', integration_worker.is_silent(facts),
+         jsonb_build_object('since', integration_worker.time_words(coalesce(facts.silent_since, facts.last_turn_at)))),
+        (3, 1, 'health_copy', facts.is_copy, '{}'),
+        (4, 2, 'health_waiting', facts.workers > 0 AND facts.sending = 0 AND NOT facts.is_copy, jsonb_build_object('activity', facts.activity)),
+        (5, 2, 'health_worst', facts.unattended[1] > 0, jsonb_build_object('count', facts.unattended[1])),
+        (6, 1, 'health_incidents', facts.severities[1] - facts.unattended[1] + facts.severities[2] + facts.severities[3] > 0,
+         jsonb_build_object('count', facts.severities[1] - facts.unattended[1] + facts.severities[2] + facts.severities[3])),
+        (7, 1, 'health_paused', facts.is_paused AND NOT facts.is_copy, '{}'),
+        (8, 1, 'health_overdue', facts.oldest_due_at < facts.at - interval '15 min',
+         jsonb_build_object('since', integration_worker.time_words(facts.oldest_due_at))),
+        (9, 1, 'health_watchdogs', facts.watchdogs <> '{}', jsonb_build_object('watchdogs', array_to_string(facts.watchdogs, ', ')))
+      ) AS f (n, code, key, is_so, words)
+     WHERE f.is_so
+     ORDER BY f.code DESC, f.n
+$$;
+REVOKE ALL ON FUNCTION integration_worker.health_findings(integration_worker.health_facts) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.health_findings(integration_worker.health_facts) IS
+    'What is wrong, worst first: 2 is critical, 1 a warning.';
+
+CREATE FUNCTION integration.health(
+        OUT status text, OUT code integer, OUT why text, OUT worker_alive boolean, OUT workers integer,
+        OUT last_turn_at timestamptz, OUT oldest_due_at timestamptz, OUT failed bigint, OUT severity_1 bigint,
+        OUT severity_2 bigint, OUT severity_3 bigint, OUT severity_4 bigint)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    facts integration_worker.health_facts := integration_worker.health_facts(clock_timestamp());
+BEGIN
+    SELECT coalesce(max(f.code), 0), coalesce(string_agg(f.sentence, ' '), integration_worker.say('health_ok'))
+      INTO health.code, health.why
+      FROM integration_worker.health_findings(facts) f;
+    status := (ARRAY['ok', 'warning', 'critical'])[health.code + 1];
+    worker_alive := facts.sending > 0 AND NOT integration_worker.is_silent(facts);
+    workers := facts.workers;
+    last_turn_at := facts.last_turn_at;
+    oldest_due_at := facts.oldest_due_at;
+    failed := facts.failed;
+    severity_1 := facts.severities[1];
+    severity_2 := facts.severities[2];
+    severity_3 := facts.severities[3];
+    severity_4 := facts.severities[4];
+END
+$$;
+REVOKE ALL ON FUNCTION integration.health() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration.health() IS
+    'One row for monitors: status ok, warning or critical and the same as code 0, 1 or 2, why in words; whether workers turn, since when a sync of an endpoint that works is due, failed syncs (up to 100,000), incidents that are not over by severity, without those that are snoozed or ignored.';
+
+-- Heartbeat: a sync each minute to whoever notices when none comes.
+
+CREATE TABLE integration.heartbeat (
+    endpoint text PRIMARY KEY REFERENCES integration.endpoint ON UPDATE CASCADE ON DELETE CASCADE,
+    every interval NOT NULL DEFAULT '1 min',
+    last_at timestamptz,
+    CONSTRAINT every_is_ten_seconds_to_a_day CHECK (every BETWEEN '10 s' AND '1 day')
+);
+REVOKE ALL ON TABLE integration.heartbeat FROM PUBLIC;
+
+COMMENT ON TABLE integration.heartbeat IS
+    'Endpoints that get a small sync all the time, so that whoever listens there notices when this database is silent. What health() says stands in it.';
+
+COMMENT ON COLUMN integration.heartbeat.endpoint IS 'The endpoint.';
+
+COMMENT ON COLUMN integration.heartbeat.every IS 'How often; a beat that was not sent by the time of the next one expires.';
+
+COMMENT ON COLUMN integration.heartbeat.last_at IS 'When the last one was enqueued.';
+
+CREATE FUNCTION integration_worker.beat_words(now timestamptz) RETURNS jsonb
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT jsonb_build_object('at', beat_words.now, 'installation', (SELECT n.name FROM integration.installation n),
+                              'database', current_database(), 'status', h.status, 'why', h.why)
+      FROM integration.health() h
+$$;
+REVOKE ALL ON FUNCTION integration_worker.beat_words(timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.beat_words(timestamptz) IS 'What stands in a heartbeat.';
+
+CREATE FUNCTION integration_worker.beat(now timestamptz) RETURNS timestamptz
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    WITH due AS (
+        UPDATE integration.heartbeat h
+           SET last_at = beat.now
+          FROM (SELECT x.endpoint
+                  FROM integration.heartbeat x
+                 WHERE x.last_at IS NULL OR x.last_at + x.every <= beat.now
+                   FOR NO KEY UPDATE SKIP LOCKED) held
+         WHERE h.endpoint = held.endpoint
+        RETURNING h.endpoint, h.every
+    )
+    INSERT INTO integration.outbox (endpoint, operation, payload, priority, expires_at, triggered_by)
+    SELECT d.endpoint, 'heartbeat', integration_worker.beat_words(beat.now), 'high', beat.now + d.every, 'integration'
+      FROM due d;
+    RETURN (SELECT min(h.last_at + h.every) FROM integration.heartbeat h);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.beat(timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.beat(timestamptz) IS
+    'Watchdog: enqueues the heartbeats that are due; returns when the next one is.';
+
+CREATE FUNCTION integration_worker.wake_watchdogs() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM integration_worker.wake_for_incident();
+    RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.wake_watchdogs() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.wake_watchdogs() IS
+    'Statement trigger: has the watchdogs look when this transaction commits.';
+
+CREATE TRIGGER wake AFTER INSERT OR UPDATE OF endpoint, every ON integration.heartbeat
+    FOR EACH STATEMENT EXECUTE FUNCTION integration_worker.wake_watchdogs();
 
 -- What people do about incidents: acknowledge, assign, snooze, ignore, reopen, resolve.
 
@@ -4451,14 +7919,15 @@ REVOKE ALL ON TABLE integration.runbook_step FROM PUBLIC;
 COMMENT ON TABLE integration.runbook_step IS
     'The steps of integration.runbook(): those without a class for every incident, those of its class among them by position. {words} in braces are filled in; a step that lacks one of its words is left out.';
 
-COMMENT ON COLUMN integration.runbook_step.locale IS 'The language, as in integration.locale; what a language lacks is taken from en.';
+COMMENT ON COLUMN integration.runbook_step.locale IS 'The language, as in integration.phrase.';
 
-COMMENT ON COLUMN integration.runbook_step.error_class IS 'For incidents of this class only; empty: for all.';
+COMMENT ON COLUMN integration.runbook_step.error_class IS
+    'For incidents of this class, or whose example failed for this reason; empty: for all.';
 
 COMMENT ON COLUMN integration.runbook_step."position" IS 'Its place among the steps.';
 
 COMMENT ON COLUMN integration.runbook_step.what IS
-    'What to do, in words. {incident}, {title}, {endpoint}, {connector}, {remedy}, {responsible}, {owner}, {contact}, {runbook_url}, {worked_before}, {example}, {object}, {error}, {waiting} (failed syncs, where there are any), {held} (stopped or open, where the endpoint is), {open} (where nobody has acknowledged it).';
+    'What to do, in words. {incident}, {title}, {endpoint}, {connector}, {remedy}, {engineer} (the remedy for engineers), {responsible}, {owner}, {contact}, {runbook_url}, {worked_before}, {example}, {object}, {customer} (whose it is), {error}, {waiting} (failed syncs, where there are any), {behind} (syncs behind those under their ordering keys), {held} (stopped or open, where the endpoint is and isn''t paused), {paused} (why, where it is), {retry_after} (until when the other system wants to be left alone), {queued} (syncs that wait for either to end), {url}, {credential} (what the endpoint authenticates with), {without_credential} (the endpoint, where there is nothing), {open} (where nobody has acknowledged it), {note}, {delivering} (the endpoint) or {watched} (the title), by which of the two ends it.';
 
 COMMENT ON COLUMN integration.runbook_step.statement IS
     'What to run; the same words, written as literals. {…} between quotes that is no word stays.';
@@ -4470,70 +7939,750 @@ COMMENT ON COLUMN integration.runbook_step.shipped IS 'Unchanged since it came w
 INSERT INTO integration.runbook_step (error_class, "position", what, statement, who) VALUES
     ('', 100, 'Say that you look after it, so that nobody else starts too. It is {open}.',
      'SELECT integration.acknowledge({incident});', '{owner}'),
+    ('', 150, 'What was found: {note}', NULL, NULL),
     ('', 200, 'Look at what happened to one of them, sync {example}: {error}',
      'SELECT * FROM integration.timeline({example});', NULL),
     ('', 210, 'See what exactly was sent, with the secrets left out.',
      'SELECT * FROM integration.preview({example});', NULL),
     ('', 300, 'See what waits for a person: failed syncs of this class ({waiting}).',
      'SELECT id, object_type, object_id, customer, error FROM integration.failed WHERE endpoint = {endpoint} AND error_class = {error_class};', NULL),
+    ('', 390, 'This helped before: {worked_before}', NULL, NULL),
+    ('', 310, 'Behind them, under the same ordering keys, wait {behind} more. They go once the failed one before them is delivered, amended or given up.',
+     'SELECT integration.cancel({example}, ''why'');', NULL),
+    ('', 320, 'See what waits meanwhile ({queued}). None of it is lost, it leaves by itself afterwards.',
+     'SELECT id, object_type, object_id, customer, age FROM integration.sync WHERE endpoint = {endpoint} AND state IN (''pending'', ''retrying'');', NULL),
     ('', 400, '{remedy}', NULL, '{responsible}'),
-    ('', 410, 'This helped before: {worked_before}', NULL, NULL),
+    ('', 410, 'For engineers: {engineer}', NULL, NULL),
     ('', 420, 'The team''s own notes on {connector} are at {runbook_url}.', NULL, NULL),
     ('', 430, 'Who knows the other system: {contact}', NULL, NULL),
+    ('', 440, '{object} belongs to {customer}.', NULL, NULL),
     ('', 500, 'The endpoint is {held}: only a probe leaves now and then. Ask whether anybody answers there; what came of it is in the sync whose id this returns.',
      'SELECT integration.ping({endpoint});', NULL),
     ('', 510, 'Once the cause is gone, have the {held} endpoint called at once instead of at the next probe.',
      'SELECT integration.resume(''endpoint'', {endpoint}, ''why'');', NULL),
+    ('', 520, 'The other system wants to be left alone until {retry_after}. If it has lifted its limit since, go on at once.',
+     'SELECT integration.resume(''endpoint'', {endpoint}, ''why'');', NULL),
     ('', 600, 'Send what failed again ({waiting}).',
      'SELECT integration.retry_where(endpoint => {endpoint}, error_class => {error_class}, reason => ''why'');', NULL),
-    ('', 900, 'It ends by itself with the next delivery. If it has to be ended by hand, say what helped: the next one of its kind shows it.',
+    ('', 900, 'It ends by itself when {delivering} delivers again and none of its failed syncs is left. If it has to be ended by hand, say what helped: the next one of its kind shows it.',
      'SELECT integration.resolve({incident}, ''what was done'');', '{owner}'),
+    ('', 910, 'It ends by itself when this is found no more: {watched}. If nobody is to hear of it until then, ignore it, and say why.',
+     'SELECT integration.ignore({incident}, ''why'');', '{owner}'),
+    ('auth', 450, 'Give credential {credential} its new secret; what waits is then sent by itself.',
+     'SELECT integration.set_secret({credential}, ''…'');', 'administrator'),
+    ('auth', 460, '{without_credential} has no credential: name what it is to authenticate with.',
+     'UPDATE integration.endpoint SET credential = ''…'' WHERE name = {endpoint};', 'administrator'),
+    ('secret_missing', 450, 'Set the secret of credential {credential}; what waits is then sent by itself.',
+     'SELECT integration.set_secret({credential}, ''…'');', 'administrator'),
+    ('secret_unreadable', 450, 'Bring back the file that could not be read, then have the server look again; what waits is then sent by itself.',
+     'SELECT pg_reload_conf();', '{responsible}'),
+    ('secret_unreadable', 460, 'If it is lost for good: make a new key file, then set the secret of each credential anew.',
+     'SELECT integration.set_secret({credential}, ''…'');', 'administrator'),
+    ('curl:35:certificate', 450, 'Set the certificate that we show anew, with its key; what waits is then sent by itself.',
+     'SELECT integration.set_secret({credential}, ''…'');', 'administrator'),
+    ('curl:56:certificate', 450, 'Set the certificate that we show anew, with its key; what waits is then sent by itself.',
+     'SELECT integration.set_secret({credential}, ''…'');', 'administrator'),
+    ('http:400:certificate', 450, 'Set the certificate that we show anew, with its key; what waits is then sent by itself.',
+     'SELECT integration.set_secret({credential}, ''…'');', 'administrator'),
+    ('redirect', 450, 'It is called at {url}. Put the final address there; what waits is then sent by itself.',
+     'UPDATE integration.endpoint SET url = ''…'' WHERE name = {endpoint};', 'administrator'),
+    ('not_found', 450, 'The whole endpoint is {held}, so its address is probably wrong: {url}. Correct it; what waits is then sent by itself.',
+     'UPDATE integration.endpoint SET url = ''…'' WHERE name = {endpoint};', 'administrator'),
+    ('dns', 450, 'It is called at {url}. If the host''s name is wrong, correct it.',
+     'UPDATE integration.endpoint SET url = ''…'' WHERE name = {endpoint};', 'administrator'),
     ('validation', 590, 'Where the data were wrong, send corrected ones in the place of each.',
      'SELECT integration.amend({example}, ''{…}'', ''why'');', '{responsible}'),
     ('copied_database', 600, 'If this database is to send from now on and the original does not any more, let it take over.',
-     'SELECT integration.adopt(''why'');', NULL);
+     'SELECT integration.adopt(''why'');', 'administrator');
 
--- Later inserts and updates are the user's: a dump takes them along.
-CREATE TRIGGER own_runbook_step BEFORE INSERT OR UPDATE ON integration.runbook_step
-    FOR EACH ROW EXECUTE FUNCTION integration_worker.own_row('locale', 'error_class', 'position');
+-- An endpoint that pauses itself: closed for good, or without one success for days.
 
--- In one pass, since what is filled in may hold braces, too.
-CREATE FUNCTION integration_worker.fill_in(template text, words jsonb, as_literals boolean DEFAULT false) RETURNS text
-    LANGUAGE sql IMMUTABLE
+INSERT INTO integration.phrase (key, words) VALUES
+    ('pause.gone', 'The other side says that this address is closed for good ({reason}).'),
+    ('pause.long_failure', 'It has failed for five days without one success, last with {reason}.'),
+    ('pause.ended_by_change', 'what the endpoint is called with was changed ({table})'),
+    ('long_failure.warning', 'It has failed since {since} without one success, last with {reason}. If that goes on, it pauses itself at {until}.'),
+    ('long_failure.paused', 'It has failed since {since} without one success, last with {reason}, and has paused itself.');
+
+INSERT INTO integration.runbook_step (error_class, "position", what, statement, who) VALUES
+    ('', 505, 'The endpoint is paused: "{paused}" Nothing leaves, no probe either. See what waits behind it.',
+     'SELECT * FROM integration.pause_status;', NULL),
+    ('', 515, 'Once the cause is gone, have the paused endpoint called again ("{paused}").',
+     'SELECT integration.resume(''endpoint'', {endpoint}, ''why'');', NULL),
+    ('gone', 450, 'It is called at {url}. If there is a new address, write it into the endpoint: what waits is then sent there by itself.',
+     'UPDATE integration.endpoint SET url = ''https://…'' WHERE name = {endpoint};', '{owner}'),
+    ('gone', 460, 'If the connection is not wanted any more, give up what waits for it.',
+     'UPDATE integration.sync SET state = ''cancelled'' WHERE endpoint = {endpoint} AND state IN (''pending'', ''retrying'', ''failed'');', '{owner}'),
+    ('long_failure', 460, 'If the connection is not wanted any more, give up what waits for it.',
+     'UPDATE integration.sync SET state = ''cancelled'' WHERE endpoint = {endpoint} AND state IN (''pending'', ''retrying'', ''failed'');', '{owner}');
+
+CREATE FUNCTION integration_worker.pause_itself(
+        endpoint text, error_class text, reason text, at timestamptz, outbox_id bigint DEFAULT NULL)
+    RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE WHEN bool_and(f.piece IS NOT NULL) THEN string_agg(f.piece, '' ORDER BY f.n) END
-      FROM (SELECT m.n,
-                   CASE WHEN words ? m.found[2] IS NOT TRUE THEN m.found[1]
-                        WHEN as_literals AND jsonb_typeof(words -> m.found[2]) = 'string'
-                        THEN quote_literal(words ->> m.found[2])
-                        ELSE words ->> m.found[2] END AS piece
-              FROM regexp_matches(template, '([^{]+|\{([a-z_]+)\}|\{)', 'g') WITH ORDINALITY AS m (found, n)) f
+#variable_conflict use_column
+BEGIN
+    INSERT INTO integration.pause AS p (scope, name, reason, actor, since, error_class)
+    VALUES ('endpoint', pause_itself.endpoint, pause_itself.reason, 'integration', pause_itself.at, pause_itself.error_class)
+        ON CONFLICT (scope, name) DO UPDATE
+        SET reason = excluded.reason, actor = excluded.actor, since = excluded.since, until = NULL,
+            error_class = excluded.error_class
+      WHERE p.until <= pause_itself.at;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    INSERT INTO integration.action (at, actor, verb, outbox_id, endpoint, reason, details)
+    VALUES (pause_itself.at, 'integration', 'pause', pause_itself.outbox_id, pause_itself.endpoint, pause_itself.reason,
+            jsonb_build_object('scope', 'endpoint', 'name', pause_itself.endpoint, 'error_class', pause_itself.error_class));
+    RETURN true;
+END
 $$;
-REVOKE ALL ON FUNCTION integration_worker.fill_in(text, jsonb, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.pause_itself(text, text, text, timestamptz, bigint) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.fill_in(text, jsonb, boolean) IS
-    'A template with the {words} in it replaced, in statements by literals; NULL where it lacks one of them.';
+COMMENT ON FUNCTION integration_worker.pause_itself(text, text, text, timestamptz, bigint) IS
+    'Pauses an endpoint until somebody resumes it, unless somebody has paused it; says whether it did.';
 
--- Incidents as people see them: a list of work, the steps of each.
+-- An address that is made of the object's own id says something about that object: the endpoint is stopped
+-- then, and its next probe is another one.  Should somebody hold the pause, the next probe pauses it.
+CREATE FUNCTION integration_worker.pause_gone(verdicts integration_worker.verdict[], settled_at timestamptz) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '10ms'
+AS $$
+BEGIN
+    PERFORM integration_worker.pause_itself(
+                g.name, g.error_class, integration_worker.say('pause.gone', jsonb_build_object('reason', g.reason)),
+                settled_at, g.outbox_id)
+       FROM (SELECT DISTINCT ON (e.name) e.name, r.error_class, r.reason, v.outbox_id
+               FROM unnest(verdicts) v
+               JOIN integration.error_reason r ON r.reason = v.reason AND r.pauses
+               JOIN integration.endpoint e ON e.id = v.endpoint_id
+              WHERE v.effect = 'trip' AND v.state <> 'unsettled' AND e.url !~ '\{(object_id|remote_id)\}'
+              ORDER BY e.name, v.n) g;
+EXCEPTION WHEN lock_not_available THEN
+    NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.pause_gone(integration_worker.verdict[], timestamptz) FROM PUBLIC;
 
--- The endpoint's own, then the product's, then anybody's: the newest of what helped.
-CREATE FUNCTION integration_worker.what_worked(incident integration.incident) RETURNS text
+COMMENT ON FUNCTION integration_worker.pause_gone(integration_worker.verdict[], timestamptz) IS
+    'Pauses endpoints that say they are closed for good; never waits for a lock.';
+
+CREATE FUNCTION integration_worker.is_called_with(
+        config integration.endpoint_config, table_name text, changed jsonb)
+    RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT format('%s (incident %s, %s)', b.resolution, b.id, integration_worker.time_words(b.resolved_at))
-      FROM integration.incident b
-      LEFT JOIN integration.endpoint here ON here.name = incident.endpoint
-      LEFT JOIN integration.endpoint there ON there.name = b.endpoint
-     WHERE b.error_class = incident.error_class AND b.resolved_at IS NOT NULL AND b.worked AND b.id <> incident.id
-     ORDER BY b.endpoint = incident.endpoint DESC, here.connector IS NOT DISTINCT FROM there.connector DESC, b.resolved_at DESC
-     LIMIT 1
+    SELECT CASE table_name
+           WHEN 'endpoint' THEN config.name = changed ->> 'name'
+           WHEN 'connector' THEN config.connector = changed ->> 'name'
+           WHEN 'error_rule' THEN coalesce(changed ->> 'endpoint', config.name) = config.name
+                                  AND (changed ->> 'connector' IS NULL OR changed ->> 'connector' = config.connector)
+           ELSE CASE table_name WHEN 'secret' THEN changed ->> 'credential' ELSE changed ->> 'name' END
+                IN (config.credential, config.signing, config.certificate) END
 $$;
-REVOKE ALL ON FUNCTION integration_worker.what_worked(integration.incident) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.is_called_with(integration.endpoint_config, text, jsonb) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.what_worked(integration.incident) IS
-    'What helped the last time against the same class of error, here or elsewhere; NULL: nobody has said so.';
+COMMENT ON FUNCTION integration_worker.is_called_with(integration.endpoint_config, text, jsonb) IS
+    'Is this row of a table of the registry one that the endpoint is called with?';
+
+CREATE FUNCTION integration_worker.end_own_pauses(table_name text, changed jsonb) RETURNS void
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH ended AS (
+        DELETE FROM integration.pause p
+         USING integration.endpoint_config c
+         WHERE p.scope = 'endpoint' AND p.error_class IS NOT NULL AND c.name = p.name
+           AND integration_worker.is_called_with(c, table_name, changed)
+        RETURNING p.name, p.reason, p.actor
+    )
+    INSERT INTO integration.action (verb, endpoint, reason, details)
+    SELECT 'resume', e.name, integration_worker.say('pause.ended_by_change', jsonb_build_object('table', table_name)),
+           jsonb_build_object('scope', 'endpoint', 'name', e.name, 'paused_because', e.reason, 'paused_by', e.actor)
+      FROM ended e
+$$;
+REVOKE ALL ON FUNCTION integration_worker.end_own_pauses(text, jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.end_own_pauses(text, jsonb) IS
+    'Ends the pauses that endpoints have made themselves when what they are called with is changed.';
+
+-- The time begins anew after a pause: nothing fails while nothing is sent.
+CREATE FUNCTION integration_worker.forget_paused_failures(now timestamptz) RETURNS void
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    UPDATE integration.endpoint_health h
+       SET failing_since = NULL
+     WHERE h.endpoint_id IN (
+           SELECT x.endpoint_id
+             FROM integration.endpoint_health x
+             JOIN integration.endpoint e ON e.id = x.endpoint_id
+            WHERE x.failing_since IS NOT NULL
+              AND EXISTS (SELECT FROM integration.pause p
+                           WHERE (p.until IS NULL OR p.until > forget_paused_failures.now)
+                             AND (p.scope, p.name) IN (('all', ''), ('connector', e.connector), ('endpoint', e.name), ('customer', e.customer)))
+              FOR NO KEY UPDATE OF x SKIP LOCKED)
+$$;
+REVOKE ALL ON FUNCTION integration_worker.forget_paused_failures(timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.forget_paused_failures(timestamptz) IS
+    'Has the time of failing begin anew for endpoints that are paused.';
+
+-- By the first and the last failure, so that one failure and then nothing to send is no long one; and never without
+-- a warning a day before, so that what is called once a week has one, too.
+CREATE FUNCTION integration_worker.long_failures()
+    RETURNS TABLE (endpoint text, failing_since timestamptz, days integer, reason text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT e.name, h.failing_since, d.days, h.last_reason
+      FROM integration.endpoint_health h
+      JOIN integration.endpoint e ON e.id = h.endpoint_id
+     CROSS JOIN LATERAL (
+           SELECT max(i.last_seen_at) AS at
+             FROM integration.incident i
+            WHERE i.endpoint = e.name AND i.error_class = 'long_failure' AND i.last_seen_at >= h.failing_since) warned
+     CROSS JOIN LATERAL (
+           SELECT CASE WHEN h.last_failure_at >= h.failing_since + interval '5 days'
+                            AND h.last_failure_at >= warned.at + interval '1 day' THEN 5
+                       WHEN h.last_failure_at >= h.failing_since + interval '3 days' THEN 3
+                       ELSE 1 END AS days) d
+     WHERE h.last_failure_at >= h.failing_since + interval '1 day'
+       AND (d.days = 5 OR warned.at IS NULL OR warned.at < h.failing_since + make_interval(days => d.days))
+$$;
+REVOKE ALL ON FUNCTION integration_worker.long_failures() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.long_failures() IS
+    'Endpoints that have failed for one, three or five days without one success, and of which nobody has been told that yet.';
+
+-- What is written down is read later, when a distance from now would be wrong.
+CREATE FUNCTION integration_worker.moment_words(at timestamptz) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT to_char(at, 'YYYY-MM-DD HH24:MI:SS TZ')
+$$;
+REVOKE ALL ON FUNCTION integration_worker.moment_words(timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.moment_words(timestamptz) IS
+    'A moment for a text that is kept, in the time zone of the session.';
+
+CREATE FUNCTION integration_worker.watch_long_failure(now timestamptz) RETURNS timestamptz
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    failing record;
+    words jsonb;
+BEGIN
+    PERFORM integration_worker.forget_paused_failures(watch_long_failure.now);
+    FOR failing IN SELECT * FROM integration_worker.long_failures() LOOP
+        words := jsonb_build_object(
+            'since', integration_worker.moment_words(failing.failing_since), 'reason', failing.reason,
+            'until', integration_worker.moment_words(failing.failing_since + interval '5 days'));
+        PERFORM integration_worker.tell_more(
+            failing.endpoint, 'long_failure', watch_long_failure.now,
+            integration_worker.say(CASE failing.days WHEN 5 THEN 'long_failure.paused' ELSE 'long_failure.warning' END, words));
+        IF failing.days = 5 THEN
+            PERFORM integration_worker.pause_itself(failing.endpoint, 'long_failure',
+                                                    integration_worker.say('pause.long_failure', words), watch_long_failure.now);
+        END IF;
+    END LOOP;
+    PERFORM integration_worker.end_incident(i.endpoint, i.error_class, watch_long_failure.now)
+       FROM integration.incident i
+       LEFT JOIN integration.endpoint e ON e.name = i.endpoint
+       LEFT JOIN integration.endpoint_health h ON h.endpoint_id = e.id
+      WHERE i.error_class = 'long_failure' AND i.resolved_at IS NULL
+        AND (e.id IS NULL OR h.last_success_at > i.last_seen_at);
+    RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.watch_long_failure(timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.watch_long_failure(timestamptz) IS
+    'Tells people of endpoints that fail for one day, for three; pauses them after five. Ends that with the first delivery.';
+
+-- What answers say of their own end, of their version: deprecation, sunset, a version that changes.
+
+INSERT INTO integration.phrase (key, words) VALUES
+    ('interface.deprecated', 'The other side calls this interface deprecated.'),
+    ('interface.deprecated_at', 'The other side has deprecated this interface as of {at}.'),
+    ('interface.ends_at', 'It ends at {at}.'),
+    ('interface.version', 'Since {since} its answers are of version {version}; before, they were of {before}.'),
+    ('interface.link', 'More about it: {link}');
+
+INSERT INTO integration.runbook_step (error_class, "position", what, statement, who) VALUES
+    ('interface_ending', 300, 'See which endpoints it is about, until when, what each has said.',
+     'SELECT * FROM integration.interface_status;', NULL),
+    ('interface_ending', 450, 'Once the new version is what we are written for, say so: of a change of version that is the end.',
+     'UPDATE integration.connector SET api_version = ''…'' WHERE name = {connector};', '{owner}');
+
+CREATE TABLE integration.version_header (
+    name text PRIMARY KEY CHECK (name ~ '^[a-z0-9!#$%&''*+.^_`|~-]+$'),
+    shipped boolean NOT NULL DEFAULT true
+);
+REVOKE ALL ON TABLE integration.version_header FROM PUBLIC;
+
+COMMENT ON TABLE integration.version_header IS
+    'Headers of answers that say which version of an API has answered. Add those of the APIs you call.';
+
+COMMENT ON COLUMN integration.version_header.name IS 'The header''s name in lower case.';
+
+COMMENT ON COLUMN integration.version_header.shipped IS 'Unchanged since it came with the extension; other rows are carried by a dump.';
+
+INSERT INTO integration.version_header (name) VALUES
+    ('api-version'), ('x-api-version'), ('stripe-version'), ('x-shopify-api-version'), ('x-github-api-version-selected'),
+    ('facebook-api-version');
+
+CREATE TABLE integration_worker.interface (
+    endpoint_id integer PRIMARY KEY REFERENCES integration.endpoint (id) ON DELETE CASCADE,
+    looked_at timestamptz NOT NULL,
+    is_deprecated boolean NOT NULL DEFAULT false,
+    deprecated_at timestamptz,
+    ends_at timestamptz,
+    link text,
+    version text,
+    version_since timestamptz,
+    version_before text,
+    example bigint
+);
+REVOKE ALL ON TABLE integration_worker.interface FROM PUBLIC;
+
+COMMENT ON TABLE integration_worker.interface IS
+    'What the answers of each endpoint have said of their interface when they were last looked at.';
+
+-- RFC 9110 §5.6.7: one form to send, two more to understand.
+CREATE FUNCTION integration_worker.http_date(value text) RETURNS timestamptz
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    SET datestyle = 'ISO, DMY'
+AS $$
+BEGIN
+    IF value ~ '^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$'
+       OR value ~ '^[A-Z][a-z]{5,8}, \d\d-[A-Z][a-z]{2}-\d\d \d\d:\d\d:\d\d GMT$' THEN
+        RETURN substr(value, strpos(value, ',') + 1)::timestamptz;
+    ELSIF value ~ '^[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}$' THEN
+        RETURN (substr(value, 5) || ' GMT')::timestamptz;
+    END IF;
+    RETURN NULL;
+EXCEPTION WHEN data_exception THEN
+    RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.http_date(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.http_date(text) IS 'A date of HTTP; NULL: it is none.';
+
+-- RFC 9745 has Deprecation as seconds since 1970 behind an @; drafts of it had true, or a date of HTTP.
+CREATE FUNCTION integration_worker.read_interface(
+        headers jsonb, version_headers text[],
+        OUT is_deprecated boolean, OUT deprecated_at timestamptz, OUT ends_at timestamptz, OUT link text, OUT version text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    deprecation text := btrim(headers ->> 'deprecation');
+BEGIN
+    is_deprecated := coalesce(deprecation NOT IN ('', 'false', '?0'), false);
+    deprecated_at := CASE WHEN deprecation ~ '^@\d{1,11}$' THEN to_timestamp(substr(deprecation, 2)::bigint)
+                          ELSE integration_worker.http_date(deprecation) END;
+    ends_at := integration_worker.http_date(btrim(headers ->> 'sunset'));
+    IF is_deprecated OR ends_at IS NOT NULL THEN
+        link := substring(headers ->> 'link' FROM '<(https?://[^<>\s]+)>\s*;[^,]*rel="?(?:deprecation|sunset|successor-version)');
+    END IF;
+    version := (SELECT nullif(left(btrim(headers ->> v.name), 100), '')
+                  FROM unnest(version_headers) WITH ORDINALITY AS v (name, n)
+                 WHERE headers ? v.name
+                 ORDER BY v.n
+                 LIMIT 1);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.read_interface(jsonb, text[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.read_interface(jsonb, text[]) IS
+    'What the headers of an answer say of its interface: Deprecation (RFC 9745), Sunset (RFC 8594), where to read more, the version.';
+
+-- Each endpoint at most once an hour, by the index (endpoint_id, started_at) of each range: sending takes no notice.
+-- What was announced stays so until something is delivered without it.
+CREATE FUNCTION integration_worker.look_at_interfaces(now timestamptz, most integer) RETURNS SETOF integration_worker.interface
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    SET enable_seqscan = off
+    SET jit = off
+AS $$
+    SELECT d.endpoint_id, look_at_interfaces.now,
+           s.is_deprecated OR (coalesce(d.is_deprecated, false) AND s.has_delivered IS NOT TRUE),
+           CASE WHEN s.announces OR s.has_delivered THEN s.deprecated_at ELSE d.deprecated_at END,
+           CASE WHEN s.announces OR s.has_delivered THEN s.ends_at ELSE d.ends_at END,
+           CASE WHEN s.announces OR s.has_delivered THEN s.link ELSE d.link END,
+           coalesce(s.version, d.version),
+           CASE WHEN s.version = d.version OR s.version IS NULL THEN d.version_since ELSE look_at_interfaces.now END,
+           CASE WHEN s.version <> d.version THEN d.version ELSE d.version_before END,
+           coalesce(s.example, d.example)
+      FROM (SELECT h.endpoint_id, i.looked_at, i.is_deprecated, i.deprecated_at, i.ends_at, i.link, i.version, i.version_since,
+                   i.version_before, i.example
+              FROM integration.endpoint_health h
+              LEFT JOIN integration_worker.interface i ON i.endpoint_id = h.endpoint_id
+             WHERE greatest(h.last_success_at, h.last_failure_at) > coalesce(i.looked_at, '-infinity')
+               AND (i.looked_at <= look_at_interfaces.now - interval '1 h') IS NOT FALSE
+             ORDER BY i.looked_at NULLS FIRST
+             LIMIT most) d
+     CROSS JOIN LATERAL (
+           SELECT coalesce(bool_or(r.is_deprecated), false) AS is_deprecated,
+                  coalesce(bool_or(r.is_deprecated OR r.ends_at IS NOT NULL), false) AS announces,
+                  min(r.deprecated_at) AS deprecated_at, min(r.ends_at) AS ends_at, max(r.link) AS link,
+                  bool_or(a.outcome = 'delivered') AS has_delivered, max(a.outbox_id) AS example,
+                  (array_agg(r.version ORDER BY a.started_at DESC) FILTER (WHERE r.version IS NOT NULL))[1] AS version
+             FROM (SELECT x.outbox_id, x.started_at, x.outcome, x.response_headers
+                     FROM integration.attempt x
+                    WHERE x.endpoint_id = d.endpoint_id
+                      AND x.started_at > coalesce(d.looked_at, look_at_interfaces.now - interval '1 day') - interval '1 min'
+                      AND x.http_status IS NOT NULL
+                    ORDER BY x.started_at DESC
+                    LIMIT 20) a
+             -- Most answers say nothing of it, and are not read.
+             LEFT JOIN LATERAL (
+                  SELECT x.*
+                    FROM integration_worker.read_interface(a.response_headers, ARRAY(SELECT v.name FROM integration.version_header v ORDER BY v.name)) x
+                   WHERE a.response_headers ?| (ARRAY(SELECT v.name FROM integration.version_header v ORDER BY v.name) || '{deprecation,sunset}'::text[])
+                  OFFSET 0) r ON true) s
+$$;
+REVOKE ALL ON FUNCTION integration_worker.look_at_interfaces(timestamptz, integer) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.look_at_interfaces(timestamptz, integer) IS
+    'What the latest answers of so many endpoints say of their interfaces, beside what was known.';
+
+-- The endpoints of a connector mostly speak to one API: what it announces to a hundred of them is one problem.
+CREATE FUNCTION integration_worker.speak_alike(endpoint_id integer) RETURNS SETOF integration.endpoint
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT e.*
+      FROM integration.endpoint own
+      JOIN integration.endpoint e ON e.id = own.id OR e.connector = own.connector
+     WHERE own.id = speak_alike.endpoint_id
+$$;
+REVOKE ALL ON FUNCTION integration_worker.speak_alike(integer) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.speak_alike(integer) IS
+    'The endpoint with the others of its connector.';
+
+CREATE FUNCTION integration_worker.is_news(said integration_worker.interface) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    ends boolean := said.is_deprecated OR said.ends_at IS NOT NULL;
+    changed boolean := said.version_before IS NOT NULL AND said.version_since = said.looked_at;
+BEGIN
+    IF NOT ends AND NOT changed THEN
+        RETURN false;
+    END IF;
+    RETURN (SELECT ends AND coalesce(bool_and((i.is_deprecated, i.deprecated_at, i.ends_at)
+                                              IS DISTINCT FROM (said.is_deprecated, said.deprecated_at, said.ends_at)), true)
+                OR changed AND coalesce(bool_and((i.version, i.version_before)
+                                                 IS DISTINCT FROM (said.version, said.version_before)), true)
+              FROM integration_worker.speak_alike(said.endpoint_id) e
+              JOIN integration_worker.interface i ON i.endpoint_id = e.id);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.is_news(integration_worker.interface) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.is_news(integration_worker.interface) IS
+    'Does an endpoint say that its interface ends or has changed, and has none of its connector said so before?';
+
+CREATE FUNCTION integration_worker.interface_note(said integration_worker.interface) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT nullif(concat_ws(' ',
+               CASE WHEN said.deprecated_at IS NOT NULL THEN
+                         integration_worker.say('interface.deprecated_at', jsonb_build_object('at', integration_worker.moment_words(said.deprecated_at)))
+                    WHEN said.is_deprecated THEN integration_worker.say('interface.deprecated') END,
+               integration_worker.say('interface.ends_at', jsonb_build_object('at', integration_worker.moment_words(said.ends_at))),
+               integration_worker.say('interface.version', jsonb_build_object(
+                   'since', integration_worker.moment_words(said.version_since), 'version', said.version, 'before', said.version_before)),
+               integration_worker.say('interface.link', jsonb_build_object('link', said.link))), '')
+$$;
+REVOKE ALL ON FUNCTION integration_worker.interface_note(integration_worker.interface) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.interface_note(integration_worker.interface) IS
+    'What an endpoint says of the end or the version of its interface, in words.';
+
+CREATE FUNCTION integration_worker.tell_of_interface(said integration_worker.interface, now timestamptz) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    place text := (SELECT e.name
+                     FROM integration_worker.speak_alike(said.endpoint_id) e
+                     LEFT JOIN integration.incident i
+                       ON i.endpoint = e.name AND i.error_class = 'interface_ending' AND i.resolved_at IS NULL
+                    ORDER BY i.id, e.id <> said.endpoint_id
+                    LIMIT 1);
+BEGIN
+    PERFORM integration_worker.tell_more(place, 'interface_ending', tell_of_interface.now,
+                                         integration_worker.interface_note(said), said.example);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.tell_of_interface(integration_worker.interface, timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.tell_of_interface(integration_worker.interface, timestamptz) IS
+    'Opens an incident about the interface of an endpoint, or says what is new in the open one of its connector.';
+
+CREATE FUNCTION integration_worker.end_interface_incidents(now timestamptz) RETURNS void
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT integration_worker.end_incident(i.endpoint, i.error_class, end_interface_incidents.now)
+      FROM integration.incident i
+     WHERE i.error_class = 'interface_ending' AND i.resolved_at IS NULL
+       AND NOT EXISTS (SELECT FROM integration.endpoint own
+                        CROSS JOIN LATERAL integration_worker.speak_alike(own.id) e
+                         JOIN integration_worker.interface f ON f.endpoint_id = e.id
+                         LEFT JOIN integration.connector c ON c.name = e.connector
+                        WHERE own.name = i.endpoint
+                          AND (f.is_deprecated OR f.ends_at IS NOT NULL
+                               OR (f.version_before IS NOT NULL AND f.version_since >= i.opened_at
+                                   AND f.version IS DISTINCT FROM c.api_version)))
+$$;
+REVOKE ALL ON FUNCTION integration_worker.end_interface_incidents(timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.end_interface_incidents(timestamptz) IS
+    'Ends incidents of connectors whose answers announce no end any more, and whose version is the one that connector.api_version says.';
+
+CREATE FUNCTION integration_worker.remind_of_ends(now timestamptz) RETURNS void
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT integration_worker.tell_of_interface(f, remind_of_ends.now)
+      FROM integration.incident i
+      JOIN integration.endpoint e ON e.name = i.endpoint
+      JOIN integration_worker.interface f ON f.endpoint_id = e.id
+     WHERE i.error_class = 'interface_ending' AND i.resolved_at IS NULL
+       AND EXISTS (SELECT FROM unnest('{30,7,1}'::integer[]) AS d (days)
+                    WHERE f.ends_at - make_interval(days => d.days) BETWEEN i.last_seen_at AND remind_of_ends.now)
+$$;
+REVOKE ALL ON FUNCTION integration_worker.remind_of_ends(timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.remind_of_ends(timestamptz) IS
+    'Says once more, 30 days before an interface ends, then 7, then 1, that it will.';
+
+CREATE FUNCTION integration_worker.watch_interfaces(now timestamptz) RETURNS timestamptz
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    most CONSTANT integer := 25;
+    said integration_worker.interface;
+    count integer := 0;
+BEGIN
+    FOR said IN SELECT * FROM integration_worker.look_at_interfaces(watch_interfaces.now, most) LOOP
+        count := count + 1;
+        IF integration_worker.is_news(said) THEN
+            PERFORM integration_worker.tell_of_interface(said, watch_interfaces.now);
+        END IF;
+        INSERT INTO integration_worker.interface AS i
+        SELECT said.*
+            ON CONFLICT (endpoint_id) DO UPDATE
+            SET looked_at = excluded.looked_at, is_deprecated = excluded.is_deprecated, deprecated_at = excluded.deprecated_at,
+                ends_at = excluded.ends_at, link = excluded.link, version = excluded.version,
+                version_since = excluded.version_since, version_before = excluded.version_before, example = excluded.example;
+    END LOOP;
+    PERFORM integration_worker.end_interface_incidents(watch_interfaces.now);
+    PERFORM integration_worker.remind_of_ends(watch_interfaces.now);
+    RETURN CASE WHEN count = most THEN watch_interfaces.now + interval '1 s' END;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.watch_interfaces(timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.watch_interfaces(timestamptz) IS
+    'Reads what answers say of their interfaces, each endpoint once an hour; tells engineering of an end or another version.';
+
+CREATE VIEW integration.interface_status AS
+SELECT e.name AS endpoint, e.connector, integration_worker.owner_of(e.id, 'interface_ending', NULL) AS owner,
+       f.is_deprecated, f.deprecated_at, f.ends_at, f.ends_at - statement_timestamp() AS ends_in, f.link,
+       c.api_version, f.version, f.version_since, f.version_before, f.looked_at
+  FROM integration_worker.interface f
+  JOIN integration.endpoint e ON e.id = f.endpoint_id
+  LEFT JOIN integration.connector c ON c.name = e.connector
+ ORDER BY f.ends_at NULLS LAST, f.is_deprecated DESC, e.name;
+
+COMMENT ON VIEW integration.interface_status IS
+    'What the other sides'' answers say of their interfaces, the one that ends first on top. Looked at once an hour.';
+
+COMMENT ON COLUMN integration.interface_status.endpoint IS 'The endpoint.';
+
+COMMENT ON COLUMN integration.interface_status.connector IS 'The product behind it.';
+
+COMMENT ON COLUMN integration.interface_status.owner IS 'The team whose work a change of the interface is.';
+
+COMMENT ON COLUMN integration.interface_status.is_deprecated IS 'The last answers had a Deprecation header (RFC 9745).';
+
+COMMENT ON COLUMN integration.interface_status.deprecated_at IS 'As of when, as the header says; NULL: it has no date.';
+
+COMMENT ON COLUMN integration.interface_status.ends_at IS 'When it ends, as a Sunset header says (RFC 8594); NULL: none said so.';
+
+COMMENT ON COLUMN integration.interface_status.ends_in IS 'How long that is from now.';
+
+COMMENT ON COLUMN integration.interface_status.link IS 'Where the other side says more about it.';
+
+COMMENT ON COLUMN integration.interface_status.api_version IS 'connector.api_version: the version that we are written for.';
+
+COMMENT ON COLUMN integration.interface_status.version IS 'The version that has answered, by one of the headers in integration.version_header; NULL: none said so.';
+
+COMMENT ON COLUMN integration.interface_status.version_since IS 'When an answer of this version was first seen.';
+
+COMMENT ON COLUMN integration.interface_status.version_before IS 'The version before it; NULL: it has never changed.';
+
+COMMENT ON COLUMN integration.interface_status.looked_at IS 'When the answers were looked at last.';
+
+-- Many different objects refused alike, none accepted: it is the integration, not the data.
+
+INSERT INTO integration.phrase (key, words) VALUES
+    ('design_fault.found', '{objects} different objects were refused alike ({title}), the last with {reason}, and nothing was accepted between them. The endpoint is stopped, so that there won''t be more.');
+
+INSERT INTO integration.runbook_step (error_class, "position", what, statement, who) VALUES
+    ('design_fault', 300, 'Compare what was refused: what do these have in common that the other system doesn''t take?',
+     'SELECT id, object_type, object_id, error FROM integration.failed WHERE endpoint = {endpoint} ORDER BY id DESC LIMIT 20;', '{owner}'),
+    ('design_fault', 450, 'Once the mapping is right, give up what waits as the wrong one has made it, and enqueue those objects anew.',
+     'UPDATE integration.sync SET state = ''cancelled'' WHERE endpoint = {endpoint} AND state IN (''pending'', ''retrying'', ''failed'');', '{owner}');
+
+-- From the newest attempt back to the last delivery, by the index (endpoint_id, started_at) of each range: where
+-- deliveries and refusals mix, a few rows are read.  One object that is refused again and again counts once.
+CREATE FUNCTION integration_worker.refuses_alike(endpoint_id integer, error_class text, since timestamptz, many integer)
+    RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    tried record;
+    objects text[] := '{}';
+BEGIN
+    FOR tried IN
+        SELECT a.outcome, ROW (o.object_type, o.object_id)::text AS object,
+               a.error_class = refuses_alike.error_class AND a.http_status IS NOT NULL AND o.object_id IS NOT NULL AS is_alike
+          FROM (SELECT x.* FROM integration.attempt x
+                 WHERE x.endpoint_id = refuses_alike.endpoint_id AND x.started_at >= refuses_alike.since
+                 ORDER BY x.started_at DESC
+                 LIMIT 10 * many) a
+         CROSS JOIN LATERAL (SELECT x.object_type, x.object_id, x.operation
+                               FROM integration.outbox x WHERE x.id = a.outbox_id OFFSET 0) o
+         WHERE o.operation <> 'ping'
+         ORDER BY a.started_at DESC
+    LOOP
+        EXIT WHEN tried.outcome = 'delivered';
+        IF tried.is_alike AND tried.object <> ALL (objects) THEN
+            objects := objects || tried.object;
+        END IF;
+        EXIT WHEN cardinality(objects) >= many;
+    END LOOP;
+    RETURN cardinality(objects) >= many;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.refuses_alike(integer, text, timestamptz, integer) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.refuses_alike(integer, text, timestamptz, integer) IS
+    'Has an endpoint refused so many different objects with this class since a time, and accepted nothing between them?';
+
+CREATE FUNCTION integration_worker.stop_design_fault(
+        standing integration_worker.standing, refused integration_worker.verdict, many integer, settled_at timestamptz)
+    RETURNS integration_worker.standing
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    place text := (SELECT e.name FROM integration.endpoint e WHERE e.id = standing.endpoint_id);
+BEGIN
+    PERFORM FROM integration.endpoint_health h WHERE h.endpoint_id = standing.endpoint_id FOR NO KEY UPDATE;
+    standing := integration_worker.stop(standing, NULL, settled_at);
+    standing.stopped_for := 'design_fault';
+    PERFORM integration_worker.tell_more(
+        place, 'design_fault', settled_at,
+        integration_worker.say('design_fault.found', jsonb_build_object(
+            'objects', many, 'reason', refused.reason,
+            'title', (SELECT k.title FROM integration.error_class k WHERE k.name = refused.error_class))),
+        refused.outbox_id);
+    UPDATE integration.incident i
+       SET syncs = i.syncs + many, objects = i.objects + many
+     WHERE i.endpoint = place AND i.error_class = 'design_fault' AND i.resolved_at IS NULL;
+    RETURN standing;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.stop_design_fault(integration_worker.standing, integration_worker.verdict, integer, timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.stop_design_fault(
+        integration_worker.standing, integration_worker.verdict, integer, timestamptz) IS
+    'The endpoint as stopped for a design fault; engineering is told.';
+
+-- One look for each endpoint of a batch that refused something.  Should somebody hold what is to be written, the
+-- next refusal stops the endpoint.
+CREATE FUNCTION integration_worker.find_design_faults(
+        verdicts integration_worker.verdict[], standings integration_worker.standing[], settled_at timestamptz)
+    RETURNS integration_worker.standing[]
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '10ms'
+AS $$
+BEGIN
+    RETURN ARRAY(
+        SELECT CASE WHEN s.state = 'closed' AND r.many > 0
+                         AND integration_worker.refuses_alike(s.endpoint_id, (r.refused).error_class, s.since, r.many)
+                    THEN integration_worker.stop_design_fault(s, r.refused, r.many, settled_at)
+                    ELSE s END
+          FROM unnest(standings) s
+          LEFT JOIN LATERAL (
+               SELECT v::integration_worker.verdict AS refused, c.refusals_alike AS many
+                 FROM unnest(verdicts) v
+                 JOIN integration.endpoint_config c ON c.id = v.endpoint_id
+                WHERE v.endpoint_id = s.endpoint_id AND v.state = 'failed' AND v.effect = 'alive' AND v.object_id IS NOT NULL
+                ORDER BY v.n DESC
+                LIMIT 1) r ON true);
+EXCEPTION WHEN lock_not_available THEN
+    RETURN standings;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.find_design_faults(integration_worker.verdict[], integration_worker.standing[], timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.find_design_faults(
+        integration_worker.verdict[], integration_worker.standing[], timestamptz) IS
+    'Stops endpoints that refuse whatever they are sent; never waits for a lock.';
+
+CREATE FUNCTION integration_worker.watch_design_faults(now timestamptz) RETURNS timestamptz
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM integration_worker.end_incident(i.endpoint, i.error_class, watch_design_faults.now)
+       FROM integration.incident i
+       LEFT JOIN integration.endpoint e ON e.name = i.endpoint
+       LEFT JOIN integration.endpoint_health h ON h.endpoint_id = e.id
+      WHERE i.error_class = 'design_fault' AND i.resolved_at IS NULL
+        AND (e.id IS NULL OR (h.state = 'closed' AND h.last_success_at > i.last_seen_at));
+    RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.watch_design_faults(timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.watch_design_faults(timestamptz) IS
+    'Ends incidents of endpoints that accept something again.';
+
+-- Incidents as people see them: a list of work, the steps of each.
+
+INSERT INTO integration.phrase (key, words) VALUES
+    ('runbook.over', 'It is over since {how}.'),
+    ('runbook.resolved_by', 'resolved by {who}'),
+    ('held.open', 'open'),
+    ('held.half_open', 'open'),
+    ('held.stopped', 'stopped'),
+    ('incident.open', 'open'),
+    ('place.endpoint', 'endpoint "{endpoint}"'),
+    ('place.database', 'this database');
 
 CREATE FUNCTION integration_worker.failed_count(endpoint text, error_class text) RETURNS bigint
     LANGUAGE sql STABLE
@@ -4552,28 +8701,34 @@ COMMENT ON FUNCTION integration_worker.failed_count(text, text) IS
 CREATE VIEW integration_worker.incident_facts AS
 SELECT i.id,
        CASE WHEN i.state = 'snoozed' AND i.snoozed_until <= statement_timestamp() THEN 'open' ELSE i.state END AS state,
-       i.severity, i.endpoint, e.connector, coalesce(k.title, i.error_class) AS title, i.error_class,
-       i.owner, i.responsible, i.assignee, i.remedy,
-       integration_worker.what_worked(i) AS worked_before,
+       i.severity, i.endpoint, e.connector, integration_worker.translated('class.' || i.error_class, coalesce(k.title, i.error_class)) AS title, i.error_class,
+       i.owner, i.responsible, i.assignee,
+       CASE WHEN i.id = 0 THEN i.remedy
+            ELSE coalesce((SELECT integration_worker.remedies('support')) ->> CASE x.error_class WHEN i.error_class THEN x.reason END,
+                          (SELECT integration_worker.remedies('support')) ->> (':' || i.error_class), i.remedy) END AS remedy,
+       coalesce((SELECT integration_worker.what_worked()) ->> ('endpoint ' || i.endpoint || ':' || i.error_class),
+                (SELECT integration_worker.what_worked()) ->> ('connector ' || e.connector || ':' || i.error_class),
+                (SELECT integration_worker.what_worked()) ->> (':' || i.error_class)) AS worked_before,
        i.syncs, integration_worker.failed_count(i.endpoint, i.error_class) AS waiting,
        i.objects, i.customers, i.impact,
-       i.example, x.object_type, x.object_id, x.error,
+       i.example, x.object_type, x.object_id, x.error, CASE x.error_class WHEN i.error_class THEN x.reason END AS reason,
        i.opened_at, i.last_seen_at, statement_timestamp() - i.opened_at AS age,
        i.acknowledged_at, i.snoozed_until, i.reopened, c.contact, c.runbook_url, i.note,
        format('SELECT * FROM integration.runbook(%s);', i.id) AS next_step,
-       i.resolved_at
+       i.resolved_at, i.level, i.escalated_at
   FROM integration.incident i
   LEFT JOIN integration.endpoint e ON e.name = i.endpoint
   LEFT JOIN integration.connector c ON c.name = e.connector
   LEFT JOIN integration.error_class k ON k.name = i.error_class
   LEFT JOIN LATERAL (
-       SELECT o.object_type, o.object_id,
-              (SELECT a.error
-                 FROM integration.attempt a
-                WHERE a.outbox_id = o.id
-                ORDER BY a.attempt_no DESC
-                LIMIT 1) AS error
+       SELECT o.object_type, o.object_id, l.error, l.error_class, l.reason
          FROM integration.outbox o
+         LEFT JOIN LATERAL (
+              SELECT a.error, a.error_class, a.reason
+                FROM integration.attempt a
+               WHERE a.outbox_id = o.id
+               ORDER BY a.attempt_no DESC
+               LIMIT 1) l ON true
         WHERE o.id = i.example) x ON true;
 
 COMMENT ON VIEW integration_worker.incident_facts IS
@@ -4581,9 +8736,11 @@ COMMENT ON VIEW integration_worker.incident_facts IS
 
 CREATE VIEW integration.incident_status AS
 SELECT f.id, f.state, f.severity, f.endpoint, f.connector, f.title, f.error_class, f.owner, f.responsible, f.assignee,
-       f.remedy, f.worked_before, f.syncs, f.waiting, f.objects, f.customers, f.impact, f.example, f.object_type,
+       concat_ws(' ', replace((SELECT integration_worker.translated('remedy.worked_before', '')), '{worked_before}', f.worked_before),
+                 f.remedy) AS remedy,
+       f.worked_before, f.syncs, f.waiting, f.objects, f.customers, f.impact, f.example, f.object_type,
        f.object_id, f.error, f.opened_at, f.last_seen_at, f.age, f.acknowledged_at, f.snoozed_until, f.reopened,
-       f.contact, f.runbook_url, f.note, f.next_step
+       f.contact, f.runbook_url, f.note, f.next_step, f.level, f.escalated_at
   FROM integration_worker.incident_facts f
  WHERE f.resolved_at IS NULL
  ORDER BY f.state = 'ignored', f.state = 'snoozed', f.severity, f.impact DESC NULLS LAST, f.customers DESC, f.opened_at;
@@ -4605,13 +8762,13 @@ COMMENT ON COLUMN integration.incident_status.title IS 'What it is, in a few wor
 
 COMMENT ON COLUMN integration.incident_status.error_class IS 'The error class.';
 
-COMMENT ON COLUMN integration.incident_status.owner IS 'The team that looks after the endpoint.';
+COMMENT ON COLUMN integration.incident_status.owner IS 'The team whose work it is, by integration.owner_rule, else the endpoint''s, its connector''s, the customer''s.';
 
 COMMENT ON COLUMN integration.incident_status.responsible IS 'Who can do something about it: customer, support, engineering, operations or remote_vendor.';
 
 COMMENT ON COLUMN integration.incident_status.assignee IS 'Who has taken it.';
 
-COMMENT ON COLUMN integration.incident_status.remedy IS 'What to do, in plain words.';
+COMMENT ON COLUMN integration.incident_status.remedy IS 'What to do, in plain words; what helped the last time goes first.';
 
 COMMENT ON COLUMN integration.incident_status.worked_before IS 'What helped the last time; NULL: nobody has said so.';
 
@@ -4653,22 +8810,114 @@ COMMENT ON COLUMN integration.incident_status.note IS 'What people wrote.';
 
 COMMENT ON COLUMN integration.incident_status.next_step IS 'The statement that says what to do.';
 
+COMMENT ON COLUMN integration.incident_status.level IS 'How far it has climbed because nobody looks after it (integration.escalation_level); 0: not at all.';
+
+COMMENT ON COLUMN integration.incident_status.escalated_at IS 'When it climbed last.';
+
+-- Bounded, since notices are filled in with it, too, by the worker.
+CREATE FUNCTION integration_worker.queued_words(endpoint_id integer) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN count(*) > 10000 THEN '10000+' ELSE nullif(count(*), 0)::text END
+      FROM (SELECT FROM integration.queue q
+             WHERE q.endpoint_id = queued_words.endpoint_id AND q.state <> 'failed'
+             LIMIT 10001) q
+$$;
+REVOKE ALL ON FUNCTION integration_worker.queued_words(integer) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.queued_words(integer) IS
+    'How many syncs of an endpoint wait to be sent; NULL: none does.';
+
+CREATE FUNCTION integration_worker.behind_words(endpoint_id integer, error_class text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN count(*) > 10000 THEN '10000+' ELSE nullif(count(*), 0)::text END
+      FROM (SELECT FROM integration.queue head
+              JOIN integration.queue q ON q.endpoint_id = head.endpoint_id AND q.ordering_key = head.ordering_key
+             WHERE head.endpoint_id = behind_words.endpoint_id AND head.state = 'failed'
+               AND head.error_class = behind_words.error_class AND q.state <> 'failed'
+             LIMIT 10001) q
+$$;
+REVOKE ALL ON FUNCTION integration_worker.behind_words(integer, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.behind_words(integer, text) IS
+    'How many syncs of an endpoint wait behind failed ones of this class under an ordering key; NULL: none does.';
+
+CREATE FUNCTION integration_worker.reason_of(sync bigint) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT a.reason FROM integration.attempt a WHERE a.outbox_id = sync ORDER BY a.attempt_no DESC LIMIT 1
+$$;
+REVOKE ALL ON FUNCTION integration_worker.reason_of(bigint) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.reason_of(bigint) IS 'What happened at the last attempt of a sync; NULL: there was none.';
+
+CREATE FUNCTION integration_worker.whose(sync bigint) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT nullif(concat_ws(', ', coalesce(c.title, f.customer), c.contact), '')
+      FROM integration_worker.sync_facts f
+      LEFT JOIN integration.customer c ON c.name = f.customer
+     WHERE f.id = sync
+$$;
+REVOKE ALL ON FUNCTION integration_worker.whose(bigint) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.whose(bigint) IS
+    'Whose sync it is, with the contact where that is known; NULL: nobody''s in particular.';
+
+CREATE FUNCTION integration_worker.endpoint_words(incident integration.incident) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT jsonb_build_object(
+               'url', e.url, 'held', CASE WHEN p.reason IS NULL THEN integration_worker.say('held.' || h.held) END,
+               'paused', p.reason, 'retry_after', integration_worker.time_words(h.retry_after_until),
+               'queued', CASE WHEN h.held IS NOT NULL OR h.retry_after_until IS NOT NULL
+                              THEN integration_worker.queued_words(e.id) END,
+               'behind', integration_worker.behind_words(e.id, incident.error_class),
+               'credential', c.credential,
+               'without_credential', CASE WHEN c.credential IS NULL THEN e.name END)
+      FROM integration.endpoint_config e
+     CROSS JOIN LATERAL (
+           SELECT CASE WHEN integration_worker.reason_of(incident.example) LIKE '%:certificate'
+                       THEN coalesce(e.certificate, e.credential)
+                       ELSE coalesce(e.credential, e.certificate, e.signing) END AS credential) c
+      LEFT JOIN LATERAL (
+           SELECT nullif(x.state, 'closed') AS held,
+                  CASE WHEN x.retry_after_until > statement_timestamp() THEN x.retry_after_until END AS retry_after_until
+             FROM integration.endpoint_health x
+            WHERE x.endpoint_id = e.id) h ON true
+      LEFT JOIN integration_worker.pause_in_force p ON p.scope = 'endpoint' AND p.name = e.name
+     WHERE e.name = incident.endpoint
+$$;
+REVOKE ALL ON FUNCTION integration_worker.endpoint_words(integration.incident) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.endpoint_words(integration.incident) IS
+    'What texts about an incident say of its endpoint; NULL: it has none.';
+
 CREATE FUNCTION integration_worker.runbook_words(incident integration.incident) RETURNS jsonb
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT jsonb_build_object(
                'incident', s.id, 'title', s.title, 'endpoint', nullif(s.endpoint, ''), 'connector', s.connector,
-               'error_class', s.error_class, 'remedy', s.remedy, 'responsible', s.responsible,
+               'error_class', s.error_class, 'remedy', s.remedy, 'responsible', integration_worker.say('responsible.' || s.responsible),
                'owner', coalesce(s.assignee, s.owner), 'contact', s.contact, 'runbook_url', s.runbook_url,
                'worked_before', s.worked_before, 'example', s.example, 'error', rtrim(left(s.error, 300), '. '),
                'object', nullif(concat_ws(' ', s.object_type, s.object_id), ''),
+               'customer', integration_worker.whose(s.example),
                'waiting', nullif(s.waiting, 0),
-               'held', (SELECT h.state
-                          FROM integration.endpoint_health h
-                          JOIN integration.endpoint e ON e.id = h.endpoint_id
-                         WHERE e.name = s.endpoint AND h.state <> 'closed'),
-               'open', CASE WHEN s.state = 'open' THEN 'open' END)
+               'engineer', coalesce((SELECT integration_worker.remedies('engineer')) ->> s.reason,
+                                    (SELECT integration_worker.remedies('engineer')) ->> (':' || s.error_class)),
+               'open', CASE WHEN s.state = 'open' THEN integration_worker.say('incident.open') END, 'note', s.note,
+               'delivering', CASE WHEN NOT integration_worker.is_watched(s.error_class) THEN nullif(s.endpoint, '') END,
+               'watched', CASE WHEN integration_worker.is_watched(s.error_class) THEN s.title END)
+           || coalesce(integration_worker.endpoint_words(incident),
+                       '{"url": null, "held": null, "paused": null, "retry_after": null, "queued": null, "behind": null, "credential": null, "without_credential": null}')
       FROM integration_worker.incident_facts s
      WHERE s.id = incident.id
 $$;
@@ -4685,13 +8934,15 @@ AS $$
 DECLARE
     subject integration.incident := integration_worker.require_incident(runbook.incident, locked => false);
     words jsonb := integration_worker.runbook_words(subject);
-    wanted text := coalesce(nullif(current_setting('integration.locale', true), ''), 'en');
+    languages text[] := integration_worker.languages();
 BEGIN
     IF subject.resolved_at IS NOT NULL THEN
         RETURN QUERY
         SELECT 1::bigint,
-               format('It is over since %s%s%s.', integration_worker.time_words(subject.resolved_at),
-                      ', resolved by ' || subject.resolved_by, ': ' || rtrim(subject.resolution, '.')),
+               integration_worker.say('runbook.over', jsonb_build_object('how', concat_ws(': ', concat_ws(', ',
+                   integration_worker.time_words(subject.resolved_at),
+                   integration_worker.say('runbook.resolved_by', jsonb_build_object('who', subject.resolved_by))),
+                   rtrim(subject.resolution, '.')))),
                format('SELECT integration.reopen(%s, ''why'');', subject.id), subject.owner;
         RETURN;
     END IF;
@@ -4702,8 +8953,9 @@ BEGIN
                    integration_worker.fill_in(s.statement, words, true) AS statement,
                    integration_worker.fill_in(s.who, words) AS who, s.statement IS NOT NULL AS has_statement
               FROM integration.runbook_step s
-             WHERE s.error_class IN ('', subject.error_class) AND s.locale IN (wanted, 'en')
-             ORDER BY s."position", s.error_class, s.locale = wanted DESC) f
+             WHERE s.error_class IN ('', subject.error_class, integration_worker.reason_of(subject.example))
+               AND s.locale = ANY (languages)
+             ORDER BY s."position", s.error_class, array_position(languages, s.locale)) f
      WHERE f.what IS NOT NULL AND (f.statement IS NOT NULL OR NOT f.has_statement)
      ORDER BY 1;
 END
@@ -4717,7 +8969,8 @@ COMMENT ON FUNCTION integration.runbook(bigint) IS
 
 CREATE TABLE integration.notice_text (
     locale text NOT NULL DEFAULT 'en' CHECK (locale ~ '^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$'),
-    change text NOT NULL CHECK (change IN ('opened', 'reopened', 'acknowledged', 'resolved', 'digest')),
+    change text NOT NULL CHECK (change IN ('opened', 'reopened', 'escalated', 'acknowledged', 'resolved', 'digest',
+                                           'customer_escalated', 'customer_acknowledged', 'customer_resolved')),
     title text NOT NULL,
     body text NOT NULL,
     shipped boolean NOT NULL DEFAULT true,
@@ -4728,9 +8981,10 @@ REVOKE ALL ON TABLE integration.notice_text FROM PUBLIC;
 COMMENT ON TABLE integration.notice_text IS
     'What notices say; lines that lack one of their {words} are left out. The words are those of integration.runbook_step.';
 
-COMMENT ON COLUMN integration.notice_text.locale IS 'The language; what a language lacks is taken from en.';
+COMMENT ON COLUMN integration.notice_text.locale IS 'The language, as in integration.phrase.';
 
-COMMENT ON COLUMN integration.notice_text.change IS 'opened, reopened, acknowledged, resolved; digest: of several, {count}.';
+COMMENT ON COLUMN integration.notice_text.change IS
+    'opened, reopened, escalated, acknowledged, resolved; digest: of several, {count}; customer_escalated, customer_acknowledged, customer_resolved: for endpoints whose audience is the customer, with {incident}, {product}, {message}, {since}, {duration} alone.';
 
 COMMENT ON COLUMN integration.notice_text.title IS 'The first line.';
 
@@ -4740,33 +8994,60 @@ COMMENT ON COLUMN integration.notice_text.shipped IS 'Unchanged since it came wi
 
 INSERT INTO integration.notice_text (change, title, body) VALUES
     ('opened', '{title} at {place} (incident {incident})',
-     'Last: {error}' || E'\n' || 'Remedy: {remedy}' || E'\n' || 'Responsible: {responsible}' || E'\n' || 'Owner: {owner}' || E'\n'
-     || 'At stake: {impact}' || E'\n' || 'This helped before: {worked_before}' || E'\n' || 'What to do: SELECT * FROM integration.runbook({incident});'
+     '{note}' || E'\n' || 'Last: {error}' || E'\n' || 'This helped before: {worked_before}' || E'\n' || 'Remedy: {remedy}' || E'\n' || 'Responsible: {responsible}' || E'\n' || 'Owner: {owner}' || E'\n'
+     || 'At stake: {impact}' || E'\n' || 'What to do: SELECT * FROM integration.runbook({incident});'
      || E'\n' || '{runbook_url}'),
     ('reopened', 'Back again: {title} at {place} (incident {incident})',
-     'Last: {error}' || E'\n' || 'Remedy: {remedy}' || E'\n' || 'Responsible: {responsible}' || E'\n' || 'Owner: {owner}' || E'\n'
+     '{note}' || E'\n' || 'Last: {error}' || E'\n' || 'Remedy: {remedy}' || E'\n' || 'Responsible: {responsible}' || E'\n' || 'Owner: {owner}' || E'\n'
      || 'What to do: SELECT * FROM integration.runbook({incident});' || E'\n' || '{runbook_url}'),
+    ('escalated', 'Nobody looks after: {title} at {place} (incident {incident}), for {duration}; it is the turn of {audience}',
+     '{note}' || E'\n' || 'Last: {error}' || E'\n' || 'Remedy: {remedy}' || E'\n' || 'Responsible: {responsible}' || E'\n' || 'Owner: {owner}' || E'\n'
+     || 'At stake: {impact}' || E'\n' || 'Say that you look after it: SELECT integration.acknowledge({incident});'
+     || E'\n' || 'What to do: SELECT * FROM integration.runbook({incident});' || E'\n' || '{runbook_url}'),
     ('acknowledged', '{owner} looks after: {title} at {place} (incident {incident})', ''),
     ('resolved', 'Over: {title} at {place} (incident {incident})', 'It took {duration}, {syncs} failures.' || E'\n' || 'What helped: {resolution}'),
-    ('digest', '{count} changes of incidents', '');
-
-CREATE TRIGGER own_notice_text BEFORE INSERT OR UPDATE ON integration.notice_text
-    FOR EACH ROW EXECUTE FUNCTION integration_worker.own_row('locale', 'change');
+    ('digest', '{count} changes of incidents', ''),
+    ('customer_escalated', 'Disturbed since {since}: {product}', '{message}' || E'\n' || 'Please name {incident} if you ask us about it.'),
+    ('customer_acknowledged', 'Somebody is looking into it: {product}', 'Please name {incident} if you ask us about it.'),
+    ('customer_resolved', 'It works again: {product}', 'It took {duration}.');
 
 CREATE FUNCTION integration_worker.notice_words(incident integration.incident) RETURNS jsonb
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT integration_worker.runbook_words(incident) || jsonb_build_object(
-               'place', coalesce('endpoint "' || nullif(incident.endpoint, '') || '"', 'this database'),
+               'place', integration_worker.say(CASE incident.endpoint WHEN '' THEN 'place.database' ELSE 'place.endpoint' END,
+                                             jsonb_build_object('endpoint', incident.endpoint)),
                'severity', incident.severity, 'syncs', incident.syncs, 'impact', incident.impact,
                'duration', integration_worker.duration_words(coalesce(incident.resolved_at, statement_timestamp()) - incident.opened_at),
-               'resolution', incident.resolution)
+               'resolution', incident.resolution,
+               'level', nullif(incident.level, 0),
+               'audience', (SELECT integration_worker.say('audience_' || l.audience)
+                              FROM integration.escalation_level l
+                             WHERE l.chain = integration_worker.chain_of(incident.endpoint) AND l.level = incident.level))
 $$;
 REVOKE ALL ON FUNCTION integration_worker.notice_words(integration.incident) FROM PUBLIC;
 
 COMMENT ON FUNCTION integration_worker.notice_words(integration.incident) IS
     'What the texts of a notice are filled in with.';
+
+CREATE FUNCTION integration_worker.customer_notice_words(incident integration.incident, locale text) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT jsonb_build_object(
+               'incident', incident.id, 'message', k.customer_message, 'product', coalesce(c.title, c.name, integration_worker.say('other_system', '{}', customer_notice_words.locale)),
+               'since', integration_worker.time_words(incident.opened_at),
+               'duration', integration_worker.duration_words(coalesce(incident.resolved_at, statement_timestamp()) - incident.opened_at))
+      FROM (VALUES (incident.endpoint, incident.error_class)) AS i (endpoint, error_class)
+      LEFT JOIN integration.endpoint e ON e.name = i.endpoint
+      LEFT JOIN integration.connector c ON c.name = e.connector
+      LEFT JOIN integration.error_class k ON k.name = i.error_class
+$$;
+REVOKE ALL ON FUNCTION integration_worker.customer_notice_words(integration.incident, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.customer_notice_words(integration.incident, text) IS
+    'What the texts of a notice to a customer are filled in with: nothing internal.';
 
 CREATE FUNCTION integration_worker.notice_text_of(change text, words jsonb, locale text, OUT title text, OUT body text)
     LANGUAGE sql STABLE
@@ -4778,8 +9059,9 @@ AS $$
                       FROM string_to_table(t.body, E'\n') WITH ORDINALITY AS l (line, n)) f
              WHERE f.filled <> '')
       FROM integration.notice_text t
-     WHERE t.change = notice_text_of.change AND t.locale IN (notice_text_of.locale, 'en')
-     ORDER BY t.locale = notice_text_of.locale DESC
+      JOIN integration_worker.languages(notice_text_of.locale) AS l (languages) ON t.locale = ANY (l.languages)
+     WHERE t.change = notice_text_of.change
+     ORDER BY array_position(l.languages, t.locale)
      LIMIT 1
 $$;
 REVOKE ALL ON FUNCTION integration_worker.notice_text_of(text, jsonb, text) FROM PUBLIC;
@@ -4866,6 +9148,7 @@ CREATE FUNCTION integration_worker.notice_payload(receiver integration.notice_en
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    for_customer boolean := receiver.audience IS NOT DISTINCT FROM 'customer';
     told record;
     items jsonb := '[]';
     lines text;
@@ -4876,8 +9159,11 @@ BEGIN
         SELECT d.n, d.change, d.at, w.words, t.title, t.body
           FROM unnest(due) WITH ORDINALITY AS d (endpoint, change_id, incident, change, at, n)
           JOIN integration.incident i ON i.id = d.incident
-         CROSS JOIN LATERAL integration_worker.notice_words(i) AS w (words)
-         CROSS JOIN LATERAL integration_worker.notice_text_of(d.change, w.words, receiver.locale) t
+         CROSS JOIN LATERAL (
+               SELECT CASE WHEN for_customer THEN integration_worker.customer_notice_words(i, receiver.locale)
+                           ELSE integration_worker.notice_words(i) END) AS w (words)
+         CROSS JOIN LATERAL integration_worker.notice_text_of(CASE WHEN for_customer THEN 'customer_' ELSE '' END || d.change,
+                                                              w.words, receiver.locale) t
          ORDER BY d.n LOOP
         items := items || jsonb_build_object('change', told.change, 'at', told.at, 'incident', told.words,
                                              'title', told.title, 'body', told.body);
@@ -4900,6 +9186,912 @@ REVOKE ALL ON FUNCTION integration_worker.notice_payload(integration.notice_endp
 
 COMMENT ON FUNCTION integration_worker.notice_payload(integration.notice_endpoint, integration_worker.notice_due[]) IS
     'The body of a notice in the form that its receiver reads.';
+
+-- One stream of what happened: the view event.
+
+-- The ids that C draws for an attempt's trace have the seeds 1, 2 (src/worker/trace.c).
+CREATE VIEW integration_worker.sync_trace AS
+SELECT o.id AS outbox_id, g.given IS NOT NULL AS is_given,
+       coalesce(g.given[1],
+                lpad(to_hex(hashtextextended(m.id, 1)), 16, '0') || lpad(to_hex(hashtextextended(m.id, 2)), 16, '0')) AS trace_id,
+       g.given[2] AS parent_id,
+       lpad(to_hex(hashtextextended(m.id, 3)), 16, '0') AS send_id,
+       lpad(to_hex(hashtextextended(m.id, 4)), 16, '0') AS process_id
+  FROM integration.outbox o
+ CROSS JOIN integration.installation i
+ CROSS JOIN LATERAL (SELECT (i.name || '-' || o.id) COLLATE "C" AS id) m
+ CROSS JOIN LATERAL (
+       SELECT regexp_match(o.traceparent, '^(?!ff)(?:00(?=.{53}$)|[0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(?:-|$)')
+              AS given) g;
+
+COMMENT ON VIEW integration_worker.sync_trace IS
+    'The trace of each sync, the application''s where it gave one; the ids of its spans: send, process.';
+
+CREATE VIEW integration_worker.sync_event AS
+SELECT o.id AS outbox_id, o.endpoint, e.connector, coalesce(o.customer, e.customer) AS customer,
+       o.object_type, o.object_id, o.operation, o.enqueued_by, o.enqueued_from, o.triggered_by, o.trigger_ref,
+       o.created_at, o.replay_of, t.trace_id, t.send_id, t.process_id
+  FROM integration.outbox o
+  JOIN integration_worker.sync_trace t ON t.outbox_id = o.id
+  LEFT JOIN integration.endpoint e ON e.name = o.endpoint;
+
+COMMENT ON VIEW integration_worker.sync_event IS 'What every event of a sync says about it.';
+
+-- Each kind in a branch of its own, so that a condition on outbox_id or incident reads by an index.  What a closing or an
+-- incident's row tells as well is not told again by the action behind it.
+CREATE VIEW integration.event AS
+SELECT 'enqueued:' || s.outbox_id AS id, s.created_at AS at, 'sync' AS component, 'enqueued' AS name,
+       s.outbox_id, NULL::integer AS attempt_no, NULL::bigint AS incident,
+       s.endpoint, s.connector, s.customer, s.object_type, s.object_id, s.operation,
+       s.enqueued_by::text AS actor, s.triggered_by, s.trigger_ref,
+       NULL::text AS reason, NULL::text AS error_class, s.trace_id, s.send_id AS span_id,
+       jsonb_strip_nulls(jsonb_build_object('enqueued_from', s.enqueued_from, 'replay_of', s.replay_of)) AS details,
+       1 AS version
+  FROM integration_worker.sync_event s
+UNION ALL
+SELECT 'attempted:' || a.outbox_id || ':' || a.attempt_no, a.started_at, 'sync', 'attempted', a.outbox_id, a.attempt_no, NULL,
+       s.endpoint, s.connector, s.customer, s.object_type, s.object_id, s.operation, 'integration', s.triggered_by, s.trigger_ref,
+       a.reason, a.error_class, a.trace_id, a.span_id,
+       jsonb_strip_nulls(jsonb_build_object('outcome', a.outcome, 'http_status', a.http_status, 'duration_ms', a.duration_ms,
+                                            'error', a.error, 'next_attempt_at', a.next_attempt_at)), 1
+  FROM integration.attempt a
+  JOIN integration_worker.sync_event s ON s.outbox_id = a.outbox_id
+UNION ALL
+SELECT 'delivered:' || a.outbox_id, a.started_at + coalesce(a.duration_ms, 0) * interval '1 ms', 'sync', 'delivered',
+       a.outbox_id, a.attempt_no, NULL,
+       s.endpoint, s.connector, s.customer, s.object_type, s.object_id, s.operation, 'integration', s.triggered_by, s.trigger_ref,
+       a.reason, NULL, s.trace_id, s.process_id, '{}', 1
+  FROM integration.attempt a
+  JOIN integration_worker.sync_event s ON s.outbox_id = a.outbox_id
+ WHERE a.outcome = 'delivered'
+UNION ALL
+SELECT 'failed:' || a.outbox_id || ':' || a.attempt_no, a.started_at + coalesce(a.duration_ms, 0) * interval '1 ms', 'sync', 'failed',
+       a.outbox_id, a.attempt_no, NULL,
+       s.endpoint, s.connector, s.customer, s.object_type, s.object_id, s.operation, 'integration', s.triggered_by, s.trigger_ref,
+       a.reason, a.error_class, s.trace_id, s.process_id, jsonb_strip_nulls(jsonb_build_object('error', a.error)), 1
+  FROM integration.queue q
+  JOIN integration.attempt a ON a.outbox_id = q.outbox_id AND a.attempt_no = q.attempts
+  JOIN integration_worker.sync_event s ON s.outbox_id = a.outbox_id
+ WHERE q.state = 'failed'
+UNION ALL
+SELECT c.state || ':' || c.outbox_id, c.closed_at, 'sync', c.state, c.outbox_id, NULL, NULL,
+       s.endpoint, s.connector, s.customer, s.object_type, s.object_id, s.operation,
+       CASE WHEN c.state = 'cancelled' THEN (SELECT a.actor::text
+                                               FROM integration.action a
+                                              WHERE a.outbox_id = c.outbox_id AND a.verb = 'cancel'
+                                              ORDER BY a.at DESC
+                                              LIMIT 1)
+            ELSE 'integration' END,
+       s.triggered_by, s.trigger_ref, c.reason, NULL, s.trace_id, s.process_id,
+       jsonb_strip_nulls(jsonb_build_object('superseded_by', c.superseded_by)), 1
+  FROM integration.closing c
+  JOIN integration_worker.sync_event s ON s.outbox_id = c.outbox_id
+UNION ALL
+SELECT 'action:' || a.id, a.at,
+       CASE WHEN a.outbox_id IS NOT NULL THEN 'sync' WHEN a.incident IS NOT NULL THEN 'incident'
+            WHEN a.endpoint IS NOT NULL THEN 'endpoint' ELSE 'database' END,
+       CASE WHEN a.verb LIKE '%\_%' THEN a.verb WHEN a.verb ~ '[^aeiou]y$' THEN regexp_replace(a.verb, 'y$', 'ied')
+            WHEN a.verb LIKE '%e' THEN a.verb || 'd' ELSE a.verb || 'ed' END,
+       a.outbox_id, NULL, a.incident, coalesce(a.endpoint, s.endpoint, i.endpoint), coalesce(s.connector, e.connector),
+       coalesce(s.customer, e.customer), s.object_type, s.object_id, s.operation,
+       a.actor::text, s.triggered_by, s.trigger_ref, a.reason, i.error_class, s.trace_id, s.process_id, coalesce(a.details, '{}'), 1
+  FROM integration.action a
+  LEFT JOIN integration_worker.sync_event s ON s.outbox_id = a.outbox_id
+  LEFT JOIN integration.incident i ON i.id = a.incident
+  LEFT JOIN integration.endpoint e ON e.name = coalesce(a.endpoint, i.endpoint)
+ WHERE NOT (a.verb = 'cancel' AND a.outbox_id IS NOT NULL) AND NOT (a.verb = 'resolve' AND a.incident IS NOT NULL)
+UNION ALL
+SELECT x.name || ':' || i.id || ':' || i.reopened, x.at, 'incident', x.name, i.example, NULL, i.id, i.endpoint, e.connector, e.customer,
+       NULL, NULL, NULL, x.actor, NULL, NULL, x.reason, i.error_class, NULL, NULL,
+       jsonb_build_object('severity', i.severity, 'owner', i.owner, 'responsible', i.responsible, 'syncs', i.syncs), 1
+  FROM integration.incident i
+  LEFT JOIN integration.endpoint e ON e.name = i.endpoint
+ CROSS JOIN LATERAL (
+       VALUES ('opened', i.opened_at, 'integration', NULL),
+              ('resolved', i.resolved_at, coalesce(i.resolved_by::text, 'integration'), i.resolution)) AS x (name, at, actor, reason)
+ WHERE x.at IS NOT NULL;
+
+COMMENT ON VIEW integration.event IS
+    'Everything that happened, one row each: what, when, to what, for whom, who caused it. Read it with a condition on outbox_id, or with ORDER BY at for a small database. docs/events.md lists the names.';
+
+COMMENT ON COLUMN integration.event.id IS 'What tells it from all others, the same whenever it is read.';
+
+COMMENT ON COLUMN integration.event.at IS 'When it happened.';
+
+COMMENT ON COLUMN integration.event.component IS 'What it happened to: sync, endpoint, incident or database.';
+
+COMMENT ON COLUMN integration.event.name IS 'What happened: enqueued, attempted, delivered, failed, retried, cancelled, opened and others.';
+
+COMMENT ON COLUMN integration.event.outbox_id IS 'The sync; of an incident, one that shows it.';
+
+COMMENT ON COLUMN integration.event.attempt_no IS 'The attempt.';
+
+COMMENT ON COLUMN integration.event.incident IS 'The incident.';
+
+COMMENT ON COLUMN integration.event.endpoint IS 'The endpoint.';
+
+COMMENT ON COLUMN integration.event.connector IS 'Its connector.';
+
+COMMENT ON COLUMN integration.event.customer IS 'The customer: the sync''s, else the endpoint''s.';
+
+COMMENT ON COLUMN integration.event.object_type IS 'The kind of business object.';
+
+COMMENT ON COLUMN integration.event.object_id IS 'The business reference.';
+
+COMMENT ON COLUMN integration.event.operation IS 'outbox.operation.';
+
+COMMENT ON COLUMN integration.event.actor IS 'The database user who did it; integration: it happened by itself.';
+
+COMMENT ON COLUMN integration.event.triggered_by IS 'Who or what in the application caused the sync.';
+
+COMMENT ON COLUMN integration.event.trigger_ref IS 'The application''s own reference for that.';
+
+COMMENT ON COLUMN integration.event.reason IS 'Why: an error_reason, or words of the person.';
+
+COMMENT ON COLUMN integration.event.error_class IS 'The error class, where something failed.';
+
+COMMENT ON COLUMN integration.event.trace_id IS 'The W3C trace that shows it.';
+
+COMMENT ON COLUMN integration.event.span_id IS 'Its span: of an attempt that of the request, else that of the sync.';
+
+COMMENT ON COLUMN integration.event.details IS 'What else there is to know.';
+
+COMMENT ON COLUMN integration.event.version IS 'Of the names and columns: a meaning that changes raises it; what is added does not.';
+
+-- Telemetry: which signals leave, where to; batches of them in the outbox.
+
+CREATE TABLE integration.telemetry (
+    signal text PRIMARY KEY CHECK (signal IN ('traces', 'metrics', 'logs')),
+    endpoint text NOT NULL UNIQUE REFERENCES integration.endpoint ON UPDATE CASCADE ON DELETE CASCADE,
+    is_on boolean NOT NULL DEFAULT true,
+    exported bigint NOT NULL DEFAULT 0,
+    dropped bigint NOT NULL DEFAULT 0,
+    rejected bigint NOT NULL DEFAULT 0,
+    problem text,
+    looked_at timestamptz NOT NULL DEFAULT now()
+);
+REVOKE ALL ON TABLE integration.telemetry FROM PUBLIC;
+
+COMMENT ON TABLE integration.telemetry IS
+    'Signals that are exported over OTLP: a row each, written by the worker from integration.otlp_endpoint. Its endpoints are like any other: see endpoint_status.';
+
+COMMENT ON COLUMN integration.telemetry.signal IS 'traces, metrics or logs.';
+
+COMMENT ON COLUMN integration.telemetry.endpoint IS 'The endpoint its batches go to.';
+
+COMMENT ON COLUMN integration.telemetry.is_on IS 'Whether it is exported now.';
+
+COMMENT ON COLUMN integration.telemetry.exported IS 'Attempts, log records or looks at the metrics that were put into batches.';
+
+COMMENT ON COLUMN integration.telemetry.dropped IS 'What was left out: there was more than may be exported, or the collector did not take it in time.';
+
+COMMENT ON COLUMN integration.telemetry.rejected IS 'What the collector took apart and refused (partialSuccess).';
+
+COMMENT ON COLUMN integration.telemetry.problem IS 'What the collector said of that last, or why the signal can''t be exported.';
+
+COMMENT ON COLUMN integration.telemetry.looked_at IS 'Answers until then were looked at.';
+
+CREATE FUNCTION integration_worker.otel_variable(name text) RETURNS text
+    LANGUAGE c STRICT STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'integration_otel_variable';
+REVOKE ALL ON FUNCTION integration_worker.otel_variable(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.otel_variable(text) IS
+    'A variable OTEL_* of the server''s environment; NULL: empty or not set.';
+
+-- OpenTelemetry, Environment Variable Specification: an address of a signal is used as it is, to the general one a path is added.
+CREATE FUNCTION integration_worker.otlp_url(signal text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN integration_worker.otel_variable('OTEL_SDK_DISABLED') ILIKE 'true'
+                  OR integration_worker.otel_variable(format('OTEL_%s_EXPORTER', upper(otlp_url.signal))) = 'none' THEN NULL
+                ELSE coalesce(rtrim(nullif(current_setting('integration.otlp_endpoint'), ''), '/') || '/v1/' || otlp_url.signal,
+                              integration_worker.otel_variable(format('OTEL_EXPORTER_OTLP_%s_ENDPOINT', upper(otlp_url.signal))),
+                              rtrim(integration_worker.otel_variable('OTEL_EXPORTER_OTLP_ENDPOINT'), '/') || '/v1/' || otlp_url.signal) END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.otlp_url(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.otlp_url(text) IS
+    'Where a signal is to go, by integration.otlp_endpoint, else by the server''s OTEL_*; NULL: nowhere.';
+
+CREATE FUNCTION integration_worker.decoded_percents(text text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT convert_from(coalesce(string_agg(CASE WHEN m[1] ~ '^%' THEN decode(substr(m[1], 2), 'hex')
+                                                 ELSE convert_to(m[1], 'UTF8') END, ''::bytea), ''::bytea), 'UTF8')
+      FROM regexp_matches(decoded_percents.text, '%[0-9A-Fa-f]{2}|[^%]+|%', 'g') AS m
+$$;
+REVOKE ALL ON FUNCTION integration_worker.decoded_percents(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.decoded_percents(text) IS 'A text without its percent-encoding.';
+
+-- W3C Baggage without properties, as the OTEL_* lists are written.
+CREATE FUNCTION integration_worker.otel_list(list text) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (SELECT coalesce(jsonb_object_agg(btrim(split_part(p.pair, '=', 1)),
+                                             integration_worker.decoded_percents(btrim(substr(p.pair, strpos(p.pair, '=') + 1)))), '{}')
+              FROM string_to_table(coalesce(otel_list.list, ''), ',') AS p (pair)
+             WHERE btrim(split_part(p.pair, '=', 1)) <> '' AND p.pair LIKE '%=%');
+EXCEPTION WHEN data_exception THEN
+    RETURN '{}';
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.otel_list(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.otel_list(text) IS
+    'The pairs of a list such as OTEL_RESOURCE_ATTRIBUTES; {} where it can''t be read.';
+
+-- A header that may hold a secret would be readable in the registry: it belongs into a credential.
+CREATE FUNCTION integration_worker.otlp_headers() RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(jsonb_object_agg(h.key, h.value), '{}')
+      FROM jsonb_each(integration_worker.otel_list(integration_worker.otel_variable('OTEL_EXPORTER_OTLP_HEADERS'))) AS h
+     WHERE h.key !~* 'auth|key|token|secret|password|cookie'
+       AND integration_worker.header_problem(jsonb_build_object(h.key, h.value)) IS NULL
+$$;
+REVOKE ALL ON FUNCTION integration_worker.otlp_headers() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.otlp_headers() IS
+    'The headers of OTEL_EXPORTER_OTLP_HEADERS that can stand in an endpoint.';
+
+-- What people changed of connector and endpoint stays; the address follows the setting.
+CREATE FUNCTION integration_worker.register_telemetry(signal text, url text) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    target text := 'otlp-' || register_telemetry.signal;
+    timeout interval := integration_worker.otel_variable('OTEL_EXPORTER_OTLP_TIMEOUT')::numeric * interval '1 ms';
+BEGIN
+    INSERT INTO integration.connector (name, title, severity, retry_policy, max_concurrency, timeout, max_payload_bytes)
+    VALUES ('otlp', 'OpenTelemetry collector', 4, 'interactive', 2, coalesce(timeout, '10 s'), 16777216)
+        ON CONFLICT DO NOTHING;
+    IF FOUND THEN
+        INSERT INTO integration.error_rule (connector, status_from, status_to, error_class, note)
+        SELECT 'otlp', s.status_from, s.status_to, 'remote_error', 'OTLP: only 429, 502, 503 and 504 are tried again.'
+          FROM (VALUES (408, 408), (500, 501), (505, 599)) AS s (status_from, status_to);
+    END IF;
+    INSERT INTO integration.endpoint (name, connector, url, allow_http, format, headers)
+    VALUES (target, 'otlp', register_telemetry.url, register_telemetry.url LIKE 'http:%',
+            CASE integration_worker.otel_variable('OTEL_EXPORTER_OTLP_COMPRESSION') WHEN 'none' THEN 'otlp' ELSE 'otlp-gzip' END,
+            nullif(integration_worker.otlp_headers(), '{}'))
+        ON CONFLICT (name) DO UPDATE SET url = EXCLUDED.url, allow_http = EXCLUDED.allow_http
+     WHERE integration.endpoint.url <> EXCLUDED.url;
+    INSERT INTO integration.telemetry (signal, endpoint) VALUES (register_telemetry.signal, target)
+        ON CONFLICT ON CONSTRAINT telemetry_pkey DO UPDATE SET is_on = true, problem = NULL WHERE NOT integration.telemetry.is_on;
+EXCEPTION WHEN data_exception OR integrity_constraint_violation OR invalid_text_representation THEN
+    UPDATE integration.telemetry t SET is_on = false, problem = SQLERRM WHERE t.signal = register_telemetry.signal;
+    RAISE WARNING '% can''t be exported to "%"', register_telemetry.signal, register_telemetry.url
+        USING DETAIL = SQLERRM, HINT = 'Correct integration.otlp_endpoint, such as ''https://collector.example.com:4318'', and reload.';
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.register_telemetry(text, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.register_telemetry(text, text) IS
+    'Has a signal go to an address: makes its connector and endpoint where they are missing.';
+
+CREATE FUNCTION integration_worker.prepare_telemetry(writes boolean) RETURNS text[]
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '20ms'
+AS $$
+DECLARE
+    wanted record;
+BEGIN
+    IF prepare_telemetry.writes THEN
+        FOR wanted IN
+            SELECT s.signal, integration_worker.otlp_url(s.signal) AS url, t.is_on, e.url AS present
+              FROM unnest('{traces,metrics,logs}'::text[]) AS s (signal)
+              LEFT JOIN integration.telemetry t ON t.signal = s.signal
+              LEFT JOIN integration.endpoint e ON e.name = t.endpoint LOOP
+            IF wanted.url IS NULL THEN
+                UPDATE integration.telemetry t SET is_on = false WHERE t.signal = wanted.signal AND t.is_on;
+            ELSIF wanted.present IS DISTINCT FROM wanted.url OR NOT wanted.is_on THEN
+                PERFORM integration_worker.register_telemetry(wanted.signal, wanted.url);
+            END IF;
+        END LOOP;
+    END IF;
+    RETURN ARRAY(SELECT t.signal FROM integration.telemetry t WHERE t.is_on);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.prepare_telemetry(boolean) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.prepare_telemetry(boolean) IS
+    'Which signals are exported now; writes: after the settings were followed, which the first worker does for all.';
+
+-- Telemetry that can't be delivered is of no use to anybody later, so nobody is asked to retry it.
+CREATE FUNCTION integration_worker.tend_telemetry(signal text, now timestamptz) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    target record;
+    given_up bigint;
+    answers record;
+BEGIN
+    SELECT e.id, t.looked_at INTO target
+      FROM integration.telemetry t JOIN integration.endpoint e ON e.name = t.endpoint WHERE t.signal = tend_telemetry.signal;
+    -- By the index queue_failed.
+    WITH gone AS (
+        DELETE FROM integration.queue q WHERE q.endpoint_id = target.id AND q.state = 'failed' RETURNING q.outbox_id
+    ), closed AS (
+        INSERT INTO integration.closing (outbox_id, state, closed_at, reason)
+        SELECT g.outbox_id, 'cancelled', tend_telemetry.now, 'telemetry is not kept' FROM gone g
+    )
+    SELECT count(*) INTO given_up FROM gone;
+    -- By the index (endpoint_id, started_at) of each range.
+    SELECT sum(coalesce(nullif(p.said ->> 'rejectedSpans', ''), nullif(p.said ->> 'rejectedDataPoints', ''),
+                        p.said ->> 'rejectedLogRecords', '0')::numeric) AS rejected,
+           max(nullif(p.said ->> 'errorMessage', '')) AS said
+      INTO answers
+      FROM integration.attempt a
+     CROSS JOIN LATERAL (SELECT integration_worker.as_json(a.response_body) -> 'partialSuccess' AS said) p
+     WHERE a.endpoint_id = target.id AND a.started_at > target.looked_at AND a.started_at <= tend_telemetry.now
+       AND a.outcome = 'delivered' AND a.response_body LIKE '%partialSuccess%' AND jsonb_typeof(p.said) = 'object';
+    UPDATE integration.telemetry t
+       SET looked_at = tend_telemetry.now,
+           rejected = t.rejected + coalesce(answers.rejected, 0),
+           dropped = t.dropped + given_up,
+           problem = coalesce(answers.said, t.problem)
+     WHERE t.signal = tend_telemetry.signal AND (tend_telemetry.now > t.looked_at + interval '10 s' OR given_up > 0
+                                                 OR answers.rejected IS NOT NULL);
+    IF answers.rejected > 0 OR answers.said IS NOT NULL THEN
+        RAISE WARNING 'the collector refused a part of the %: % of them', tend_telemetry.signal, answers.rejected
+            USING DETAIL = answers.said, HINT = 'They are not sent again: see SELECT * FROM integration.telemetry.';
+    END IF;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.tend_telemetry(text, timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.tend_telemetry(text, timestamptz) IS
+    'Closes the batches of a signal that were given up, counts what the collector refused.';
+
+CREATE FUNCTION integration_worker.send_telemetry(signal text, batch jsonb, size bigint, now timestamptz) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    target text := (SELECT t.endpoint FROM integration.telemetry t WHERE t.signal = send_telemetry.signal AND t.is_on);
+BEGIN
+    IF target IS NULL THEN
+        RETURN true;
+    END IF;
+    PERFORM integration_worker.tend_telemetry(send_telemetry.signal, send_telemetry.now);
+    -- By the index queue_due; a collector that is slow or away gets no more than these when it is back.
+    IF (SELECT count(*) FROM (SELECT FROM integration.queue q JOIN integration.endpoint e ON e.id = q.endpoint_id
+                               WHERE e.name = target AND q.priority = 3 AND q.state <> 'failed' LIMIT 8) w) = 8 THEN
+        RETURN false;
+    END IF;
+    INSERT INTO integration.outbox (endpoint, operation, payload, priority, triggered_by, expires_at)
+    VALUES (target, send_telemetry.signal, send_telemetry.batch, 'low', 'integration', send_telemetry.now + interval '5 min');
+    UPDATE integration.telemetry t SET exported = t.exported + send_telemetry.size WHERE t.signal = send_telemetry.signal;
+    RETURN true;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.send_telemetry(text, jsonb, bigint, timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.send_telemetry(text, jsonb, bigint, timestamptz) IS
+    'Puts a batch of a signal into the outbox, unless too many wait there already: false. A signal that is off takes everything.';
+
+-- What people did and what happened to incidents, until it is put into a batch of logs.
+CREATE TABLE integration_worker.log_due (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    severity smallint NOT NULL,
+    name text NOT NULL,
+    body text,
+    attributes jsonb NOT NULL
+);
+REVOKE ALL ON TABLE integration_worker.log_due FROM PUBLIC;
+
+COMMENT ON TABLE integration_worker.log_due IS 'Log records that are to be exported.';
+
+CREATE FUNCTION integration_worker.log_action() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF EXISTS (SELECT FROM integration.telemetry t WHERE t.signal = 'logs' AND t.is_on) THEN
+        INSERT INTO integration_worker.log_due (at, severity, name, body, attributes)
+        SELECT a.at, CASE WHEN a.verb IN ('pause', 'escalate') THEN 13 ELSE 9 END, 'integration.action.' || a.verb,
+               format('%s by %s%s', a.verb, a.actor, ': ' || a.reason),
+               jsonb_build_object('integration.actor', a.actor, 'messaging.message.id', a.outbox_id::text,
+                                  'integration.endpoint.name', a.endpoint, 'integration.incident', a.incident)
+          FROM new_rows a
+         ORDER BY a.id
+         LIMIT 1000;
+    END IF;
+    RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.log_action() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.log_action() IS
+    'Statement trigger: has what people do exported, of one statement a thousand at most.';
+
+CREATE TRIGGER log_action AFTER INSERT ON integration.action
+    REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION integration_worker.log_action();
+
+CREATE FUNCTION integration_worker.log_incident_change() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF EXISTS (SELECT FROM integration.telemetry t WHERE t.signal = 'logs' AND t.is_on) THEN
+        INSERT INTO integration_worker.log_due (at, severity, name, body, attributes)
+        SELECT c.at, CASE WHEN c.change NOT IN ('opened', 'reopened', 'escalated') THEN 9 WHEN i.severity <= 2 THEN 17 ELSE 13 END,
+               'integration.incident.' || c.change, (integration_worker.log_line(c)).line,
+               jsonb_build_object('integration.incident', i.id, 'integration.endpoint.name', nullif(i.endpoint, ''),
+                                  'error.type', i.error_class, 'integration.owner', i.owner, 'integration.responsible', i.responsible)
+          FROM new_rows n
+          JOIN integration_worker.incident_change c ON c.id = n.id
+          JOIN integration.incident i ON i.id = n.incident
+         ORDER BY n.id;
+    END IF;
+    RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.log_incident_change() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.log_incident_change() IS
+    'Statement trigger: has what happens to incidents exported.';
+
+CREATE TRIGGER log_incident_change AFTER INSERT ON integration_worker.incident_change
+    REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION integration_worker.log_incident_change();
+
+CREATE FUNCTION integration_worker.drop_telemetry(signal text, count bigint) RETURNS void
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    UPDATE integration.telemetry t SET dropped = t.dropped + count WHERE t.signal = drop_telemetry.signal AND count > 0
+$$;
+REVOKE ALL ON FUNCTION integration_worker.drop_telemetry(text, bigint) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.drop_telemetry(text, bigint) IS 'Counts what was left out of a signal.';
+
+-- Telemetry as the OTLP/HTTP protocol has it in JSON.
+
+CREATE FUNCTION integration_worker.otlp_attributes(attributes jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(jsonb_agg(jsonb_build_object('key', a.key, 'value', CASE jsonb_typeof(a.value)
+               WHEN 'number' THEN jsonb_build_object('intValue', a.value #>> '{}')
+               WHEN 'boolean' THEN jsonb_build_object('boolValue', a.value)
+               ELSE jsonb_build_object('stringValue', a.value #>> '{}') END)), '[]')
+      FROM jsonb_each(jsonb_strip_nulls(otlp_attributes.attributes)) AS a
+$$;
+REVOKE ALL ON FUNCTION integration_worker.otlp_attributes(jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.otlp_attributes(jsonb) IS
+    'A JSON object as a list of OTLP attributes: numbers as integers, what is NULL left out.';
+
+-- service.instance.id has to be stable and unlike others'.
+CREATE FUNCTION integration_worker.otlp_resource(worker integer) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT jsonb_build_object('attributes', integration_worker.otlp_attributes(
+               jsonb_build_object(
+                   'service.name', coalesce(integration_worker.otel_variable('OTEL_SERVICE_NAME'), g.given ->> 'service.name', 'integration'),
+                   'service.version', v.version, 'service.namespace', current_database(),
+                   'service.instance.id', md5(concat_ws('/', (SELECT i.name FROM integration.installation i), current_database(), worker))::uuid,
+                   'deployment.environment.name', nullif(current_setting('integration.environment'), ''),
+                   'telemetry.sdk.name', 'integration', 'telemetry.sdk.language', 'c', 'telemetry.sdk.version', v.version)
+               || (g.given - 'service.name')))
+      FROM (SELECT x.extversion AS version FROM pg_catalog.pg_extension x WHERE x.extname = 'integration') v
+     CROSS JOIN (SELECT integration_worker.otel_list(integration_worker.otel_variable('OTEL_RESOURCE_ATTRIBUTES')) AS given) g
+$$;
+REVOKE ALL ON FUNCTION integration_worker.otlp_resource(integer) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.otlp_resource(integer) IS
+    'Who sends telemetry: this installation, this database, this worker; OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES are taken over.';
+
+CREATE FUNCTION integration_worker.otlp_scope() RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT jsonb_build_object('name', 'integration', 'version', x.extversion) FROM pg_catalog.pg_extension x WHERE x.extname = 'integration'
+$$;
+REVOKE ALL ON FUNCTION integration_worker.otlp_scope() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.otlp_scope() IS 'What makes the telemetry: the extension, in its version.';
+
+-- Of an address in a span nothing may be seen that opens anything.
+CREATE FUNCTION integration_worker.redacted_url(url text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT regexp_replace(regexp_replace(url, '://[^/?#@]*@', '://REDACTED:REDACTED@'),
+                          '([?&](?:X-Amz-Signature|X-Amz-Credential|X-Amz-Security-Token|X-Goog-Signature|sig)=)[^&#]*',
+                          '\1REDACTED', 'gi')
+$$;
+REVOKE ALL ON FUNCTION integration_worker.redacted_url(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.redacted_url(text) IS
+    'An address as traces may show it: OpenTelemetry, HTTP conventions, url.full.';
+
+-- The attempts of a batch with what their spans say; text is JSON already.  Looked up one by one: a join could come to
+-- read all of a range.  A span's id tells the attempt: the sync may have several.
+CREATE FUNCTION integration_worker.span_facts(batch jsonb)
+    RETURNS TABLE (sync bigint, attempt_no integer, is_ended boolean, is_failed boolean, endpoint text, object text, method text, url text,
+                   status integer, error_type text, message text, peer text, created_at text, started_at text, ended_at text,
+                   began_at text, flags integer, trace_id text, span_id text, sync_trace_id text, parent_id text, send_id text, process_id text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    SET enable_seqscan = off
+    SET plan_cache_mode = force_generic_plan
+    SET jit = off
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT a.outbox_id, a.attempt_no, b.is_ended, a.outcome = 'failed', to_json(o.endpoint)::text,
+           nullif(concat_ws(',', '{"key":"integration.object.type","value":{"stringValue":' || to_json(o.object_type) || '}}',
+                            '{"key":"integration.object.id","value":{"stringValue":' || to_json(o.object_id) || '}}',
+                            '{"key":"integration.customer","value":{"stringValue":' || to_json(coalesce(o.customer, c.customer)) || '}}'), ''),
+           CASE o.operation WHEN 'ping' THEN 'HEAD' ELSE coalesce(c.method, 'POST') END, CASE WHEN a.request_url ~ '[?@]' THEN integration_worker.redacted_url(a.request_url) ELSE a.request_url END,
+           a.http_status,
+           CASE WHEN a.outcome = 'failed' THEN CASE WHEN a.http_status >= 400 THEN a.http_status::text ELSE coalesce(a.error_class, '_OTHER') END END,
+           CASE WHEN a.outcome = 'failed' AND coalesce(a.http_status, 0) < 400 THEN a.error END, host(a.remote_address),
+           (extract(epoch FROM o.created_at) * 1000000)::bigint || '000',
+           (extract(epoch FROM a.started_at) * 1000000)::bigint || '000',
+           (extract(epoch FROM a.started_at) * 1000000)::bigint + coalesce(a.duration_ms, 0) * 1000 || '000',
+           (extract(epoch FROM f.started_at) * 1000000)::bigint || '000',
+           CASE WHEN t.is_given THEN ('x0' || substr(o.traceparent, 55, 1))::bit(8)::integer & 3 ELSE 3 END,
+           a.trace_id, a.span_id, t.trace_id, t.parent_id, t.send_id, t.process_id
+      FROM (SELECT s.sync::bigint, p.span, e.ended::boolean AS is_ended, s.n
+              FROM jsonb_array_elements_text(batch -> 'syncs') WITH ORDINALITY AS s (sync, n)
+              JOIN jsonb_array_elements_text(batch -> 'spans') WITH ORDINALITY AS p (span, n) ON p.n = s.n
+              JOIN jsonb_array_elements_text(batch -> 'ended') WITH ORDINALITY AS e (ended, n) ON e.n = s.n) b
+     CROSS JOIN LATERAL (SELECT x.* FROM integration.attempt x WHERE x.outbox_id = b.sync AND x.span_id = b.span OFFSET 0) a
+     CROSS JOIN LATERAL (SELECT x.* FROM integration.outbox x WHERE x.id = b.sync OFFSET 0) o
+     CROSS JOIN LATERAL (SELECT x.* FROM integration_worker.sync_trace x WHERE x.outbox_id = b.sync OFFSET 0) t
+      LEFT JOIN LATERAL (SELECT x.started_at FROM integration.attempt x
+                          WHERE x.outbox_id = b.sync AND b.is_ended ORDER BY x.attempt_no LIMIT 1) f ON true
+      LEFT JOIN integration.endpoint_config c ON c.id = a.endpoint_id
+     ORDER BY b.n;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.span_facts(jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.span_facts(jsonb) IS
+    'What the spans of a batch of attempts are made of; times in nanoseconds.';
+
+-- Text, not jsonb: taken apart and put together again it would cost the worker as much as what it tells of.
+-- The shape of the conventions' example of retries: the application's span, send, process, below that each request.
+CREATE FUNCTION integration_worker.otlp_spans(batch jsonb) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_generic_plan
+    SET jit = off
+AS $$
+BEGIN
+    RETURN (
+    SELECT string_agg(concat_ws(',',
+        CASE WHEN f.attempt_no = 1 THEN concat(
+            '{"traceId":"', f.sync_trace_id, '","spanId":"', f.send_id, '"', ',"parentSpanId":"' || f.parent_id || '"',
+            ',"flags":', f.flags | CASE WHEN f.parent_id IS NULL THEN 256 ELSE 768 END,
+            ',"name":"send ', substr(f.endpoint, 2), ',"kind":4,"startTimeUnixNano":"', f.created_at,
+            '","endTimeUnixNano":"', f.created_at, '","attributes":[', m.send, ']}') END,
+        CASE WHEN f.is_ended THEN concat(
+            '{"traceId":"', f.sync_trace_id, '","spanId":"', f.process_id, '","parentSpanId":"', f.send_id,
+            '","flags":', f.flags | 256, ',"name":"process ', substr(f.endpoint, 2), ',"kind":5,"startTimeUnixNano":"', f.began_at,
+            '","endTimeUnixNano":"', f.ended_at, '","attributes":[', m.process, m.error,
+            '],"links":[{"traceId":"', f.sync_trace_id, '","spanId":"', f.send_id, '"}]', m.status, '}') END,
+        concat(
+            '{"traceId":"', f.trace_id, '","spanId":"', f.span_id, '"',
+            CASE WHEN f.trace_id = f.sync_trace_id THEN ',"parentSpanId":"' || f.process_id || '"' END,
+            ',"flags":', f.flags | 256, ',"name":"', f.method, '","kind":3,"startTimeUnixNano":"', f.started_at,
+            '","endTimeUnixNano":"', f.ended_at, '","attributes":[', m.request, m.error, ']',
+            CASE WHEN f.trace_id <> f.sync_trace_id
+                 THEN ',"links":[{"traceId":"' || f.sync_trace_id || '","spanId":"' || f.send_id || '"}]' END,
+            m.status, '}')), ',')
+      FROM integration_worker.span_facts(otlp_spans.batch) f
+     CROSS JOIN LATERAL (SELECT split_part(f.url, ':', 1) AS scheme,
+                                split_part(split_part(split_part(split_part(f.url, '/', 3), '?', 1), '#', 1), '@', -1) AS place) p
+     CROSS JOIN LATERAL (SELECT CASE WHEN p.place LIKE '[%' THEN split_part(substr(p.place, 2), ']', 1) ELSE split_part(p.place, ':', 1) END AS host,
+                                substr(substring(p.place FROM ':[0-9]+$'), 2) AS port) u
+     CROSS JOIN LATERAL (
+           SELECT concat('{"key":"messaging.system","value":{"stringValue":"integration"}},',
+                         '{"key":"messaging.destination.name","value":{"stringValue":', f.endpoint, '}},',
+                         '{"key":"messaging.message.id","value":{"stringValue":"', f.sync, '"}}', ',' || f.object) AS message) b
+     CROSS JOIN LATERAL (
+           SELECT concat(b.message, ',{"key":"messaging.operation.name","value":{"stringValue":"send"}},',
+                         '{"key":"messaging.operation.type","value":{"stringValue":"send"}}') AS send,
+                  concat(b.message, ',{"key":"messaging.operation.name","value":{"stringValue":"process"}},',
+                         '{"key":"messaging.operation.type","value":{"stringValue":"process"}}') AS process,
+                  concat('{"key":"integration.endpoint.name","value":{"stringValue":', f.endpoint, '}},',
+                         '{"key":"messaging.message.id","value":{"stringValue":"', f.sync, '"}},',
+                         '{"key":"http.request.method","value":{"stringValue":"', f.method, '"}}',
+                         ',{"key":"url.full","value":{"stringValue":' || to_json(f.url) || '}}',
+                         ',{"key":"server.address","value":{"stringValue":' || to_json(u.host) || '}}',
+                         ',{"key":"server.port","value":{"intValue":"'
+                         || coalesce(u.port, CASE p.scheme WHEN 'http' THEN '80' WHEN 'https' THEN '443' END) || '"}}',
+                         ',{"key":"network.peer.address","value":{"stringValue":"' || f.peer || '"}}',
+                         ',{"key":"http.response.status_code","value":{"intValue":"' || f.status || '"}}',
+                         CASE WHEN f.attempt_no > 1 THEN ',{"key":"http.request.resend_count","value":{"intValue":"'
+                                                         || f.attempt_no - 1 || '"}}' END) AS request,
+                  ',{"key":"error.type","value":{"stringValue":' || to_json(f.error_type) || '}}' AS error,
+                  CASE WHEN f.is_failed THEN concat(',"status":{"code":2', ',"message":' || to_json(f.message), '}') END AS status) m);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.otlp_spans(jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.otlp_spans(jsonb) IS
+    'The spans of a batch of attempts, separated by commas; NULL: the attempts have gone.';
+
+CREATE FUNCTION integration_worker.otlp_traces(batch jsonb) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('{"resourceSpans":[{"resource":%s,"scopeSpans":[{"scope":%s,"spans":[%s]}]}]}',
+                  integration_worker.otlp_resource((batch ->> 'worker')::integer), integration_worker.otlp_scope(),
+                  integration_worker.otlp_spans(otlp_traces.batch))
+$$;
+REVOKE ALL ON FUNCTION integration_worker.otlp_traces(jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.otlp_traces(jsonb) IS
+    'The body of a request that exports a batch of attempts.';
+
+-- Metrics and logs stand in the payload as they leave; a ping has nothing to tell.
+CREATE FUNCTION integration_worker.otlp_body(operation text, payload jsonb) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF otlp_body.operation = 'traces' THEN
+        RETURN integration_worker.otlp_traces(otlp_body.payload);
+    END IF;
+    RETURN otlp_body.payload::text;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.otlp_body(text, jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.otlp_body(text, jsonb) IS
+    'The body of a request of the format otlp, by the operation and payload of its sync.';
+
+-- Batches of telemetry, as the worker has them made.
+
+CREATE FUNCTION integration_worker.otlp_time(at timestamptz) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT (extract(epoch FROM otlp_time.at) * 1000000)::bigint || '000'
+$$;
+REVOKE ALL ON FUNCTION integration_worker.otlp_time(timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.otlp_time(timestamptz) IS 'A moment in nanoseconds since 1970, as OTLP writes it.';
+
+CREATE FUNCTION integration_worker.otlp_record(at timestamptz, severity integer, name text, body text, attributes jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT jsonb_build_object(
+               'timeUnixNano', integration_worker.otlp_time(otlp_record.at), 'observedTimeUnixNano', integration_worker.otlp_time(otlp_record.at),
+               'severityNumber', severity, 'severityText', CASE severity WHEN 9 THEN 'INFO' WHEN 13 THEN 'WARN' ELSE 'ERROR' END,
+               'eventName', name, 'body', jsonb_build_object('stringValue', coalesce(body, name)),
+               'attributes', integration_worker.otlp_attributes(attributes))
+$$;
+REVOKE ALL ON FUNCTION integration_worker.otlp_record(timestamptz, integer, text, text, jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.otlp_record(timestamptz, integer, text, text, jsonb) IS
+    'A log record without a trace.';
+
+CREATE FUNCTION integration_worker.failure_records(syncs bigint[], failures text[]) RETURNS jsonb[]
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    SET enable_seqscan = off
+AS $$
+    SELECT array_agg(integration_worker.otlp_record(
+               a.started_at + coalesce(a.duration_ms, 0) * interval '1 ms', CASE WHEN q.state = 'failed' THEN 17 ELSE 13 END,
+               CASE WHEN q.state = 'failed' THEN 'integration.sync.failed' ELSE 'integration.sync.attempt_failed' END,
+               concat_ws(': ', a.reason, a.error),
+               jsonb_build_object('integration.endpoint.name', o.endpoint, 'messaging.message.id', o.id::text, 'error.type', a.error_class,
+                                  'http.response.status_code', a.http_status, 'integration.object.type', o.object_type,
+                                  'integration.object.id', o.object_id, 'integration.customer', o.customer))
+           || jsonb_build_object('traceId', a.trace_id, 'spanId', a.span_id, 'flags', 1) ORDER BY a.started_at)
+      FROM integration.attempt a
+      JOIN integration.outbox o ON o.id = a.outbox_id
+      LEFT JOIN integration.queue q ON q.outbox_id = a.outbox_id
+     WHERE a.outbox_id = ANY (syncs) AND a.span_id = ANY (failures)
+$$;
+REVOKE ALL ON FUNCTION integration_worker.failure_records(bigint[], text[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.failure_records(bigint[], text[]) IS
+    'Log records of the attempts with these spans, in whose traces they are.';
+
+CREATE FUNCTION integration_worker.export_logs(syncs bigint[], failures text[], worker integer, now timestamptz) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    due integration_worker.log_due[] := ARRAY(
+        SELECT d FROM integration_worker.log_due d ORDER BY d.id LIMIT 500 FOR UPDATE SKIP LOCKED);
+    records jsonb[] := ARRAY(SELECT integration_worker.otlp_record(d.at, d.severity, d.name, d.body, d.attributes) FROM unnest(due) d);
+    is_taken boolean;
+BEGIN
+    IF failures <> '{}' THEN
+        records := records || integration_worker.failure_records(export_logs.syncs, export_logs.failures);
+    END IF;
+    IF records = '{}' THEN
+        RETURN false;
+    END IF;
+    is_taken := integration_worker.send_telemetry('logs', jsonb_build_object('resourceLogs', jsonb_build_array(jsonb_build_object(
+        'resource', integration_worker.otlp_resource(export_logs.worker),
+        'scopeLogs', jsonb_build_array(jsonb_build_object('scope', integration_worker.otlp_scope(), 'logRecords', to_jsonb(records)))))),
+        cardinality(records), export_logs.now);
+    IF NOT is_taken THEN
+        PERFORM integration_worker.drop_telemetry('logs', cardinality(records));
+    END IF;
+    DELETE FROM integration_worker.log_due d WHERE d.id = ANY (ARRAY(SELECT x.id FROM unnest(due) x));
+    RETURN cardinality(due) = 500;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.export_logs(bigint[], text[], integer, timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.export_logs(bigint[], text[], integer, timestamptz) IS
+    'Has failures of these syncs and what is due leave as logs; whether there may be more.';
+
+-- Which attempts, not what they were: the request is made of the tables when it leaves, so nothing stands there twice.
+CREATE FUNCTION integration_worker.export_attempts(
+        syncs bigint[], spans text[], ended boolean[], failures text[], dropped bigint, worker integer,
+        now timestamptz DEFAULT clock_timestamp())
+    RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '20ms'
+AS $$
+BEGIN
+    PERFORM integration_worker.drop_telemetry('traces', export_attempts.dropped);
+    IF syncs <> '{}' AND NOT integration_worker.send_telemetry('traces', jsonb_build_object(
+               'worker', export_attempts.worker, 'syncs', to_jsonb(syncs), 'spans', to_jsonb(spans), 'ended', to_jsonb(ended)),
+               cardinality(syncs), export_attempts.now) THEN
+        RETURN false;
+    END IF;
+    IF EXISTS (SELECT FROM integration.telemetry t WHERE t.signal = 'logs' AND t.is_on) THEN
+        PERFORM integration_worker.export_logs(export_attempts.syncs, export_attempts.failures, export_attempts.worker, export_attempts.now);
+    END IF;
+    RETURN true;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.export_attempts(bigint[], text[], boolean[], text[], bigint, integer, timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.export_attempts(bigint[], text[], boolean[], text[], bigint, integer, timestamptz) IS
+    'Has the worker''s attempts leave as spans (ended: and their syncs''), failures and what else is due as logs; false: not now.';
+
+-- Of the stable conventions, OpenTelemetry semantic conventions 1.44.0.
+CREATE FUNCTION integration_worker.duration_metric(
+        endpoint_ids integer[], statuses integer[], reasons text[], buckets bigint[], sums double precision[],
+        since timestamptz, now timestamptz)
+    RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT jsonb_build_object('name', 'http.client.request.duration', 'unit', 's',
+               'description', 'Duration of requests to endpoints.', 'histogram', jsonb_build_object('aggregationTemporality', 2,
+               'dataPoints', jsonb_agg(jsonb_build_object(
+                   'startTimeUnixNano', integration_worker.otlp_time(duration_metric.since),
+                   'timeUnixNano', integration_worker.otlp_time(duration_metric.now),
+                   'count', b.total::text, 'sum', h.sum, 'bucketCounts', b.counts,
+                   'explicitBounds', '[0.005,0.01,0.025,0.05,0.075,0.1,0.25,0.5,0.75,1,2.5,5,7.5,10]'::jsonb,
+                   'attributes', integration_worker.otlp_attributes(jsonb_build_object(
+                       'http.request.method', c.method, 'integration.endpoint.name', c.name,
+                       'server.address', substring(c.url FROM '^https?://(?:[^/?#@]*@)?\[?([^]/:?#]+)'),
+                       'server.port', coalesce(substring(c.url FROM '^https?://[^/?#]*:(\d+)(?:[/?#]|$)'),
+                                               CASE WHEN c.url LIKE 'https:%' THEN '443' ELSE '80' END)::integer,
+                       'http.response.status_code', nullif(h.status, 0),
+                       'error.type', CASE WHEN h.status >= 400 THEN h.status::text
+                                          WHEN h.status = 0 THEN coalesce(r.error_class, '_OTHER') END))))))
+      FROM unnest(endpoint_ids, statuses, reasons, sums) WITH ORDINALITY AS h (endpoint_id, status, reason, sum, n)
+      JOIN integration.endpoint_config c ON c.id = h.endpoint_id
+      LEFT JOIN integration.error_reason r ON r.reason = h.reason
+     CROSS JOIN LATERAL (SELECT sum(x.count) AS total, jsonb_agg(x.count::text ORDER BY x.k) AS counts
+                           FROM unnest(buckets[15 * h.n - 14 : 15 * h.n]) WITH ORDINALITY AS x (count, k)) b
+$$;
+REVOKE ALL ON FUNCTION integration_worker.duration_metric(integer[], integer[], text[], bigint[], double precision[], timestamptz, timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.duration_metric(integer[], integer[], text[], bigint[], double precision[], timestamptz, timestamptz) IS
+    'The durations of requests since a worker began, by endpoint and outcome; 15 buckets each.';
+
+-- Counted up to a bound, by the index queue_due: a look at the figures must not take as long as a backlog is large.
+CREATE FUNCTION integration_worker.backlog_metrics(now timestamptz) RETURNS SETOF jsonb
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH backlog AS MATERIALIZED (
+        SELECT integration_worker.otlp_attributes(jsonb_build_object('integration.endpoint.name', e.name)) AS attributes,
+               w.count AS waiting, f.count AS failed,
+               greatest(extract(epoch FROM backlog_metrics.now - o.due_at), 0) AS age, h.state, l."window"
+          FROM integration.endpoint_health h
+          JOIN integration.endpoint_config e ON e.id = h.endpoint_id AND e.format NOT LIKE 'otlp%'
+          LEFT JOIN integration_worker.live_endpoints() l ON l.endpoint_id = h.endpoint_id
+         CROSS JOIN LATERAL (SELECT count(*) FROM (SELECT FROM integration.queue q
+                              WHERE q.endpoint_id = h.endpoint_id AND q.state <> 'failed' LIMIT 10000) x) w
+         CROSS JOIN LATERAL (SELECT count(*) FROM (SELECT FROM integration.queue q
+                              WHERE q.endpoint_id = h.endpoint_id AND q.state = 'failed' LIMIT 10000) x) f
+         CROSS JOIN LATERAL (SELECT min(x.due_at) AS due_at
+                               FROM unnest('{1,2,3}'::smallint[]) AS p (priority)
+                              CROSS JOIN LATERAL (SELECT q.due_at FROM integration.queue q
+                                                   WHERE q.endpoint_id = h.endpoint_id AND q.priority = p.priority AND q.state <> 'failed'
+                                                   ORDER BY q.due_at LIMIT 1) x) o
+         ORDER BY h.endpoint_id
+         LIMIT 2000)
+    SELECT jsonb_build_object('name', m.name, 'unit', m.unit, 'description', m.description, 'gauge', jsonb_build_object('dataPoints', m.points))
+      FROM (SELECT integration_worker.otlp_time(backlog_metrics.now) AS at) t
+     CROSS JOIN LATERAL (
+           SELECT 'integration.queue.syncs' AS name, '{sync}' AS unit, 'Syncs that wait to be sent; 10000 stands for that many or more.' AS description,
+                  jsonb_agg(jsonb_build_object('timeUnixNano', t.at, 'asInt', b.waiting::text, 'attributes', b.attributes)) AS points
+             FROM backlog b
+            UNION ALL
+           SELECT 'integration.queue.failed', '{sync}', 'Syncs that wait for a person; 10000 stands for that many or more.',
+                  jsonb_agg(jsonb_build_object('timeUnixNano', t.at, 'asInt', b.failed::text, 'attributes', b.attributes))
+             FROM backlog b
+            UNION ALL
+           SELECT 'integration.queue.oldest_age', 's', 'How long the sync that is due the longest has been due.',
+                  jsonb_agg(jsonb_build_object('timeUnixNano', t.at, 'asDouble', coalesce(b.age, 0), 'attributes', b.attributes))
+             FROM backlog b
+            UNION ALL
+           SELECT 'integration.endpoint.concurrency_limit', '{request}', 'How many requests at once the endpoint gets just now.',
+                  jsonb_agg(jsonb_build_object('timeUnixNano', t.at, 'asInt', b."window"::text, 'attributes', b.attributes))
+             FROM backlog b WHERE b."window" IS NOT NULL
+            UNION ALL
+           SELECT 'integration.endpoint.state', '1', '0 closed: calls flow; 1 half open, 2 open, 3 stopped.',
+                  jsonb_agg(jsonb_build_object('timeUnixNano', t.at, 'attributes', b.attributes,
+                      'asInt', CASE b.state WHEN 'closed' THEN '0' WHEN 'half_open' THEN '1' WHEN 'open' THEN '2' ELSE '3' END))
+             FROM backlog b
+            UNION ALL
+           SELECT 'integration.incidents', '{incident}', 'Incidents that are not over.',
+                  jsonb_build_array(jsonb_build_object('timeUnixNano', t.at, 'asInt', count(*)::text))
+             FROM integration.incident i WHERE i.resolved_at IS NULL) m
+     WHERE m.points IS NOT NULL
+$$;
+REVOKE ALL ON FUNCTION integration_worker.backlog_metrics(timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.backlog_metrics(timestamptz) IS
+    'How much waits at each endpoint that was ever called, how it stands: one OTLP metric a row.';
+
+CREATE FUNCTION integration_worker.export_metrics(
+        endpoint_ids integer[], statuses integer[], reasons text[], buckets bigint[], sums double precision[],
+        since timestamptz, with_backlog boolean, worker integer, now timestamptz DEFAULT clock_timestamp())
+    RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '20ms'
+AS $$
+DECLARE
+    metrics jsonb := '[]';
+BEGIN
+    IF endpoint_ids <> '{}' THEN
+        metrics := metrics || integration_worker.duration_metric(
+            export_metrics.endpoint_ids, export_metrics.statuses, export_metrics.reasons, export_metrics.buckets,
+            export_metrics.sums, export_metrics.since, export_metrics.now);
+    END IF;
+    IF with_backlog THEN
+        metrics := metrics || coalesce((SELECT jsonb_agg(m) FROM integration_worker.backlog_metrics(export_metrics.now) m), '[]');
+    END IF;
+    IF metrics = '[]' THEN
+        RETURN true;
+    END IF;
+    RETURN integration_worker.send_telemetry('metrics', jsonb_build_object('resourceMetrics', jsonb_build_array(jsonb_build_object(
+        'resource', integration_worker.otlp_resource(export_metrics.worker),
+        'scopeMetrics', jsonb_build_array(jsonb_build_object('scope', integration_worker.otlp_scope(), 'metrics', metrics))))),
+        1, export_metrics.now);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.export_metrics(integer[], integer[], text[], bigint[], double precision[], timestamptz, boolean, integer, timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.export_metrics(integer[], integer[], text[], bigint[], double precision[], timestamptz, boolean, integer, timestamptz) IS
+    'Has a worker''s figures leave, with_backlog: those of the whole database too; false: not now.';
 
 -- The exact request of a sync, before it leaves.
 
@@ -4929,7 +10121,8 @@ BEGIN
            CASE o.operation WHEN 'ping' THEN 'HEAD' ELSE c.method END, c.url, c.headers, o.headers, c.format,
            coalesce((SELECT i.name FROM integration.installation i), '') || '-' || o.id,
            o.object_type, o.object_id, o.operation, s.remote_id,
-           CASE WHEN is_whole THEN o.payload ELSE integration_worker.masked(o.payload, c.mask) END, o.created_at,
+           CASE WHEN c.format LIKE 'otlp%' THEN integration_worker.otlp_body(o.operation, o.payload)::jsonb
+                WHEN is_whole THEN o.payload ELSE integration_worker.masked(o.payload, c.mask) END, o.created_at,
            '/integration/' || c.name, NULL) r
      CROSS JOIN LATERAL (SELECT CASE WHEN r.headers IS NOT NULL
                                      THEN integration_worker.masked_headers(c.credential, c.signing) END AS masked) a
@@ -4958,6 +10151,53 @@ END;
 
 COMMENT ON FUNCTION integration.preview(bigint) IS
     'The request of a sync as it would be sent now, secrets of credentials and what endpoint.mask hides shown as ***; nothing is sent. Not shown: what each attempt draws anew (traceparent) and what the connection adds (Host, User-Agent, Content-Length). problem says why it could not be.';
+
+-- POSIX 2.2.2: within single quotes everything stands for itself but a single quote.
+CREATE FUNCTION integration_worker.shell_word(value text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT '''' || replace(value, '''', '''\''''') || ''''
+$$;
+REVOKE ALL ON FUNCTION integration_worker.shell_word(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.shell_word(text) IS 'A text as one word of a shell''s command.';
+
+-- Nothing of the address or the body has a meaning of its own for curl; a header without a value is written with a semicolon.
+-- With its owner's rights, since who asks has none to what it calls.
+CREATE FUNCTION integration_worker.curl_of(method text, url text, headers text, body text, problem text) RETURNS text
+    LANGUAGE sql IMMUTABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat(
+        '# it would not be sent: ' || regexp_replace(problem, '\s+', ' ', 'g') || E'\n',
+        CASE WHEN headers LIKE '%***%' OR body LIKE '%***%' THEN E'# put in what *** stands for\n' END,
+        concat_ws(E' \\\n  ', 'curl --globoff --path-as-is --include',
+            CASE method WHEN 'HEAD' THEN '--head' ELSE '--request ' || integration_worker.shell_word(method) END,
+            '--url ' || integration_worker.shell_word(url),
+            (SELECT string_agg('--header ' || integration_worker.shell_word(
+                        CASE WHEN h.line LIKE '%: _%' THEN h.line ELSE rtrim(h.line, ': ') || ';' END), E' \\\n  ' ORDER BY h.n)
+               FROM string_to_table(headers, E'\n') WITH ORDINALITY AS h (line, n)),
+            CASE WHEN body IS NOT NULL AND headers !~* '(^|\n)content-type:' THEN '--header ''Content-Type:''' END,
+            CASE WHEN method <> 'HEAD' THEN '--data-raw ' || integration_worker.shell_word(body) END))
+     WHERE url IS NOT NULL OR problem IS NOT NULL
+$$;
+REVOKE ALL ON FUNCTION integration_worker.curl_of(text, text, text, text, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.curl_of(text, text, text, text, text) IS 'A request as a command for a shell.';
+
+CREATE FUNCTION integration.as_curl(outbox_id bigint) RETURNS text
+    LANGUAGE sql
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT integration_worker.curl_of(r.method, r.url, r.headers, r.body, r.problem)
+      FROM integration_worker.request_of(
+               as_curl.outbox_id, has_column_privilege('integration.outbox'::regclass, 'payload', 'SELECT')) r;
+END;
+REVOKE ALL ON FUNCTION integration.as_curl(bigint) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration.as_curl(bigint) IS
+    'The request of a sync as a command for a shell, with what preview() shows: secrets and what endpoint.mask hides stand as ***. It carries the sync''s own Idempotency-Key, so that a receiver takes it for the same sync.';
 
 -- What was sent, what came back: as support may see it.
 
@@ -5010,7 +10250,7 @@ SELECT a.outbox_id, a.attempt_no, a.endpoint_id, a.started_at, a.duration_ms, a.
                      integration_worker.masked_answer(a.response_headers::text, m.mask, m.payload)) END AS response_headers,
        CASE WHEN m.is_whole THEN a.response_body
             ELSE integration_worker.masked_answer(a.response_body, m.mask, m.payload) END AS response_body,
-       a.trace_id, a.span_id, a.next_attempt_at
+       a.trace_id, a.span_id, a.next_attempt_at, a.api_version
   FROM integration.attempt a
   LEFT JOIN LATERAL (
        SELECT CASE WHEN e.id IS NULL THEN '{$}' ELSE coalesce(e.mask, c.mask, '{}') END AS mask, o.payload,
@@ -5039,6 +10279,94 @@ BEGIN
     END LOOP;
 END
 $$;
+
+-- What customers are told: a fixed vocabulary, in their language.
+
+INSERT INTO integration.phrase (key, words) VALUES
+    ('customer.standing.arrived', 'Arrived'),
+    ('customer.standing.waiting', 'On its way'),
+    ('customer.standing.delayed', 'Delayed'),
+    ('customer.standing.held', 'Held back'),
+    ('customer.standing.needs_you', 'Needs you'),
+    ('customer.standing.needs_us', 'Needs us'),
+    ('customer.standing.checking', 'Being checked'),
+    ('customer.standing.withdrawn', 'Withdrawn'),
+    ('customer.standing.too_late', 'Not sent in time'),
+    ('customer.standing.unknown', 'Not known'),
+    ('customer.next.waiting', 'It is sent automatically.'),
+    ('customer.next.delayed', 'We keep trying.'),
+    ('customer.next.held', 'We look after it; it is sent automatically as soon as that is over.'),
+    ('customer.next.needs_you', 'It is not tried again by itself.'),
+    ('customer.next.needs_us', 'It is not tried again by itself; we look after it.'),
+    ('customer.next.checking', 'Nothing is sent again before we know that.'),
+    ('customer.next.withdrawn', 'It is not sent.'),
+    ('customer.next.too_late', 'It is not sent any more.'),
+    ('customer.cause.unknown', 'We know of nothing that was to be sent under this name.'),
+    ('customer.advice.unknown', 'Please check the name; what was sent long ago is not kept.'),
+    ('customer.advice.can_retry', 'You can have it sent again.');
+
+CREATE FUNCTION integration_worker.customer_status_of(
+        state text, is_unknown boolean, responsible text, is_held boolean)
+    RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN state IN ('delivered', 'in_sync') THEN 'arrived'
+                WHEN state = 'cancelled' THEN 'withdrawn'
+                WHEN state = 'expired' THEN 'too_late'
+                WHEN state = 'failed' AND is_unknown THEN 'checking'
+                WHEN state = 'failed' AND responsible = 'customer' THEN 'needs_you'
+                WHEN state = 'failed' THEN 'needs_us'
+                WHEN is_held THEN 'held'
+                WHEN state IN ('retrying', 'failing') THEN 'delayed'
+                ELSE 'waiting' END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.customer_status_of(text, boolean, text, boolean) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.customer_status_of(text, boolean, text, boolean) IS
+    'The word of the customers'' vocabulary for a sync or an object in this state; is_unknown: it may have arrived and must not be sent twice.';
+
+CREATE FUNCTION integration_worker.customer_class(status text, error_class text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE status WHEN 'arrived' THEN 'success'
+                       WHEN 'withdrawn' THEN 'cancelled'
+                       WHEN 'too_late' THEN 'expired'
+                       WHEN 'waiting' THEN 'deferred'
+                       ELSE coalesce(error_class, 'internal') END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.customer_class(text, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.customer_class(text, text) IS
+    'The error class whose words explain a status to a customer.';
+
+-- In one piece, so that a view asks once for each customer.
+CREATE FUNCTION integration_worker.customer_vocabulary(customer text) RETURNS jsonb
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH reader AS (
+        SELECT (SELECT c.locale FROM integration.customer c WHERE c.name = customer_vocabulary.customer) AS locale
+    ), spoken AS (
+        SELECT DISTINCT ON (p.key) substr(p.key, length('customer.') + 1) AS key, p.words
+          FROM reader r
+         CROSS JOIN integration_worker.languages(r.locale) AS l (languages)
+          JOIN integration.phrase p ON p.locale = ANY (l.languages) AND starts_with(p.key, 'customer.')
+         ORDER BY p.key, array_position(l.languages, p.locale)
+    ), advice AS (
+        SELECT 'advice.' || a.key AS key, a.value
+          FROM reader r
+         CROSS JOIN jsonb_each_text(integration_worker.remedies('customer', r.locale)) a
+    )
+    SELECT (SELECT jsonb_object_agg('cause.' || k.name, k.customer_message) FROM integration.error_class k)
+           || coalesce((SELECT jsonb_object_agg(a.key, a.value) FROM advice a), '{}')
+           || coalesce((SELECT jsonb_object_agg(s.key, s.words) FROM spoken s), '{}')
+$$;
+REVOKE ALL ON FUNCTION integration_worker.customer_vocabulary(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.customer_vocabulary(text) IS
+    'All that a customer can be told, in the language of integration.customer: by standing.STATUS, next.STATUS, cause.CLASS, advice.REASON, advice.:CLASS.';
 
 -- What a customer's role sees of the customer's own objects, what it may do.
 
@@ -5114,30 +10442,49 @@ SELECT o.id, e.customer, o.endpoint, o.object_type, o.object_id, o.operation, o.
 
 COMMENT ON VIEW integration_worker.customer_outbox IS 'What was asked for the customers of the current user.';
 
--- A message speaks of what happens by itself; for a failed sync nothing does.
-CREATE FUNCTION integration_worker.customer_words(state text, class_message text) RETURNS text
-    LANGUAGE sql IMMUTABLE
+-- With its owner's rights: a customer's role may ask how its own stand, not look at the pauses.
+CREATE FUNCTION integration_worker.held_class(endpoint_id integer, customer text) RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE state WHEN 'cancelled' THEN 'This was withdrawn and is not sent.'
-                      WHEN 'expired' THEN 'Your data could not be sent in time and is not sent any more.'
-                      WHEN 'failed' THEN replace(class_message, 'We keep trying.', 'It is not tried again by itself.')
-                      ELSE class_message END
+    SELECT CASE WHEN EXISTS (SELECT FROM integration_worker.pause_in_force p
+                              WHERE p.scope = 'all'
+                                 OR (p.scope = 'connector' AND p.name = e.connector)
+                                 OR (p.scope = 'endpoint' AND p.name = e.name)
+                                 OR (p.scope = 'customer' AND p.name IN (held_class.customer, e.customer))) THEN 'deferred'
+                WHEN h.state = 'stopped' THEN coalesce(r.error_class, 'config') END
+      FROM integration.endpoint e
+      LEFT JOIN integration.endpoint_health h ON h.endpoint_id = e.id
+      LEFT JOIN integration.error_reason r ON r.reason = h.last_reason
+     WHERE e.id = held_class.endpoint_id
 $$;
-REVOKE ALL ON FUNCTION integration_worker.customer_words(text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.held_class(integer, text) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.customer_words(text, text) IS
-    'What a customer is told about a sync in this state; class_message: error_class.customer_message.';
+COMMENT ON FUNCTION integration_worker.held_class(integer, text) IS
+    'The error class that explains why what waits for an endpoint is held back until somebody acts; NULL: it is not.';
+
+-- Once for each customer, not for each row.
+CREATE VIEW integration_worker.own_vocabulary AS
+SELECT w.customer, integration_worker.customer_vocabulary(w.customer) AS texts
+  FROM integration_worker.own_customer w
+OFFSET 0;
+
+COMMENT ON VIEW integration_worker.own_vocabulary IS 'What the customers of the current user can be told.';
 
 CREATE VIEW integration_worker.customer_fact AS
 SELECT f.*, coalesce(c.title, c.name) AS system, coalesce(q.state, g.state, 'delivered') AS state,
        CASE WHEN q.state = 'retrying' THEN q.due_at END AS next_attempt_at,
        CASE WHEN q.outbox_id IS NULL
             THEN coalesce(g.closed_at, a.started_at + coalesce(a.duration_ms, 0) * interval '1 ms') END AS finished_at,
-       a.error_class,
+       CASE WHEN p.held_class IS NOT NULL THEN p.held_class ELSE a.error_class END AS error_class,
+       CASE WHEN p.held_class IS NULL AND r.error_class = a.error_class THEN a.reason END AS reason,
        q.state = 'failed'
        AND (q.expires_at > statement_timestamp()) IS NOT FALSE
-       AND NOT (r.remote_state = 'unknown' AND NOT coalesce(e.idempotent, c.idempotent, true)) AS can_retry
+       AND NOT (r.remote_state = 'unknown' AND NOT coalesce(e.idempotent, c.idempotent, true)) AS can_retry,
+       integration_worker.customer_status_of(
+           coalesce(q.state, g.state, 'delivered'),
+           r.remote_state = 'unknown' AND NOT coalesce(e.idempotent, c.idempotent, true),
+           r.responsible, p.held_class IS NOT NULL) AS status
   FROM integration_worker.customer_outbox f
   LEFT JOIN integration.endpoint e ON e.name = f.endpoint
   LEFT JOIN integration.connector c ON c.name = e.connector
@@ -5150,6 +10497,9 @@ SELECT f.*, coalesce(c.title, c.name) AS system, coalesce(q.state, g.state, 'del
         ORDER BY x.attempt_no DESC
         LIMIT 1) a ON true
   LEFT JOIN integration.error_reason r ON r.reason = a.reason
+  LEFT JOIN LATERAL (
+       SELECT integration_worker.held_class(e.id, f.customer) AS held_class
+        WHERE q.state <> 'failed') p ON true
  WHERE f.operation <> 'ping'
    AND g.state IS DISTINCT FROM 'superseded';
 
@@ -5157,13 +10507,12 @@ COMMENT ON VIEW integration_worker.customer_fact IS 'The syncs of the customers 
 
 CREATE VIEW integration.customer_sync WITH (security_barrier) AS
 SELECT f.id, f.customer, f.system, f.object_type, f.object_id, f.operation, f.state,
-       integration_worker.customer_words(f.state, k.customer_message) AS explanation,
-       coalesce(f.can_retry, false) AS can_retry, f.created_at, f.next_attempt_at, f.finished_at
+       concat_ws(' ', v.texts ->> ('cause.' || k.class), v.texts ->> ('next.' || f.status)) AS explanation,
+       coalesce(f.can_retry, false) AS can_retry, f.created_at, f.next_attempt_at, f.finished_at, f.status,
+       coalesce(v.texts ->> ('advice.' || f.reason), v.texts ->> ('advice.:' || k.class)) AS advice
   FROM integration_worker.customer_fact f
-  LEFT JOIN integration.error_class k
-    ON k.name = CASE f.state WHEN 'delivered' THEN 'success'
-                             WHEN 'pending' THEN 'deferred'
-                             ELSE coalesce(f.error_class, 'internal') END;
+  JOIN integration_worker.own_vocabulary v ON v.customer = f.customer
+ CROSS JOIN LATERAL integration_worker.customer_class(f.status, f.error_class) AS k (class);
 
 COMMENT ON VIEW integration.customer_sync IS
     'For a customer''s role: the syncs of its own objects, in plain words. integration.retry(id) has one sent again where can_retry is true.';
@@ -5182,7 +10531,7 @@ COMMENT ON COLUMN integration.customer_sync.operation IS 'What happened to the o
 
 COMMENT ON COLUMN integration.customer_sync.state IS 'pending, retrying, failed, delivered, cancelled or expired; what gave way to a newer sync isn''t listed.';
 
-COMMENT ON COLUMN integration.customer_sync.explanation IS 'What that means, in plain words: error_class.customer_message.';
+COMMENT ON COLUMN integration.customer_sync.explanation IS 'What that means, what comes next by itself, in the customer''s language.';
 
 COMMENT ON COLUMN integration.customer_sync.can_retry IS 'It failed, and integration.retry(id) would have it sent again.';
 
@@ -5191,6 +10540,10 @@ COMMENT ON COLUMN integration.customer_sync.created_at IS 'When it was asked for
 COMMENT ON COLUMN integration.customer_sync.next_attempt_at IS 'While retrying: not sent again before.';
 
 COMMENT ON COLUMN integration.customer_sync.finished_at IS 'When it arrived or was given up.';
+
+COMMENT ON COLUMN integration.customer_sync.status IS 'arrived, waiting, delayed, held, needs_you, needs_us, checking, withdrawn or too_late: see integration.customer_status().';
+
+COMMENT ON COLUMN integration.customer_sync.advice IS 'What the customer can do.';
 
 -- The status of an object belongs to whom its last sync belongs to; when that one has left, to the endpoint's customer.
 CREATE VIEW integration_worker.customer_status AS
@@ -5215,10 +10568,10 @@ COMMENT ON VIEW integration_worker.customer_status IS
 
 CREATE VIEW integration.customer_object WITH (security_barrier) AS
 SELECT t.customer, coalesce(c.title, c.name) AS system, t.object_type, t.object_id, t.state,
-       integration_worker.customer_words(t.state, k.customer_message) AS explanation,
+       concat_ws(' ', v.texts ->> ('cause.' || k.class), v.texts ->> ('next.' || k.status)) AS explanation,
        CASE WHEN t.is_own THEN t.remote_id END AS remote_id,
        CASE WHEN t.is_own THEN t.delivered_at END AS delivered_at,
-       t.last_sync, t.queued
+       t.last_sync, t.queued, k.status, v.texts ->> ('advice.:' || k.class) AS advice
   FROM (SELECT s.customer, s.endpoint_id, s.object_type, s.object_id,
                CASE WHEN s.state = 'in_sync' AND w.queued > 0 THEN 'pending' ELSE s.state END AS state,
                s.error_class, s.remote_id, s.delivered_at, s.last_outbox_id AS last_sync, w.queued,
@@ -5248,10 +10601,13 @@ SELECT t.customer, coalesce(c.title, c.name) AS system, t.object_type, t.object_
          GROUP BY f.customer, q.endpoint_id, coalesce(f.object_type, ''), f.object_id) t
   JOIN integration.endpoint e ON e.id = t.endpoint_id
   LEFT JOIN integration.connector c ON c.name = e.connector
-  LEFT JOIN integration.error_class k
-    ON k.name = CASE t.state WHEN 'in_sync' THEN 'success'
-                             WHEN 'pending' THEN 'deferred'
-                             ELSE coalesce(t.error_class, 'internal') END;
+  JOIN integration_worker.own_vocabulary v ON v.customer = t.customer
+  LEFT JOIN integration.error_class x ON x.name = t.error_class
+ CROSS JOIN LATERAL (
+       SELECT s.status, integration_worker.customer_class(s.status, coalesce(s.held_class, t.error_class)) AS class
+         FROM (SELECT h.held_class, integration_worker.customer_status_of(t.state, false, x.responsible, h.held_class IS NOT NULL) AS status
+                 FROM (SELECT CASE WHEN t.state IN ('pending', 'failing') THEN
+                                   integration_worker.held_class(t.endpoint_id, t.customer) END AS held_class) h) s) k;
 
 COMMENT ON VIEW integration.customer_object IS
     'For a customer''s role: how each of its own objects stands, in plain words.';
@@ -5266,7 +10622,7 @@ COMMENT ON COLUMN integration.customer_object.object_id IS 'The business referen
 
 COMMENT ON COLUMN integration.customer_object.state IS 'in_sync, pending, failing (will be tried again) or failed.';
 
-COMMENT ON COLUMN integration.customer_object.explanation IS 'What that means, in plain words: error_class.customer_message.';
+COMMENT ON COLUMN integration.customer_object.explanation IS 'What that means, what comes next by itself, in the customer''s language.';
 
 COMMENT ON COLUMN integration.customer_object.remote_id IS 'The other system''s id for the object.';
 
@@ -5275,6 +10631,10 @@ COMMENT ON COLUMN integration.customer_object.delivered_at IS 'When its newest s
 COMMENT ON COLUMN integration.customer_object.last_sync IS 'The newest sync of the object that was tried: see customer_sync.';
 
 COMMENT ON COLUMN integration.customer_object.queued IS 'Syncs of the object that are not finished.';
+
+COMMENT ON COLUMN integration.customer_object.status IS 'arrived, waiting, delayed, held, needs_you or needs_us: see integration.customer_status().';
+
+COMMENT ON COLUMN integration.customer_object.advice IS 'What the customer can do.';
 
 -- What belongs to others is refused in the words for what doesn't exist.
 CREATE FUNCTION integration_worker.require_own_sync(id bigint, reason text, customers text[]) RETURNS void
@@ -5354,6 +10714,1316 @@ END;
 COMMENT ON FUNCTION integration.retry(bigint, text) IS
     'Has a sync sent now: one that failed or was cancelled from the start of its retry schedule, one that waits without its wait. A customer''s role may retry what failed of its own. Returns its state.';
 
+-- Which fields the other system refused, for whoever can correct the data.
+
+-- RFC 9457 §3.2 names members of problems as it likes; these are how APIs say it: JSON:API, Google's BadRequest,
+-- FastAPI, Symfony, ASP.NET, Rails.
+CREATE FUNCTION integration_worker.refused_field(error jsonb, OUT field text, OUT detail text)
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT left(coalesce(
+               (SELECT error #>> f.path
+                  FROM (VALUES (1, '{pointer}'::text[]), (2, '{source,pointer}'), (3, '{field}'), (4, '{propertyPath}'), (5, '{path}'),
+                               (6, '{param}'), (7, '{parameter}'), (8, '{property}'), (9, '{name}')) AS f (n, path)
+                 WHERE jsonb_typeof(error #> f.path) = 'string' AND error #>> f.path <> ''
+                 ORDER BY f.n LIMIT 1),
+               (SELECT string_agg(l.step, '/' ORDER BY l.n)
+                  FROM jsonb_array_elements_text(CASE jsonb_typeof(error -> 'loc') WHEN 'array' THEN error -> 'loc' END)
+                       WITH ORDINALITY AS l (step, n))), 200),
+           left((SELECT error ->> d.name
+                   FROM (VALUES (1, 'detail'), (2, 'message'), (3, 'msg'), (4, 'description'), (5, 'reason'), (6, 'title'), (7, 'code')) AS d (n, name)
+                  WHERE jsonb_typeof(error -> d.name) = 'string' AND error ->> d.name <> ''
+                  ORDER BY d.n LIMIT 1), 300)
+$$;
+REVOKE ALL ON FUNCTION integration_worker.refused_field(jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.refused_field(jsonb) IS
+    'The field that one member of a list of errors is about, what is wrong with it.';
+
+CREATE FUNCTION integration_worker.refused_fields(answer jsonb) RETURNS TABLE (field text, detail text)
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT f.field, f.detail
+      FROM (SELECT r.field, r.detail, min(e.n) AS n
+              FROM unnest(ARRAY['$.errors[*]', '$."invalid-params"[*]', '$.invalid_params[*]', '$.violations[*]', '$.fieldErrors[*]',
+                                '$.field_errors[*]', '$.detail[*]', '$.details[*]', '$.error.errors[*]', '$.error.details[*].fieldViolations[*]',
+                                '$.error.details[*]']::jsonpath[]) AS p (path)
+             CROSS JOIN LATERAL jsonb_path_query(answer, p.path, '{}', true) WITH ORDINALITY AS e (error, n)
+             CROSS JOIN LATERAL integration_worker.refused_field(e.error) r
+             WHERE jsonb_typeof(e.error) = 'object' AND r.field IS NOT NULL AND e.n <= 100
+             GROUP BY 1, 2
+            UNION ALL
+            -- {"errors": {"name": ["is too long"]}}
+            SELECT left(o.key, 200), left(CASE jsonb_typeof(o.value) WHEN 'array' THEN o.value ->> 0 ELSE o.value #>> '{}' END, 300), o.n
+              FROM jsonb_each(CASE jsonb_typeof(answer -> 'errors') WHEN 'object' THEN answer -> 'errors' END) WITH ORDINALITY AS o (key, value, n)
+             WHERE jsonb_typeof(o.value) = 'string' OR jsonb_typeof(o.value -> 0) = 'string') f
+     ORDER BY f.n
+     LIMIT 20;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.refused_fields(jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.refused_fields(jsonb) IS
+    'The first twenty fields that an answer names as wrong.';
+
+-- What the mask hides of the payload is hidden here too.
+CREATE FUNCTION integration_worker.fields_of_sync(id bigint, is_whole boolean, by_customer boolean)
+    RETURNS TABLE (field text, detail text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT f.*
+      FROM (SELECT x.*
+              FROM integration.attempt x
+             WHERE x.outbox_id = fields_of_sync.id
+             ORDER BY x.attempt_no DESC
+             LIMIT 1) a
+      JOIN integration.outbox o ON o.id = a.outbox_id
+      JOIN integration.endpoint_config c ON c.id = a.endpoint_id
+      LEFT JOIN integration.error_reason r ON r.reason = a.reason
+     CROSS JOIN LATERAL integration_worker.refused_fields(integration_worker.as_json(
+           CASE WHEN is_whole THEN a.response_body ELSE integration_worker.masked_answer(a.response_body, c.mask, o.payload) END)) f
+     WHERE a.outcome = 'failed'
+       AND (NOT by_customer OR r.responsible = 'customer');
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.fields_of_sync(bigint, boolean, boolean) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.fields_of_sync(bigint, boolean, boolean) IS
+    'The fields that the last answer to a sync names as wrong; by_customer: only where it is the customer who can correct them.';
+
+-- customers: whose syncs the caller may see; NULL: all.
+CREATE FUNCTION integration_worker.fields_for(id bigint, is_whole boolean, customers text[])
+    RETURNS TABLE (field text, detail text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF customers IS NULL THEN
+        PERFORM integration_worker.require_sync(fields_for.id);
+    ELSE
+        PERFORM integration_worker.require_own_sync(fields_for.id, NULL, customers);
+    END IF;
+    RETURN QUERY SELECT f.* FROM integration_worker.fields_of_sync(fields_for.id, is_whole, customers IS NOT NULL) f;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.fields_for(bigint, boolean, text[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.fields_for(bigint, boolean, text[]) IS
+    'The fields that the last answer to a sync names as wrong, for a caller who may see the sync.';
+
+-- With the caller's rights, else nothing would say who asks.  Its body is bound to what it names when it is
+-- made, so the caller needs no right to the schema.
+CREATE FUNCTION integration.fields_to_correct(id bigint) RETURNS TABLE (field text, detail text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT f.*
+      FROM integration_worker.fields_for(
+               fields_to_correct.id, has_column_privilege('integration.outbox'::regclass, 'payload', 'SELECT'),
+               CASE WHEN NOT has_table_privilege('integration.sync'::regclass, 'SELECT')
+                    THEN ARRAY(SELECT w.customer FROM integration_worker.own_customer w) END) f;
+END;
+REVOKE ALL ON FUNCTION integration.fields_to_correct(bigint) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration.fields_to_correct(bigint) IS
+    'Which fields of a sync''s data the other system refused at the last attempt, in its words; of the shapes that APIs use for it (RFC 9457 and others). A customer''s role sees those of its own syncs that it can correct.';
+
+-- Figures for monitoring: as rows, as Prometheus' text.
+-- With their owner's rights, so that a role for monitoring needs nothing but EXECUTE of them.
+
+CREATE FUNCTION integration.endpoint_metrics()
+    RETURNS TABLE (endpoint text, backlog bigint, failed bigint, oldest_due_seconds double precision, in_flight integer,
+                   "window" integer, paused integer, stopped integer, open integer)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT s.name, s.backlog, s.failed, coalesce(extract(epoch FROM statement_timestamp() - s.oldest_due_at), 0)::double precision,
+           s.in_flight, coalesce(s."window", 0), (s.blocked_by IS NOT DISTINCT FROM 'paused')::integer, (s.state = 'stopped')::integer,
+           (s.state IN ('open', 'half_open'))::integer
+      FROM integration.endpoint_status s
+     ORDER BY 1
+$$;
+REVOKE ALL ON FUNCTION integration.endpoint_metrics() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration.endpoint_metrics() IS
+    'How each endpoint stands, for monitoring: integration_endpoint_… of prometheus().';
+
+-- Buckets as Prometheus has them: each counts what the ones before it count.
+CREATE FUNCTION integration.attempt_metrics()
+    RETURNS TABLE (endpoint text, delivered_total bigint, failed_total bigint, duration_seconds double precision[],
+                   duration_seconds_bucket bigint[], duration_seconds_sum double precision, duration_seconds_count bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH counted AS (
+        SELECT t.endpoint_id, t.up_to_ms, t.delivered, t.failed, t.duration_ms
+          FROM integration_worker.traffic_total t
+        UNION ALL
+        SELECT c.endpoint_id, c.up_to_ms, c.delivered, c.failed, c.duration_ms
+          FROM integration.endpoint e
+          LEFT JOIN integration_worker.traffic_mark m ON m.endpoint_id = e.id
+         CROSS JOIN LATERAL integration_worker.count_attempts(e.id, coalesce(m.counted_until, '-infinity'), 'infinity') c
+    )
+    SELECT e.name, (SELECT coalesce(sum(c.delivered), 0) FROM counted c WHERE c.endpoint_id = e.id)::bigint,
+           (SELECT coalesce(sum(c.failed), 0) FROM counted c WHERE c.endpoint_id = e.id)::bigint,
+           b.bounds, b.counts, b.seconds, b.counts[cardinality(b.counts)]
+      FROM integration.endpoint e
+     CROSS JOIN LATERAL (
+           SELECT array_agg(g.bound / 1000.0 ORDER BY g.bound) FILTER (WHERE g.bound < 2147483647) AS bounds,
+                  array_agg(g.count ORDER BY g.bound) AS counts, max(g.seconds) AS seconds
+             FROM (SELECT u.bound, coalesce(sum(c.delivered + c.failed) FILTER (WHERE c.up_to_ms <= u.bound), 0)::bigint AS count,
+                          (coalesce(sum(c.duration_ms), 0) / 1000.0)::double precision AS seconds
+                     FROM unnest(integration_worker.duration_bounds()) AS u (bound)
+                     LEFT JOIN counted c ON c.endpoint_id = e.id
+                    GROUP BY 1) g) b
+     ORDER BY 1
+$$;
+REVOKE ALL ON FUNCTION integration.attempt_metrics() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration.attempt_metrics() IS
+    'Attempts at each endpoint since it was made and how long they took, for monitoring: integration_attempts_… of prometheus(). The last bucket is that of all.';
+
+CREATE FUNCTION integration.incident_metrics() RETURNS TABLE (severity text, open bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT s.n::text, count(i.id)
+      FROM generate_series(1, 4) AS s (n)
+      LEFT JOIN integration.incident i
+        ON i.severity = s.n AND i.resolved_at IS NULL AND i.state <> 'ignored'
+       AND (i.state <> 'snoozed' OR i.snoozed_until <= statement_timestamp())
+     GROUP BY s.n
+     ORDER BY s.n
+$$;
+REVOKE ALL ON FUNCTION integration.incident_metrics() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration.incident_metrics() IS
+    'Open incidents by severity, without those that are ignored or snoozed: integration_incidents_… of prometheus().';
+
+CREATE FUNCTION integration.worker_metrics()
+    RETURNS TABLE (running bigint, last_turn_seconds double precision, in_flight bigint, memory_bytes bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT count(*), coalesce(max(extract(epoch FROM clock_timestamp() - w.last_turn_at)), 0)::double precision,
+           coalesce(sum(w.in_flight), 0)::bigint, coalesce(sum(w.memory_bytes), 0)::bigint
+      FROM integration_worker.live_workers() w
+$$;
+REVOKE ALL ON FUNCTION integration.worker_metrics() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration.worker_metrics() IS
+    'What the workers of this database do together: integration_worker_… of prometheus().';
+
+-- https://prometheus.io/docs/instrumenting/exposition_formats: these three are escaped in the value of a label.
+CREATE FUNCTION integration_worker.prometheus_label(value text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT '"' || replace(replace(replace(value, '\', '\\'), '"', '\"'), E'\n', '\n') || '"'
+$$;
+REVOKE ALL ON FUNCTION integration_worker.prometheus_label(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.prometheus_label(text) IS 'The value of a label in Prometheus'' text.';
+
+-- One row a line, in the order of the families.
+CREATE FUNCTION integration_worker.prometheus_samples() RETURNS TABLE (name text, suffix text, labels text, value double precision)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT 'integration_worker_' || v.name, '', '', v.value
+      FROM integration.worker_metrics() m
+     CROSS JOIN LATERAL (VALUES ('running', m.running::double precision), ('last_turn_seconds', m.last_turn_seconds),
+                                ('in_flight', m.in_flight), ('memory_bytes', m.memory_bytes)) AS v (name, value)
+    UNION ALL
+    SELECT 'integration_incidents_open', '', format('{severity="%s"}', m.severity), m.open
+      FROM integration.incident_metrics() m
+    UNION ALL
+    SELECT 'integration_endpoint_' || v.name, '', format('{endpoint=%s}', integration_worker.prometheus_label(m.endpoint)), v.value
+      FROM integration.endpoint_metrics() m
+     CROSS JOIN LATERAL (VALUES ('backlog', m.backlog::double precision), ('failed', m.failed), ('oldest_due_seconds', m.oldest_due_seconds),
+                                ('in_flight', m.in_flight), ('window', m."window"), ('paused', m.paused), ('stopped', m.stopped),
+                                ('open', m.open)) AS v (name, value)
+    UNION ALL
+    SELECT 'integration_attempts_' || v.name, v.suffix,
+           format('{endpoint=%s%s}', integration_worker.prometheus_label(m.endpoint), v.label), v.value
+      FROM integration.attempt_metrics() m
+     CROSS JOIN LATERAL (
+           SELECT 'delivered_total', '', '', m.delivered_total::double precision
+           UNION ALL
+           SELECT 'failed_total', '', '', m.failed_total
+           UNION ALL
+           SELECT 'duration_seconds', '_bucket', format(',le="%s"', coalesce(b.bound::text, '+Inf')), b.count
+             FROM unnest(m.duration_seconds, m.duration_seconds_bucket) AS b (bound, count)
+           UNION ALL
+           SELECT 'duration_seconds', '_sum', '', m.duration_seconds_sum
+           UNION ALL
+           SELECT 'duration_seconds', '_count', '', m.duration_seconds_count) AS v (name, suffix, label, value)
+$$;
+REVOKE ALL ON FUNCTION integration_worker.prometheus_samples() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.prometheus_samples() IS 'The lines of Prometheus'' text that hold a value.';
+
+CREATE FUNCTION integration.prometheus() RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT string_agg(concat(
+               CASE WHEN s.is_first THEN format(E'# HELP %1$s %2$s\n# TYPE %1$s %3$s\n', f.name, f.help, f.type) END,
+               s.name, s.suffix, s.labels, ' ', s.value, E'\n'), '' ORDER BY f.n, s.n)
+      FROM (VALUES
+        (1, 'integration_worker_running', 'gauge', 'Workers of this database.'),
+        (2, 'integration_worker_last_turn_seconds', 'gauge', 'How long ago the slowest of them last came round.'),
+        (3, 'integration_worker_in_flight', 'gauge', 'Requests under way.'),
+        (4, 'integration_worker_memory_bytes', 'gauge', 'Memory that they hold for requests and answers.'),
+        (5, 'integration_incidents_open', 'gauge', 'Open incidents by severity, 1 the worst.'),
+        (6, 'integration_endpoint_backlog', 'gauge', 'Syncs that wait to be sent.'),
+        (7, 'integration_endpoint_failed', 'gauge', 'Syncs that wait for a person.'),
+        (8, 'integration_endpoint_oldest_due_seconds', 'gauge', 'How long the oldest due sync waits.'),
+        (9, 'integration_endpoint_in_flight', 'gauge', 'Requests under way.'),
+        (10, 'integration_endpoint_window', 'gauge', 'Requests that may be under way at once just now.'),
+        (11, 'integration_endpoint_paused', 'gauge', '1 while somebody has paused it.'),
+        (12, 'integration_endpoint_stopped', 'gauge', '1 while it cannot work until somebody acts.'),
+        (13, 'integration_endpoint_open', 'gauge', '1 while it is left alone after too many failures.'),
+        (14, 'integration_attempts_delivered_total', 'counter', 'Attempts that delivered.'),
+        (15, 'integration_attempts_failed_total', 'counter', 'Attempts that failed.'),
+        (16, 'integration_attempts_duration_seconds', 'histogram', 'How long attempts took.')
+      ) AS f (n, name, type, help)
+      JOIN (SELECT x.*, row_number() OVER (PARTITION BY x.name ORDER BY x.n) = 1 AS is_first
+              FROM (SELECT p.*, row_number() OVER () AS n FROM integration_worker.prometheus_samples() p) x) s ON s.name = f.name
+$$;
+REVOKE ALL ON FUNCTION integration.prometheus() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration.prometheus() IS
+    'All figures for monitoring in Prometheus'' text format 0.0.4; no label grows with customers or objects.';
+
+-- What pages are made of: escaping, figures, charts, style.
+
+-- As text and as the value of an attribute in quotes; what no text holds is taken out (HTML, 13.1.4 and 13.2.3.5).
+CREATE FUNCTION integration_worker.html(value text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT replace(replace(replace(replace(replace(
+               regexp_replace(value, '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]', '', 'g'),
+               '&', '&amp;'), '<', '&lt;'), '>', '&gt;'), '"', '&quot;'), '''', '&#39;')
+$$;
+REVOKE ALL ON FUNCTION integration_worker.html(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.html(text) IS 'A text as a browser shows it unchanged.';
+
+-- Isolated, so that a name written from right to left turns nothing else around.
+CREATE FUNCTION integration_worker.html_name(value text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT '<bdi>' || integration_worker.html(left(value, 200) || CASE WHEN length(value) > 200 THEN '…' ELSE '' END) || '</bdi>'
+$$;
+REVOKE ALL ON FUNCTION integration_worker.html_name(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.html_name(text) IS 'A name that somebody gave, within a line; its first 200 characters.';
+
+CREATE FUNCTION integration_worker.html_number(value numeric) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT to_char(value, 'FM999,999,999,999,999,999,990')
+$$;
+REVOKE ALL ON FUNCTION integration_worker.html_number(numeric) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.html_number(numeric) IS 'A whole number in groups of three digits.';
+
+CREATE FUNCTION integration_worker.html_time(at timestamptz) RETURNS text
+    LANGUAGE sql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('<time datetime="%s">%s</time>', to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+                  to_char(at, CASE WHEN at::date = statement_timestamp()::date THEN 'HH24:MI:SS' ELSE 'YYYY-MM-DD HH24:MI' END))
+$$;
+REVOKE ALL ON FUNCTION integration_worker.html_time(timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.html_time(timestamptz) IS 'A moment in the time zone of the session; without its date when that is today''s.';
+
+CREATE FUNCTION integration_worker.html_duration(ms bigint) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN ms < 1000 THEN format('%s ms', ms)
+                WHEN ms < 10000 THEN format('%s s', round(ms / 1000.0, 1))
+                ELSE integration_worker.duration_words(ms * interval '1 ms') END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.html_duration(bigint) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.html_duration(bigint) IS 'A duration in the unit that suits it.';
+
+CREATE FUNCTION integration_worker.html_age(length interval) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT integration_worker.duration_words(greatest(length, '0'))
+$$;
+REVOKE ALL ON FUNCTION integration_worker.html_age(interval) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.html_age(interval) IS 'How long ago; NULL: no time is known.';
+
+-- Whatever else stands there might be a script.
+CREATE FUNCTION integration_worker.html_link(url text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN url ~* '^https?://' THEN format('<a rel="noreferrer" href="%1$s">%1$s</a>', integration_worker.html(url))
+                ELSE integration_worker.html(url) END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.html_link(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.html_link(text) IS 'A link, if it leads to a page.';
+
+-- The label is shown where the screen is too narrow for a table.
+CREATE FUNCTION integration_worker.html_cell(label text, content text, class text DEFAULT '') RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('<td data-label="%s"%s><div>%s</div></td>', label, CASE WHEN class <> '' THEN format(' class="%s"', class) END,
+                  coalesce(nullif(content, ''), '<span class="none">–</span>'))
+$$;
+REVOKE ALL ON FUNCTION integration_worker.html_cell(text, text, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.html_cell(text, text, text) IS 'A cell of a table; its content is HTML already.';
+
+CREATE FUNCTION integration_worker.html_table(id text, caption text, heads text[], body text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('<table id="%s"><caption>%s</caption><thead><tr>%s</tr></thead><tbody>%s</tbody></table>', id, caption,
+                  (SELECT string_agg(format('<th scope="col"%s>%s</th>', CASE WHEN h.head LIKE '>%' THEN ' class="n"' END, ltrim(h.head, '>')),
+                                     '' ORDER BY h.n)
+                     FROM unnest(heads) WITH ORDINALITY AS h (head, n)), body)
+$$;
+REVOKE ALL ON FUNCTION integration_worker.html_table(text, text, text[], text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.html_table(text, text, text[], text) IS
+    'A table; caption, heads and body are HTML already. A head that begins with > stands above figures.';
+
+CREATE FUNCTION integration_worker.html_tile(id text, label text, content text, class text DEFAULT '') RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('<div class="tile %s"><dt>%s</dt><dd id="%s">%s</dd></div>', class, label, id, coalesce(content, '–'))
+$$;
+REVOKE ALL ON FUNCTION integration_worker.html_tile(text, text, text, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.html_tile(text, text, text, text) IS 'A figure with its label.';
+
+-- What is right or wrong is said by a word and a shape, not by colour alone (WCAG 2.2, 1.4.1).
+CREATE FUNCTION integration_worker.html_verdict(level text, words text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('<p id="verdict" class="verdict %s"><svg viewBox="0 0 24 24" aria-hidden="true"><path d="%s"/></svg><span>%s</span></p>',
+                  level,
+                  CASE level WHEN 'ok' THEN 'M12 1a11 11 0 1 0 0 22 11 11 0 0 0 0-22zm-1.6 16L5.5 12l1.7-1.7 3.2 3.2 6.4-6.4L18.500 8.800z'
+                             WHEN 'warning' THEN 'M12 2 0.500 22h23zm-1.200 7h2.400v7h-2.400zm0 8.600h2.400V20h-2.400z'
+                             ELSE 'M7.500 1h9L23 7.500v9L16.500 23h-9L1 16.500v-9zM10.800 6v8h2.400V6zm0 9.600V18h2.400v-2.400z' END, words)
+$$;
+REVOKE ALL ON FUNCTION integration_worker.html_verdict(text, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.html_verdict(text, text) IS 'The first sentence of a page: ok, warning or critical, in words that are HTML already.';
+
+-- No script runs in a page, whatever stands in it.
+CREATE FUNCTION integration_worker.html_page(title text, subtitle text, content text, footer text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('<!DOCTYPE html>%s<html lang="en"><head><meta charset="utf-8">'
+                  '<meta http-equiv="Content-Security-Policy" content="default-src ''none''; style-src ''unsafe-inline''">'
+                  '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
+                  '<meta name="robots" content="noindex"><title>%s</title><style>%s</style></head><body>'
+                  '<header><h1>%2$s</h1><p>%4$s</p></header><main>%5$s</main><footer><p>%6$s</p></footer></body></html>',
+                  E'\n', title, integration_worker.page_style(), subtitle, content, footer)
+$$;
+REVOKE ALL ON FUNCTION integration_worker.html_page(text, text, text, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.html_page(text, text, text, text) IS 'A whole page; its parts are HTML already.';
+
+CREATE FUNCTION integration_worker.page_style() RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT regexp_replace('
+:root { color-scheme: light dark; --back: #f4f6f8; --card: #fff; --text: #1b2128; --soft: #555f6b; --line: #d5dbe1;
+  --blue: #1f5fd0; --ok: #17693a; --warning: #855200; --critical: #b3261e; --good: #3b7ddd; --bad: #d1580e }
+@media (prefers-color-scheme: dark) { :root { --back: #0e1217; --card: #171d24; --text: #e7ecf1; --soft: #a4afba; --line: #333d48;
+  --blue: #7fb2ff; --ok: #6bd48c; --warning: #f0bd55; --critical: #ff9a90; --good: #5b9bf5; --bad: #f2914a } }
+* { box-sizing: border-box }
+body { margin: 0 auto; max-width: 76rem; padding: 1.5rem 1rem 3rem; background: var(--back); color: var(--text);
+  font: 1rem/1.5 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; font-variant-numeric: tabular-nums; overflow-wrap: anywhere }
+time { white-space: nowrap } h1 { font-size: 1.5rem; margin: 0; line-height: 1.25 } h2 { font-size: 1.15rem; margin: 0 0 .75rem } h3 { font-size: 1rem; margin: 0 }
+header p, footer p, caption, .soft, figcaption, .none { color: var(--soft); font-size: .875rem; margin: .25rem 0 } a { color: var(--blue) }
+section { background: var(--card); border: 1px solid var(--line); border-radius: .75rem; padding: 1.1rem 1.25rem; margin: 1rem 0 }
+.verdict { display: flex; gap: .75rem; align-items: center; font-size: 1.125rem; font-weight: 600; margin: 1.25rem 0 1rem;
+  padding: .9rem 1.1rem; border-radius: .75rem; border: 1px solid currentColor; background: var(--card) }
+.verdict svg { width: 1.75rem; height: 1.75rem; flex: none; fill: currentColor; fill-rule: evenodd }
+.ok { color: var(--ok) } .warning { color: var(--warning) } .critical { color: var(--critical) }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .75rem; margin: 0 }
+.tile { background: var(--card); border: 1px solid var(--line); border-radius: .75rem; padding: .7rem .9rem } .tile dt { font-size: .8125rem; color: var(--soft) }
+.tile dd { margin: 0; font-size: 1.5rem; font-weight: 600; line-height: 1.3 }
+.two { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1rem } .two section { margin: 0 }
+.problem { border-left: .3rem solid currentColor; padding: .1rem 0 .1rem .9rem; margin: 0 0 1.25rem } .problem:last-of-type { margin-bottom: 0 }
+.problem > * { color: var(--text) } .problem p { margin: .35rem 0 } .problem .soft { color: var(--soft) }
+.badge { display: inline-block; font-size: .75rem; font-weight: 600; border: 1px solid currentColor; border-radius: 1rem; padding: 0 .6rem; white-space: nowrap }
+.problem .badge.critical { color: var(--critical) } .problem .badge.warning { color: var(--warning) } .problem .badge.ok { color: var(--ok) }
+dl.facts { display: grid; grid-template-columns: max-content 1fr; gap: .15rem .9rem; margin: .35rem 0 } .facts dt { color: var(--soft) } .facts dd { margin: 0 }
+code { font: .85em/1.4 ui-monospace, "DejaVu Sans Mono", monospace; background: var(--back); border-radius: .3rem; padding: .1rem .35rem }
+figure { margin: 0 } .chart { display: block; width: 100%; height: 9rem; background: var(--card) }
+.chart .good { fill: var(--good) } .chart .bad { fill: var(--bad) } .chart .grid { stroke: var(--line); stroke-width: 1; vector-effect: non-scaling-stroke }
+.chart path { fill: none; stroke-width: 2.5; stroke-linecap: round; vector-effect: non-scaling-stroke } .p50 { stroke: var(--good) }
+.p95 { stroke: var(--bad); stroke-dasharray: 7 5 } .p99 { stroke: var(--soft); stroke-dasharray: 1 6 }
+.axis { display: flex; justify-content: space-between; font-size: .75rem; color: var(--soft) } .top { font-size: .75rem; color: var(--soft) }
+.scaled { display: grid; grid-template-columns: 3.4rem 1fr; padding-top: .55rem } .axis span { white-space: nowrap } .scaled .axis.y { flex-direction: column; text-align: right; padding-right: .4rem; margin: -.55rem 0 }
+.scaled .axis.x { grid-column: 2 }
+.legend { display: flex; flex-wrap: wrap; gap: .25rem 1.1rem; list-style: none; margin: .5rem 0 0; padding: 0; font-size: .8125rem }
+.legend svg { display: inline-block; width: 1.6rem; height: .7rem; vertical-align: -.05rem; margin-right: .4rem } .legend path { stroke-width: 2.5; fill: none }
+.spark { width: 7.5rem; max-width: 100%; height: 1.6rem; vertical-align: middle } .spark .good { fill: var(--good) } .spark .bad { fill: var(--bad) }
+.fields { margin: .25rem 0 0; padding-left: 1.1rem } details { margin-top: .6rem; font-size: .875rem } summary { cursor: pointer; color: var(--blue) }
+table { border-collapse: collapse; width: 100%; font-size: .875rem } caption { text-align: left; margin: 0 0 .5rem } td .soft { font-size: .8125rem; margin: 0 }
+th, td { text-align: left; padding: .45rem .6rem .45rem 0; border-bottom: 1px solid var(--line); vertical-align: top } th { color: var(--soft); font-weight: 600 }
+td.n, th.n { text-align: right; padding-right: 1rem; white-space: nowrap } tbody tr:last-child td { border-bottom: 0 }
+@media (max-width: 46rem) { body { padding: 1rem .75rem 2rem } section { padding: .9rem } thead { display: block; position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) }
+  table, tbody, caption { display: block } tr { display: block; padding: .5rem 0; border-bottom: 1px solid var(--line) } tbody tr:last-child { border-bottom: 0 }
+  td, td.n { display: grid; grid-template-columns: 8.5rem 1fr; gap: .5rem; text-align: left; white-space: normal; border: 0; padding: .15rem 0 }
+  td::before { content: attr(data-label); color: var(--soft) } dl.facts { grid-template-columns: 1fr; gap: 0 } .facts dd { margin-bottom: .35rem } }
+@media print { body { background: none; max-width: none } section { break-inside: avoid } }
+', '\s*\n\s*', ' ', 'g')
+$$;
+REVOKE ALL ON FUNCTION integration_worker.page_style() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.page_style() IS 'How pages look: light or dark as the reader''s machine is set, tables as cards where it is narrow.';
+
+-- Charts of pages, drawn in SVG.
+
+CREATE TYPE integration_worker.hour_figures AS (
+    hour timestamptz, delivered bigint, failed bigint, p50_ms integer, p95_ms integer, p99_ms integer);
+REVOKE ALL ON TYPE integration_worker.hour_figures FROM PUBLIC;
+
+CREATE FUNCTION integration_worker.hours_of(traffic integration.traffic[], since timestamptz)
+    RETURNS integration_worker.hour_figures[]
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT array_agg((h.hour, coalesce(c.delivered, 0), coalesce(c.failed, 0),
+                      integration_worker.duration_at(0.5, c.bounds, c.counts),
+                      integration_worker.duration_at(0.95, c.bounds, c.counts),
+                      integration_worker.duration_at(0.99, c.bounds, c.counts))::integration_worker.hour_figures ORDER BY h.hour)
+      FROM generate_series(since, since + interval '23 hours', interval '1 hour') AS h (hour)
+      LEFT JOIN (SELECT b.hour, sum(b.delivered)::bigint AS delivered, sum(b.failed)::bigint AS failed,
+                        array_agg(b.up_to_ms ORDER BY b.up_to_ms) AS bounds,
+                        array_agg((b.delivered + b.failed)::bigint ORDER BY b.up_to_ms) AS counts
+                   FROM (SELECT t.hour, t.up_to_ms, sum(t.delivered) AS delivered, sum(t.failed) AS failed
+                           FROM unnest(traffic) t
+                          GROUP BY 1, 2) b
+                  GROUP BY 1) c ON c.hour = h.hour
+$$;
+REVOKE ALL ON FUNCTION integration_worker.hours_of(integration.traffic[], timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.hours_of(integration.traffic[], timestamptz) IS
+    'The figures of all endpoints together for each of 24 hours.';
+
+CREATE FUNCTION integration_worker.chart_axis(hours integration_worker.hour_figures[]) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT '<div class="axis x" aria-hidden="true">'
+           || string_agg(format('<span>%s</span>', to_char(h.hour, 'HH24:MI')), '' ORDER BY h.n) || '<span>now</span></div>'
+      FROM unnest(hours) WITH ORDINALITY AS h (hour, delivered, failed, p50, p95, p99, n)
+     WHERE h.n IN (1, 7, 13, 19)
+$$;
+REVOKE ALL ON FUNCTION integration_worker.chart_axis(integration_worker.hour_figures[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.chart_axis(integration_worker.hour_figures[]) IS 'The times below a chart of 24 hours.';
+
+CREATE FUNCTION integration_worker.traffic_table(hours integration_worker.hour_figures[]) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT '<details><summary>As a table</summary>'
+           || integration_worker.html_table('hours', 'Attempts by the hour in which they began', '{Hour,>Delivered,>Failed,>p50,>p95,>p99}',
+                  string_agg(concat('<tr>', integration_worker.html_cell('Hour', integration_worker.html_time(h.hour)),
+                                    integration_worker.html_cell('Delivered', integration_worker.html_number(h.delivered), 'n'),
+                                    integration_worker.html_cell('Failed', integration_worker.html_number(h.failed), 'n'),
+                                    integration_worker.html_cell('p50', integration_worker.html_duration(h.p50_ms), 'n'),
+                                    integration_worker.html_cell('p95', integration_worker.html_duration(h.p95_ms), 'n'),
+                                    integration_worker.html_cell('p99', integration_worker.html_duration(h.p99_ms), 'n'), '</tr>'),
+                             '' ORDER BY h.hour))
+           || '</details>'
+      FROM unnest(hours) h
+$$;
+REVOKE ALL ON FUNCTION integration_worker.traffic_table(integration_worker.hour_figures[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.traffic_table(integration_worker.hour_figures[]) IS 'What the charts show, in figures.';
+
+CREATE FUNCTION integration_worker.traffic_chart(hours integration_worker.hour_figures[]) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    most bigint;
+    said text;
+    bars text;
+BEGIN
+    SELECT greatest(max(h.delivered + h.failed), 1),
+           format('%s attempts delivered, %s failed in 24 hours', integration_worker.html_number(sum(h.delivered)),
+                  integration_worker.html_number(sum(h.failed)))
+      INTO most, said
+      FROM unnest(hours) h;
+    SELECT string_agg(format(
+               '<g><title>%s: %s delivered, %s failed</title><rect class="good" x="%s" y="%s" width="8" height="%s"/>'
+               '<rect class="bad" x="%4$s" y="%7$s" width="8" height="%8$s"/></g>',
+               to_char(h.hour, 'HH24:MI'), integration_worker.html_number(h.delivered), integration_worker.html_number(h.failed),
+               10 * h.n - 9, round(100 - 100.0 * h.delivered / most, 2), round(100.0 * h.delivered / most, 2),
+               round(100 - 100.0 * (h.delivered + h.failed) / most, 2), round(100.0 * h.failed / most, 2)), '' ORDER BY h.n)
+      INTO bars
+      FROM unnest(hours) WITH ORDINALITY AS h (hour, delivered, failed, p50, p95, p99, n);
+    RETURN format(
+        '<figure><div class="top">%s an hour at most</div><svg class="chart" viewBox="0 0 240 100" preserveAspectRatio="none" role="img" aria-label="%s">'
+        '<path class="grid" d="M0 .5H240M0 50H240M0 99.5H240"/>%s</svg>%s<ul class="legend">'
+        '<li><svg class="spark" viewBox="0 0 16 7" aria-hidden="true"><rect class="good" width="16" height="7"/></svg>delivered</li>'
+        '<li><svg class="spark" viewBox="0 0 16 7" aria-hidden="true"><rect class="bad" width="16" height="7"/></svg>failed, on top</li></ul>'
+        '<figcaption>%2$s.</figcaption></figure>',
+        integration_worker.html_number(most), said, bars, integration_worker.chart_axis(hours));
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.traffic_chart(integration_worker.hour_figures[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.traffic_chart(integration_worker.hour_figures[]) IS 'Bars of what was delivered and what failed by hour.';
+
+-- An hour without attempts breaks the line; one alone is a dot.
+CREATE FUNCTION integration_worker.duration_line(values_ms integer[], class text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('<path class="%s" d="%s"/>', class,
+                  string_agg(format('%s%s %s%s', CASE WHEN p.before IS NULL THEN 'M' ELSE 'L' END, 10 * p.n - 5,
+                                    round((100 - 20 * log(greatest(least(p.ms, 100000), 1)::numeric)), 1),
+                                    CASE WHEN p.before IS NULL THEN 'h.1' END), '' ORDER BY p.n))
+      FROM (SELECT v.n, v.ms, lag(v.ms) OVER (ORDER BY v.n) AS before
+              FROM unnest(values_ms) WITH ORDINALITY AS v (ms, n)) p
+     WHERE p.ms IS NOT NULL
+$$;
+REVOKE ALL ON FUNCTION integration_worker.duration_line(integer[], text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.duration_line(integer[], text) IS 'A line of durations by hour, from 1 ms to 100 s in five decades.';
+
+CREATE FUNCTION integration_worker.duration_chart(hours integration_worker.hour_figures[]) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format(
+        '<figure><div class="scaled"><div class="axis y" aria-hidden="true"><span>100 s</span><span>10 s</span><span>1 s</span>'
+        '<span>100 ms</span><span>10 ms</span><span>1 ms</span></div>'
+        '<svg class="chart" viewBox="0 0 240 100" preserveAspectRatio="none" role="img" aria-label="%s">'
+        '<path class="grid" d="M0 .5H240M0 20H240M0 40H240M0 60H240M0 80H240M0 99.5H240"/>%s%s%s</svg>%s</div><ul class="legend">%s</ul>'
+        '<figcaption>How long attempts took; the scale is logarithmic.</figcaption></figure>',
+        'How long attempts took by hour: half of them, nineteen of twenty, ninety-nine of a hundred; the figures are in the table below',
+        integration_worker.duration_line(array_agg(h.p99_ms ORDER BY h.hour), 'p99'),
+        integration_worker.duration_line(array_agg(h.p95_ms ORDER BY h.hour), 'p95'),
+        integration_worker.duration_line(array_agg(h.p50_ms ORDER BY h.hour), 'p50'),
+        integration_worker.chart_axis(hours),
+        (SELECT string_agg(format('<li><svg viewBox="0 0 32 14" aria-hidden="true"><path class="%s" d="M2 7H30"/></svg>%s</li>', l.class, l.label), '')
+           FROM (VALUES ('p50', 'half (p50)'), ('p95', '19 of 20 (p95)'), ('p99', '99 of 100 (p99)')) AS l (class, label)))
+      FROM unnest(hours) h
+$$;
+REVOKE ALL ON FUNCTION integration_worker.duration_chart(integration_worker.hour_figures[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.duration_chart(integration_worker.hour_figures[]) IS 'Lines of the durations that 50, 95 and 99 of a hundred attempts did not exceed.';
+
+CREATE FUNCTION integration_worker.spark(delivered bigint[], failed bigint[], said text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('<svg class="spark" viewBox="0 0 %s 20" preserveAspectRatio="none" role="img" aria-label="%s">%s</svg>',
+                  5 * count(*), said,
+                  string_agg(format('<rect class="good" x="%s" y="%s" width="4" height="%s"/><rect class="bad" x="%1$s" y="%4$s" width="4" height="%5$s"/>',
+                                    5 * b.n - 5, round(20 - 20.0 * b.d / m.most, 1), round(20.0 * b.d / m.most, 1),
+                                    round(20 - 20.0 * (b.d + b.f) / m.most, 1), round(20.0 * b.f / m.most, 1)), '' ORDER BY b.n)
+                      FILTER (WHERE b.d + b.f > 0))
+      FROM unnest(delivered, failed) WITH ORDINALITY AS b (d, f, n)
+     CROSS JOIN (SELECT greatest(max(x.d + x.f), 1) AS most FROM unnest(delivered, failed) AS x (d, f)) m
+$$;
+REVOKE ALL ON FUNCTION integration_worker.spark(bigint[], bigint[], text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.spark(bigint[], bigint[], text) IS 'Bars of what was delivered and what failed, as small as a word.';
+
+-- The status page of those who run this: what is wrong now, what to do, how it went.
+
+CREATE FUNCTION integration_worker.page_tiles(
+        endpoints integration.endpoint_status[], hours integration_worker.hour_figures[], incidents bigint)
+    RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('<dl class="tiles">%s</dl>', concat(
+               integration_worker.html_tile('delivered', 'Delivered, 24 h', integration_worker.html_number(h.delivered)),
+               integration_worker.html_tile('attempts_failed', 'Attempts failed, 24 h', integration_worker.html_number(h.failed),
+                                            CASE WHEN h.failed > h.delivered THEN 'warning' ELSE '' END),
+               integration_worker.html_tile('backlog', 'Waiting to be sent', integration_worker.html_number(e.backlog)),
+               integration_worker.html_tile('oldest', 'Oldest is due for',
+                                            integration_worker.html_age(statement_timestamp() - e.oldest_due_at)),
+               integration_worker.html_tile('failed', 'Waiting for a person', integration_worker.html_number(e.failed),
+                                            CASE WHEN e.failed > 0 THEN 'critical' ELSE 'ok' END),
+               integration_worker.html_tile('incidents', 'Open incidents', integration_worker.html_number(incidents),
+                                            CASE WHEN incidents > 0 THEN 'critical' ELSE 'ok' END)))
+      FROM (SELECT coalesce(sum(x.backlog), 0) AS backlog, coalesce(sum(x.failed), 0) AS failed, min(x.oldest_due_at) AS oldest_due_at
+              FROM unnest(endpoints) x) e
+     CROSS JOIN (SELECT sum(x.delivered) AS delivered, sum(x.failed) AS failed FROM unnest(hours) x) h
+$$;
+REVOKE ALL ON FUNCTION integration_worker.page_tiles(integration.endpoint_status[], integration_worker.hour_figures[], bigint) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.page_tiles(integration.endpoint_status[], integration_worker.hour_figures[], bigint) IS
+    'The most important figures.';
+
+CREATE FUNCTION integration_worker.page_fact(label text, content text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('<dt>%s</dt><dd>%s</dd>', label, content)
+$$;
+REVOKE ALL ON FUNCTION integration_worker.page_fact(text, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.page_fact(text, text) IS 'A line of a list of facts; its content is HTML already.';
+
+CREATE FUNCTION integration_worker.page_incident(incident integration.incident_status) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('<article class="problem %s"><h3>%s %s</h3><p class="soft">Incident %s, %s since %s (%s); %s failures of %s objects%s</p>'
+                  '<p><strong>What to do:</strong> %s</p><dl class="facts">%s</dl></article>',
+        CASE WHEN incident.severity <= 2 THEN 'critical' ELSE 'warning' END,
+        concat_ws(' at ', integration_worker.html_name(incident.title), integration_worker.html_name(nullif(incident.endpoint, ''))),
+        format('<span class="badge %s">severity %s</span>', CASE WHEN incident.severity <= 2 THEN 'critical' ELSE 'warning' END, incident.severity),
+        incident.id, incident.state, integration_worker.html_time(incident.opened_at), integration_worker.html_age(incident.age),
+        integration_worker.html_number(incident.syncs), integration_worker.html_number(incident.objects),
+        CASE WHEN incident.waiting > 0 THEN format(', %s wait for a person', integration_worker.html_number(incident.waiting)) END,
+        coalesce(integration_worker.html(incident.remedy), 'nothing is known to help yet.'),
+        concat(integration_worker.page_fact('Helped before', integration_worker.html(incident.worked_before)),
+               integration_worker.page_fact('Responsible', integration_worker.html_name(replace(incident.responsible, '_', ' '))),
+               integration_worker.page_fact('Owner', coalesce(integration_worker.html_name(coalesce(incident.assignee, incident.owner)),
+                                                              'nobody: set owner of its endpoint or connector')),
+               integration_worker.page_fact('At stake', integration_worker.html_number(incident.impact)),
+               integration_worker.page_fact('Example', format('sync %s %s: %s', incident.example,
+                   integration_worker.html_name(concat_ws(' ', incident.object_type, incident.object_id)),
+                   integration_worker.html(left(coalesce(incident.error, 'no details'), 300)))),
+               integration_worker.page_fact('Contact', integration_worker.html_name(incident.contact)),
+               integration_worker.page_fact('Runbook', integration_worker.html_link(incident.runbook_url)),
+               integration_worker.page_fact('Note', integration_worker.html(left(incident.note, 300))),
+               integration_worker.page_fact('Step by step', format('<code>%s</code>', integration_worker.html(incident.next_step)))))
+$$;
+REVOKE ALL ON FUNCTION integration_worker.page_incident(integration.incident_status) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.page_incident(integration.incident_status) IS 'An open incident with what to do, who does it.';
+
+-- Pauses, a missing worker: what holds syncs back and is no failure.
+CREATE FUNCTION integration_worker.page_holds(endpoints integration.endpoint_status[], is_whole boolean, has_worker boolean) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat(
+        CASE WHEN NOT has_worker THEN
+             '<article class="problem critical"><h3>No worker is running</h3><p>Nothing is sent. <strong>What to do:</strong> look for '
+             '<code>integration</code> in the server''s log, and whether <code>max_worker_processes</code> leaves it a place.</p></article>' END,
+        (SELECT string_agg(format(
+                    '<article class="problem warning"><h3>%s paused</h3><p>%s, by %s since %s, until %s.</p></article>',
+                    CASE p.scope WHEN 'all' THEN 'Everything is' ELSE format('%s %s is', initcap(p.scope), integration_worker.html_name(p.name)) END,
+                    integration_worker.html(p.reason), integration_worker.html_name(p.actor), integration_worker.html_time(p.since),
+                    coalesce(integration_worker.html_time(p.until), format('somebody runs <code>%s</code>', integration_worker.html(
+                        format('SELECT integration.resume(%L%s);', p.scope, ', ' || quote_literal(nullif(p.name, ''))))))), '' ORDER BY p.since)
+           FROM integration_worker.pause_in_force p
+          WHERE (p.scope = 'all' AND p.name = '')
+             OR (is_whole AND p.scope <> 'all')
+             OR EXISTS (SELECT FROM unnest(endpoints) e
+                         WHERE (p.scope, p.name) IN (('endpoint', e.name), ('connector', e.connector), ('customer', e.customer)))))
+$$;
+REVOKE ALL ON FUNCTION integration_worker.page_holds(integration.endpoint_status[], boolean, boolean) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.page_holds(integration.endpoint_status[], boolean, boolean) IS
+    'What holds syncs back and is nobody''s failure: pauses, no worker.';
+
+-- Worst first, as the view lists them; a page is no place for hundreds.
+CREATE FUNCTION integration_worker.page_problems(names text[], holds text, count_of bigint) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat('<section id="problems"><h2>What is wrong now</h2>',
+                  coalesce(nullif(concat(holds, string_agg(integration_worker.page_incident(i.incident), '')), ''),
+                           '<p class="ok">Nothing. No incident is open, nothing is paused.</p>'),
+                  CASE WHEN count_of > 30 THEN
+                       format('<p>And %s more: <code>SELECT * FROM integration.incident_status;</code></p>', count_of - 30) END,
+                  '</section>')
+      FROM (SELECT s AS incident
+              FROM integration.incident_status s
+             WHERE names IS NULL OR s.endpoint = ANY (names)
+             LIMIT 30) i
+$$;
+REVOKE ALL ON FUNCTION integration_worker.page_problems(text[], text, bigint) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.page_problems(text[], text, bigint) IS 'The section about what is wrong.';
+
+CREATE FUNCTION integration_worker.page_endpoint(
+        endpoint integration.endpoint_status, traffic integration.traffic[], since timestamptz)
+    RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat('<tr>',
+        integration_worker.html_cell('Endpoint', concat(integration_worker.html_name(endpoint.name),
+            '<div class="soft">' || integration_worker.html_name(concat_ws(', ', endpoint.connector, endpoint.customer)) || '</div>')),
+        integration_worker.html_cell('State', CASE
+            WHEN endpoint.blocked_by IN ('paused', 'stopped') THEN format('<span class="badge critical">%s</span>', endpoint.blocked_by)
+            WHEN endpoint.blocked_by IN ('open', 'retry_after') THEN
+                 format('<span class="badge warning">%s</span>', replace(endpoint.blocked_by, '_', ' '))
+            ELSE '<span class="badge ok">sending</span>' END),
+        integration_worker.html_cell('24 hours', integration_worker.spark(
+            array_agg(h.delivered ORDER BY h.hour), array_agg(h.failed ORDER BY h.hour),
+            format('%s delivered, %s failed', integration_worker.html_number(sum(h.delivered)), integration_worker.html_number(sum(h.failed))))),
+        integration_worker.html_cell('Success, last hour', round(100 * endpoint.success_share_last_hour, 1) || ' %', 'n'),
+        integration_worker.html_cell('p95', integration_worker.html_duration((integration_worker.percentile_of(traffic, 0.95))), 'n'),
+        integration_worker.html_cell('Waiting', integration_worker.html_number(endpoint.backlog), 'n'),
+        integration_worker.html_cell('Oldest due', integration_worker.html_age(statement_timestamp() - endpoint.oldest_due_at), 'n'),
+        integration_worker.html_cell('Failed', CASE WHEN endpoint.failed > 0 THEN
+            format('<strong class="critical">%s</strong>', integration_worker.html_number(endpoint.failed)) ELSE '0' END, 'n'),
+        integration_worker.html_cell('Owner', integration_worker.html_name(endpoint.owner)), '</tr>')
+      FROM (SELECT g.hour, coalesce(sum(t.delivered), 0)::bigint AS delivered, coalesce(sum(t.failed), 0)::bigint AS failed
+              FROM generate_series(since, since + interval '23 hours', interval '1 hour') AS g (hour)
+              LEFT JOIN unnest(traffic) t ON t.hour = g.hour
+             GROUP BY 1) h
+$$;
+REVOKE ALL ON FUNCTION integration_worker.page_endpoint(integration.endpoint_status, integration.traffic[], timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.page_endpoint(integration.endpoint_status, integration.traffic[], timestamptz) IS
+    'A row of the table of endpoints; traffic: its own.';
+
+CREATE FUNCTION integration_worker.page_endpoints(
+        endpoints integration.endpoint_status[], traffic integration.traffic[], since timestamptz)
+    RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat('<section id="endpoints"><h2>Endpoints</h2>', integration_worker.html_table('endpoint_table',
+               'What needs somebody first; the bars are attempts by hour.',
+               '{Endpoint,State,24 hours,">Success, last hour",>p95,>Waiting,>Oldest due,>Failed,Owner}',
+               string_agg(integration_worker.page_endpoint(e.endpoint, e.traffic, since), '' ORDER BY e.n)
+                   FILTER (WHERE e.n <= 100)),
+               CASE WHEN count(*) > 100 THEN
+                    format('<p>And %s more: <code>SELECT * FROM integration.endpoint_status;</code></p>', count(*) - 100) END,
+               '</section>')
+      FROM (SELECT x AS endpoint, t.traffic,
+                   row_number() OVER (ORDER BY x.failed DESC, x.blocked_by IN ('paused', 'stopped', 'open') DESC NULLS LAST,
+                                               x.oldest_due_at, x.attempts_last_hour DESC, x.name) AS n
+              FROM unnest(endpoints) x
+              JOIN integration.endpoint e ON e.name = x.name
+              LEFT JOIN (SELECT u.endpoint_id, array_agg(u) AS traffic
+                           FROM unnest(traffic) u
+                          GROUP BY 1) t ON t.endpoint_id = e.id) e
+$$;
+REVOKE ALL ON FUNCTION integration_worker.page_endpoints(integration.endpoint_status[], integration.traffic[], timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.page_endpoints(integration.endpoint_status[], integration.traffic[], timestamptz) IS
+    'The section about endpoints, worst first.';
+
+-- Ten thousand of them are enough to know that there are too many.
+CREATE FUNCTION integration_worker.page_sla(names text[]) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat('<section id="sla"><h2>Promises</h2>', integration_worker.html_table('sla_table',
+               'Syncs that are not delivered yet, against the time that their connector''s sla promises.',
+               '{Connector,Promise,>Not delivered,>At risk,>Too late,>Longest over}',
+               string_agg(concat('<tr>', integration_worker.html_cell('Connector', integration_worker.html_name(c.name)),
+                   integration_worker.html_cell('Promise', 'within ' || integration_worker.duration_words(c.sla)),
+                   integration_worker.html_cell('Not delivered', integration_worker.html_number(o.unfinished)
+                                                                 || CASE WHEN o.unfinished = 10000 THEN ' or more' ELSE '' END, 'n'),
+                   integration_worker.html_cell('At risk', integration_worker.html_number(o.at_risk), 'n'),
+                   integration_worker.html_cell('Too late', integration_worker.html_number(o.late), 'n'),
+                   integration_worker.html_cell('Longest over', integration_worker.html_age(o.longest), 'n'), '</tr>'),
+                   '' ORDER BY o.late DESC, o.at_risk DESC, c.name)), '</section>')
+      FROM integration.connector c
+     CROSS JOIN LATERAL (
+           SELECT count(*) AS unfinished,
+                  count(*) FILTER (WHERE s.due < statement_timestamp()) AS late,
+                  count(*) FILTER (WHERE s.due >= statement_timestamp()
+                                     AND (s.state = 'failed' OR s.due_at > s.due OR s.due - c.sla * 0.2 <= statement_timestamp())) AS at_risk,
+                  statement_timestamp() - min(s.due) FILTER (WHERE s.due < statement_timestamp()) AS longest
+             FROM (SELECT greatest(o.send_after, o.created_at) + c.sla AS due, q.state, q.due_at
+                     FROM integration.endpoint e
+                     JOIN integration.queue q ON q.endpoint_id = e.id
+                     JOIN integration.outbox o ON o.id = q.outbox_id
+                    WHERE e.connector = c.name
+                      AND (names IS NULL OR e.name = ANY (names))
+                    LIMIT 10000) s) o
+     WHERE c.sla IS NOT NULL
+       AND EXISTS (SELECT FROM integration.endpoint e WHERE e.connector = c.name AND (names IS NULL OR e.name = ANY (names)))
+    HAVING count(*) > 0
+$$;
+REVOKE ALL ON FUNCTION integration_worker.page_sla(text[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.page_sla(text[]) IS 'The section about promises; NULL: nobody made any.';
+
+CREATE FUNCTION integration_worker.page_ended(names text[]) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat('<section id="ended"><h2>What was wrong in the last seven days</h2>',
+               CASE WHEN count(*) = 0 THEN '<p>Nothing that is over by now.</p>'
+                    ELSE integration_worker.html_table('ended_table', 'The latest twenty incidents that are over.',
+               '{Incident,Endpoint,From,Lasted,>Failures,Ended}',
+               string_agg(concat('<tr>', integration_worker.html_cell('Incident', integration_worker.html_name(i.title)),
+                   integration_worker.html_cell('Endpoint', integration_worker.html_name(i.endpoint)),
+                   integration_worker.html_cell('From', integration_worker.html_time(i.opened_at)),
+                   integration_worker.html_cell('Lasted', integration_worker.html_age(i.resolved_at - i.opened_at)),
+                   integration_worker.html_cell('Failures', integration_worker.html_number(i.syncs), 'n'),
+                   integration_worker.html_cell('Ended', coalesce(
+                       integration_worker.html(left(i.resolution, 200)), 'by ' || integration_worker.html_name(i.resolved_by), 'by itself')), '</tr>'),
+                   '' ORDER BY i.resolved_at DESC)) END, '</section>')
+      FROM (SELECT coalesce(k.title, x.error_class) AS title, x.endpoint, x.opened_at, x.resolved_at, x.syncs, x.resolution, x.resolved_by
+              FROM integration.incident x
+              LEFT JOIN integration.error_class k ON k.name = x.error_class
+             WHERE x.resolved_at >= statement_timestamp() - interval '7 days'
+               AND (names IS NULL OR x.endpoint = ANY (names))
+             ORDER BY x.resolved_at DESC
+             LIMIT 20) i
+$$;
+REVOKE ALL ON FUNCTION integration_worker.page_ended(text[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.page_ended(text[]) IS 'The section about incidents that are over.';
+
+CREATE FUNCTION integration_worker.page_verdict(
+        endpoints integration.endpoint_status[], incidents bigint, worst smallint, has_worker boolean)
+    RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE
+        WHEN NOT has_worker THEN integration_worker.html_verdict('critical', 'Nothing is sent: no worker is running.')
+        WHEN worst <= 2 OR e.stopped > 0 THEN integration_worker.html_verdict('critical', w.words)
+        WHEN incidents > 0 OR e.failed > 0 OR e.held > 0 THEN integration_worker.html_verdict('warning', w.words)
+        ELSE integration_worker.html_verdict('ok', 'Everything is delivered as it should be.') END
+      FROM (SELECT coalesce(sum(x.failed), 0) AS failed, count(*) FILTER (WHERE x.blocked_by = 'stopped') AS stopped,
+                   count(*) FILTER (WHERE x.blocked_by IN ('paused', 'open', 'retry_after')) AS held
+              FROM unnest(endpoints) x) e
+     CROSS JOIN LATERAL (
+           SELECT concat_ws(', ',
+                      CASE WHEN incidents > 0 THEN format('%s open %s', incidents, CASE incidents WHEN 1 THEN 'incident' ELSE 'incidents' END) END,
+                      CASE WHEN e.failed > 0 THEN format('%s %s for a person', integration_worker.html_number(e.failed),
+                                                         CASE e.failed WHEN 1 THEN 'sync waits' ELSE 'syncs wait' END) END,
+                      CASE WHEN e.stopped + e.held > 0 THEN format('%s held back', CASE e.stopped + e.held
+                           WHEN 1 THEN 'one endpoint is' ELSE format('%s endpoints are', e.stopped + e.held) END) END) || '.' AS words) w
+$$;
+REVOKE ALL ON FUNCTION integration_worker.page_verdict(integration.endpoint_status[], bigint, smallint, boolean) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.page_verdict(integration.endpoint_status[], bigint, smallint, boolean) IS
+    'The whole page in a sentence.';
+
+-- names NULL: the page is about everything.
+CREATE FUNCTION integration_worker.page_about(subject text, names text[]) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    SET jit = off
+AS $$
+DECLARE
+    since timestamptz := date_trunc('hour', statement_timestamp(), 'UTC') - interval '23 hours';
+    endpoints integration.endpoint_status[] := ARRAY(
+        SELECT s FROM integration.endpoint_status s WHERE names IS NULL OR s.name = ANY (names));
+    traffic integration.traffic[] := ARRAY(
+        SELECT t FROM integration_worker.traffic_since(since, names) t);
+    hours integration_worker.hour_figures[] := integration_worker.hours_of(traffic, since);
+    has_worker boolean := EXISTS (SELECT FROM integration_worker.live_workers());
+    incidents bigint;
+    worst smallint;
+BEGIN
+    SELECT count(*), min(i.severity) FILTER (WHERE i.state NOT IN ('snoozed', 'ignored')) INTO incidents, worst
+      FROM integration.incident i
+     WHERE i.resolved_at IS NULL AND (names IS NULL OR i.endpoint = ANY (names));
+    RETURN integration_worker.html_page(
+        subject, format('%s at %s, times in %s', integration_worker.html_name(current_database()),
+                        integration_worker.html_time(statement_timestamp()), integration_worker.html(current_setting('TimeZone'))),
+        concat(integration_worker.page_verdict(endpoints, incidents, worst, has_worker),
+               integration_worker.page_tiles(endpoints, hours, incidents),
+               integration_worker.page_problems(names, integration_worker.page_holds(endpoints, names IS NULL, has_worker), incidents),
+               '<div class="two"><section><h2>Attempts</h2>', integration_worker.traffic_chart(hours),
+               integration_worker.traffic_table(hours), '</section><section><h2>Durations</h2>', integration_worker.duration_chart(hours), '</section></div>',
+               integration_worker.page_endpoints(endpoints, traffic, since),
+               integration_worker.page_sla(names), integration_worker.page_ended(names)),
+        'Made by <code>SELECT integration.status_page();</code> from the views integration.endpoint_status, endpoint_traffic and incident_status.');
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.page_about(text, text[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.page_about(text, text[]) IS 'The status page about these endpoints.';
+
+-- The status page of a customer: their own objects in plain words, nothing of how we work.
+
+CREATE TYPE integration_worker.customer_line AS (
+    id bigint, system text, object_type text, object_id text, state text, explanation text, can_retry boolean,
+    created_at timestamptz, next_attempt_at timestamptz, finished_at timestamptz);
+REVOKE ALL ON TYPE integration_worker.customer_line FROM PUBLIC;
+
+-- The latest by the indexes of what belongs to them; what failed however old, of the first 20,000 that failed at all.
+CREATE FUNCTION integration_worker.ids_of_customer(customer text, most integer) RETURNS SETOF bigint
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    (SELECT o.id FROM integration.outbox o WHERE o.customer = ids_of_customer.customer ORDER BY o.id DESC LIMIT most)
+    UNION
+    (SELECT a.outbox_id
+       FROM integration.endpoint e
+      CROSS JOIN LATERAL (
+            SELECT x.outbox_id, x.started_at
+              FROM integration.attempt x
+             WHERE x.endpoint_id = e.id
+             ORDER BY x.started_at DESC LIMIT most) a
+      WHERE e.customer = ids_of_customer.customer
+      ORDER BY a.started_at DESC LIMIT most)
+    UNION
+    (SELECT q.outbox_id
+       FROM integration.endpoint e
+       JOIN integration.queue q ON q.endpoint_id = e.id
+      WHERE e.customer = ids_of_customer.customer AND q.state <> 'failed'
+      LIMIT most)
+    UNION
+    (SELECT f.outbox_id
+       FROM (SELECT q.outbox_id, q.endpoint_id FROM integration.queue q WHERE q.state = 'failed' LIMIT 20000) f
+       JOIN integration.outbox o ON o.id = f.outbox_id
+       JOIN integration.endpoint e ON e.id = f.endpoint_id
+      WHERE coalesce(o.customer, e.customer) = ids_of_customer.customer
+      LIMIT most)
+$$;
+REVOKE ALL ON FUNCTION integration_worker.ids_of_customer(text, integer) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.ids_of_customer(text, integer) IS
+    'Syncs that a customer''s page is about: the latest, what failed; most of each kind.';
+
+-- The columns of integration.customer_sync, for one customer whoever asks.
+CREATE FUNCTION integration_worker.lines_of_customer(customer text, most integer) RETURNS integration_worker.customer_line[]
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT array_agg((o.id, coalesce(c.title, c.name), o.object_type, o.object_id, s.state,
+                      concat_ws(' ', v.texts ->> ('cause.' || integration_worker.customer_class(w.status, coalesce(h.held_class, a.error_class))),
+                                v.texts ->> ('next.' || w.status)),
+                      coalesce(q.state = 'failed' AND (q.expires_at > statement_timestamp()) IS NOT FALSE
+                               AND NOT (r.remote_state = 'unknown' AND NOT coalesce(e.idempotent, c.idempotent, true)), false),
+                      o.created_at, CASE WHEN q.state = 'retrying' THEN q.due_at END,
+                      CASE WHEN q.outbox_id IS NULL
+                           THEN coalesce(g.closed_at, a.started_at + coalesce(a.duration_ms, 0) * interval '1 ms') END
+                     )::integration_worker.customer_line ORDER BY o.id DESC)
+      FROM integration_worker.ids_of_customer(lines_of_customer.customer, most) AS i (id)
+      JOIN integration.outbox o ON o.id = i.id
+      LEFT JOIN integration.endpoint e ON e.name = o.endpoint
+      LEFT JOIN integration.connector c ON c.name = e.connector
+      LEFT JOIN integration.queue q ON q.outbox_id = o.id
+      LEFT JOIN integration.closing g ON g.outbox_id = o.id
+      LEFT JOIN LATERAL (
+           SELECT x.started_at, x.duration_ms, x.reason, x.error_class
+             FROM integration.attempt x
+            WHERE x.outbox_id = o.id
+            ORDER BY x.attempt_no DESC
+            LIMIT 1) a ON true
+     CROSS JOIN (SELECT integration_worker.customer_vocabulary(lines_of_customer.customer) OFFSET 0) AS v (texts)
+     CROSS JOIN LATERAL (SELECT coalesce(q.state, g.state, 'delivered')) AS s (state)
+      LEFT JOIN integration.error_reason r ON r.reason = a.reason
+      LEFT JOIN LATERAL (
+           SELECT integration_worker.held_class(e.id, lines_of_customer.customer) AS held_class
+            WHERE q.state <> 'failed') h ON true
+     CROSS JOIN LATERAL (
+           SELECT integration_worker.customer_status_of(
+                      s.state, r.remote_state = 'unknown' AND NOT coalesce(e.idempotent, c.idempotent, true),
+                      r.responsible, h.held_class IS NOT NULL)) AS w (status)
+     WHERE coalesce(o.customer, e.customer) = lines_of_customer.customer
+       AND o.operation <> 'ping'
+       AND s.state <> 'superseded'
+$$;
+REVOKE ALL ON FUNCTION integration_worker.lines_of_customer(text, integer) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.lines_of_customer(text, integer) IS
+    'What a customer''s page is about, the latest first.';
+
+CREATE FUNCTION integration_worker.customer_fields(id bigint) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT '<ul class="fields">' || string_agg(format('<li>%s</li>', concat_ws(': ', integration_worker.html_name(f.field),
+                                                                               integration_worker.html(f.detail))), '') || '</ul>'
+      FROM integration_worker.fields_of_sync(customer_fields.id, false, true) f
+$$;
+REVOKE ALL ON FUNCTION integration_worker.customer_fields(bigint) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.customer_fields(bigint) IS 'What the customer can correct; NULL: nothing is known.';
+
+CREATE FUNCTION integration_worker.customer_rows(lines integration_worker.customer_line[], state text, caption text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat(integration_worker.html_table(customer_rows.state, caption, '{Record,System,What happened,What comes next,Since}',
+               string_agg(concat('<tr>',
+                   integration_worker.html_cell('Record', integration_worker.html_name(concat_ws(' ', l.object_type, coalesce(l.object_id, l.id::text)))),
+                   integration_worker.html_cell('System', integration_worker.html_name(l.system)),
+                   integration_worker.html_cell('What happened', concat(
+                       integration_worker.html(l.explanation), CASE WHEN l.n <= 50 THEN integration_worker.customer_fields(l.id) END)),
+                   integration_worker.html_cell('What comes next', CASE
+                       WHEN l.can_retry THEN format('You can have it sent again: <code>SELECT integration.retry(%s);</code>', l.id)
+                       WHEN l.state = 'failed' THEN 'Please contact us.'
+                       WHEN l.next_attempt_at > statement_timestamp() THEN
+                            format('It is tried again in %s.', integration_worker.duration_words(l.next_attempt_at - statement_timestamp()))
+                       ELSE 'It is tried again within moments.' END),
+                   integration_worker.html_cell('Since', integration_worker.html_time(l.created_at)), '</tr>'), '' ORDER BY l.id DESC)
+                   FILTER (WHERE l.n <= 50)),
+               CASE WHEN count(*) > 50 THEN format('<p>And %s more.</p>', count(*) - 50) END)
+      FROM (SELECT x.*, row_number() OVER (ORDER BY x.id DESC) AS n
+              FROM unnest(lines) x
+             WHERE x.state = customer_rows.state) l
+    HAVING count(*) > 0
+$$;
+REVOKE ALL ON FUNCTION integration_worker.customer_rows(integration_worker.customer_line[], text, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.customer_rows(integration_worker.customer_line[], text, text) IS
+    'A customer''s syncs of one state, the latest first; NULL: there are none.';
+
+CREATE FUNCTION integration_worker.customer_systems(lines integration_worker.customer_line[]) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT integration_worker.html_table('systems', 'Of your latest records, by the system that they go to.',
+               '{System,>Arrived,>On the way,>Did not arrive,>Last arrival}',
+               string_agg(concat('<tr>', integration_worker.html_cell('System', integration_worker.html_name(s.system)),
+                   integration_worker.html_cell('Arrived', integration_worker.html_number(s.arrived), 'n'),
+                   integration_worker.html_cell('On the way', integration_worker.html_number(s.under_way), 'n'),
+                   integration_worker.html_cell('Did not arrive', integration_worker.html_number(s.failed), 'n'),
+                   integration_worker.html_cell('Last arrival', integration_worker.html_time(s.last_arrival), 'n'), '</tr>'), '' ORDER BY s.system))
+      FROM (SELECT l.system, count(*) FILTER (WHERE l.state = 'delivered') AS arrived,
+                   count(*) FILTER (WHERE l.state IN ('pending', 'retrying')) AS under_way,
+                   count(*) FILTER (WHERE l.state = 'failed') AS failed,
+                   max(l.finished_at) FILTER (WHERE l.state = 'delivered') AS last_arrival
+              FROM unnest(lines) l
+             GROUP BY 1) s
+$$;
+REVOKE ALL ON FUNCTION integration_worker.customer_systems(integration_worker.customer_line[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.customer_systems(integration_worker.customer_line[]) IS
+    'How a customer''s syncs stand by product.';
+
+CREATE FUNCTION integration_worker.customer_overview(lines integration_worker.customer_line[]) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat(
+        CASE WHEN s.failed > 0 THEN integration_worker.html_verdict('warning', format(
+                 '%s of your records did not arrive.', integration_worker.html_number(s.failed)))
+             WHEN s.retrying > 0 THEN integration_worker.html_verdict('ok', format(
+                 '%s of your records are tried again; everything else has arrived.', integration_worker.html_number(s.retrying)))
+             WHEN s.pending > 0 THEN integration_worker.html_verdict('ok', 'Some of your records are on their way; everything else has arrived.')
+             ELSE integration_worker.html_verdict('ok', 'Everything has arrived.') END,
+        '<dl class="tiles">',
+        integration_worker.html_tile('arrived', 'Arrived, 24 h', integration_worker.html_number(s.arrived)),
+        integration_worker.html_tile('pending_count', 'On the way', integration_worker.html_number(s.pending)),
+        integration_worker.html_tile('retrying_count', 'Being tried again', integration_worker.html_number(s.retrying)),
+        integration_worker.html_tile('failed_count', 'Did not arrive', integration_worker.html_number(s.failed),
+                                     CASE WHEN s.failed > 0 THEN 'critical' ELSE 'ok' END),
+        integration_worker.html_tile('usual', 'Usually arrives within', integration_worker.html_age(s.usual)), '</dl>')
+      FROM (SELECT count(*) FILTER (WHERE l.state = 'delivered' AND l.finished_at >= statement_timestamp() - interval '24 hours') AS arrived,
+                   count(*) FILTER (WHERE l.state = 'pending') AS pending, count(*) FILTER (WHERE l.state = 'retrying') AS retrying,
+                   count(*) FILTER (WHERE l.state = 'failed') AS failed,
+                   percentile_disc(0.95) WITHIN GROUP (ORDER BY l.finished_at - l.created_at) FILTER (WHERE l.state = 'delivered') AS usual
+              FROM unnest(lines) l) s
+$$;
+REVOKE ALL ON FUNCTION integration_worker.customer_overview(integration_worker.customer_line[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.customer_overview(integration_worker.customer_line[]) IS
+    'The first sentence, the figures of a customer''s page.';
+
+CREATE FUNCTION integration_worker.customer_page(customer text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    SET jit = off
+AS $$
+DECLARE
+    lines integration_worker.customer_line[] := integration_worker.lines_of_customer(customer, 1000);
+    failed text := integration_worker.customer_rows(lines, 'failed', 'The latest first. They are not tried again by themselves.');
+    retrying text := integration_worker.customer_rows(lines, 'retrying', 'The latest first. You need not do anything.');
+BEGIN
+    RETURN integration_worker.html_page(
+        'Your data on its way: ' || integration_worker.html_name(customer),
+        format('As of %s, times in %s', integration_worker.html_time(statement_timestamp()),
+               integration_worker.html(current_setting('TimeZone'))),
+        concat(integration_worker.customer_overview(lines),
+               '<section><h2>What did not arrive</h2>' || failed || '</section>',
+               '<section><h2>What is tried again</h2>' || retrying || '</section>',
+               '<section><h2>Where your records go</h2>' || integration_worker.customer_systems(lines) || '</section>'),
+        CASE WHEN cardinality(lines) >= 1000 THEN 'About your latest 1,000 records, and all that did not arrive.'
+             ELSE 'About all your records that are kept.' END);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.customer_page(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.customer_page(text) IS 'The page for a customer.';
+
+-- Who gets which page.
+
+CREATE FUNCTION integration_worker.names_in_scope(scope text) RETURNS text[]
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    kind text := split_part(scope, ':', 1);
+    wanted text := substr(scope, length(kind) + 2);
+    names text[];
+BEGIN
+    names := CASE kind WHEN 'endpoint' THEN ARRAY(SELECT e.name FROM integration.endpoint e WHERE e.name = wanted)
+                       WHEN 'connector' THEN ARRAY(SELECT e.name FROM integration.endpoint e WHERE e.connector = wanted) END;
+    IF cardinality(names) > 0 THEN
+        RETURN names;
+    END IF;
+    RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = CASE WHEN names IS NULL THEN format('there is no scope "%s"', scope) ELSE format('nothing is in scope "%s"', scope) END,
+        HINT = 'Write all, connector:NAME, endpoint:NAME or customer:NAME; names are in SELECT name, connector, customer FROM integration.endpoint_status.';
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.names_in_scope(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.names_in_scope(text) IS 'The endpoints that a page is about.';
+
+-- is_staff: may see every sync; customers: whose page the caller may see otherwise.
+CREATE FUNCTION integration_worker.page_for(scope text, is_staff boolean, customers text[]) RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF scope LIKE 'customer:%' AND (is_staff OR substr(scope, 10) = ANY (customers)) THEN
+        RETURN integration_worker.customer_page(substr(scope, 10));
+    ELSIF NOT is_staff THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'insufficient_privilege',
+            MESSAGE = format('this role may not see the page about "%s"', coalesce(scope, 'NULL')),
+            HINT = coalesce(format('Yours is SELECT integration.status_page(%L).', 'customer:' || customers[1]),
+                            'SELECT integration.grant_support(…) or integration.grant_customer(…) lets a role see pages.');
+    ELSIF scope = 'all' THEN
+        RETURN integration_worker.page_about('Integration status', NULL);
+    END IF;
+    RETURN integration_worker.page_about('Integration status: ' || integration_worker.html_name(scope),
+                                         integration_worker.names_in_scope(scope));
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.page_for(text, boolean, text[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.page_for(text, boolean, text[]) IS 'The page about a scope, for a caller who may see it.';
+
+-- With the caller's rights, else nothing would say who asks.  Its body is bound to what it names when it is
+-- made, so the caller needs no right to the schema.
+CREATE FUNCTION integration.status_page(scope text DEFAULT 'all') RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT integration_worker.page_for(
+               status_page.scope, has_table_privilege('integration.sync'::regclass, 'SELECT'),
+               ARRAY(SELECT w.customer FROM integration_worker.own_customer w ORDER BY 1));
+END;
+REVOKE ALL ON FUNCTION integration.status_page(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration.status_page(text) IS
+    'A web page of its own: what is wrong now with remedies and owners, traffic, durations, backlogs, promises. Scope: all, connector:NAME, endpoint:NAME; customer:NAME is the page for that customer, with nothing internal. psql -Atc "SELECT integration.status_page()" > status.html';
+
+-- How one business object of a customer stands, in the customer's own words.
+
+-- Of what was asked for the object at each endpoint the newest counts; what gave way to a newer one doesn't.
+CREATE FUNCTION integration_worker.object_standing(
+        customers text[], object text, object_type text)
+    RETURNS TABLE (customer text, sync bigint, status text, error_class text, reason text, can_retry boolean,
+                   since timestamptz, next_attempt_at timestamptz)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH newest AS (
+        SELECT DISTINCT ON (o.endpoint, o.object_type) o.id, o.expires_at
+          FROM integration.outbox o
+          LEFT JOIN integration.endpoint e ON e.name = o.endpoint
+         WHERE o.object_id = object_standing.object
+           AND (object_standing.object_type IS NULL OR o.object_type = object_standing.object_type)
+           AND coalesce(o.customer, e.customer) = ANY (customers)
+           AND o.operation <> 'ping'
+           AND NOT EXISTS (SELECT FROM integration.closing c WHERE c.outbox_id = o.id AND c.state = 'superseded')
+         ORDER BY o.endpoint, o.object_type, o.id DESC
+    )
+    SELECT f.customer, f.id,
+           integration_worker.customer_status_of(coalesce(q.state, c.state, 'delivered'), f.is_unknown, f.responsible, h.held_class IS NOT NULL),
+           coalesce(h.held_class, f.error_class), CASE WHEN h.held_class IS NULL THEN f.reason END,
+           q.state = 'failed' AND (n.expires_at > statement_timestamp()) IS NOT FALSE AND NOT coalesce(f.is_unknown, false),
+           coalesce(c.closed_at, f.last_answer_at, f.created_at), CASE WHEN q.state = 'retrying' THEN q.due_at END
+      FROM newest n
+      JOIN integration_worker.sync_facts f ON f.id = n.id
+      LEFT JOIN integration.queue q ON q.outbox_id = n.id
+      LEFT JOIN integration.closing c ON c.outbox_id = n.id
+     CROSS JOIN LATERAL (
+           SELECT CASE WHEN q.state <> 'failed' THEN integration_worker.held_class(f.endpoint_id, f.customer) END AS held_class) h
+$$;
+REVOKE ALL ON FUNCTION integration_worker.object_standing(text[], text, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.object_standing(text[], text, text) IS
+    'How an object of one of these customers stands at each endpoint, in codes.';
+
+CREATE FUNCTION integration_worker.customer_told(customers text[], object text, object_type text)
+    RETURNS TABLE (customer text, system text, object_type text, object_id text, status text, standing text, cause text,
+                   next text, advice text, can_retry boolean, sync bigint, since timestamptz, next_attempt_at timestamptz)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH stands AS (
+        SELECT s.*, integration_worker.customer_class(s.status, s.error_class) AS class
+          FROM integration_worker.object_standing(customers, object, object_type) s
+        UNION ALL
+        SELECT customers[1], NULL, 'unknown', NULL, NULL, false, NULL, NULL, 'unknown'
+         WHERE NOT EXISTS (SELECT FROM integration_worker.object_standing(customers, object, object_type))
+    )
+    SELECT s.customer, coalesce(c.title, c.name), coalesce(o.object_type, customer_told.object_type), customer_told.object, s.status,
+           v.texts ->> ('standing.' || s.status), v.texts ->> ('cause.' || s.class), v.texts ->> ('next.' || s.status),
+           concat_ws(' ', coalesce(v.texts ->> ('advice.' || s.reason), v.texts ->> ('advice.:' || s.class), v.texts ->> ('advice.' || s.class)),
+                     CASE WHEN s.can_retry THEN v.texts ->> 'advice.can_retry' END),
+           coalesce(s.can_retry, false), s.sync, s.since, s.next_attempt_at
+      FROM stands s
+      LEFT JOIN integration.outbox o ON o.id = s.sync
+      LEFT JOIN integration.endpoint e ON e.name = o.endpoint
+      LEFT JOIN integration.connector c ON c.name = e.connector
+     CROSS JOIN LATERAL integration_worker.customer_vocabulary(s.customer) AS v (texts)
+     ORDER BY 2, 3, s.sync
+$$;
+REVOKE ALL ON FUNCTION integration_worker.customer_told(text[], text, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.customer_told(text[], text, text) IS
+    'What integration.customer_status() says of an object of these customers.';
+
+-- With the caller's rights, as integration.retry() has: only so it is known who asks.
+CREATE FUNCTION integration.customer_status(customer text, object text, object_type text DEFAULT NULL)
+    RETURNS TABLE (customer text, system text, object_type text, object_id text, status text, standing text, cause text,
+                   next text, advice text, can_retry boolean, sync bigint, since timestamptz, next_attempt_at timestamptz)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT t.customer, t.system, t.object_type, t.object_id, t.status, t.standing, t.cause, t.next, t.advice, t.can_retry,
+           t.sync, t.since, t.next_attempt_at
+      FROM integration_worker.customer_told(
+               CASE WHEN has_table_privilege('integration.sync'::regclass, 'SELECT') THEN ARRAY[$1]
+                    ELSE ARRAY(SELECT w.customer FROM integration_worker.own_customer w WHERE w.customer = $1) END,
+               $2, $3) t;
+END;
+REVOKE ALL ON FUNCTION integration.customer_status(text, text, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration.customer_status(text, text, text) IS
+    'How a business object of a customer stands at each system, for the customer to read: status is one of arrived, waiting, delayed, held, needs_you, needs_us, checking, withdrawn, too_late, unknown; standing, cause, next (by itself) and advice are told in the language of integration.customer. A customer''s role asks of its own, support of all.';
+
 -- Signatures of Standard Webhooks: keys to sign with, a check for receivers in SQL.
 
 CREATE FUNCTION integration.verify_signature(
@@ -5398,6 +12068,842 @@ REVOKE ALL ON FUNCTION integration.public_signing_key(text) FROM PUBLIC;
 COMMENT ON FUNCTION integration.public_signing_key(text) IS
     'The public key (whpk_...) of an Ed25519 secret key (whsk_...), to be handed out to receivers.';
 
+-- The clock of a sync: its deadline, where its time went.
+
+CREATE FUNCTION integration_worker.period(begins timestamptz, ends timestamptz) RETURNS tstzrange
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT tstzrange(begins, greatest(begins, ends))
+$$;
+REVOKE ALL ON FUNCTION integration_worker.period(timestamptz, timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.period(timestamptz, timestamptz) IS
+    'From one time to the other, empty where a clock that was set back has the end before the beginning.';
+
+CREATE FUNCTION integration_worker.length_of(periods tstzmultirange) RETURNS interval
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(sum(upper(p) - lower(p)), interval '0') FROM unnest(periods) AS p
+$$;
+REVOKE ALL ON FUNCTION integration_worker.length_of(tstzmultirange) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.length_of(tstzmultirange) IS
+    'How long these periods are together.';
+
+-- By the index action_switch.  What began without an action, such as the pause of a copy, stands in the table.
+CREATE VIEW integration_worker.pause_period AS
+SELECT s.scope, s.name, integration_worker.period(s.at, least(s.until, s.next_at)) AS period
+  FROM (SELECT a.verb, a.at, a.details ->> 'scope' AS scope, coalesce(a.details ->> 'name', '') AS name,
+               coalesce((a.details ->> 'until')::timestamptz, 'infinity') AS until,
+               lead(a.at) OVER (PARTITION BY a.details ->> 'scope', a.details ->> 'name' ORDER BY a.at, a.id) AS next_at
+          FROM integration.action a
+         WHERE a.verb IN ('pause', 'resume')) s
+ WHERE s.verb = 'pause'
+UNION ALL
+SELECT p.scope, p.name, integration_worker.period(p.since, coalesce(p.until, 'infinity'))
+  FROM integration.pause p;
+
+COMMENT ON VIEW integration_worker.pause_period IS
+    'When what was paused: by what people did, and what is in force.';
+
+CREATE FUNCTION integration_worker.pauses_of(connector text, endpoint text, customers text[]) RETURNS tstzmultirange
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (SELECT coalesce(range_agg(p.period), '{}')
+              FROM integration_worker.pause_period p
+             WHERE p.scope = 'all'
+                OR (p.scope = 'connector' AND p.name = pauses_of.connector)
+                OR (p.scope = 'endpoint' AND p.name = pauses_of.endpoint)
+                OR (p.scope = 'customer' AND p.name = ANY (pauses_of.customers)));
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.pauses_of(text, text, text[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.pauses_of(text, text, text[]) IS
+    'When the syncs of this connector, endpoint, these customers (the sync''s, its endpoint''s) were paused.';
+
+-- An attempt after which none is scheduled leaves the sync to a person or to its endpoint.
+CREATE VIEW integration_worker.attempt_period AS
+SELECT t.outbox_id, integration_worker.period(t.started_at, t.ended_at) AS flight,
+       CASE WHEN t.next_attempt_at IS NOT NULL AND t.error_class = 'rate_limited'
+            THEN integration_worker.period(t.ended_at, least(t.next_attempt_at, t.next_at)) END AS throttled,
+       CASE WHEN t.next_attempt_at IS NOT NULL
+            THEN integration_worker.period(t.ended_at, coalesce(t.next_at, 'infinity')) END AS retrying
+  FROM (SELECT a.outbox_id, a.started_at, a.started_at + coalesce(a.duration_ms, 0) * interval '1 ms' AS ended_at,
+               a.error_class, a.next_attempt_at, lead(a.started_at) OVER (PARTITION BY a.outbox_id ORDER BY a.attempt_no) AS next_at
+          FROM integration.attempt a) t;
+
+COMMENT ON VIEW integration_worker.attempt_period IS
+    'The attempts of each sync as periods, with what came after each: throttled is a part of retrying.';
+
+CREATE FUNCTION integration_worker.standing_of(
+        state text, due_by timestamptz, at_risk_from timestamptz, finished_at timestamptz, now timestamptz)
+    RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN due_by IS NULL THEN 'no_promise'
+                WHEN coalesce(finished_at, now) > due_by THEN CASE WHEN finished_at IS NULL THEN 'late' ELSE 'missed' END
+                WHEN state = 'delivered' THEN 'kept'
+                WHEN state = 'expired' THEN 'missed'
+                WHEN finished_at IS NOT NULL THEN 'withdrawn'
+                WHEN now >= at_risk_from THEN 'at_risk'
+                ELSE 'running' END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.standing_of(text, timestamptz, timestamptz, timestamptz, timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.standing_of(text, timestamptz, timestamptz, timestamptz, timestamptz) IS
+    'How a promise stands.';
+
+-- What overlaps is told once: a request that is under way is under way, whoever pauses meanwhile.
+CREATE FUNCTION integration_worker.split_time(
+        life tstzmultirange, flights tstzmultirange, pauses tstzmultirange, throttles tstzmultirange, retries tstzmultirange,
+        OUT waiting interval, OUT throttled interval, OUT paused interval, OUT retrying interval, OUT in_flight interval)
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    in_flight := integration_worker.length_of(life * flights);
+    life := life - flights;
+    paused := integration_worker.length_of(life * pauses);
+    life := life - pauses;
+    throttled := integration_worker.length_of(life * throttles);
+    life := life - throttles;
+    retrying := integration_worker.length_of(life * retries);
+    waiting := integration_worker.length_of(life - retries);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.split_time(tstzmultirange, tstzmultirange, tstzmultirange, tstzmultirange, tstzmultirange) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.split_time(tstzmultirange, tstzmultirange, tstzmultirange, tstzmultirange, tstzmultirange) IS
+    'Where the time of a life went; the parts add up to it.';
+
+CREATE FUNCTION integration.sla_clock(id bigint, now timestamptz DEFAULT clock_timestamp())
+    RETURNS TABLE (standing text, started_at timestamptz, at_risk_from timestamptz, due_by timestamptz, finished_at timestamptz,
+                   time_left interval, total interval, waiting interval, throttled interval, paused interval,
+                   retrying interval, in_flight interval)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM integration_worker.require_sync(sla_clock.id);
+    RETURN QUERY
+    SELECT integration_worker.standing_of(s.state, s.due_by, f.at_risk_from, s.finished_at, sla_clock.now),
+           f.clock_from, f.at_risk_from, s.due_by, s.finished_at,
+           CASE WHEN s.finished_at IS NULL THEN s.due_by - sla_clock.now END,
+           integration_worker.length_of(l.life), t.waiting, t.throttled, t.paused, t.retrying, t.in_flight
+      FROM integration.sync s
+      JOIN integration_worker.sync_facts f ON f.id = s.id
+     CROSS JOIN LATERAL (
+           SELECT multirange(integration_worker.period(f.clock_from, coalesce(s.finished_at, sla_clock.now))) AS life) l
+     CROSS JOIN LATERAL (
+           SELECT coalesce(range_agg(x.flight), '{}')
+                  + CASE WHEN s.in_flight_since IS NULL THEN '{}'
+                         ELSE multirange(integration_worker.period(s.in_flight_since, sla_clock.now)) END AS flights,
+                  coalesce(range_agg(x.throttled), '{}') AS throttles, coalesce(range_agg(x.retrying), '{}') AS retries
+             FROM integration_worker.attempt_period x
+            WHERE x.outbox_id = s.id) a
+     CROSS JOIN LATERAL integration_worker.split_time(
+               l.life, a.flights, integration_worker.pauses_of(f.connector, f.endpoint, ARRAY[f.customer, f.endpoint_customer]),
+               a.throttles, a.retries) t
+     WHERE s.id = sla_clock.id;
+END
+$$;
+REVOKE ALL ON FUNCTION integration.sla_clock(bigint, timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration.sla_clock(bigint, timestamptz) IS
+    'The clock of a sync: its standing (no_promise, running, at_risk, late, kept, missed, withdrawn), its deadline, where its time went: waiting with us (its turn, its endpoint, a person), throttled (the other side asked us to wait), paused by somebody, retrying (until the next attempt), in flight.';
+
+-- What became of syncs, counted by day: for reports that outlive them.
+--
+-- Delivered syncs leave after a week, promises are reported by the month; and a report that read a million attempts
+-- each time would be read by nobody.  So the process of retention counts what has come to its end before it removes
+-- anything, behind the application and the sender, which know nothing of it.
+
+CREATE TABLE integration.sync_count (
+    day date NOT NULL,
+    endpoint text NOT NULL,
+    customer text NOT NULL,
+    connector text,
+    syncs bigint NOT NULL DEFAULT 0,
+    delivered bigint NOT NULL DEFAULT 0,
+    failures bigint NOT NULL DEFAULT 0,
+    in_time bigint NOT NULL DEFAULT 0,
+    missed bigint NOT NULL DEFAULT 0,
+    missed_by_customer bigint NOT NULL DEFAULT 0,
+    missed_by_vendor bigint NOT NULL DEFAULT 0,
+    impact_missed numeric,
+    PRIMARY KEY (day, endpoint, customer)
+);
+REVOKE ALL ON TABLE integration.sync_count FROM PUBLIC;
+
+COMMENT ON TABLE integration.sync_count IS
+    'What became of the syncs that were due on a day, by endpoint and customer; written by the worker, kept for 25 months. Use integration.sla_report and integration.usage.';
+
+COMMENT ON COLUMN integration.sync_count.day IS 'The day they were due, in UTC.';
+
+COMMENT ON COLUMN integration.sync_count.endpoint IS 'The endpoint.';
+
+COMMENT ON COLUMN integration.sync_count.customer IS 'The customer; empty: nobody''s.';
+
+COMMENT ON COLUMN integration.sync_count.connector IS 'The endpoint''s connector at that time.';
+
+COMMENT ON COLUMN integration.sync_count.syncs IS 'Those that came to an end.';
+
+COMMENT ON COLUMN integration.sync_count.delivered IS 'Those of them that arrived.';
+
+COMMENT ON COLUMN integration.sync_count.failures IS 'Their failed attempts.';
+
+COMMENT ON COLUMN integration.sync_count.in_time IS 'Delivered within their SLA.';
+
+COMMENT ON COLUMN integration.sync_count.missed IS 'Not delivered within their SLA, finished or not.';
+
+COMMENT ON COLUMN integration.sync_count.missed_by_customer IS 'Those of them that failed for, or waited behind, what is the customer''s to mend.';
+
+COMMENT ON COLUMN integration.sync_count.missed_by_vendor IS 'Those of them that failed for, or waited behind, what is the other system''s to mend.';
+
+COMMENT ON COLUMN integration.sync_count.impact_missed IS 'Sum of the impact of those that were missed.';
+
+-- Far fewer than there are syncs: what is delivered before it is looked at never gets here.
+CREATE TABLE integration_worker.uncounted (
+    outbox_id bigint PRIMARY KEY,
+    endpoint_id integer NOT NULL,
+    due_by timestamptz,
+    at_risk_from timestamptz,
+    is_missed boolean NOT NULL DEFAULT false
+);
+REVOKE ALL ON TABLE integration_worker.uncounted FROM PUBLIC;
+
+-- Serves missed_now(): promises that have just been broken.
+CREATE INDEX uncounted_due ON integration_worker.uncounted (due_by) WHERE NOT is_missed;
+
+-- Serves promises_at_risk(): the oldest of each endpoint.
+CREATE INDEX uncounted_at_risk ON integration_worker.uncounted (endpoint_id, at_risk_from) WHERE at_risk_from IS NOT NULL;
+
+COMMENT ON TABLE integration_worker.uncounted IS
+    'Syncs that were not finished when they were looked at: the clocks that run. is_missed: counted as missed already.';
+
+CREATE TABLE integration_worker.count_progress (
+    is_one boolean PRIMARY KEY DEFAULT true CHECK (is_one),
+    counted_to bigint NOT NULL DEFAULT 0,
+    checked_to bigint NOT NULL DEFAULT 0,
+    countable_to bigint NOT NULL DEFAULT 0,
+    waiting_id bigint NOT NULL DEFAULT 0,
+    noted_id bigint NOT NULL DEFAULT 0,
+    noted_at timestamptz NOT NULL DEFAULT '-infinity',
+    horizon xid8
+);
+REVOKE ALL ON TABLE integration_worker.count_progress FROM PUBLIC;
+
+COMMENT ON TABLE integration_worker.count_progress IS
+    'How far the counting came: every sync up to counted_to has been looked at, those up to countable_to can be; checked_to goes round in uncounted. Once no transaction before horizon runs, none can add an id up to waiting_id.';
+
+-- Made at the first look: a row of the script would be in the way of the one in a dump.
+CREATE FUNCTION integration_worker.count_state() RETURNS integration_worker.count_progress
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    progress integration_worker.count_progress;
+BEGIN
+    INSERT INTO integration_worker.count_progress DEFAULT VALUES ON CONFLICT DO NOTHING;
+    SELECT p.* INTO progress FROM integration_worker.count_progress p FOR UPDATE;
+    RETURN progress;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.count_state() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.count_state() IS
+    'How far the counting came, locked.';
+
+-- Ids are not committed in their order, so what is not there yet may come.  An id that was given away before the one
+-- look belongs to a transaction that has a number by the next: once those are over, all of these ids are there.
+-- A horizon from another cluster, restored, may lie far ahead.
+CREATE FUNCTION integration_worker.note_ids(now timestamptz) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    present pg_snapshot := pg_current_snapshot();
+BEGIN
+    UPDATE integration_worker.count_progress p
+       SET countable_to = CASE WHEN p.horizon <= pg_snapshot_xmin(present) THEN p.waiting_id ELSE p.countable_to END,
+           waiting_id = p.noted_id, noted_id = integration_worker.last_id(), noted_at = note_ids.now,
+           horizon = pg_snapshot_xmax(present)
+      FROM (SELECT x.is_one
+              FROM integration_worker.count_progress x
+             WHERE x.noted_at <= note_ids.now - interval '1 s'
+               AND (x.horizon <= pg_snapshot_xmin(present) OR x.horizon > pg_snapshot_xmax(present)) IS NOT FALSE
+               FOR UPDATE SKIP LOCKED) held
+     WHERE p.is_one = held.is_one;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.note_ids(timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.note_ids(timestamptz) IS
+    'Looks up to which id no running transaction can add a sync any more; at most once a second, for nobody who counts.';
+
+CREATE VIEW integration_worker.countable AS
+SELECT o.id, (t.started_at AT TIME ZONE 'UTC')::date AS day, o.endpoint, e.id AS endpoint_id, e.connector,
+       coalesce(o.customer, e.customer, '') AS customer, o.impact,
+       t.started_at + s.sla AS due_by, t.started_at + s.sla * 0.8 AS at_risk_from,
+       q.outbox_id IS NULL AS is_over, coalesce(g.state, 'delivered') AS ended_as,
+       coalesce(g.closed_at, a.started_at + coalesce(a.duration_ms, 0) * interval '1 ms') AS ended_at,
+       coalesce(a.attempt_no, 0) - CASE WHEN a.outcome = 'delivered' THEN 1 ELSE 0 END AS failures
+  FROM integration.outbox o
+  LEFT JOIN integration.endpoint e ON e.name = o.endpoint
+  LEFT JOIN integration.connector c ON c.name = e.connector
+  LEFT JOIN integration.customer u ON u.name = coalesce(o.customer, e.customer)
+  LEFT JOIN integration.queue q ON q.outbox_id = o.id
+  LEFT JOIN integration.closing g ON g.outbox_id = o.id
+  LEFT JOIN LATERAL (
+       SELECT x.attempt_no, x.outcome, x.started_at, x.duration_ms
+         FROM integration.attempt x
+        WHERE x.outbox_id = o.id
+        ORDER BY x.attempt_no DESC
+        LIMIT 1) a ON true
+ CROSS JOIN LATERAL (SELECT greatest(o.send_after, o.created_at) AS started_at) t
+ CROSS JOIN LATERAL (SELECT coalesce(u.sla, c.sla) AS sla) s
+ WHERE o.operation <> 'ping';
+
+COMMENT ON VIEW integration_worker.countable IS
+    'What counting must know of each sync.';
+
+-- Withdrawn in time is no broken promise, nor is what gave way to a newer state.
+CREATE FUNCTION integration_worker.promise_kept(
+        due_by timestamptz, is_over boolean, ended_as text, ended_at timestamptz, now timestamptz)
+    RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN due_by IS NULL THEN NULL
+                WHEN NOT is_over THEN CASE WHEN now > due_by THEN false END
+                WHEN ended_as = 'expired' OR ended_at > due_by THEN false
+                WHEN ended_as = 'delivered' THEN true END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.promise_kept(timestamptz, boolean, text, timestamptz, timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.promise_kept(timestamptz, boolean, text, timestamptz, timestamptz) IS
+    'Was a sync delivered within its SLA? NULL: that is not decided, there is no promise, or it was withdrawn in time.';
+
+-- Whose the last failure was to mend.  What never failed waited: with us if it was paused, else behind whatever was
+-- wrong with its endpoint, such as an outage of the other side that let nothing through.
+CREATE FUNCTION integration_worker.fault_of(id bigint, at timestamptz) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    fault text := (SELECT r.responsible
+                     FROM integration.attempt a
+                     JOIN integration.error_reason r ON r.reason = a.reason
+                    WHERE a.outbox_id = fault_of.id AND a.outcome = 'failed'
+                    ORDER BY a.attempt_no DESC
+                    LIMIT 1);
+    sync integration_worker.sync_facts;
+BEGIN
+    IF fault IS NOT NULL THEN
+        RETURN fault;
+    END IF;
+    SELECT f.* INTO sync FROM integration_worker.sync_facts f WHERE f.id = fault_of.id;
+    IF fault_of.at <@ integration_worker.pauses_of(sync.connector, sync.endpoint, ARRAY[sync.customer, sync.endpoint_customer]) THEN
+        RETURN NULL;
+    END IF;
+    RETURN (SELECT i.responsible
+              FROM integration.incident i
+              JOIN integration.error_class k ON k.name = i.error_class AND NOT k.is_watched
+             WHERE i.endpoint = sync.endpoint AND i.opened_at < fault_of.at
+               AND (i.resolved_at IS NULL OR i.resolved_at > sync.clock_from)
+             ORDER BY i.opened_at DESC
+             LIMIT 1);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.fault_of(bigint, timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.fault_of(bigint, timestamptz) IS
+    'Which party is to blame that a sync was not delivered by this time; NULL: it waited with us for nobody.';
+
+-- Its plan may be made while every table is empty, so what would walk a whole one for each sync is switched off.
+CREATE FUNCTION integration_worker.count_syncs(ids bigint[], now timestamptz) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET enable_hashjoin = off
+    SET enable_mergejoin = off
+    SET enable_seqscan = off
+AS $$
+BEGIN
+    WITH looked_at AS MATERIALIZED (
+        SELECT c.*, coalesce(u.is_missed, false) AS was_missed,
+               CASE WHEN u.is_missed IS NOT TRUE
+                    THEN integration_worker.promise_kept(c.due_by, c.is_over, c.ended_as, c.ended_at, count_syncs.now) END AS is_kept
+          FROM unnest(ids) AS i (id)
+          JOIN integration_worker.countable c ON c.id = i.id
+          LEFT JOIN integration_worker.uncounted u ON u.outbox_id = c.id
+    ), blamed AS (
+        SELECT l.*, CASE WHEN NOT l.is_kept THEN integration_worker.fault_of(l.id, l.due_by) END AS fault FROM looked_at l
+    ), counted AS (
+        INSERT INTO integration.sync_count AS s (day, endpoint, customer, connector, syncs, delivered, failures, in_time, missed,
+                                                 missed_by_customer, missed_by_vendor, impact_missed)
+        SELECT b.day, b.endpoint, b.customer, max(b.connector), count(*) FILTER (WHERE b.is_over),
+               count(*) FILTER (WHERE b.is_over AND b.ended_as = 'delivered'),
+               coalesce(sum(b.failures) FILTER (WHERE b.is_over), 0),
+               count(*) FILTER (WHERE b.is_kept), count(*) FILTER (WHERE NOT b.is_kept),
+               count(*) FILTER (WHERE b.fault = 'customer'), count(*) FILTER (WHERE b.fault = 'remote_vendor'),
+               sum(b.impact) FILTER (WHERE NOT b.is_kept)
+          FROM blamed b
+         WHERE b.is_over OR b.is_kept IS NOT NULL
+         GROUP BY b.day, b.endpoint, b.customer
+            ON CONFLICT (day, endpoint, customer) DO UPDATE
+           SET (connector, syncs, delivered, failures, in_time, missed, missed_by_customer, missed_by_vendor, impact_missed)
+               = (excluded.connector, s.syncs + excluded.syncs, s.delivered + excluded.delivered, s.failures + excluded.failures,
+                  s.in_time + excluded.in_time, s.missed + excluded.missed, s.missed_by_customer + excluded.missed_by_customer,
+                  s.missed_by_vendor + excluded.missed_by_vendor,
+                  coalesce(s.impact_missed + excluded.impact_missed, s.impact_missed, excluded.impact_missed))
+    ), ended AS (
+        DELETE FROM integration_worker.uncounted u USING looked_at l WHERE u.outbox_id = l.id AND l.is_over
+    )
+    INSERT INTO integration_worker.uncounted AS u (outbox_id, endpoint_id, due_by, at_risk_from, is_missed)
+    SELECT l.id, l.endpoint_id, l.due_by, l.at_risk_from, l.was_missed OR l.is_kept IS NOT NULL
+      FROM looked_at l
+     WHERE NOT l.is_over AND l.endpoint_id IS NOT NULL
+        ON CONFLICT (outbox_id) DO UPDATE
+       SET is_missed = true
+     WHERE excluded.is_missed AND NOT u.is_missed;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.count_syncs(bigint[], timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.count_syncs(bigint[], timestamptz) IS
+    'Counts what became of these syncs, notes those that are not finished.';
+
+-- Three looks, each at so many at most: what is new, what is not finished yet, which promises are over just now.
+CREATE FUNCTION integration_worker.count_more(now timestamptz, most integer DEFAULT 5000) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    progress integration_worker.count_progress := integration_worker.count_state();
+    fresh bigint[];
+    open_ids bigint[];
+BEGIN
+    fresh := ARRAY(SELECT o.id FROM integration.outbox o
+                    WHERE o.id > progress.counted_to AND o.id <= progress.countable_to ORDER BY o.id LIMIT most);
+    open_ids := ARRAY(SELECT u.outbox_id FROM integration_worker.uncounted u
+                       WHERE u.outbox_id > progress.checked_to ORDER BY u.outbox_id LIMIT most);
+    PERFORM integration_worker.count_syncs(fresh, now);
+    PERFORM integration_worker.count_syncs(
+        ARRAY(SELECT i.id FROM unnest(open_ids) AS i (id)
+               WHERE NOT EXISTS (SELECT FROM integration.queue q WHERE q.outbox_id = i.id)), now);
+    PERFORM integration_worker.count_syncs(
+        ARRAY(SELECT u.outbox_id FROM integration_worker.uncounted u
+               WHERE NOT u.is_missed AND u.due_by < now ORDER BY u.due_by LIMIT most), now);
+    -- What retention or a person deleted can't be counted any more.
+    DELETE FROM integration_worker.uncounted u
+     WHERE u.outbox_id = ANY (open_ids) AND NOT EXISTS (SELECT FROM integration.outbox o WHERE o.id = u.outbox_id);
+    UPDATE integration_worker.count_progress p
+       SET counted_to = CASE WHEN cardinality(fresh) = most THEN fresh[most] ELSE greatest(p.counted_to, p.countable_to) END,
+           checked_to = CASE WHEN cardinality(open_ids) = most THEN open_ids[most] ELSE 0 END;
+    RETURN cardinality(fresh) = most OR cardinality(open_ids) = most;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.count_more(timestamptz, integer) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.count_more(timestamptz, integer) IS
+    'Counts on, so many syncs at most in each of its looks; returns whether there may be more.';
+
+CREATE FUNCTION integration_worker.forget_counts(now timestamptz) RETURNS void
+    LANGUAGE sql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    DELETE FROM integration.sync_count c WHERE c.day < (forget_counts.now AT TIME ZONE 'UTC')::date - interval '25 months'
+$$;
+REVOKE ALL ON FUNCTION integration_worker.forget_counts(timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.forget_counts(timestamptz) IS
+    'Removes counts of days more than 25 months ago, by the primary key.';
+
+CREATE FUNCTION integration_worker.count_on(now timestamptz DEFAULT clock_timestamp()) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- A copy reports nobody's promises, and while it is restored rows are missing.
+    IF NOT integration_worker.is_adopted() THEN
+        RETURN false;
+    END IF;
+    -- What is lost is counted again.
+    PERFORM set_config('synchronous_commit', 'off', true);
+    PERFORM integration_worker.note_ids(count_on.now);
+    PERFORM integration_worker.forget_counts(count_on.now);
+    RETURN integration_worker.count_more(count_on.now);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.count_on(timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.count_on(timestamptz) IS
+    'A step of counting, called by the process of retention before it removes anything; returns whether there may be more.';
+
+-- Promises: what is at risk, how the month went.
+
+INSERT INTO integration.phrase (key, words) VALUES
+    ('sla.at_risk', 'Not delivered though four fifths of their time are over: {syncs}; already late: {late}; due first: sync {example} by {due}.'),
+    ('sla.many', 'at least {syncs}');
+
+-- The oldest of what is not finished, so many at most.  What was enqueued since the counting came by is in the queue alone.
+CREATE FUNCTION integration_worker.clocks_at_risk(now timestamptz, most integer DEFAULT 1000)
+    RETURNS TABLE (endpoint_id integer, outbox_id bigint, due_by timestamptz, is_open boolean)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT u.endpoint_id, u.outbox_id, u.due_by, EXISTS (SELECT FROM integration.queue q WHERE q.outbox_id = u.outbox_id)
+      FROM integration.endpoint e
+     CROSS JOIN LATERAL (
+           SELECT x.*
+             FROM integration_worker.uncounted x
+            WHERE x.endpoint_id = e.id AND x.at_risk_from <= clocks_at_risk.now
+            ORDER BY x.at_risk_from
+            LIMIT most) u
+    UNION ALL
+    SELECT c.endpoint_id, c.id, c.due_by, true
+      FROM (SELECT q.outbox_id
+              FROM integration.queue q
+             WHERE q.outbox_id > coalesce((SELECT p.counted_to FROM integration_worker.count_progress p), 0)
+             ORDER BY q.outbox_id
+             LIMIT most) f
+     CROSS JOIN LATERAL (SELECT x.* FROM integration_worker.countable x WHERE x.id = f.outbox_id OFFSET 0) c
+     WHERE c.at_risk_from <= clocks_at_risk.now;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.clocks_at_risk(timestamptz, integer) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.clocks_at_risk(timestamptz, integer) IS
+    'The syncs whose time is four fifths over, so many of each endpoint, by the index uncounted_at_risk; is_open: it is not finished yet.';
+
+CREATE FUNCTION integration_worker.warn_of_promises(now timestamptz, most integer DEFAULT 1000) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    found record;
+BEGIN
+    FOR found IN
+        SELECT e.name, count(*) AS looked_at, count(*) FILTER (WHERE r.is_open) AS syncs, sum(o.impact) AS impact,
+               count(DISTINCT coalesce(o.customer, e.customer)) FILTER (WHERE r.is_open) AS customers,
+               (array_agg(r.outbox_id ORDER BY r.due_by) FILTER (WHERE r.is_open))[1] AS example,
+               integration_worker.say('sla.at_risk', jsonb_build_object(
+                   'syncs', CASE WHEN count(*) < most THEN (count(*) FILTER (WHERE r.is_open))::text
+                                 ELSE integration_worker.say('sla.many', jsonb_build_object('syncs', count(*) FILTER (WHERE r.is_open))) END,
+                   'late', count(*) FILTER (WHERE r.is_open AND r.due_by < warn_of_promises.now),
+                   'example', (array_agg(r.outbox_id ORDER BY r.due_by) FILTER (WHERE r.is_open))[1],
+                   'due', integration_worker.time_words(min(r.due_by) FILTER (WHERE r.is_open)))) AS note
+          FROM (SELECT x.* FROM integration_worker.clocks_at_risk(warn_of_promises.now, most) x
+                UNION ALL
+                SELECT n.id, NULL, NULL, false
+                  FROM integration.incident i
+                  JOIN integration.endpoint n ON n.name = i.endpoint
+                 WHERE i.error_class = 'sla_at_risk' AND i.resolved_at IS NULL) r
+          JOIN integration.endpoint e ON e.id = r.endpoint_id
+          LEFT JOIN integration.outbox o ON o.id = r.outbox_id AND r.is_open
+         GROUP BY e.name
+    LOOP
+        IF found.syncs > 0 THEN
+            PERFORM integration_worker.open_incident(found.name, 'sla_at_risk', warn_of_promises.now, found.note, found.example);
+            UPDATE integration.incident i
+               SET (syncs, objects, customers, impact, example, note, last_seen_at)
+                   = (found.syncs, found.syncs, found.customers, found.impact, found.example, found.note, warn_of_promises.now)
+             WHERE i.endpoint = found.name AND i.error_class = 'sla_at_risk' AND i.resolved_at IS NULL
+               AND (i.syncs, i.note) IS DISTINCT FROM (found.syncs, found.note);
+        -- Where all that were looked at are finished there may be more that are not.
+        ELSIF found.looked_at < most THEN
+            PERFORM integration_worker.end_incident(found.name, 'sla_at_risk', warn_of_promises.now);
+        END IF;
+    END LOOP;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.warn_of_promises(timestamptz, integer) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.warn_of_promises(timestamptz, integer) IS
+    'Opens, keeps up to date, ends the incidents sla_at_risk.';
+
+CREATE FUNCTION integration_worker.watch_sla(now timestamptz) RETURNS timestamptz
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    shortest interval := least((SELECT min(c.sla) FROM integration.connector c), (SELECT min(c.sla) FROM integration.customer c));
+BEGIN
+    PERFORM integration_worker.note_ids(watch_sla.now);
+    PERFORM integration_worker.warn_of_promises(watch_sla.now);
+    -- A tenth of the time that is left when a promise comes to be at risk.
+    RETURN watch_sla.now + CASE WHEN shortest IS NOT NULL THEN greatest(interval '5 s', shortest * 0.02) END;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.watch_sla(timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.watch_sla(timestamptz) IS
+    'Warns of promises at risk; returns when to look again, sooner where promises are short.';
+
+-- The report.
+
+CREATE VIEW integration.sla_report AS
+SELECT CASE r.level WHEN 0 THEN 'connector and customer' WHEN 1 THEN 'connector' WHEN 2 THEN 'customer' ELSE 'all' END AS scope,
+       r.month, r.connector, nullif(r.customer, '') AS customer, u.tier,
+       coalesce(w.owner, c.owner, u.owner) AS owner,
+       r.promised, r.in_time, r.missed, r.missed_by_customer, r.missed_by_vendor,
+       r.missed - r.missed_by_customer - r.missed_by_vendor AS missed_by_us,
+       round(r.in_time::numeric / nullif(r.promised, 0), 5) AS in_time_share,
+       round(1 - r.budget / nullif(r.promised, 0), 5) AS objective,
+       round(r.budget, 2) AS budget,
+       round(r.budget - r.charged, 2) AS budget_left,
+       round(r.charged / nullif(r.budget, 0), 3) AS budget_used,
+       round(r.charged_lately / nullif(r.budget_lately, 0), 3) AS burn_rate,
+       r.impact_missed
+  FROM (SELECT grouping(s.connector, s.customer) AS level, s.month, s.connector, s.customer,
+               sum(s.promised) AS promised, sum(s.in_time) AS in_time, sum(s.missed) AS missed,
+               sum(s.missed_by_customer) AS missed_by_customer, sum(s.missed_by_vendor) AS missed_by_vendor,
+               sum(s.impact_missed) AS impact_missed,
+               sum(s.budget) AS budget, sum(s.charged) AS charged,
+               sum(s.budget) FILTER (WHERE s.is_recent) AS budget_lately, sum(s.charged) FILTER (WHERE s.is_recent) AS charged_lately
+          FROM (SELECT date_trunc('month', d.day)::date AS month, d.connector, d.customer, d.in_time, d.missed,
+                       d.missed_by_customer, d.missed_by_vendor, d.impact_missed, d.in_time + d.missed AS promised,
+                       (d.in_time + d.missed) * (1 - coalesce(c.objective, 0.9999)) AS budget,
+                       d.missed - d.missed_by_customer AS charged,
+                       d.day >= (statement_timestamp() AT TIME ZONE 'UTC')::date - 1 AS is_recent
+                  FROM integration.sync_count d
+                  LEFT JOIN integration.connector c ON c.name = d.connector
+                 WHERE d.in_time + d.missed > 0) s
+         GROUP BY GROUPING SETS ((s.month, s.connector, s.customer), (s.month, s.connector), (s.month, s.customer), (s.month))) r
+  LEFT JOIN integration.connector c ON c.name = r.connector
+  LEFT JOIN integration.customer u ON u.name = r.customer
+  LEFT JOIN LATERAL integration_worker.ruled_owner(r.connector, NULL, nullif(r.customer, ''), NULL, NULL) w ON true;
+
+COMMENT ON VIEW integration.sla_report IS
+    'Promises by month (UTC): for each connector and customer, each connector, each customer, all. Kept for 25 months, a few minutes behind; what ended without a promise isn''t in it.';
+
+COMMENT ON COLUMN integration.sla_report.scope IS 'What the row is about: "connector and customer", "connector", "customer" or "all".';
+
+COMMENT ON COLUMN integration.sla_report.month IS 'The first day of the month in which the syncs were due to be sent.';
+
+COMMENT ON COLUMN integration.sla_report.connector IS 'The product; NULL: the row is about all, or its endpoint has none.';
+
+COMMENT ON COLUMN integration.sla_report.customer IS 'The customer; NULL: the row is about all, or the syncs were nobody''s.';
+
+COMMENT ON COLUMN integration.sla_report.tier IS 'The customer''s tier.';
+
+COMMENT ON COLUMN integration.sla_report.owner IS 'The team, by integration.owner_rule, else the connector''s, the customer''s.';
+
+COMMENT ON COLUMN integration.sla_report.promised IS 'Syncs with a promise that was kept or broken.';
+
+COMMENT ON COLUMN integration.sla_report.in_time IS 'Those that were delivered in time.';
+
+COMMENT ON COLUMN integration.sla_report.missed IS 'Those that were not, finished or not.';
+
+COMMENT ON COLUMN integration.sla_report.missed_by_customer IS 'Those of them whose last failure, or what was wrong with their endpoint, was the customer''s to mend: error_reason.responsible.';
+
+COMMENT ON COLUMN integration.sla_report.missed_by_vendor IS 'Those of them whose last failure, or what was wrong with their endpoint, was the other system''s to mend.';
+
+COMMENT ON COLUMN integration.sla_report.missed_by_us IS 'The others: our own data, settings, network; those that were paused, or waited for nothing but their turn.';
+
+COMMENT ON COLUMN integration.sla_report.in_time_share IS 'in_time of promised, 0 to 1.';
+
+COMMENT ON COLUMN integration.sla_report.objective IS 'The share that should be delivered in time: connector.objective, of several weighted by what was promised.';
+
+COMMENT ON COLUMN integration.sla_report.budget IS 'The error budget: how many of those promised so far may be missed by the objective.';
+
+COMMENT ON COLUMN integration.sla_report.budget_left IS 'What is left of it; what the customer''s own data caused isn''t charged. Below 0: overspent.';
+
+COMMENT ON COLUMN integration.sla_report.budget_used IS 'The used share of it; above 1: overspent.';
+
+COMMENT ON COLUMN integration.sla_report.burn_rate IS 'How fast it is being used today and yesterday: 1 just uses it up, 10 ten times as much. NULL: nothing was promised in these days.';
+
+COMMENT ON COLUMN integration.sla_report.impact_missed IS 'Sum of the impact of what was missed, in the application''s unit.';
+
+-- Which integrations earn their keep: what each brought, what it cost.
+
+INSERT INTO integration.phrase (key, words) VALUES
+    ('usage.useless', 'Nothing of what was asked has arrived.'),
+    ('usage.unused', 'Nobody has asked for anything.'),
+    ('usage.ending', 'It is {status}, and still in use.'),
+    ('usage.ended', 'It is {status}, and nobody uses it any more: it can go.'),
+    ('usage.troubled', 'It was failing for more than a tenth of the time.');
+
+CREATE FUNCTION integration_worker.usage_since() RETURNS timestamptz
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT statement_timestamp() - interval '30 days'
+$$;
+REVOKE ALL ON FUNCTION integration_worker.usage_since() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.usage_since() IS
+    'Where the time begins that integration.usage looks back on.';
+
+CREATE VIEW integration_worker.usage_member AS
+SELECT 'endpoint' AS scope, e.name AS subject, e.name AS endpoint, e.id AS endpoint_id, e.connector
+  FROM integration.endpoint e
+UNION ALL
+SELECT 'connector', c.name, e.name, e.id, c.name
+  FROM integration.connector c
+  LEFT JOIN integration.endpoint e ON e.connector = c.name;
+
+COMMENT ON VIEW integration_worker.usage_member IS
+    'Which endpoints each row of integration.usage is about.';
+
+CREATE VIEW integration_worker.usage_volume AS
+SELECT m.scope, m.subject, sum(c.syncs) AS syncs, sum(c.delivered) AS delivered, sum(c.failures) AS failures,
+       count(DISTINCT nullif(c.customer, '')) AS customers
+  FROM integration.sync_count c
+  JOIN integration_worker.usage_member m ON m.endpoint = c.endpoint
+ WHERE c.day >= (integration_worker.usage_since() AT TIME ZONE 'UTC')::date
+ GROUP BY m.scope, m.subject;
+
+COMMENT ON VIEW integration_worker.usage_volume IS
+    'What each endpoint and connector sent lately, for how many.';
+
+-- A deed is about an endpoint, or about a sync of it.  By the index action_at.
+CREATE VIEW integration_worker.usage_deeds AS
+SELECT m.scope, m.subject, count(*) AS actions
+  FROM integration.action a
+  LEFT JOIN integration.outbox o ON o.id = a.outbox_id AND a.endpoint IS NULL
+  JOIN integration_worker.usage_member m ON m.endpoint = coalesce(a.endpoint, o.endpoint)
+ WHERE a.at >= integration_worker.usage_since() AND a.actor <> 'integration'
+ GROUP BY m.scope, m.subject;
+
+COMMENT ON VIEW integration_worker.usage_deeds IS
+    'How often people had to do something about each endpoint and connector lately.';
+
+-- Several problems at a time are one time of trouble.
+CREATE VIEW integration_worker.usage_trouble AS
+SELECT m.scope, m.subject, count(*) AS incidents,
+       integration_worker.length_of(range_agg(integration_worker.period(
+           greatest(i.opened_at, integration_worker.usage_since()), coalesce(i.resolved_at, statement_timestamp())))) AS time_failing
+  FROM integration.incident i
+  JOIN integration_worker.usage_member m ON m.endpoint = i.endpoint
+ WHERE i.resolved_at IS NULL OR i.resolved_at >= integration_worker.usage_since()
+ GROUP BY m.scope, m.subject;
+
+COMMENT ON VIEW integration_worker.usage_trouble IS
+    'How often and how long each endpoint and connector had an incident lately.';
+
+CREATE VIEW integration_worker.usage_state AS
+SELECT m.scope, m.subject, m.connector, max(h.last_success_at) AS last_success_at,
+       bool_or(EXISTS (SELECT FROM integration.queue q WHERE q.endpoint_id = m.endpoint_id AND q.state <> 'failed')
+               OR EXISTS (SELECT FROM integration.queue q WHERE q.endpoint_id = m.endpoint_id AND q.state = 'failed')) AS waiting
+  FROM integration_worker.usage_member m
+  LEFT JOIN integration.endpoint_health h ON h.endpoint_id = m.endpoint_id
+ GROUP BY m.scope, m.subject, m.connector;
+
+COMMENT ON VIEW integration_worker.usage_state IS
+    'When each endpoint and connector delivered last, whether something waits.';
+
+CREATE FUNCTION integration_worker.usage_finding(status text, asked bigint, delivered bigint, waiting boolean, time_failing interval)
+    RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN status <> 'active' AND asked = 0 AND NOT waiting THEN 'usage.ended'
+                WHEN status <> 'active' THEN 'usage.ending'
+                WHEN asked = 0 AND NOT waiting THEN 'usage.unused'
+                WHEN delivered = 0 THEN 'usage.useless'
+                WHEN time_failing > interval '3 days' THEN 'usage.troubled' END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.usage_finding(text, bigint, bigint, boolean, interval) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.usage_finding(text, bigint, bigint, boolean, interval) IS
+    'The phrase for what stands out about an integration; NULL: nothing does.';
+
+CREATE VIEW integration.usage AS
+SELECT s.scope, s.connector, CASE s.scope WHEN 'endpoint' THEN s.subject END AS endpoint,
+       coalesce(c.status, 'active') AS status,
+       CASE s.scope WHEN 'endpoint' THEN integration_worker.owner_of(e.id, NULL, NULL)
+                    ELSE coalesce((SELECT w.owner FROM integration_worker.ruled_owner(c.name, NULL, NULL, NULL, NULL) w), c.owner) END AS owner,
+       coalesce(v.syncs, 0)::bigint AS syncs, coalesce(v.delivered, 0)::bigint AS delivered,
+       round(v.delivered / nullif(v.syncs, 0), 4) AS delivered_share,
+       coalesce(v.failures, 0)::bigint AS failures, coalesce(v.customers, 0) AS customers,
+       coalesce(s.waiting, false) AS waiting,
+       coalesce(t.incidents, 0) AS incidents, coalesce(t.time_failing, interval '0') AS time_failing,
+       coalesce(d.actions, 0) AS actions, s.last_success_at,
+       integration_worker.say(
+           integration_worker.usage_finding(coalesce(c.status, 'active'), coalesce(v.syncs, 0)::bigint, coalesce(v.delivered, 0)::bigint,
+                                            coalesce(s.waiting, false), t.time_failing),
+           jsonb_build_object('status', c.status)) AS finding
+  FROM integration_worker.usage_state s
+  LEFT JOIN integration_worker.usage_volume v ON v.scope = s.scope AND v.subject = s.subject
+  LEFT JOIN integration_worker.usage_trouble t ON t.scope = s.scope AND t.subject = s.subject
+  LEFT JOIN integration_worker.usage_deeds d ON d.scope = s.scope AND d.subject = s.subject
+  LEFT JOIN integration.connector c ON c.name = s.connector
+  LEFT JOIN integration.endpoint e ON s.scope = 'endpoint' AND e.name = s.subject;
+
+COMMENT ON VIEW integration.usage IS
+    'What each endpoint and each connector brought within 30 days and what it cost, to keep or drop it on evidence. Counts are a few minutes behind.';
+
+COMMENT ON COLUMN integration.usage.scope IS 'What the row is about: endpoint, or connector (all its endpoints together).';
+
+COMMENT ON COLUMN integration.usage.connector IS 'The product; NULL: the endpoint has none.';
+
+COMMENT ON COLUMN integration.usage.endpoint IS 'The endpoint; NULL: the row is about a connector.';
+
+COMMENT ON COLUMN integration.usage.status IS 'Where the connector is in its life: active, deprecated or retired.';
+
+COMMENT ON COLUMN integration.usage.owner IS 'The team, by integration.owner_rule, else the endpoint''s, its connector''s, the customer''s.';
+
+COMMENT ON COLUMN integration.usage.syncs IS 'Syncs that came to an end.';
+
+COMMENT ON COLUMN integration.usage.delivered IS 'Those of them that arrived.';
+
+COMMENT ON COLUMN integration.usage.delivered_share IS 'Which share of them that is, 0 to 1; NULL: there were none.';
+
+COMMENT ON COLUMN integration.usage.failures IS 'Failed attempts at them.';
+
+COMMENT ON COLUMN integration.usage.customers IS 'Different customers among them.';
+
+COMMENT ON COLUMN integration.usage.waiting IS 'Something is not finished right now.';
+
+COMMENT ON COLUMN integration.usage.incidents IS 'Incidents that were open.';
+
+COMMENT ON COLUMN integration.usage.time_failing IS 'How long at least one was.';
+
+COMMENT ON COLUMN integration.usage.actions IS 'How often people did something about it: retry, amend, pause, acknowledge, ….';
+
+COMMENT ON COLUMN integration.usage.last_success_at IS 'Its last delivery ever, to ten seconds.';
+
+COMMENT ON COLUMN integration.usage.finding IS 'What stands out, in words; NULL: nothing does.';
+
+-- From here on texts are the user's own: a dump takes those along.
+
+ALTER TABLE integration.phrase ALTER COLUMN shipped SET DEFAULT false;
+
+ALTER TABLE integration.remedy ALTER COLUMN shipped SET DEFAULT false;
+
+ALTER TABLE integration.runbook_step ALTER COLUMN shipped SET DEFAULT false;
+
+ALTER TABLE integration.notice_text ALTER COLUMN shipped SET DEFAULT false;
+
+ALTER TABLE integration.version_header ALTER COLUMN shipped SET DEFAULT false;
+
+CREATE TRIGGER own_phrase BEFORE INSERT OR UPDATE ON integration.phrase
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.own_row('locale', 'key');
+
+CREATE TRIGGER own_remedy BEFORE INSERT OR UPDATE ON integration.remedy
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.own_row('locale', 'audience', 'error_class', 'reason');
+
+CREATE TRIGGER own_runbook_step BEFORE INSERT OR UPDATE ON integration.runbook_step
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.own_row('locale', 'error_class', 'position');
+
+CREATE TRIGGER own_notice_text BEFORE INSERT OR UPDATE ON integration.notice_text
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.own_row('locale', 'change');
+
+CREATE TRIGGER own_version_header BEFORE INSERT OR UPDATE ON integration.version_header
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.own_row('name');
+
 -- Who may do what: the only part that grants anything.
 
 -- The matrix; each level of people holds what the level above it in this list holds; producers, customers stand alone.
@@ -5411,7 +12917,7 @@ AS $$
         ('producer', 'USAGE', 'SCHEMA integration'),
         ('producer', 'INSERT (endpoint, object_type, object_id, operation, payload, headers, customer, ordering_key, '
                      'dedup_key, priority, impact, send_after, expires_at, traceparent, triggered_by, trigger_ref, '
-                     'created_at, enqueued_by, enqueued_from, replay_of)', 'integration.outbox'),
+                     'created_at, enqueued_by, enqueued_from, replay_of, tracestate)', 'integration.outbox'),
         ('producer', 'SELECT (id)', 'integration.outbox'),
         ('producer', 'EXECUTE', 'FUNCTION integration.verify_signature(bytea, jsonb, text, interval)'),
         ('producer', 'EXECUTE', 'FUNCTION integration.verify_signature(text, jsonb, text, interval)'),
@@ -5422,7 +12928,17 @@ AS $$
         ('customer', 'SELECT', 'integration_worker.own_customer'),
         ('customer', 'EXECUTE', 'FUNCTION integration.retry(bigint, text)'),
         ('customer', 'EXECUTE', 'FUNCTION integration_worker.retry_as(bigint, text, name, text[])'),
-        ('customer', 'EXECUTE', 'FUNCTION integration_worker.customer_words(text, text)'),
+        ('customer', 'EXECUTE', 'FUNCTION integration_worker.say(text, jsonb, text)'),
+        ('customer', 'EXECUTE', 'FUNCTION integration.fields_to_correct(bigint)'),
+        ('customer', 'EXECUTE', 'FUNCTION integration_worker.fields_for(bigint, boolean, text[])'),
+        ('customer', 'EXECUTE', 'FUNCTION integration.status_page(text)'),
+        ('customer', 'EXECUTE', 'FUNCTION integration_worker.page_for(text, boolean, text[])'),
+        ('customer', 'EXECUTE', 'FUNCTION integration.customer_status(text, text, text)'),
+        ('customer', 'EXECUTE', 'FUNCTION integration_worker.customer_told(text[], text, text)'),
+        ('customer', 'EXECUTE', 'FUNCTION integration_worker.customer_vocabulary(text)'),
+        ('customer', 'EXECUTE', 'FUNCTION integration_worker.customer_status_of(text, boolean, text, boolean)'),
+        ('customer', 'EXECUTE', 'FUNCTION integration_worker.customer_class(text, text)'),
+        ('customer', 'EXECUTE', 'FUNCTION integration_worker.held_class(integer, text)'),
 
         ('support', 'USAGE', 'SCHEMA integration'),
         -- By column: who may update a whole view may lock all that is below it, and stop the sender so.
@@ -5436,6 +12952,11 @@ AS $$
         ('support', 'SELECT', 'integration.enqueue_limit_status'),
         ('support', 'SELECT', 'integration.connector'),
         ('support', 'SELECT', 'integration.endpoint'),
+        ('support', 'SELECT', 'integration.customer'),
+        ('support', 'SELECT', 'integration.owner_rule'),
+        ('support', 'SELECT', 'integration.sync_count'),
+        ('support', 'SELECT', 'integration.sla_report'),
+        ('support', 'SELECT', 'integration.usage'),
         ('support', 'SELECT', 'integration.retry_policy'),
         ('support', 'SELECT', 'integration.error_class'),
         ('support', 'SELECT', 'integration.error_reason'),
@@ -5447,28 +12968,46 @@ AS $$
         -- All but what endpoint.mask may hide a part of: sync_payload and sync_attempt show that.
         ('support', 'SELECT (id, endpoint, object_type, object_id, operation, headers, customer, ordering_key, dedup_key, '
                     'priority, impact, send_after, expires_at, traceparent, triggered_by, trigger_ref, created_at, '
-                    'enqueued_by, enqueued_from, replay_of)', 'integration.outbox'),
+                    'enqueued_by, enqueued_from, replay_of, tracestate)', 'integration.outbox'),
         ('support', 'SELECT', 'integration.queue'),
         ('support', 'SELECT', 'integration.closing'),
         ('support', 'SELECT (outbox_id, attempt_no, endpoint_id, started_at, duration_ms, dns_ms, connect_ms, tls_ms, '
                     'first_byte_ms, outcome, reason, error_class, http_status, error, request_url, remote_address, '
-                    'trace_id, span_id, next_attempt_at)', 'integration.attempt'),
+                    'trace_id, span_id, next_attempt_at, api_version)', 'integration.attempt'),
         ('support', 'SELECT', 'integration.sync_status'),
         ('support', 'SELECT', 'integration.endpoint_health'),
+        ('support', 'SELECT', 'integration.event'),
         ('support', 'SELECT', 'integration.incident'),
         ('support', 'SELECT', 'integration.incident_status'),
+        ('support', 'SELECT', 'integration.phrase'),
+        ('support', 'SELECT', 'integration.remedy'),
+        ('support', 'SELECT', 'integration.what_helps'),
         ('support', 'SELECT', 'integration.runbook_step'),
-        ('support', 'SELECT (endpoint, format, severity, owner, customer, changes, locale, at_once, digest_every)',
+        ('support', 'SELECT (endpoint, format, severity, owner, customer, changes, locale, at_once, digest_every, audience)',
                     'integration.notice_endpoint'),
         ('support', 'SELECT', 'integration.notice_text'),
+        ('support', 'SELECT', 'integration.escalation_level'),
+        ('support', 'SELECT', 'integration.heartbeat'),
+        ('support', 'EXECUTE', 'FUNCTION integration.health()'),
         ('support', 'SELECT', 'integration.notice'),
+        ('support', 'SELECT', 'integration.telemetry'),
         ('support', 'SELECT', 'integration.pause'),
+        ('support', 'SELECT', 'integration.pause_status'),
+        ('support', 'SELECT', 'integration.interface_status'),
+        ('support', 'SELECT', 'integration.version_header'),
         ('support', 'SELECT', 'integration.action'),
         ('support', 'EXECUTE', 'FUNCTION integration.verify_signature(bytea, jsonb, text, interval)'),
         ('support', 'EXECUTE', 'FUNCTION integration.verify_signature(text, jsonb, text, interval)'),
         ('support', 'EXECUTE', 'FUNCTION integration.why(bigint)'),
+        ('support', 'EXECUTE', 'FUNCTION integration.customer_status(text, text, text)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.customer_told(text[], text, text)'),
+        ('support', 'EXECUTE', 'FUNCTION integration.sla_clock(bigint, timestamptz)'),
         ('support', 'EXECUTE', 'FUNCTION integration.timeline(bigint)'),
         ('support', 'EXECUTE', 'FUNCTION integration.preview(bigint)'),
+        ('support', 'EXECUTE', 'FUNCTION integration.as_curl(bigint)'),
+        ('support', 'EXECUTE', 'FUNCTION integration.fields_to_correct(bigint)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.fields_for(bigint, boolean, text[])'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.curl_of(text, text, text, text, text)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.request_of(bigint, boolean)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.masked(jsonb, text[])'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.masked_answer(text, text[], jsonb)'),
@@ -5483,13 +13022,34 @@ AS $$
         ('support', 'EXECUTE', 'FUNCTION integration.snooze(bigint, timestamptz, text)'),
         ('support', 'EXECUTE', 'FUNCTION integration.reopen(bigint, text)'),
         ('support', 'EXECUTE', 'FUNCTION integration.resolve(bigint, text, boolean)'),
-        ('support', 'EXECUTE', 'FUNCTION integration_worker.what_worked(integration.incident)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.what_worked()'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.translated(text, text, text)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.remedies(text, text)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.remedies_when_failed()'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.failed_count(text, text)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.say(text, jsonb, text)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.usage_since()'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.usage_finding(text, bigint, bigint, boolean, interval)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.length_of(tstzmultirange)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.period(timestamptz, timestamptz)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.ruled_owner(text, text, text, text, text)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.owner_of(integer, text, text, text)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.time_words(timestamptz)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.duration_words(interval)'),
-        ('support', 'EXECUTE', 'FUNCTION integration_worker.remedy_when_failed(text, boolean)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.held_by(text, timestamptz, boolean, text, timestamptz, '
                                'timestamptz, bigint, timestamptz, integer, integer)'),
+        ('support', 'SELECT', 'integration.traffic'),
+        ('support', 'SELECT', 'integration.endpoint_traffic'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.traffic_since(timestamptz, text[])'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.duration_at(double precision, integer[], bigint[])'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.sparkline(integer[], bigint[], bigint[])'),
+        ('support', 'EXECUTE', 'FUNCTION integration.endpoint_metrics()'),
+        ('support', 'EXECUTE', 'FUNCTION integration.attempt_metrics()'),
+        ('support', 'EXECUTE', 'FUNCTION integration.incident_metrics()'),
+        ('support', 'EXECUTE', 'FUNCTION integration.worker_metrics()'),
+        ('support', 'EXECUTE', 'FUNCTION integration.prometheus()'),
+        ('support', 'EXECUTE', 'FUNCTION integration.status_page(text)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.page_for(text, boolean, text[])'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.live_syncs()'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.live_endpoints()'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.live_workers()'),
@@ -5512,6 +13072,8 @@ AS $$
         ('administrator', 'SELECT', 'integration.attempt'),
         ('administrator', 'INSERT, UPDATE, DELETE', 'integration.connector'),
         ('administrator', 'INSERT, UPDATE, DELETE', 'integration.endpoint'),
+        ('administrator', 'INSERT, UPDATE, DELETE', 'integration.customer'),
+        ('administrator', 'INSERT, UPDATE, DELETE', 'integration.owner_rule'),
         ('administrator', 'INSERT, UPDATE, DELETE', 'integration.enqueue_limit'),
         ('administrator', 'SELECT, INSERT, UPDATE, DELETE', 'integration.credential'),
         ('administrator', 'SELECT', 'integration.secret_status'),
@@ -5520,9 +13082,14 @@ AS $$
         ('administrator', 'EXECUTE', 'FUNCTION integration.forget_secret(text, integer)'),
         ('administrator', 'INSERT, UPDATE, DELETE', 'integration.retry_policy'),
         ('administrator', 'INSERT, UPDATE, DELETE', 'integration.error_rule'),
+        ('administrator', 'INSERT, UPDATE, DELETE', 'integration.phrase'),
+        ('administrator', 'INSERT, UPDATE, DELETE', 'integration.remedy'),
         ('administrator', 'INSERT, UPDATE, DELETE', 'integration.runbook_step'),
+        ('administrator', 'INSERT, UPDATE, DELETE', 'integration.version_header'),
         ('administrator', 'SELECT, INSERT, UPDATE, DELETE', 'integration.notice_endpoint'),
         ('administrator', 'INSERT, UPDATE, DELETE', 'integration.notice_text'),
+        ('administrator', 'INSERT, UPDATE, DELETE', 'integration.escalation_level'),
+        ('administrator', 'INSERT, UPDATE, DELETE', 'integration.heartbeat'),
         ('administrator', 'INSERT, UPDATE, DELETE', 'integration.error_class'),
         ('administrator', 'UPDATE', 'integration.error_reason'),
         ('administrator', 'EXECUTE', 'FUNCTION integration.new_signing_key(text)'),
@@ -5564,7 +13131,8 @@ BEGIN
     IF has_table_privilege(grant_customer.role, 'integration.sync', 'SELECT') THEN
         RAISE NOTICE 'role % sees the syncs of all customers already', grant_customer.role;
     END IF;
-    IF NOT EXISTS (SELECT FROM integration.endpoint e WHERE e.customer = grant_customer.customer)
+    IF NOT EXISTS (SELECT FROM integration.customer c WHERE c.name = grant_customer.customer)
+       AND NOT EXISTS (SELECT FROM integration.endpoint e WHERE e.customer = grant_customer.customer)
        AND NOT EXISTS (SELECT FROM integration.outbox o WHERE o.customer = grant_customer.customer) THEN
         RAISE NOTICE 'nothing belongs to customer "%" yet: is the name right?', grant_customer.customer;
     END IF;
@@ -5623,12 +13191,30 @@ COMMENT ON FUNCTION integration.revoke_customer(regrole, text) IS
 
 -- By hand: DO $$
 
+SELECT pg_extension_config_dump('integration.phrase', 'WHERE NOT shipped');
+
+SELECT pg_extension_config_dump('integration.remedy', 'WHERE NOT shipped');
+
 SELECT pg_extension_config_dump('integration.runbook_step', 'WHERE NOT shipped');
+
+SELECT pg_extension_config_dump('integration.version_header', 'WHERE NOT shipped');
+
+SELECT pg_extension_config_dump('integration.customer', '');
+
+SELECT pg_extension_config_dump('integration.owner_rule', '');
+
+SELECT pg_extension_config_dump('integration.owner_rule_id_seq', '');
 
 SELECT pg_extension_config_dump('integration.enqueue_limit', '');
 
 -- By the names that its roles have then, which must exist where it is restored; what a dropped role left is a mere number.
 SELECT pg_extension_config_dump('integration.customer_grant', 'WHERE role::oid IN (SELECT r.oid FROM pg_catalog.pg_roles r)');
+
+SELECT pg_extension_config_dump('integration.sync_count', '');
+
+SELECT pg_extension_config_dump('integration_worker.uncounted', '');
+
+SELECT pg_extension_config_dump('integration_worker.count_progress', '');
 
 -- What the worker says about a copy holds for that copy alone; another one is told anew.
 SELECT pg_extension_config_dump('integration.incident', 'WHERE id <> 0');
@@ -5637,11 +13223,17 @@ SELECT pg_extension_config_dump('integration.notice_endpoint', '');
 
 SELECT pg_extension_config_dump('integration.notice_text', 'WHERE NOT shipped');
 
+SELECT pg_extension_config_dump('integration.escalation_level', 'WHERE NOT shipped');
+
+SELECT pg_extension_config_dump('integration.heartbeat', '');
+
 SELECT pg_extension_config_dump('integration.notice', '');
 
 SELECT pg_extension_config_dump('integration.notice_id_seq', '');
 
 SELECT pg_extension_config_dump('integration.pause', $$WHERE (scope, name) <> ('all', 'copied_database')$$);
+
+SELECT pg_extension_config_dump('integration.telemetry', '');
 
 -- Written by test/upgrade/draft up to here.
 
