@@ -90,80 +90,150 @@ AS $$
 $$;
 COMMENT ON FUNCTION integration_worker.customer_fields(bigint) IS 'What the customer can correct; NULL: nothing is known.';
 
-CREATE FUNCTION integration_worker.customer_rows(lines integration_worker.customer_line[], state text, caption text) RETURNS text
+INSERT INTO integration.phrase (key, words) VALUES
+    -- As HTML names it.
+    ('customer.page.language', 'en'),
+    ('customer.page.title', 'Your data on its way: {customer}'),
+    ('customer.page.as_of', 'As of {time}, times in {zone}'),
+    ('customer.page.latest', 'About your latest 1,000 records, and all that did not arrive.'),
+    ('customer.page.all', 'About all your records that are kept.'),
+    ('customer.page.some_failed', '{count} of your records did not arrive.'),
+    ('customer.page.some_retried', '{count} of your records are tried again; everything else has arrived.'),
+    ('customer.page.some_wait', 'Some of your records are on their way; everything else has arrived.'),
+    ('customer.page.all_arrived', 'Everything has arrived.'),
+    ('customer.page.arrived_today', 'Arrived, 24 h'),
+    ('customer.page.arrived', 'Arrived'),
+    ('customer.page.under_way', 'On the way'),
+    ('customer.page.retried', 'Being tried again'),
+    ('customer.page.failed', 'Did not arrive'),
+    ('customer.page.usual', 'Usually arrives within'),
+    ('customer.page.last_arrival', 'Last arrival'),
+    ('customer.page.failed_heading', 'What did not arrive'),
+    ('customer.page.failed_caption', 'The latest first. They are not tried again by themselves.'),
+    ('customer.page.retried_heading', 'What is tried again'),
+    ('customer.page.retried_caption', 'The latest first. You need not do anything.'),
+    ('customer.page.systems_heading', 'Where your records go'),
+    ('customer.page.systems_caption', 'Of your latest records, by the system that they go to.'),
+    ('customer.page.record', 'Record'),
+    ('customer.page.system', 'System'),
+    ('customer.page.happened', 'What happened'),
+    ('customer.page.next', 'What comes next'),
+    ('customer.page.since', 'Since'),
+    ('customer.page.can_retry', 'You can have it sent again: {statement}'),
+    ('customer.page.contact_us', 'Please contact us.'),
+    ('customer.page.again_in', 'It is tried again in {length}.'),
+    ('customer.page.again_now', 'It is tried again within moments.'),
+    ('customer.page.more', 'And {count} more.');
+
+CREATE FUNCTION integration_worker.customer_says(texts jsonb, key text, words jsonb DEFAULT '{}') RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT concat(integration_worker.html_table(customer_rows.state, caption, '{Record,System,What happened,What comes next,Since}',
+    SELECT integration_worker.fill_in(integration_worker.html(texts ->> ('page.' || key)), words)
+$$;
+COMMENT ON FUNCTION integration_worker.customer_says(jsonb, text, jsonb) IS
+    'A text of a customer''s page as HTML, out of its vocabulary; the words are HTML already.';
+
+CREATE FUNCTION integration_worker.customer_rows(
+        texts jsonb, lines integration_worker.customer_line[], state text, caption text)
+    RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH label AS MATERIALIZED (
+        SELECT ARRAY(SELECT integration_worker.customer_says(texts, h.key)
+                       FROM unnest('{record,system,happened,next,since}'::text[]) WITH ORDINALITY AS h (key, n) ORDER BY h.n) AS heads
+    )
+    SELECT concat(integration_worker.html_table(customer_rows.state, caption, (SELECT b.heads FROM label b),
                string_agg(concat('<tr>',
-                   integration_worker.html_cell('Record', integration_worker.html_name(concat_ws(' ', l.object_type, coalesce(l.object_id, l.id::text)))),
-                   integration_worker.html_cell('System', integration_worker.html_name(l.system)),
-                   integration_worker.html_cell('What happened', concat(
+                   integration_worker.html_cell(b.heads[1], integration_worker.html_name(concat_ws(' ', l.object_type, coalesce(l.object_id, l.id::text)))),
+                   integration_worker.html_cell(b.heads[2], integration_worker.html_name(l.system)),
+                   integration_worker.html_cell(b.heads[3], concat(
                        integration_worker.html(l.explanation), CASE WHEN l.n <= 50 THEN integration_worker.customer_fields(l.id) END)),
-                   integration_worker.html_cell('What comes next', CASE
-                       WHEN l.can_retry THEN format('You can have it sent again: <code>SELECT integration.retry(%s);</code>', l.id)
-                       WHEN l.state = 'failed' THEN 'Please contact us.'
+                   integration_worker.html_cell(b.heads[4], CASE
+                       WHEN l.can_retry THEN integration_worker.customer_says(texts, 'can_retry', jsonb_build_object(
+                            'statement', format('<code>SELECT integration.retry(%s);</code>', l.id)))
+                       WHEN l.state = 'failed' THEN integration_worker.customer_says(texts, 'contact_us')
                        WHEN l.next_attempt_at > statement_timestamp() THEN
-                            format('It is tried again in %s.', integration_worker.duration_words(l.next_attempt_at - statement_timestamp()))
-                       ELSE 'It is tried again within moments.' END),
-                   integration_worker.html_cell('Since', integration_worker.html_time(l.created_at)), '</tr>'), '' ORDER BY l.id DESC)
+                            integration_worker.customer_says(texts, 'again_in', jsonb_build_object(
+                                'length', integration_worker.duration_words(l.next_attempt_at - statement_timestamp())))
+                       ELSE integration_worker.customer_says(texts, 'again_now') END),
+                   integration_worker.html_cell(b.heads[5], integration_worker.html_time(l.created_at)), '</tr>'), '' ORDER BY l.id DESC)
                    FILTER (WHERE l.n <= 50)),
-               CASE WHEN count(*) > 50 THEN format('<p>And %s more.</p>', count(*) - 50) END)
+               CASE WHEN count(*) > 50 THEN
+                    format('<p>%s</p>', integration_worker.customer_says(texts, 'more', jsonb_build_object('count', count(*) - 50))) END)
       FROM (SELECT x.*, row_number() OVER (ORDER BY x.id DESC) AS n
               FROM unnest(lines) x
              WHERE x.state = customer_rows.state) l
+     CROSS JOIN label b
     HAVING count(*) > 0
 $$;
-COMMENT ON FUNCTION integration_worker.customer_rows(integration_worker.customer_line[], text, text) IS
+COMMENT ON FUNCTION integration_worker.customer_rows(jsonb, integration_worker.customer_line[], text, text) IS
     'A customer''s syncs of one state, the latest first; NULL: there are none.';
 
-CREATE FUNCTION integration_worker.customer_systems(lines integration_worker.customer_line[]) RETURNS text
+CREATE FUNCTION integration_worker.customer_systems(texts jsonb, lines integration_worker.customer_line[]) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT integration_worker.html_table('systems', 'Of your latest records, by the system that they go to.',
-               '{System,>Arrived,>On the way,>Did not arrive,>Last arrival}',
-               string_agg(concat('<tr>', integration_worker.html_cell('System', integration_worker.html_name(s.system)),
-                   integration_worker.html_cell('Arrived', integration_worker.html_number(s.arrived), 'n'),
-                   integration_worker.html_cell('On the way', integration_worker.html_number(s.under_way), 'n'),
-                   integration_worker.html_cell('Did not arrive', integration_worker.html_number(s.failed), 'n'),
-                   integration_worker.html_cell('Last arrival', integration_worker.html_time(s.last_arrival), 'n'), '</tr>'), '' ORDER BY s.system))
+    WITH label AS MATERIALIZED (
+        SELECT ARRAY(SELECT integration_worker.customer_says(texts, h.key)
+                       FROM unnest('{system,arrived,under_way,failed,last_arrival}'::text[]) WITH ORDINALITY AS h (key, n) ORDER BY h.n) AS heads
+    )
+    SELECT integration_worker.html_table('systems', integration_worker.customer_says(texts, 'systems_caption'),
+               (SELECT ARRAY[b.heads[1], '>' || b.heads[2], '>' || b.heads[3], '>' || b.heads[4], '>' || b.heads[5]] FROM label b),
+               string_agg(concat('<tr>', integration_worker.html_cell(b.heads[1], integration_worker.html_name(s.system)),
+                   integration_worker.html_cell(b.heads[2], integration_worker.html_number(s.arrived), 'n'),
+                   integration_worker.html_cell(b.heads[3], integration_worker.html_number(s.under_way), 'n'),
+                   integration_worker.html_cell(b.heads[4], integration_worker.html_number(s.failed), 'n'),
+                   integration_worker.html_cell(b.heads[5], integration_worker.html_time(s.last_arrival), 'n'), '</tr>'), '' ORDER BY s.system))
       FROM (SELECT l.system, count(*) FILTER (WHERE l.state = 'delivered') AS arrived,
                    count(*) FILTER (WHERE l.state IN ('pending', 'retrying')) AS under_way,
                    count(*) FILTER (WHERE l.state = 'failed') AS failed,
                    max(l.finished_at) FILTER (WHERE l.state = 'delivered') AS last_arrival
               FROM unnest(lines) l
              GROUP BY 1) s
+     CROSS JOIN label b
 $$;
-COMMENT ON FUNCTION integration_worker.customer_systems(integration_worker.customer_line[]) IS
+COMMENT ON FUNCTION integration_worker.customer_systems(jsonb, integration_worker.customer_line[]) IS
     'How a customer''s syncs stand by product.';
 
-CREATE FUNCTION integration_worker.customer_overview(lines integration_worker.customer_line[]) RETURNS text
+CREATE FUNCTION integration_worker.customer_overview(texts jsonb, lines integration_worker.customer_line[]) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT concat(
-        CASE WHEN s.failed > 0 THEN integration_worker.html_verdict('warning', format(
-                 '%s of your records did not arrive.', integration_worker.html_number(s.failed)))
-             WHEN s.retrying > 0 THEN integration_worker.html_verdict('ok', format(
-                 '%s of your records are tried again; everything else has arrived.', integration_worker.html_number(s.retrying)))
-             WHEN s.pending > 0 THEN integration_worker.html_verdict('ok', 'Some of your records are on their way; everything else has arrived.')
-             ELSE integration_worker.html_verdict('ok', 'Everything has arrived.') END,
+        integration_worker.html_verdict(
+            CASE WHEN s.failed > 0 THEN 'warning' ELSE 'ok' END,
+            integration_worker.customer_says(
+                texts, CASE WHEN s.failed > 0 THEN 'some_failed'
+                            WHEN s.retrying > 0 THEN 'some_retried'
+                            WHEN s.pending > 0 THEN 'some_wait'
+                            ELSE 'all_arrived' END,
+                jsonb_build_object('count', integration_worker.html_number(CASE WHEN s.failed > 0 THEN s.failed ELSE s.retrying END)))),
         '<dl class="tiles">',
-        integration_worker.html_tile('arrived', 'Arrived, 24 h', integration_worker.html_number(s.arrived)),
-        integration_worker.html_tile('pending_count', 'On the way', integration_worker.html_number(s.pending)),
-        integration_worker.html_tile('retrying_count', 'Being tried again', integration_worker.html_number(s.retrying)),
-        integration_worker.html_tile('failed_count', 'Did not arrive', integration_worker.html_number(s.failed),
+        integration_worker.html_tile('arrived', integration_worker.customer_says(texts, 'arrived_today'), integration_worker.html_number(s.arrived)),
+        integration_worker.html_tile('pending_count', integration_worker.customer_says(texts, 'under_way'), integration_worker.html_number(s.pending)),
+        integration_worker.html_tile('retrying_count', integration_worker.customer_says(texts, 'retried'), integration_worker.html_number(s.retrying)),
+        integration_worker.html_tile('failed_count', integration_worker.customer_says(texts, 'failed'), integration_worker.html_number(s.failed),
                                      CASE WHEN s.failed > 0 THEN 'critical' ELSE 'ok' END),
-        integration_worker.html_tile('usual', 'Usually arrives within', integration_worker.html_age(s.usual)), '</dl>')
+        integration_worker.html_tile('usual', integration_worker.customer_says(texts, 'usual'), integration_worker.html_age(s.usual)), '</dl>')
       FROM (SELECT count(*) FILTER (WHERE l.state = 'delivered' AND l.finished_at >= statement_timestamp() - interval '24 hours') AS arrived,
                    count(*) FILTER (WHERE l.state = 'pending') AS pending, count(*) FILTER (WHERE l.state = 'retrying') AS retrying,
                    count(*) FILTER (WHERE l.state = 'failed') AS failed,
                    percentile_disc(0.95) WITHIN GROUP (ORDER BY l.finished_at - l.created_at) FILTER (WHERE l.state = 'delivered') AS usual
               FROM unnest(lines) l) s
 $$;
-COMMENT ON FUNCTION integration_worker.customer_overview(integration_worker.customer_line[]) IS
+COMMENT ON FUNCTION integration_worker.customer_overview(jsonb, integration_worker.customer_line[]) IS
     'The first sentence, the figures of a customer''s page.';
+
+CREATE FUNCTION integration_worker.customer_section(texts jsonb, heading text, content text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT '<section><h2>' || integration_worker.customer_says(texts, heading) || '</h2>' || content || '</section>'
+$$;
+COMMENT ON FUNCTION integration_worker.customer_section(jsonb, text, text) IS
+    'A part of a customer''s page under its heading; NULL: there is nothing in it.';
 
 CREATE FUNCTION integration_worker.customer_page(customer text) RETURNS text
     LANGUAGE plpgsql STABLE
@@ -171,20 +241,22 @@ CREATE FUNCTION integration_worker.customer_page(customer text) RETURNS text
     SET jit = off
 AS $$
 DECLARE
+    texts jsonb := integration_worker.customer_vocabulary(customer);
     lines integration_worker.customer_line[] := integration_worker.lines_of_customer(customer, 1000);
-    failed text := integration_worker.customer_rows(lines, 'failed', 'The latest first. They are not tried again by themselves.');
-    retrying text := integration_worker.customer_rows(lines, 'retrying', 'The latest first. You need not do anything.');
 BEGIN
     RETURN integration_worker.html_page(
-        'Your data on its way: ' || integration_worker.html_name(customer),
-        format('As of %s, times in %s', integration_worker.html_time(statement_timestamp()),
-               integration_worker.html(current_setting('TimeZone'))),
-        concat(integration_worker.customer_overview(lines),
-               '<section><h2>What did not arrive</h2>' || failed || '</section>',
-               '<section><h2>What is tried again</h2>' || retrying || '</section>',
-               '<section><h2>Where your records go</h2>' || integration_worker.customer_systems(lines) || '</section>'),
-        CASE WHEN cardinality(lines) >= 1000 THEN 'About your latest 1,000 records, and all that did not arrive.'
-             ELSE 'About all your records that are kept.' END);
+        integration_worker.customer_says(texts, 'title', jsonb_build_object('customer', integration_worker.html_name(customer))),
+        integration_worker.customer_says(texts, 'as_of', jsonb_build_object(
+            'time', integration_worker.html_time(statement_timestamp()),
+            'zone', integration_worker.html(current_setting('TimeZone')))),
+        concat(integration_worker.customer_overview(texts, lines),
+               integration_worker.customer_section(texts, 'failed_heading', integration_worker.customer_rows(
+                   texts, lines, 'failed', integration_worker.customer_says(texts, 'failed_caption'))),
+               integration_worker.customer_section(texts, 'retried_heading', integration_worker.customer_rows(
+                   texts, lines, 'retrying', integration_worker.customer_says(texts, 'retried_caption'))),
+               integration_worker.customer_section(texts, 'systems_heading', integration_worker.customer_systems(texts, lines))),
+        integration_worker.customer_says(texts, CASE WHEN cardinality(lines) >= 1000 THEN 'latest' ELSE 'all' END),
+        texts ->> 'page.language');
 END
 $$;
-COMMENT ON FUNCTION integration_worker.customer_page(text) IS 'The page for a customer.';
+COMMENT ON FUNCTION integration_worker.customer_page(text) IS 'The page for a customer, in its language.';

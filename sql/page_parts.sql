@@ -109,18 +109,18 @@ $$;
 COMMENT ON FUNCTION integration_worker.html_verdict(text, text) IS 'The first sentence of a page: ok, warning or critical, in words that are HTML already.';
 
 -- No script runs in a page, whatever stands in it.
-CREATE FUNCTION integration_worker.html_page(title text, subtitle text, content text, footer text) RETURNS text
+CREATE FUNCTION integration_worker.html_page(title text, subtitle text, content text, footer text, language text DEFAULT 'en') RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT format('<!DOCTYPE html>%s<html lang="en"><head><meta charset="utf-8">'
+    SELECT format('<!DOCTYPE html>%1$s<html lang="%7$s"><head><meta charset="utf-8">'
                   '<meta http-equiv="Content-Security-Policy" content="default-src ''none''; style-src ''unsafe-inline''">'
                   '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
-                  '<meta name="robots" content="noindex"><title>%s</title><style>%s</style></head><body>'
+                  '<meta name="robots" content="noindex"><title>%2$s</title><style>%3$s</style></head><body>'
                   '<header><h1>%2$s</h1><p>%4$s</p></header><main>%5$s</main><footer><p>%6$s</p></footer></body></html>',
-                  E'\n', title, integration_worker.page_style(), subtitle, content, footer)
+                  E'\n', title, integration_worker.page_style(), subtitle, content, footer, integration_worker.html(language))
 $$;
-COMMENT ON FUNCTION integration_worker.html_page(text, text, text, text) IS 'A whole page; its parts are HTML already.';
+COMMENT ON FUNCTION integration_worker.html_page(text, text, text, text, text) IS 'A whole page; its parts are HTML already.';
 
 CREATE FUNCTION integration_worker.page_style() RETURNS text
     LANGUAGE sql IMMUTABLE

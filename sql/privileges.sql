@@ -22,7 +22,6 @@ AS $$
         ('customer', 'SELECT', 'integration_worker.own_customer'),
         ('customer', 'EXECUTE', 'FUNCTION integration.retry(bigint, text)'),
         ('customer', 'EXECUTE', 'FUNCTION integration_worker.retry_as(bigint, text, name, text[])'),
-        ('customer', 'EXECUTE', 'FUNCTION integration_worker.say(text, jsonb, text)'),
         ('customer', 'EXECUTE', 'FUNCTION integration.fields_to_correct(bigint)'),
         ('customer', 'EXECUTE', 'FUNCTION integration_worker.fields_for(bigint, boolean, text[])'),
         ('customer', 'EXECUTE', 'FUNCTION integration.status_page(text)'),

@@ -143,7 +143,7 @@ INSERT INTO expected VALUES
     ('integration_worker.retry_as(bigint,text,name,text[])',   '',                 'X',  'X',  'X',  'X'),
     ('integration_worker.ruled_owner(text,text,text,text,text)', '',               '',   'X',  'X',  'X'),
     ('integration_worker.secret_states()',                     '',                 '',   '',   '',   'X'),
-    ('integration_worker.say(text,jsonb,text)',                '',                 'X',  'X',  'X',  'X'),
+    ('integration_worker.say(text,jsonb,text)',                '',                 '',   'X',  'X',  'X'),
     ('integration_worker.time_words(timestamp with time zone)', '',                 '',   'X',  'X',  'X'),
     ('integration_worker.translated(text,text,text)',         '',                 '',   'X',  'X',  'X'),
     ('integration_worker.what_worked()',                       '',                 '',   'X',  'X',  'X'),
