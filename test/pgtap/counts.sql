@@ -1,6 +1,6 @@
 -- What became of syncs, counted by day; promises by month, by whose fault.
 BEGIN;
-SELECT plan(34);
+SELECT plan(36);
 
 INSERT INTO integration.connector (name, owner, sla, objective) VALUES ('erp', 'erp team', '1 hour', 0.9), ('crm', NULL, NULL, 0.99), ('pos', 'pos team', '1 hour', 0.5);
 INSERT INTO integration.customer (name, tier, owner) VALUES ('acme', 'gold', 'key accounts');
@@ -173,7 +173,7 @@ BEGIN
               FROM integration_worker.count_progress p);
 END
 $$;
-UPDATE integration_worker.count_progress SET counted_to = 5, countable_to = 5, waiting_id = 6, noted_id = 7, horizon = NULL;
+UPDATE integration_worker.count_progress SET counted_to = 5, countable_to = 5, waiting_id = 6, noted_id = 7, noted_at = now() - interval '1 h', horizon = NULL;
 SELECT is(pg_temp.noted(now()), '5 7 t t t', 'the first look notes how far the ids are');
 SELECT is(pg_temp.noted(now() + interval '0.9 s'), '5 7 t f t', 'the next one comes a second later at the earliest');
 UPDATE integration_worker.count_progress SET noted_id = 8;
