@@ -229,7 +229,7 @@ COMMENT ON FUNCTION integration_worker.count_syncs(bigint[], timestamptz) IS
     'Counts what became of these syncs, notes those that are not finished.';
 
 -- Three looks, each at so many at most: what is new, what is not finished yet, which promises are over just now.
-CREATE FUNCTION integration_worker.count_more(now timestamptz, most integer DEFAULT 5000) RETURNS boolean
+CREATE FUNCTION integration_worker.count_more(upto bigint, now timestamptz, most integer DEFAULT 5000) RETURNS boolean
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -239,7 +239,7 @@ DECLARE
     open_ids bigint[];
 BEGIN
     fresh := ARRAY(SELECT o.id FROM integration.outbox o
-                    WHERE o.id > progress.counted_to AND o.id <= progress.countable_to ORDER BY o.id LIMIT most);
+                    WHERE o.id > progress.counted_to AND o.id <= upto ORDER BY o.id LIMIT most);
     open_ids := ARRAY(SELECT u.outbox_id FROM integration_worker.uncounted u
                        WHERE u.outbox_id > progress.checked_to ORDER BY u.outbox_id LIMIT most);
     PERFORM integration_worker.count_syncs(fresh, now);
@@ -253,13 +253,13 @@ BEGIN
     DELETE FROM integration_worker.uncounted u
      WHERE u.outbox_id = ANY (open_ids) AND NOT EXISTS (SELECT FROM integration.outbox o WHERE o.id = u.outbox_id);
     UPDATE integration_worker.count_progress p
-       SET counted_to = CASE WHEN cardinality(fresh) = most THEN fresh[most] ELSE greatest(p.counted_to, p.countable_to) END,
+       SET counted_to = CASE WHEN cardinality(fresh) = most THEN fresh[most] ELSE greatest(p.counted_to, upto) END,
            checked_to = CASE WHEN cardinality(open_ids) = most THEN open_ids[most] ELSE 0 END;
     RETURN cardinality(fresh) = most OR cardinality(open_ids) = most;
 END
 $$;
-COMMENT ON FUNCTION integration_worker.count_more(timestamptz, integer) IS
-    'Counts on, so many syncs at most in each of its looks; returns whether there may be more.';
+COMMENT ON FUNCTION integration_worker.count_more(bigint, timestamptz, integer) IS
+    'Counts on, up to this id, so many syncs at most in each of its looks; returns whether there may be more.';
 
 CREATE FUNCTION integration_worker.forget_counts(now timestamptz) RETURNS void
     LANGUAGE sql
@@ -283,7 +283,7 @@ BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
     PERFORM integration_worker.note_ids(count_on.now);
     PERFORM integration_worker.forget_counts(count_on.now);
-    RETURN integration_worker.count_more(count_on.now);
+    RETURN integration_worker.count_more((integration_worker.count_state()).countable_to, count_on.now);
 END
 $$;
 COMMENT ON FUNCTION integration_worker.count_on(timestamptz) IS

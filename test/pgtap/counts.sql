@@ -48,9 +48,7 @@ CREATE FUNCTION pg_temp.count_at(minute numeric) RETURNS void
     LANGUAGE plpgsql
 AS $$
 BEGIN
-    PERFORM integration_worker.count_state();
-    UPDATE integration_worker.count_progress SET countable_to = integration_worker.last_id();
-    WHILE integration_worker.count_more(timestamptz '2026-03-31 23:00:00+00' + minute * interval '1 min', 2) LOOP
+    WHILE integration_worker.count_more(integration_worker.last_id(), timestamptz '2026-03-31 23:00:00+00' + minute * interval '1 min', 2) LOOP
     END LOOP;
 END
 $$;
@@ -182,12 +180,11 @@ UPDATE integration_worker.count_progress SET horizon = '9223372036854775807', wa
 SELECT is(pg_temp.noted(now() + interval '2 s') ~ '^7 ', true, 'a horizon from another cluster is worth nothing');
 SELECT ok((SELECT p.horizon <= pg_snapshot_xmax(pg_current_snapshot()) FROM integration_worker.count_progress p), 'and replaced');
 
-UPDATE integration_worker.count_progress SET countable_to = 5;
-SELECT is(integration_worker.count_more(now()), false, 'nothing is countable: nothing to do');
+SELECT is(integration_worker.count_more(5, now()), false, 'nothing is countable: nothing to do');
 SELECT is((SELECT p.counted_to FROM integration_worker.count_progress p), 5::bigint, 'no further than that');
-UPDATE integration_worker.count_progress SET countable_to = 3;
-SELECT integration_worker.count_more(now());
+SELECT integration_worker.count_more(3, now());
 SELECT is((SELECT p.counted_to FROM integration_worker.count_progress p), 5::bigint, 'and never back');
+UPDATE integration_worker.count_progress SET countable_to = 5;
 SELECT is(integration_worker.count_on(now()), false, 'all is counted');
 UPDATE integration.installation SET fingerprint = NULL;
 SELECT pg_temp.enqueue();

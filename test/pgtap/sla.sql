@@ -121,9 +121,7 @@ CREATE FUNCTION pg_temp.count_to_the_end(at timestamptz) RETURNS void
     LANGUAGE plpgsql
 AS $$
 BEGIN
-    PERFORM integration_worker.count_state();
-    UPDATE integration_worker.count_progress SET countable_to = integration_worker.last_id();
-    WHILE integration_worker.count_more(count_to_the_end.at, 3) LOOP
+    WHILE integration_worker.count_more(integration_worker.last_id(), count_to_the_end.at, 3) LOOP
     END LOOP;
 END
 $$;
