@@ -152,6 +152,18 @@ $$;
 COMMENT ON FUNCTION integration_worker.report_missing(integration.endpoint, bigint, timestamptz) IS
     'Opens the incident of an endpoint that got less than it expects.';
 
+CREATE FUNCTION integration_worker.has_own_incident(endpoint_id integer) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM integration.endpoint_health h
+                    WHERE h.endpoint_id = has_own_incident.endpoint_id AND h.state <> 'closed');
+END
+$$;
+COMMENT ON FUNCTION integration_worker.has_own_incident(integer) IS
+    'Whether an endpoint is open or stopped: then people know why nothing arrives there.';
+
 CREATE FUNCTION integration_worker.watch_expected(now timestamptz) RETURNS timestamptz
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -170,7 +182,7 @@ BEGIN
         delivered := integration_worker.delivered_since(endpoint.id, watch_expected.now - endpoint.expected_every, at_least);
         IF delivered >= at_least OR endpoint.expected_since > watch_expected.now - endpoint.expected_every THEN
             PERFORM integration_worker.end_incident(endpoint.name, 'nothing_delivered', watch_expected.now) WHERE is_open;
-        ELSIF NOT is_open AND endpoint.id <> ALL (paused) THEN
+        ELSIF NOT is_open AND endpoint.id <> ALL (paused) AND NOT integration_worker.has_own_incident(endpoint.id) THEN
             PERFORM integration_worker.report_missing(endpoint, delivered, watch_expected.now);
             opened := opened + 1;
         END IF;

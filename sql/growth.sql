@@ -108,7 +108,7 @@ BEGIN
           LEFT JOIN integration_worker.backlog_sample s ON s.endpoint_id = b.endpoint_id
          WHERE b.due >= least_due LOOP
         late_ids := late_ids || late.endpoint_id;
-        CONTINUE WHEN (late.s).at > watch_growth.now - span;
+        CONTINUE WHEN (late.s).at > watch_growth.now - span AND (late.s).at <= watch_growth.now;
         IF late.due > (late.s).due THEN
             PERFORM integration_worker.report_growth(late.s, late.due, watch_growth.now);
         ELSIF late.due < (late.s).due THEN

@@ -22,6 +22,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION integration_worker.beat_words(timestamptz) IS 'What stands in a heartbeat.';
 
+-- One that is ahead of its time was enqueued before the clock was set back.
 CREATE FUNCTION integration_worker.beat(now timestamptz) RETURNS timestamptz
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -32,7 +33,7 @@ BEGIN
            SET last_at = beat.now
           FROM (SELECT x.endpoint
                   FROM integration.heartbeat x
-                 WHERE x.last_at IS NULL OR x.last_at + x.every <= beat.now
+                 WHERE x.last_at IS NULL OR x.last_at + x.every <= beat.now OR x.last_at > beat.now
                    FOR NO KEY UPDATE SKIP LOCKED) held
          WHERE h.endpoint = held.endpoint
         RETURNING h.endpoint, h.every

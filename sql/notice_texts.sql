@@ -33,8 +33,8 @@ INSERT INTO integration.notice_text (change, title, body) VALUES
     ('acknowledged', '{owner} looks after: {title} at {place} (incident {incident})', ''),
     ('resolved', 'Over: {title} at {place} (incident {incident})', 'It took {duration}, {syncs} failures.' || E'\n' || 'What helped: {resolution}'),
     ('digest', '{count} changes of incidents', ''),
-    ('customer_escalated', 'Disturbed since {since}: {product}', '{message}' || E'\n' || 'Please name {incident} if you ask us about it.'),
-    ('customer_acknowledged', 'Somebody is looking into it: {product}', 'Please name {incident} if you ask us about it.'),
+    ('customer_escalated', 'Disturbed since {since}: {product}', '{message}' || E'\n' || 'If you ask us about it, please name number {incident}.'),
+    ('customer_acknowledged', 'Somebody is looking into it: {product}', 'If you ask us about it, please name number {incident}.'),
     ('customer_resolved', 'It works again: {product}', 'It took {duration}.');
 
 CREATE FUNCTION integration_worker.notice_words(incident integration.incident) RETURNS jsonb

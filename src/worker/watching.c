@@ -96,6 +96,8 @@ watching_turn(const Sender *sender)
 		return;
 	note_silence(sender);
 	note_changes(sender);
+	/* a clock that was set back must not keep them from looking */
+	state.look_at = Min(state.look_at, TimestampTzPlusMilliseconds(sender->now, LOOK_EVERY_MS));
 	if (state.look_at > sender->now)
 		return;
 	state.look_at = TimestampTzPlusMilliseconds(sender->now, LOOK_EVERY_MS);

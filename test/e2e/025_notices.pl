@@ -72,13 +72,25 @@ is(value($node, q{SELECT count(*) FROM integration.notice n JOIN integration.inc
 $receiver->switch('/ok/chat', '');
 value($node, q{SELECT integration.resume('endpoint', 'chat')});
 wait_until($node, q{SELECT count(*) = 0 FROM integration.queue q JOIN integration.endpoint e ON e.id = q.endpoint_id WHERE e.name = 'chat'}, 'it works again');
+
+# Whom nobody answers climbs: its customer hears of it
+add_endpoint($node, name => 'acme_it', url => $receiver->url('/ok/acme'));
+value($node, q{UPDATE integration.endpoint SET customer = 'acme' WHERE name = 'shop';
+	INSERT INTO integration.notice_endpoint (endpoint, audience, customer) VALUES ('acme_it', 'customer', 'acme');
+	UPDATE integration.escalation_level SET after = '0' WHERE audience = 'customer'});
+add_syncs($node, 'shop', 1);
+ok(hears('"change": "escalated"'), 'who listens hears that nobody looks after it');
+ok(wait_for(sub { return $receiver->count('/ok/acme')->{requests} }), 'the customer is told');
+my ($for_customer) = $receiver->arrived('/ok/acme');
+unlike($for_customer->{body}, qr/shop|422|remedy/, 'nothing internal');
+value($node, q{UPDATE integration.escalation_level SET after = '1 h'});
 $listener->quit;
 my $holder = $node->background_psql('postgres');
 $holder->query_safe('BEGIN; LOCK TABLE integration_worker.notice_due IN EXCLUSIVE MODE');
 value($node, q{SELECT integration.acknowledge(max(id)) FROM integration.incident WHERE endpoint = 'shop'});
-is(scalar(grep { $_->{body} =~ /looks after/ } $receiver->arrived('/ok/chat')), 0, 'somebody holds the notices up');
+is(scalar(grep { $_->{body} =~ /"(?!Nobody)\w+ looks after/ } $receiver->arrived('/ok/chat')), 0, 'somebody holds the notices up');
 $node->stop('immediate');
 $node->start;
-ok(wait_for(sub { return grep { $_->{body} =~ /looks after/ } $receiver->arrived('/ok/chat') }), 'told after a crash');
+ok(wait_for(sub { return grep { $_->{body} =~ /"(?!Nobody)\w+ looks after/ } $receiver->arrived('/ok/chat') }), 'told after a crash');
 
 done_testing();

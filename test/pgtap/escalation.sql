@@ -61,7 +61,7 @@ SELECT is((SELECT o.payload ->> 'title' FROM integration.outbox o WHERE o.endpoi
                  (SELECT o.payload #>> '{changes,0,incident,duration}' FROM integration.outbox o WHERE o.endpoint = 'devs')), 'for the team');
 SELECT matches((SELECT o.payload ->> 'body' FROM integration.outbox o WHERE o.endpoint = 'devs'), '^twice as many\nRemedy: .*acknowledge\(\d+\);\nWhat to do: ', 'what to do');
 SELECT is((SELECT ROW (o.payload ->> 'title', o.payload ->> 'body')::text FROM integration.outbox o WHERE o.endpoint = 'acme_it'),
-          format('("Disturbed since 2026-01-05 02:00:00 UTC: CRM","%s' || E'\n' || 'Please name %s if you ask us about it.")',
+          format('("Disturbed since 2026-01-05 02:00:00 UTC: CRM","%s' || E'\n' || 'If you ask us about it, please name number %s.")',
                  (SELECT k.customer_message FROM integration.error_class k WHERE k.name = 'queue_growing'), :shop), 'for the customer');
 SELECT is((SELECT array_agg(k ORDER BY k) FROM integration.outbox o CROSS JOIN jsonb_object_keys(o.payload #> '{changes,0,incident}') k WHERE o.endpoint = 'acme_it'),
           '{duration,incident,message,product,since}', 'nothing internal');

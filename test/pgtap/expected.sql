@@ -2,7 +2,7 @@
 BEGIN;
 \ir ../lib/settle.sql
 \ir ../lib/refusal.sql
-SELECT plan(47);
+SELECT plan(48);
 
 INSERT INTO integration.endpoint (name, url, expected_every, expected_at_least, expected_since)
 VALUES ('shop', 'https://api.example.com/', '1 day', NULL, '2026-01-05 08:00+00'),
@@ -53,6 +53,12 @@ SELECT integration_worker.watch_expected('2026-01-07 10:04+00');
 SELECT is(pg_temp.state_of('shop'), 'resolved', 'nor right after');
 SELECT integration_worker.watch_expected('2026-01-07 10:06+00');
 SELECT is(pg_temp.state_of('shop'), 'open', 'but some minutes later');
+SELECT integration.resolve(i.id, 'known') FROM integration.incident i WHERE i.resolved_at IS NULL;
+UPDATE integration.endpoint_health h SET state = 'stopped' FROM integration.endpoint e WHERE e.id = h.endpoint_id AND e.name = 'shop';
+SELECT integration_worker.watch_expected('2026-01-07 10:06+00');
+SELECT is(pg_temp.state_of('shop'), 'resolved', 'one that is stopped has an incident that says why nothing arrives');
+UPDATE integration.endpoint_health h SET state = 'closed';
+SELECT integration_worker.watch_expected('2026-01-07 10:06+00');
 UPDATE integration.endpoint SET expected_every = NULL WHERE name = 'shop';
 SELECT integration_worker.watch_expected('2026-01-07 10:07+00');
 SELECT is(pg_temp.state_of('shop'), 'resolved', 'nobody expects anything any more');

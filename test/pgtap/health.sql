@@ -2,7 +2,7 @@
 BEGIN;
 \ir ../lib/settle.sql
 \ir ../lib/refusal.sql
-SELECT plan(46);
+SELECT plan(47);
 SET LOCAL TimeZone = 'UTC';
 
 INSERT INTO integration.connector (name, severity) VALUES ('worst', 1), ('bad', 2), ('minor', 4);
@@ -82,6 +82,8 @@ SELECT is((SELECT array_agg(k ORDER BY k) FROM integration.outbox o CROSS JOIN j
 SELECT is(integration_worker.beat(now() + interval '59 s'), now() + interval '1 min', 'not before it is time');
 SELECT is(integration_worker.beat(now() + interval '5 min'), now() + interval '6 min', 'late ones are not made up for');
 SELECT is((SELECT count(*) FROM integration.outbox o WHERE o.operation = 'heartbeat'), 2::bigint, 'one each time');
+UPDATE integration.heartbeat SET last_at = now() + interval '1 d';
+SELECT is(integration_worker.beat(now()), now() + interval '1 min', 'a clock that is set back does not stop it');
 SELECT is(pg_temp.refusal($$UPDATE integration.heartbeat SET every = '1 s'$$) ~ '^23514 .*every_is_ten_seconds_to_a_day', true, 'not all the time');
 
 -- A worker that hung
