@@ -13,7 +13,7 @@ COMMENT ON TABLE integration.notice_text IS
     'What notices say; lines that lack one of their {words} are left out. The words are those of integration.runbook_step.';
 COMMENT ON COLUMN integration.notice_text.locale IS 'The language, as in integration.phrase.';
 COMMENT ON COLUMN integration.notice_text.change IS
-    'opened, reopened, escalated, acknowledged, resolved; digest: of several, {count}; customer_escalated, customer_acknowledged, customer_resolved: for endpoints whose audience is the customer, with {incident}, {product}, {message}, {since}, {duration} alone.';
+    'opened, reopened, escalated, acknowledged, resolved; digest: of several, {count}; customer_escalated, customer_acknowledged, customer_resolved: for endpoints whose audience is the customer, with {incident}, {product}, {message}, {advice}, {since}, {duration} alone.';
 COMMENT ON COLUMN integration.notice_text.title IS 'The first line.';
 COMMENT ON COLUMN integration.notice_text.body IS 'The lines below.';
 COMMENT ON COLUMN integration.notice_text.shipped IS 'Unchanged since it came with the extension; other rows are carried by a dump.';
@@ -33,7 +33,7 @@ INSERT INTO integration.notice_text (change, title, body) VALUES
     ('acknowledged', '{owner} looks after: {title} at {place} (incident {incident})', ''),
     ('resolved', 'Over: {title} at {place} (incident {incident})', 'It took {duration}, {syncs} failures.' || E'\n' || 'What helped: {resolution}'),
     ('digest', '{count} changes of incidents', ''),
-    ('customer_escalated', 'Disturbed since {since}: {product}', '{message}' || E'\n' || 'If you ask us about it, please name number {incident}.'),
+    ('customer_escalated', 'Disturbed since {since}: {product}', '{message}' || E'\n' || '{advice}' || E'\n' || 'If you ask us about it, please name number {incident}.'),
     ('customer_acknowledged', 'Somebody is looking into it: {product}', 'If you ask us about it, please name number {incident}.'),
     ('customer_resolved', 'It works again: {product}', 'It took {duration}.');
 
@@ -60,7 +60,10 @@ CREATE FUNCTION integration_worker.customer_notice_words(incident integration.in
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT jsonb_build_object(
-               'incident', incident.id, 'message', k.customer_message, 'product', coalesce(c.title, c.name, integration_worker.say('other_system', '{}', customer_notice_words.locale)),
+               'incident', incident.id,
+               'message', integration_worker.translated('customer.cause.' || k.name, k.customer_message, customer_notice_words.locale),
+               'advice', integration_worker.remedies('customer', customer_notice_words.locale) ->> (':' || k.name),
+               'product', coalesce(c.title, c.name, integration_worker.say('other_system', '{}', customer_notice_words.locale)),
                'since', integration_worker.time_words(incident.opened_at),
                'duration', integration_worker.duration_words(coalesce(incident.resolved_at, statement_timestamp()) - incident.opened_at))
       FROM (VALUES (incident.endpoint, incident.error_class)) AS i (endpoint, error_class)
@@ -155,6 +158,26 @@ AS $$
 $$;
 COMMENT ON FUNCTION integration_worker.teams_notice(text, text) IS 'A notice for a webhook of a workflow in Microsoft Teams: an adaptive card.';
 
+CREATE FUNCTION integration_worker.words_for(receiver integration.notice_endpoint, incident integration.incident) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    words jsonb;
+BEGIN
+    IF receiver.audience = 'customer' THEN
+        RETURN integration_worker.customer_notice_words(incident, receiver.locale);
+    END IF;
+    words := integration_worker.notice_words(incident);
+    IF receiver.audience = 'engineer' AND words ->> 'engineer' IS NOT NULL THEN
+        words := words || jsonb_build_object('remedy', words -> 'engineer');
+    END IF;
+    RETURN words;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.words_for(integration.notice_endpoint, integration.incident) IS
+    'What the texts of a notice are filled in with for the audience of an endpoint.';
+
 CREATE FUNCTION integration_worker.notice_payload(receiver integration.notice_endpoint, due integration_worker.notice_due[]) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -171,9 +194,7 @@ BEGIN
         SELECT d.n, d.change, d.at, w.words, t.title, t.body
           FROM unnest(due) WITH ORDINALITY AS d (endpoint, change_id, incident, change, at, n)
           JOIN integration.incident i ON i.id = d.incident
-         CROSS JOIN LATERAL (
-               SELECT CASE WHEN for_customer THEN integration_worker.customer_notice_words(i, receiver.locale)
-                           ELSE integration_worker.notice_words(i) END) AS w (words)
+         CROSS JOIN LATERAL integration_worker.words_for(receiver, i) AS w (words)
          CROSS JOIN LATERAL integration_worker.notice_text_of(CASE WHEN for_customer THEN 'customer_' ELSE '' END || d.change,
                                                               w.words, receiver.locale) t
          ORDER BY d.n LOOP

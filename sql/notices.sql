@@ -154,7 +154,7 @@ $$;
 COMMENT ON FUNCTION integration_worker.log_line(integration_worker.incident_change) IS
     'What stands in the server''s log about a change of an incident.';
 
--- With an ordering key, so that nobody hears of the end of an incident before its beginning; of each incident one
+-- All words of it in the language of who reads it.  With an ordering key, so that nobody hears of the end of an incident before its beginning; of each incident one
 -- of its own, so that a notice which is refused keeps nobody from hearing of another incident.
 CREATE FUNCTION integration_worker.send_notice(receiver integration.notice_endpoint, due integration_worker.notice_due[], now timestamptz)
     RETURNS void
@@ -162,14 +162,17 @@ CREATE FUNCTION integration_worker.send_notice(receiver integration.notice_endpo
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    own_locale text := current_setting('integration.locale');
     sync bigint;
 BEGIN
+    PERFORM set_config('integration.locale', receiver.locale, true);
     INSERT INTO integration.outbox (endpoint, object_type, object_id, operation, payload, ordering_key, priority, triggered_by, expires_at)
     VALUES (receiver.endpoint, 'incident', CASE WHEN cardinality(due) = 1 THEN due[1].incident::text END,
             CASE WHEN cardinality(due) = 1 THEN due[1].change ELSE 'digest' END,
             integration_worker.notice_payload(receiver, due),
             CASE WHEN cardinality(due) = 1 THEN 'incident-' || due[1].incident ELSE 'digest' END, 'high', 'integration', now + interval '1 day')
     RETURNING id INTO sync;
+    PERFORM set_config('integration.locale', own_locale, true);
     INSERT INTO integration.notice (at, endpoint, incident, change, outbox_id)
     SELECT now, receiver.endpoint, d.incident, d.change, sync FROM unnest(due) d;
     DELETE FROM integration_worker.notice_due d

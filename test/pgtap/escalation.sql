@@ -2,7 +2,7 @@
 BEGIN;
 \ir ../lib/settle.sql
 \ir ../lib/refusal.sql
-SELECT plan(54);
+SELECT plan(58);
 SET LOCAL TimeZone = 'UTC';
 
 INSERT INTO integration.connector (name, title, owner, severity) VALUES ('crm', 'CRM', 'sales-it', 2);
@@ -61,14 +61,32 @@ SELECT is((SELECT o.payload ->> 'title' FROM integration.outbox o WHERE o.endpoi
                  (SELECT o.payload #>> '{changes,0,incident,duration}' FROM integration.outbox o WHERE o.endpoint = 'devs')), 'for the team');
 SELECT matches((SELECT o.payload ->> 'body' FROM integration.outbox o WHERE o.endpoint = 'devs'), '^twice as many\nRemedy: .*acknowledge\(\d+\);\nWhat to do: ', 'what to do');
 SELECT is((SELECT ROW (o.payload ->> 'title', o.payload ->> 'body')::text FROM integration.outbox o WHERE o.endpoint = 'acme_it'),
-          format('("Disturbed since 2026-01-05 02:00:00 UTC: CRM","%s' || E'\n' || 'If you ask us about it, please name number %s.")',
+          format('("Disturbed since 2026-01-05 02:00:00 UTC: CRM","%s' || E'\n' || 'You need not do anything.' || E'\n' || 'If you ask us about it, please name number %s.")',
                  (SELECT k.customer_message FROM integration.error_class k WHERE k.name = 'queue_growing'), :shop), 'for the customer');
 SELECT is((SELECT array_agg(k ORDER BY k) FROM integration.outbox o CROSS JOIN jsonb_object_keys(o.payload #> '{changes,0,incident}') k WHERE o.endpoint = 'acme_it'),
-          '{duration,incident,message,product,since}', 'nothing internal');
+          '{advice,duration,incident,message,product,since}', 'nothing internal');
 SELECT is(integration_worker.customer_notice_words((SELECT i FROM integration.incident i WHERE i.id = :shop), 'en') ->> 'product', 'CRM', 'the product by its title');
 SELECT is(integration_worker.notice_payload(
               (SELECT n FROM integration.notice_endpoint n WHERE n.endpoint = 'boss'),
               ARRAY[ROW ('boss', 1, :shop, 'escalated', now())::integration_worker.notice_due]) #>> '{changes,0,incident,audience}', 'engineering', 'json: whose turn it is');
+
+-- In the words of who reads it
+SELECT is((SELECT o.payload #>> '{changes,0,incident,remedy}' FROM integration.outbox o WHERE o.endpoint = 'devs'),
+          (SELECT r.words FROM integration.remedy r WHERE r.audience = 'engineer' AND r.error_class = 'queue_growing' AND r.locale = 'en'), 'engineers are told what to look at');
+SELECT is((SELECT o.payload #>> '{changes,0,incident,remedy}' FROM integration.outbox o WHERE o.endpoint = 'desk'),
+          (SELECT s.remedy FROM integration.incident_status s WHERE s.id = :shop), 'support is told in plain words');
+INSERT INTO integration.phrase (locale, key, words) VALUES ('de', 'audience_customer', 'dem Kunden'), ('de', 'customer.cause.queue_growing', 'Es staut sich.');
+INSERT INTO integration.notice_text (locale, change, title, body) VALUES ('de', 'escalated', '{title}, jetzt bei {audience}', ''), ('de', 'customer_escalated', 'Gestört: {product}', '{message}');
+UPDATE integration.notice_endpoint SET locale = 'de';
+UPDATE integration.incident SET level = 0 WHERE id = :shop;
+SELECT integration_worker.escalate('2026-01-05 03:00+00');
+SELECT pg_temp.told();
+SELECT is(ARRAY(SELECT concat_ws(': ', o.payload ->> 'title', nullif(o.payload ->> 'body', ''))
+                  FROM integration.outbox o WHERE o.endpoint IN ('acme_it', 'chat') ORDER BY o.id DESC LIMIT 2),
+          '{"Gestört: CRM: Es staut sich.","More comes in than gets out, jetzt bei dem Kunden"}', 'in their language');
+SELECT is(current_setting('integration.locale'), 'en', 'which is not the session''s');
+UPDATE integration.notice_endpoint SET locale = 'en';
+UPDATE integration.incident SET level = 3 WHERE id = :shop;
 
 -- Somebody looks after it
 SELECT integration.acknowledge(:shop);
