@@ -255,8 +255,10 @@ AS $$
                    AND (l.notice_endpoint IS NOT NULL OR l.audience = receiver.audience))
            WHEN 'opened' THEN false
            WHEN 'reopened' THEN false
-           ELSE EXISTS (SELECT FROM integration.notice n WHERE n.incident = incident.id AND n.endpoint = receiver.endpoint)
-                OR EXISTS (SELECT FROM integration_worker.notice_due d WHERE d.endpoint = receiver.endpoint AND d.incident = incident.id) END
+           -- What is new about it is nothing for customers.
+           ELSE (hears_level.change <> 'updated' OR receiver.audience IS DISTINCT FROM 'customer')
+                AND (EXISTS (SELECT FROM integration.notice n WHERE n.incident = incident.id AND n.endpoint = receiver.endpoint)
+                     OR EXISTS (SELECT FROM integration_worker.notice_due d WHERE d.endpoint = receiver.endpoint AND d.incident = incident.id)) END
 $$;
 COMMENT ON FUNCTION integration_worker.hears_level(integration.notice_endpoint, integration.incident, text) IS
     'Whether an endpoint that belongs to a level is told: of the step to its level, afterwards of what becomes of it.';

@@ -2,7 +2,7 @@
 
 CREATE TABLE integration.notice_text (
     locale text NOT NULL DEFAULT 'en' CHECK (locale ~ '^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$'),
-    change text NOT NULL CHECK (change IN ('opened', 'reopened', 'escalated', 'acknowledged', 'resolved', 'digest',
+    change text NOT NULL CHECK (change IN ('opened', 'reopened', 'updated', 'escalated', 'acknowledged', 'resolved', 'digest',
                                            'customer_escalated', 'customer_acknowledged', 'customer_resolved')),
     title text NOT NULL,
     body text NOT NULL,
@@ -13,7 +13,7 @@ COMMENT ON TABLE integration.notice_text IS
     'What notices say; lines that lack one of their {words} are left out. The words are those of integration.runbook_step.';
 COMMENT ON COLUMN integration.notice_text.locale IS 'The language, as in integration.phrase.';
 COMMENT ON COLUMN integration.notice_text.change IS
-    'opened, reopened, escalated, acknowledged, resolved; digest: of several, {count}; customer_escalated, customer_acknowledged, customer_resolved: for endpoints whose audience is the customer, with {incident}, {product}, {message}, {advice}, {since}, {duration} alone.';
+    'opened, reopened, updated, escalated, acknowledged, resolved; digest: of several, {count}; customer_escalated, customer_acknowledged, customer_resolved: for endpoints whose audience is the customer, with {incident}, {product}, {message}, {advice}, {since}, {duration} alone.';
 COMMENT ON COLUMN integration.notice_text.title IS 'The first line.';
 COMMENT ON COLUMN integration.notice_text.body IS 'The lines below.';
 COMMENT ON COLUMN integration.notice_text.shipped IS 'Unchanged since it came with the extension; other rows are carried by a dump.';
@@ -25,6 +25,9 @@ INSERT INTO integration.notice_text (change, title, body) VALUES
      || E'\n' || '{runbook_url}'),
     ('reopened', 'Back again: {title} at {place} (incident {incident})',
      '{note}' || E'\n' || 'Last: {error}' || E'\n' || 'Remedy: {remedy}' || E'\n' || 'Responsible: {responsible}' || E'\n' || 'Owner: {owner}' || E'\n'
+     || 'What to do: SELECT * FROM integration.runbook({incident});' || E'\n' || '{runbook_url}'),
+    ('updated', 'News of: {title} at {place} (incident {incident})',
+     '{note}' || E'\n' || 'Remedy: {remedy}' || E'\n' || 'Responsible: {responsible}' || E'\n' || 'Owner: {owner}' || E'\n'
      || 'What to do: SELECT * FROM integration.runbook({incident});' || E'\n' || '{runbook_url}'),
     ('escalated', 'Nobody looks after: {title} at {place} (incident {incident}), for {duration}; it is the turn of {audience}',
      '{note}' || E'\n' || 'Last: {error}' || E'\n' || 'Remedy: {remedy}' || E'\n' || 'Responsible: {responsible}' || E'\n' || 'Owner: {owner}' || E'\n'

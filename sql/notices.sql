@@ -18,8 +18,8 @@ CREATE TABLE integration.notice_endpoint (
     severity smallint NOT NULL DEFAULT 4 CHECK (severity BETWEEN 1 AND 4),
     owner text,
     customer text,
-    changes text[] NOT NULL DEFAULT '{opened,reopened,escalated,acknowledged,resolved}'
-        CHECK (changes <@ '{opened,reopened,escalated,acknowledged,resolved}' AND changes <> '{}'),
+    changes text[] NOT NULL DEFAULT '{opened,reopened,updated,escalated,acknowledged,resolved}'
+        CHECK (changes <@ '{opened,reopened,updated,escalated,acknowledged,resolved}' AND changes <> '{}'),
     routing_key text CONSTRAINT pagerduty_alone_needs_a_routing_key CHECK ((format = 'pagerduty') = (routing_key IS NOT NULL)),
     locale text NOT NULL DEFAULT 'en',
     at_once integer NOT NULL DEFAULT 5 CHECK (at_once > 0),
@@ -36,7 +36,7 @@ COMMENT ON COLUMN integration.notice_endpoint.format IS
 COMMENT ON COLUMN integration.notice_endpoint.severity IS 'Told of incidents of this severity or worse: 1 the worst only, 4 all.';
 COMMENT ON COLUMN integration.notice_endpoint.owner IS 'Told of this team''s incidents only; NULL: of all teams''.';
 COMMENT ON COLUMN integration.notice_endpoint.customer IS 'Told of incidents of this customer''s endpoints only; NULL: of all.';
-COMMENT ON COLUMN integration.notice_endpoint.changes IS 'Which changes: opened, reopened, escalated, acknowledged, resolved.';
+COMMENT ON COLUMN integration.notice_endpoint.changes IS 'Which changes: opened, reopened, updated, escalated, acknowledged, resolved.';
 COMMENT ON COLUMN integration.notice_endpoint.routing_key IS 'PagerDuty''s integration key; it stands in the body of each notice, hidden from support by endpoint.mask.';
 COMMENT ON COLUMN integration.notice_endpoint.locale IS 'Language of the texts.';
 COMMENT ON COLUMN integration.notice_endpoint.at_once IS
@@ -79,7 +79,7 @@ COMMENT ON COLUMN integration.notice.id IS 'Its number.';
 COMMENT ON COLUMN integration.notice.at IS 'When it was put into the outbox.';
 COMMENT ON COLUMN integration.notice.endpoint IS 'Who.';
 COMMENT ON COLUMN integration.notice.incident IS 'Which incident.';
-COMMENT ON COLUMN integration.notice.change IS 'opened, reopened, escalated, acknowledged or resolved.';
+COMMENT ON COLUMN integration.notice.change IS 'opened, reopened, updated, escalated, acknowledged or resolved.';
 COMMENT ON COLUMN integration.notice.outbox_id IS 'The sync that carries it.';
 
 CREATE TABLE integration_worker.notice_due (

@@ -256,7 +256,7 @@ AS $$
 BEGIN
     IF EXISTS (SELECT FROM integration.telemetry t WHERE t.signal = 'logs' AND t.is_on) THEN
         INSERT INTO integration_worker.log_due (at, severity, name, body, attributes)
-        SELECT c.at, CASE WHEN c.change NOT IN ('opened', 'reopened', 'escalated') THEN 9 WHEN i.severity <= 2 THEN 17 ELSE 13 END,
+        SELECT c.at, CASE WHEN c.change NOT IN ('opened', 'reopened', 'updated', 'escalated') THEN 9 WHEN i.severity <= 2 THEN 17 ELSE 13 END,
                'integration.incident.' || c.change, (integration_worker.log_line(c)).line,
                jsonb_build_object('integration.incident', i.id, 'integration.endpoint.name', nullif(i.endpoint, ''),
                                   'error.type', i.error_class, 'integration.owner', i.owner, 'integration.responsible', i.responsible)

@@ -85,7 +85,7 @@ BEGIN
      WHERE i.endpoint = tell_more.endpoint AND i.error_class = tell_more.error_class AND i.resolved_at IS NULL
     RETURNING CASE WHEN i.state <> 'ignored' THEN i.id END INTO known;
     IF known IS NOT NULL THEN
-        PERFORM integration_worker.tell(ARRAY[known], 'escalated');
+        PERFORM integration_worker.tell(ARRAY[known], 'updated');
     END IF;
 END
 $$;

@@ -231,14 +231,15 @@ AS $$
                w.words || jsonb_build_object(
                    'clues', CASE WHEN h.state = 'stopped' THEN integration_worker.clue_words(
                                 integration_worker.say(CASE WHEN h.tripped_by IS NULL THEN 'why.tripped' ELSE 'why.tripped_by' END, w.words),
-                                r.remedy, r.responsible) END))
+                                coalesce(k.remedy, r.remedy), coalesce(k.responsible, r.responsible)) END))
       FROM integration.endpoint_health h
       LEFT JOIN integration.error_reason r ON r.reason = h.last_reason
+      LEFT JOIN integration.error_class k ON k.name = h.stopped_for
      CROSS JOIN LATERAL (SELECT jsonb_build_object(
                'sync', sync.id, 'endpoint', sync.endpoint, 'which', quote_literal(sync.endpoint), 'other', h.tripped_by,
                'since', integration_worker.time_words(h.since), 'time', integration_worker.time_words(h.retry_after_until),
                'probe', integration_worker.probe_words(h.open_until),
-               'failure', integration_worker.failure_words(h.last_reason, r.error_class, h.last_error)) AS words) w
+               'failure', integration_worker.failure_words(h.last_reason, coalesce(h.stopped_for, r.error_class), h.last_error)) AS words) w
      WHERE h.endpoint_id = sync.endpoint_id
 $$;
 COMMENT ON FUNCTION integration_worker.why_endpoint_waits(integration_worker.waiting) IS

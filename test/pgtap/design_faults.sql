@@ -1,7 +1,7 @@
 -- Twenty different objects refused alike without a success between them stop their endpoint; one poison object doesn't.
 BEGIN;
 \ir ../lib/settle.sql
-SELECT plan(37);
+SELECT plan(38);
 
 INSERT INTO integration.connector (name, owner) VALUES ('erp', 'finance-it');
 INSERT INTO integration.endpoint (name, url, connector)
@@ -37,6 +37,10 @@ SELECT is((SELECT ROW (i.responsible, i.owner, i.note, o.object_id)::text FROM i
           || 'The endpoint is stopped, so that there won''t be more.",O-20)', 'of what, with an example');
 SELECT isnt_empty($$SELECT FROM integration.incident i, integration.runbook(i.id) r
                      WHERE i.error_class = 'design_fault' AND r.statement LIKE 'SELECT integration.resume(%''map''%'$$, 'and what ends it');
+
+SELECT matches(integration.why(pg_temp.enqueue('map', 'O-99')),
+               'endpoint "map" is stopped since .*design_fault \(http:422.*remedy: Many different records were refused alike .*\(responsible: engineering\)',
+               'whoever asks for a sync that waits hears of it');
 
 -- Probes: a refusal is no way out, a delivery is
 SELECT is(pg_temp.refuse('map', 100, 100), 'failed', 'a probe is refused');
@@ -78,7 +82,7 @@ SELECT is(pg_temp.stand('resumed'), 'closed 0', 'it is called again');
 SELECT is(pg_temp.refuse('resumed', 21, 39, clock_timestamp()) || pg_temp.stand('resumed'), 'failedclosed 0', 'nineteen more are refused');
 SELECT is(pg_temp.refuse('resumed', 40, 40, clock_timestamp()) || pg_temp.stand('resumed'), 'failedstopped design_fault 1', 'the twentieth stops it again');
 SELECT is((SELECT string_agg(c.change, ',' ORDER BY c.id) FROM integration_worker.incident_change c JOIN integration.incident i ON i.id = c.incident
-            WHERE i.endpoint = 'resumed' AND i.error_class = 'design_fault'), 'opened,escalated', 'people are told again');
+            WHERE i.endpoint = 'resumed' AND i.error_class = 'design_fault'), 'opened,updated', 'people are told again');
 
 -- How many is a setting
 UPDATE integration.connector SET refusals_alike = 5;

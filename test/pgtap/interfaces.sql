@@ -97,10 +97,10 @@ SELECT pg_temp.answer('crm1', 70, '{"deprecation": "@1688169599", "sunset": "Sat
        pg_temp.answer('crm2', 70, '{}', 'http:503'), pg_temp.look(130) \g /dev/null
 SELECT matches(pg_temp.told(), '^crm[12] opened$', 'what is known is not told anew; a failure without the headers takes nothing back');
 SELECT pg_temp.answer('crm2', 140, '{"sunset": "Fri, 31 Dec 2049 23:59:59 GMT"}'), pg_temp.look(200) \g /dev/null
-SELECT matches(pg_temp.told(), '^(crm[12]) opened, \1 escalated$', 'another date is');
+SELECT matches(pg_temp.told(), '^(crm[12]) opened, \1 updated$', 'another date is');
 SELECT integration.resolve(i.id, 'it is planned') FROM integration.incident i \g /dev/null
 SELECT pg_temp.answer('crm2', 210, '{"sunset": "Fri, 31 Dec 2049 23:59:59 GMT"}'), pg_temp.look(270) \g /dev/null
-SELECT matches(pg_temp.told(), '^(crm[12]) opened, \1 escalated, \1 resolved$', 'who has resolved it is left alone');
+SELECT matches(pg_temp.told(), '^(crm[12]) opened, \1 updated, \1 resolved$', 'who has resolved it is left alone');
 
 -- A version that changes
 SELECT pg_temp.answer('erp1', 300, '{"api-version": "2"}'), pg_temp.look(310) \g /dev/null
@@ -117,7 +117,7 @@ SELECT pg_temp.answer('lone', 400, jsonb_build_object('sunset',
            to_char((now() + interval '40 days') AT TIME ZONE 'UTC', 'Dy, DD Mon YYYY HH24:MI:SS "GMT"'))), pg_temp.look(410) \g /dev/null
 SELECT pg_temp.look(9 * 1440), pg_temp.look(11 * 1440), pg_temp.look(12 * 1440), pg_temp.look(34 * 1440), pg_temp.look(41 * 1440) \g /dev/null
 SELECT is((SELECT string_agg(c.change, ',' ORDER BY c.id) FROM integration_worker.incident_change c JOIN integration.incident i ON i.id = c.incident
-            WHERE i.endpoint = 'lone'), 'opened,escalated,escalated,escalated', 'told again 30 days, 7 days, 1 day before');
+            WHERE i.endpoint = 'lone'), 'opened,updated,updated,updated', 'told again 30 days, 7 days, 1 day before');
 SELECT pg_temp.answer('lone', 42 * 1440), pg_temp.look(42 * 1440 + 1) \g /dev/null
 SELECT is((SELECT i.state FROM integration.incident i WHERE i.endpoint = 'lone'), 'resolved', 'over when nothing announces it any more');
 

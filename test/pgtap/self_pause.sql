@@ -1,7 +1,7 @@
 -- Endpoints that pause themselves: closed for good at once, without one success for five days after two warnings.
 BEGIN;
 \ir ../lib/settle.sql
-SELECT plan(45);
+SELECT plan(46);
 
 INSERT INTO integration.connector (name, owner) VALUES ('crm', 'sales-it'), ('erp', 'finance-it');
 INSERT INTO integration.endpoint (name, url, connector)
@@ -98,26 +98,29 @@ SELECT is(pg_temp.life('quiet') || pg_temp.life('well'), '', 'none where nothing
 SELECT pg_temp.fail('long', '2 days'), pg_temp.look('2 days') \g /dev/null
 SELECT is(pg_temp.life('long'), 'open opened', 'after two days nobody is told anew');
 SELECT pg_temp.fail('long', '3 days'), pg_temp.look('3 days'), pg_temp.look('3 days 1 h') \g /dev/null
-SELECT is(pg_temp.life('long'), 'open opened,escalated', 'after three days people are told once more');
+SELECT is(pg_temp.life('long'), 'open opened,updated', 'after three days people are told once more');
 SELECT pg_temp.fail('long', '119 h'), pg_temp.look('119 h') \g /dev/null
-SELECT is(pg_temp.life('long'), 'open opened,escalated', 'an hour before its time it goes on');
+SELECT is(pg_temp.life('long'), 'open opened,updated', 'an hour before its time it goes on');
 SELECT pg_temp.fail('long', '5 days'), pg_temp.look('5 days') \g /dev/null
-SELECT is(pg_temp.life('long'), 'open opened,escalated,escalated integration long_failure', 'after five days it has paused itself');
+SELECT is(pg_temp.life('long'), 'open opened,updated,updated integration long_failure', 'after five days it has paused itself');
 SELECT is((SELECT ROW (p.reason, i.note LIKE '%and has paused itself.')::text FROM integration.pause p
              JOIN integration.incident i ON i.endpoint = p.name AND i.error_class = p.error_class WHERE p.name = 'long'),
           '("It has failed for five days without one success, last with http:503.",t)', 'pause and incident say so');
+SELECT matches((SELECT concat_ws(E'\n', t.title, t.body) FROM integration.incident i, integration_worker.notice_text_of('updated', integration_worker.notice_words(i), 'en') t
+                 WHERE i.endpoint = 'long' AND i.error_class = 'long_failure'),
+               '^News of: Has failed for days at endpoint "long" \(incident \d+\)\nIt has failed since .* and has paused itself\.\nRemedy: ', 'so does a notice');
 SELECT is((SELECT count(*) FROM integration.action WHERE endpoint = 'long' AND verb = 'pause' AND actor = 'integration'), 1::bigint, 'it is on record');
 SELECT pg_temp.look('5 days 1 min') \g /dev/null
 SELECT is(integration.resume('endpoint', 'long', 'they are back'), true, 'somebody resumes it');
 SELECT pg_temp.fail('long', '5 days 1 h'), pg_temp.look('5 days 2 h') \g /dev/null
-SELECT is(pg_temp.life('long'), 'open opened,escalated,escalated', 'it has another five days');
+SELECT is(pg_temp.life('long'), 'open opened,updated,updated', 'it has another five days');
 SELECT is(pg_temp.fail('long', '5 days 3 h', 'http:200'), 'delivered', 'it delivers');
 SELECT pg_temp.look('5 days 3 h 1 min') \g /dev/null
-SELECT is(pg_temp.life('long'), 'resolved opened,escalated,escalated,resolved', 'so the incident is over');
+SELECT is(pg_temp.life('long'), 'resolved opened,updated,updated,resolved', 'so the incident is over');
 
 -- Refusals are failures, too; a pause by somebody is no time of failing
 SELECT pg_temp.fail('stayed', n * interval '12 h', 'http:422'), pg_temp.look(n * interval '12 h') FROM generate_series(0, 10) n \g /dev/null
-SELECT is(pg_temp.life('stayed'), 'open opened,escalated,escalated integration long_failure', 'five days of nothing but refusals');
+SELECT is(pg_temp.life('stayed'), 'open opened,updated,updated integration long_failure', 'five days of nothing but refusals');
 SELECT pg_temp.fail('byhand', '0') \g /dev/null
 SELECT integration.pause('customer', 'customer of byhand', 'they move');
 SELECT pg_temp.look('4 days'), integration.resume('customer', 'customer of byhand'), pg_temp.fail('byhand', '5 days'), pg_temp.look('5 days') \gset x_
@@ -134,7 +137,7 @@ SELECT matches(pg_temp.life('again'), '^(resolved,open opened,resolved,opened|op
 SELECT pg_temp.fail('weekly', '0'), pg_temp.fail('weekly', '7 days'), pg_temp.look('7 days') \g /dev/null
 SELECT is(pg_temp.life('weekly'), 'open opened', 'a second failure a week later is a warning first');
 SELECT pg_temp.fail('weekly', '14 days'), pg_temp.look('14 days') \g /dev/null
-SELECT is(pg_temp.life('weekly'), 'open opened,escalated integration long_failure', 'the third one pauses');
+SELECT is(pg_temp.life('weekly'), 'open opened,updated integration long_failure', 'the third one pauses');
 SELECT is(integration_worker.watch_long_failure(now()), NULL, 'it looks with the others');
 
 SELECT * FROM finish();
