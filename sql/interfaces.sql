@@ -160,12 +160,15 @@ BEGIN
     IF NOT ends AND NOT changed THEN
         RETURN false;
     END IF;
-    RETURN (SELECT ends AND coalesce(bool_and((i.is_deprecated, i.deprecated_at, i.ends_at)
-                                              IS DISTINCT FROM (said.is_deprecated, said.deprecated_at, said.ends_at)), true)
-                OR changed AND coalesce(bool_and((i.version, i.version_before)
-                                                 IS DISTINCT FROM (said.version, said.version_before)), true)
-              FROM integration_worker.speak_alike(said.endpoint_id) e
-              JOIN integration_worker.interface i ON i.endpoint_id = e.id);
+    RETURN (ends AND NOT EXISTS (
+                SELECT FROM integration_worker.speak_alike(said.endpoint_id) e
+                  JOIN integration_worker.interface i ON i.endpoint_id = e.id
+                 WHERE (i.is_deprecated, i.deprecated_at, i.ends_at)
+                       IS NOT DISTINCT FROM (said.is_deprecated, said.deprecated_at, said.ends_at)))
+        OR (changed AND NOT EXISTS (
+                SELECT FROM integration_worker.speak_alike(said.endpoint_id) e
+                  JOIN integration_worker.interface i ON i.endpoint_id = e.id
+                 WHERE (i.version, i.version_before) IS NOT DISTINCT FROM (said.version, said.version_before)));
 END
 $$;
 COMMENT ON FUNCTION integration_worker.is_news(integration_worker.interface) IS

@@ -127,7 +127,7 @@ COMMENT ON FUNCTION integration_worker.forget_paused_failures(timestamptz) IS
 
 -- By the first and the last failure, so that one failure and then nothing to send is no long one; and never without
 -- a warning a day before, so that what is called once a week has one, too.
-CREATE FUNCTION integration_worker.long_failures()
+CREATE FUNCTION integration_worker.long_failures(most integer)
     RETURNS TABLE (endpoint text, failing_since timestamptz, days integer, reason text)
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -135,10 +135,10 @@ AS $$
     SELECT e.name, h.failing_since, d.days, h.last_reason
       FROM integration.endpoint_health h
       JOIN integration.endpoint e ON e.id = h.endpoint_id
-     CROSS JOIN LATERAL (
-           SELECT max(i.last_seen_at) AS at
-             FROM integration.incident i
-            WHERE i.endpoint = e.name AND i.error_class = 'long_failure' AND i.last_seen_at >= h.failing_since) warned
+      LEFT JOIN (SELECT i.endpoint, max(i.last_seen_at) AS at
+                   FROM integration.incident i
+                  WHERE i.error_class = 'long_failure'
+                  GROUP BY i.endpoint) warned ON warned.endpoint = e.name AND warned.at >= h.failing_since
      CROSS JOIN LATERAL (
            SELECT CASE WHEN h.last_failure_at >= h.failing_since + interval '5 days'
                             AND h.last_failure_at >= warned.at + interval '1 day' THEN 5
@@ -146,9 +146,11 @@ AS $$
                        ELSE 1 END AS days) d
      WHERE h.last_failure_at >= h.failing_since + interval '1 day'
        AND (d.days = 5 OR warned.at IS NULL OR warned.at < h.failing_since + make_interval(days => d.days))
+     ORDER BY h.failing_since
+     LIMIT most
 $$;
-COMMENT ON FUNCTION integration_worker.long_failures() IS
-    'Endpoints that have failed for one, three or five days without one success, and of which nobody has been told that yet.';
+COMMENT ON FUNCTION integration_worker.long_failures(integer) IS
+    'So many endpoints that have failed for one, three or five days without one success, and of which nobody has been told that yet.';
 
 -- What is written down is read later, when a distance from now would be wrong.
 CREATE FUNCTION integration_worker.moment_words(at timestamptz) RETURNS text
@@ -165,11 +167,14 @@ CREATE FUNCTION integration_worker.watch_long_failure(now timestamptz) RETURNS t
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    most CONSTANT integer := 100;
+    count integer := 0;
     failing record;
     words jsonb;
 BEGIN
     PERFORM integration_worker.forget_paused_failures(watch_long_failure.now);
-    FOR failing IN SELECT * FROM integration_worker.long_failures() LOOP
+    FOR failing IN SELECT * FROM integration_worker.long_failures(most) LOOP
+        count := count + 1;
         words := jsonb_build_object(
             'since', integration_worker.moment_words(failing.failing_since), 'reason', failing.reason,
             'until', integration_worker.moment_words(failing.failing_since + interval '5 days'));
@@ -187,7 +192,7 @@ BEGIN
        LEFT JOIN integration.endpoint_health h ON h.endpoint_id = e.id
       WHERE i.error_class = 'long_failure' AND i.resolved_at IS NULL
         AND (e.id IS NULL OR h.last_success_at > i.last_seen_at);
-    RETURN NULL;
+    RETURN CASE WHEN count = most THEN watch_long_failure.now + interval '1 s' END;
 END
 $$;
 COMMENT ON FUNCTION integration_worker.watch_long_failure(timestamptz) IS
