@@ -186,6 +186,9 @@ CREATE FUNCTION integration_worker.count_syncs(ids bigint[], now timestamptz) RE
     SET enable_seqscan = off
 AS $$
 BEGIN
+    IF ids = '{}' THEN
+        RETURN;
+    END IF;
     WITH looked_at AS MATERIALIZED (
         SELECT c.*, coalesce(u.is_missed, false) AS was_missed,
                CASE WHEN u.is_missed IS NOT TRUE
