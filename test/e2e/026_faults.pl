@@ -171,6 +171,16 @@ my @faults = (
 		mend => sub { rename "$key_file.old", $key_file },
 	},
 	{
+		title => 'A rate limit',
+		seed => sub {
+			answers_with('prices', '/status/429?retry_after=3600&body={"message":"your+plan+allows+1000+requests+an+hour"}');
+			value($node, q{INSERT INTO integration.outbox (endpoint, object_type, object_id, payload, created_at)
+				SELECT 'prices', 'price', 'TEA-' || n, '{}', clock_timestamp() - interval '8 min 10 s' + n * interval '1 s'
+				  FROM generate_series(1, 3) n});
+		},
+		mend => sub { answers_with('prices', '') },
+	},
+	{
 		title => 'A copied database',
 		seed => sub {
 			value($node, q{ALTER SYSTEM SET integration.environment = 'staging'});
