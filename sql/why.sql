@@ -39,7 +39,8 @@ INSERT INTO integration.phrase (key, words) VALUES
                  'one sync is tried {probe}, and the rest follows as soon as it is delivered.'),
     ('why.probe_now', 'now'),
     ('why.probe_at', 'at {time}'),
-    ('why.retry_after', 'Sync {sync} waits because endpoint "{endpoint}" asked to be left alone until {time}.'),
+    ('why.retry_after', 'Sync {sync} waits because endpoint "{endpoint}" asked to be left alone until {time}; then it goes by itself. '
+     'If that is not true any more, SELECT integration.resume(''endpoint'', {which}) sends it at once.'),
     ('why.retrying', 'Sync {sync} waits for attempt {next} at {time}: attempt {attempt} failed with {failure}.'),
     ('why.send_after', 'Sync {sync} is not to be sent before {time}, as the application asked.'),
     ('why.ordered', 'Sync {sync} waits because sync {other} comes before it under ordering key "{ordering_key}" and is {state}; '
