@@ -33,7 +33,7 @@ $$;
 CREATE FUNCTION pg_temp.why(name text) RETURNS text
     LANGUAGE sql
 AS $$
-    SELECT regexp_replace(integration.why(m.id), '\m' || m.id || '\M', 'N', 'g') FROM made m WHERE m.name = why.name
+    SELECT regexp_replace(integration.why(m.id), '([Ss]ync |\()' || m.id || '\M', '\1N', 'g') FROM made m WHERE m.name = why.name
 $$;
 -- A time as the sentence has to give it.
 CREATE FUNCTION pg_temp.at(moment timestamptz) RETURNS text LANGUAGE sql AS $$SELECT to_char(moment, 'YYYY-MM-DD HH24:MI:SS TZ')$$;
