@@ -26,7 +26,9 @@ typedef struct Series
 } Series;
 
 /* The bounds of the conventions; sql/otlp_batches.sql has them too. */
-static const int bounds_ms[] = {5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10000};
+static const int bounds_ms[] = {
+	5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10000
+};
 
 StaticAssertDecl(lengthof(bounds_ms) == TELEMETRY_BUCKETS - 1, "a bucket lies between two bounds");
 
@@ -41,7 +43,8 @@ make_table(const Sender *sender)
 		.hcxt = sender->memory,
 	};
 
-	return hash_create("integration durations", 64, &options, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	return hash_create("integration durations", 64, &options,
+					   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
 static SeriesKey
@@ -74,6 +77,7 @@ measuring_note(const Sender *sender, const Lease *lease)
 {
 	SeriesKey	key;
 	Series	   *found;
+	bool		has_room;
 	bool		is_there;
 
 	if (lease->answer == NULL)
@@ -81,8 +85,8 @@ measuring_note(const Sender *sender, const Lease *lease)
 	if (series == NULL)
 		series = make_table(sender);
 	key = key_of(lease);
-	found = hash_search(series, &key,
-						hash_get_num_entries(series) < SERIES_MOST ? HASH_ENTER : HASH_FIND, &is_there);
+	has_room = hash_get_num_entries(series) < SERIES_MOST;
+	found = hash_search(series, &key, has_room ? HASH_ENTER : HASH_FIND, &is_there);
 	if (found == NULL)
 		return;
 	if (!is_there)
