@@ -37,7 +37,8 @@ telemetry_prepare(bool writes)
 bool
 telemetry_send(const TelemetryBatch *batch)
 {
-	static const Oid types[] = {INT8ARRAYOID, TEXTARRAYOID, BOOLARRAYOID, TEXTARRAYOID, INT8OID, INT4OID};
+	static const Oid types[] = {INT8ARRAYOID, TEXTARRAYOID, BOOLARRAYOID, TEXTARRAYOID,
+	INT8OID, INT4OID};
 	static Statement statement = {
 		.text = "SELECT integration_worker.export_attempts($1, $2, $3, $4, $5, $6)",
 		.arg_count = 6,
