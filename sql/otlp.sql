@@ -144,49 +144,76 @@ COMMENT ON FUNCTION integration_worker.prepare_telemetry(boolean) IS
     'Which signals are exported now; writes: after the settings were followed, which the first worker does for all.';
 
 -- Telemetry that can't be delivered is of no use to anybody later, so nobody is asked to retry it.
-CREATE FUNCTION integration_worker.tend_telemetry(signal text, now timestamptz) RETURNS void
+CREATE FUNCTION integration_worker.close_failed_telemetry(target integer, now timestamptz) RETURNS bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    target record;
-    given_up bigint;
-    answers record;
+    closed bigint;
 BEGIN
-    SELECT e.id, t.looked_at INTO target
-      FROM integration.telemetry t JOIN integration.endpoint e ON e.name = t.endpoint WHERE t.signal = tend_telemetry.signal;
     -- By the index queue_failed.
     WITH gone AS (
-        DELETE FROM integration.queue q WHERE q.endpoint_id = target.id AND q.state = 'failed' RETURNING q.outbox_id
-    ), closed AS (
-        INSERT INTO integration.closing (outbox_id, state, closed_at, reason)
-        SELECT g.outbox_id, 'cancelled', tend_telemetry.now, 'telemetry is not kept' FROM gone g
+        DELETE FROM integration.queue q WHERE q.endpoint_id = close_failed_telemetry.target AND q.state = 'failed' RETURNING q.outbox_id
     )
-    SELECT count(*) INTO given_up FROM gone;
-    -- By the index (endpoint_id, started_at) of each range.
-    SELECT sum(coalesce(nullif(p.said ->> 'rejectedSpans', ''), nullif(p.said ->> 'rejectedDataPoints', ''),
-                        p.said ->> 'rejectedLogRecords', '0')::numeric) AS rejected,
-           max(nullif(p.said ->> 'errorMessage', '')) AS said
-      INTO answers
-      FROM integration.attempt a
-     CROSS JOIN LATERAL (SELECT integration_worker.as_json(a.response_body) -> 'partialSuccess' AS said) p
-     WHERE a.endpoint_id = target.id AND a.started_at > target.looked_at AND a.started_at <= tend_telemetry.now
-       AND a.outcome = 'delivered' AND a.response_body LIKE '%partialSuccess%' AND jsonb_typeof(p.said) = 'object';
-    UPDATE integration.telemetry t
-       SET looked_at = tend_telemetry.now,
-           rejected = t.rejected + coalesce(answers.rejected, 0),
-           dropped = t.dropped + given_up,
-           problem = coalesce(answers.said, t.problem)
-     WHERE t.signal = tend_telemetry.signal AND (tend_telemetry.now > t.looked_at + interval '10 s' OR given_up > 0
-                                                 OR answers.rejected IS NOT NULL);
-    IF answers.rejected > 0 OR answers.said IS NOT NULL THEN
-        RAISE WARNING 'the collector refused a part of the %: % of them', tend_telemetry.signal, answers.rejected
-            USING DETAIL = answers.said, HINT = 'They are not sent again: see SELECT * FROM integration.telemetry.';
-    END IF;
+    INSERT INTO integration.closing (outbox_id, state, closed_at, reason)
+    SELECT g.outbox_id, 'cancelled', close_failed_telemetry.now, 'telemetry is not kept' FROM gone g;
+    GET DIAGNOSTICS closed = ROW_COUNT;
+    RETURN closed;
 END
 $$;
-COMMENT ON FUNCTION integration_worker.tend_telemetry(text, timestamptz) IS
-    'Closes the batches of a signal that were given up, counts what the collector refused.';
+COMMENT ON FUNCTION integration_worker.close_failed_telemetry(integer, timestamptz) IS
+    'Closes the batches to an endpoint that were given up; returns how many.';
+
+-- By the index (endpoint_id, started_at) of each range.
+CREATE FUNCTION integration_worker.refused_telemetry(target integer, since timestamptz, until timestamptz, OUT rejected bigint, OUT said text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    SET enable_seqscan = off
+AS $$
+    SELECT coalesce(sum(CASE WHEN c.count ~ '^[0-9]{1,15}$' THEN c.count::bigint END), 0), max(nullif(p.said ->> 'errorMessage', ''))
+      FROM integration.attempt a
+     CROSS JOIN LATERAL (SELECT integration_worker.as_json(a.response_body) -> 'partialSuccess' AS said) p
+     CROSS JOIN LATERAL (SELECT coalesce(p.said ->> 'rejectedSpans', p.said ->> 'rejectedDataPoints', p.said ->> 'rejectedLogRecords') AS count) c
+     WHERE a.endpoint_id = refused_telemetry.target AND a.started_at > refused_telemetry.since - interval '10 min'
+       AND a.started_at <= refused_telemetry.until
+       AND a.started_at + a.duration_ms * interval '1 ms' > refused_telemetry.since
+       AND a.started_at + a.duration_ms * interval '1 ms' <= refused_telemetry.until
+       AND a.outcome = 'delivered' AND a.response_body LIKE '%partialSuccess%'
+$$;
+COMMENT ON FUNCTION integration_worker.refused_telemetry(integer, timestamptz, timestamptz) IS
+    'What a collector refused of batches that it took (partialSuccess): how many, what it said last.';
+
+CREATE FUNCTION integration_worker.tend_telemetry(now timestamptz) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    -- What was answered since may not stand there yet.
+    until timestamptz := tend_telemetry.now - interval '1 s';
+    target record;
+    given_up bigint;
+BEGIN
+    FOR target IN
+        SELECT t.signal, e.id, r.rejected, r.said
+          FROM integration.telemetry t
+          JOIN integration.endpoint e ON e.name = t.endpoint
+         CROSS JOIN LATERAL integration_worker.refused_telemetry(e.id, t.looked_at, until) r
+         WHERE t.looked_at < tend_telemetry.now - interval '3 s' LOOP
+        given_up := integration_worker.close_failed_telemetry(target.id, tend_telemetry.now);
+        UPDATE integration.telemetry t
+           SET looked_at = until, rejected = t.rejected + target.rejected, dropped = t.dropped + given_up,
+               problem = coalesce(target.said, t.problem)
+         WHERE t.signal = target.signal;
+        IF target.rejected > 0 OR target.said IS NOT NULL THEN
+            RAISE WARNING 'the collector refused a part of the %: % of them', target.signal, target.rejected
+                USING DETAIL = coalesce(target.said, 'It said nothing more.'),
+                      HINT = 'They are not sent again: see SELECT * FROM integration.telemetry.';
+        END IF;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.tend_telemetry(timestamptz) IS
+    'Every few seconds: closes batches that were given up, counts what collectors refused.';
 
 CREATE FUNCTION integration_worker.send_telemetry(signal text, batch jsonb, size bigint, now timestamptz) RETURNS boolean
     LANGUAGE plpgsql VOLATILE
@@ -198,7 +225,6 @@ BEGIN
     IF target IS NULL THEN
         RETURN true;
     END IF;
-    PERFORM integration_worker.tend_telemetry(send_telemetry.signal, send_telemetry.now);
     -- By the index queue_due; a collector that is slow or away gets no more than these when it is back.
     IF (SELECT count(*) FROM (SELECT FROM integration.queue q JOIN integration.endpoint e ON e.id = q.endpoint_id
                                WHERE e.name = target AND q.priority = 3 AND q.state <> 'failed' LIMIT 8) w) = 8 THEN

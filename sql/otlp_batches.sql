@@ -83,6 +83,7 @@ CREATE FUNCTION integration_worker.export_attempts(
 AS $$
 BEGIN
     PERFORM integration_worker.drop_telemetry('traces', export_attempts.dropped);
+    PERFORM integration_worker.tend_telemetry(export_attempts.now);
     IF syncs <> '{}' AND NOT integration_worker.send_telemetry('traces', jsonb_build_object(
                'worker', export_attempts.worker, 'syncs', to_jsonb(syncs), 'spans', to_jsonb(spans), 'ended', to_jsonb(ended)),
                cardinality(syncs), export_attempts.now) THEN

@@ -20,8 +20,11 @@
 #define WAITING_MOST 2048
 #define KEPT_FOR_FAILED 512		/* of these, once deliveries fill the rest */
 #define GATHER_MS 1000			/* for a batch that doesn't fill up */
-#define APART_MS 75				/* two batches, so that they take a small part
-								 * of the worker's time */
+#define APART_MS 50				/* two batches, at least */
+#define REST_FACTOR 14			/* a batch is followed by so many times the
+								 * time that it took, so that telemetry takes
+								 * a small part of the worker's */
+#define REST_MOST_MS 1000
 #define LOOK_EVERY_MS 5000		/* for what people did */
 #define METRICS_EVERY_MS 60000
 #define AGAIN_MS 1000			/* a statement failed, or too many batches
@@ -37,6 +40,7 @@ static struct
 	int64		dropped;
 	TimestampTz first_at;		/* when the oldest of them came */
 	TimestampTz send_at;		/* not before */
+	int64		spent_us;		/* since the last batch was made, and by it */
 	TimestampTz look_at;		/* a batch leaves even if it is empty */
 	TimestampTz metrics_at;
 }			state = {.must_prepare = true,.look_at = DT_NOEND,.metrics_at = DT_NOEND};
@@ -60,10 +64,22 @@ exporting_reload(void)
 	state.prepare_at = 0;
 }
 
-bool
-exporting_renders(const Endpoint *endpoint)
+static bool
+gets_telemetry(const Endpoint *endpoint)
 {
 	return endpoint->format == REQUEST_FORMAT_OTLP || endpoint->format == REQUEST_FORMAT_OTLP_GZIP;
+}
+
+void
+exporting_render(const Endpoint *endpoint, Content *content, MemoryContext memory)
+{
+	TimestampTz start;
+
+	if (!gets_telemetry(endpoint) || content == NULL)
+		return;
+	start = GetCurrentTimestamp();
+	telemetry_render(memory, content);
+	state.spent_us += GetCurrentTimestamp() - start;
 }
 
 void
@@ -73,7 +89,7 @@ exporting_note(const Sender *sender, const Lease *lease, const char *sync_state)
 	int			room = is_failed ? WAITING_MOST : WAITING_MOST - KEPT_FOR_FAILED;
 	TelemetryAttempt *attempt;
 
-	if (exporting_renders(lease->endpoint))
+	if (gets_telemetry(lease->endpoint))
 		return;
 	if (state.signals.metrics)
 		measuring_note(sender, lease);
@@ -142,9 +158,20 @@ due_at(void)
 	return Max(state.send_at, Min(full_at, state.look_at));
 }
 
+static TimestampTz
+after_rest(TimestampTz start)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int64		rest_ms = (state.spent_us + now - start) * REST_FACTOR / 1000;
+
+	state.spent_us = 0;
+	return TimestampTzPlusMilliseconds(now, Min(Max(rest_ms, APART_MS), REST_MOST_MS));
+}
+
 static void
 send_batch(const Sender *sender)
 {
+	TimestampTz start = GetCurrentTimestamp();
 	SendStep	step = {
 		.batch = {
 			.attempts = state.waiting,
@@ -154,7 +181,7 @@ send_batch(const Sender *sender)
 		},
 	};
 
-	state.send_at = TimestampTzPlusMilliseconds(sender->now, AGAIN_MS);
+	state.send_at = TimestampTzPlusMilliseconds(start, AGAIN_MS);
 	if (state.signals.logs)
 		state.look_at = TimestampTzPlusMilliseconds(sender->now, LOOK_EVERY_MS);
 	if (!session_run(send_step, &step))
@@ -162,7 +189,7 @@ send_batch(const Sender *sender)
 	state.dropped = 0;
 	if (!step.is_taken)
 		return;
-	state.send_at = TimestampTzPlusMilliseconds(sender->now, APART_MS);
+	state.send_at = after_rest(start);
 	state.count -= step.batch.count;
 	memmove(state.waiting, state.waiting + step.batch.count,
 			sizeof(TelemetryAttempt) * state.count);

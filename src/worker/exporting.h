@@ -17,8 +17,11 @@ extern void exporting_reload(void);
 /* An attempt was settled, the sync is in this state now. */
 extern void exporting_note(const Sender *sender, const Lease *lease, const char *state);
 
-/* Whether the endpoint gets telemetry: its payloads name what is told. */
-extern bool exporting_renders(const Endpoint *endpoint);
+/*
+ * A payload to an endpoint that gets telemetry names what is told: puts that in
+ * its place, in memory.  Leaves those of all others alone.
+ */
+extern void exporting_render(const Endpoint *endpoint, Content *content, MemoryContext memory);
 
 /* Enqueue what waits, when there is enough of it or it has waited long enough. */
 extern void exporting_turn(const Sender *sender);

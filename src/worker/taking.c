@@ -14,7 +14,6 @@
 #include "utils/timestamp.h"
 
 #include "base/settings.h"
-#include "store/telemetry.h"
 #include "worker/coalescing.h"
 #include "worker/exporting.h"
 #include "worker/keys.h"
@@ -449,8 +448,7 @@ lease_chosen(Take *take)
 		/* rows of one source come together */
 		if (endpoint->needs_remote_id && endpoint->id != last_endpoint)
 			add_remote_ids(take, endpoint, contents);
-		if (exporting_renders(endpoint) && contents[i] != NULL)
-			telemetry_render(take->sender->scratch, contents[i]);
+		exporting_render(endpoint, contents[i], take->sender->scratch);
 		last_endpoint = endpoint->id;
 	}
 	for (int i = 0; i < take->chosen_count; i++)
