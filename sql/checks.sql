@@ -77,8 +77,8 @@ BEGIN
       FROM (VALUES
         ('method', NEW.method NOT IN ('GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS'),
          NEW.method, 'Write GET, POST, PUT, PATCH, DELETE, HEAD or OPTIONS, in upper case.'),
-        ('format', NEW.format NOT IN ('json', 'cloudevents', 'cloudevents-structured', 'otlp', 'otlp-gzip'),
-         NEW.format, 'Write json, cloudevents or cloudevents-structured.'),
+        ('format', NEW.format NOT IN ('json', 'cloudevents', 'cloudevents-structured', 'cloudevents-batched', 'otlp', 'otlp-gzip'),
+         NEW.format, 'Write json, cloudevents, cloudevents-structured or cloudevents-batched.'),
         ('connect_timeout', NEW.connect_timeout NOT BETWEEN '1 ms' AND '10 min',
          NEW.connect_timeout::text, 'Write 1 ms to 10 min, such as ''5 s''.'),
         ('timeout', NEW.timeout NOT BETWEEN '1 ms' AND '10 min',

@@ -169,7 +169,7 @@ COMMENT ON COLUMN integration.endpoint.allow_http IS
     'Plain http also outside integration.allowed_networks; only a superuser may set it.';
 COMMENT ON COLUMN integration.endpoint.method IS 'HTTP method; default POST.';
 COMMENT ON COLUMN integration.endpoint.headers IS 'JSON object of header names and values sent with each request.';
-COMMENT ON COLUMN integration.endpoint.format IS 'json, cloudevents or cloudevents-structured; default json. Of the endpoints that telemetry goes to otlp-gzip or otlp.';
+COMMENT ON COLUMN integration.endpoint.format IS 'json, cloudevents (attributes in headers), cloudevents-structured or cloudevents-batched (a JSON array with one event a request, for receivers that ask for it); default json. Of the endpoints that telemetry goes to otlp-gzip or otlp.';
 COMMENT ON COLUMN integration.endpoint.credential IS 'What requests authenticate with.';
 COMMENT ON COLUMN integration.endpoint.signing IS 'What requests are signed with.';
 COMMENT ON COLUMN integration.endpoint.certificate IS

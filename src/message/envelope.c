@@ -73,6 +73,14 @@ envelope_append(const RequestSource *source, Text *body)
 }
 
 void
+envelope_append_batch(const RequestSource *source, Text *body)
+{
+	text_append_char(body, '[');
+	envelope_append(source, body);
+	text_append_char(body, ']');
+}
+
+void
 envelope_append_header_value(Text *text, const char *value)
 {
 	for (; *value; value++)

@@ -11,6 +11,7 @@
 #include "message/text.h"
 
 #define ENVELOPE_STRUCTURED_TYPE "application/cloudevents+json; charset=utf-8"
+#define ENVELOPE_BATCHED_TYPE "application/cloudevents-batch+json; charset=utf-8"
 
 /*
  * Set the ce- headers of binary mode.  Does not throw.
@@ -22,6 +23,9 @@ extern void envelope_set_headers(const RequestSource *source, HeaderList *header
 
 /* Append the JSON object of structured mode.  Does not throw. */
 extern void envelope_append(const RequestSource *source, Text *body);
+
+/* Append the JSON array of batched mode, which holds this one.  Does not throw. */
+extern void envelope_append_batch(const RequestSource *source, Text *body);
 
 /* Append a header value as the HTTP binding §3.1.3.2 encodes it.  Does not throw. */
 extern void envelope_append_header_value(Text *text, const char *value);

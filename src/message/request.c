@@ -42,6 +42,7 @@ static void write_url(Draft *draft);
 static void write_body(Draft *draft);
 static bool carries_body(const char *method);
 static void set_defaults(Draft *draft);
+static const char *content_type_of(RequestFormat format);
 static void set_default(Draft *draft, const char *name, const char *value);
 static void set_given(Draft *draft, const char *json, const char *reason);
 static const char *checked_header(const char *name, const char *value);
@@ -56,6 +57,8 @@ request_format_of(const char *name)
 		return REQUEST_FORMAT_CLOUDEVENTS;
 	if (strcmp(name, "cloudevents-structured") == 0)
 		return REQUEST_FORMAT_CLOUDEVENTS_STRUCTURED;
+	if (strcmp(name, "cloudevents-batched") == 0)
+		return REQUEST_FORMAT_CLOUDEVENTS_BATCHED;
 	if (strcmp(name, "otlp") == 0)
 		return REQUEST_FORMAT_OTLP;
 	if (strcmp(name, "otlp-gzip") == 0)
@@ -228,6 +231,8 @@ write_body(Draft *draft)
 	}
 	if (source->format == REQUEST_FORMAT_CLOUDEVENTS_STRUCTURED)
 		envelope_append(source, &body);
+	else if (source->format == REQUEST_FORMAT_CLOUDEVENTS_BATCHED)
+		envelope_append_batch(source, &body);
 	else if (source->format == REQUEST_FORMAT_OTLP_GZIP && source->payload)
 		gzip_append(&body, source->payload, source->payload_bytes);
 	else if (source->payload)
@@ -254,11 +259,9 @@ static void
 set_defaults(Draft *draft)
 {
 	const RequestSource *source = draft->source;
-	bool		is_structured = source->format == REQUEST_FORMAT_CLOUDEVENTS_STRUCTURED;
 
 	if (draft->request->body)
-		header_list_set(&draft->headers, "Content-Type",
-						is_structured ? ENVELOPE_STRUCTURED_TYPE : "application/json");
+		header_list_set(&draft->headers, "Content-Type", content_type_of(source->format));
 	if (draft->request->body && source->format == REQUEST_FORMAT_OTLP_GZIP)
 		header_list_set(&draft->headers, "Content-Encoding", "gzip");
 	header_list_set(&draft->headers, "Accept", "application/json, */*;q=0.5");
@@ -268,6 +271,16 @@ set_defaults(Draft *draft)
 	set_default(draft, "tracestate", source->tracestate);
 	if (source->format == REQUEST_FORMAT_CLOUDEVENTS)
 		envelope_set_headers(source, &draft->headers);
+}
+
+static const char *
+content_type_of(RequestFormat format)
+{
+	if (format == REQUEST_FORMAT_CLOUDEVENTS_STRUCTURED)
+		return ENVELOPE_STRUCTURED_TYPE;
+	if (format == REQUEST_FORMAT_CLOUDEVENTS_BATCHED)
+		return ENVELOPE_BATCHED_TYPE;
+	return "application/json";
 }
 
 static void

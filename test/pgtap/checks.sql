@@ -14,7 +14,7 @@ CREATE TEMP TABLE broken_setting (col text, value text, refusal text);
 INSERT INTO broken_setting VALUES
     ('method', $$'post'$$, $$^23514 method of \w+ "x" can't be used \| It is post\. \| Write GET, POST, PUT$$),
     ('method', $$'TRACE'$$, $$^23514 method of .* It is TRACE\.$$),
-    ('format', $$'xml'$$, $$^23514 format of .* \| Write json, cloudevents or cloudevents-structured\.$$),
+    ('format', $$'xml'$$, $$^23514 format of .* \| Write json, cloudevents, cloudevents-structured or cloudevents-batched\.$$),
     ('connect_timeout', $$'0'$$, $$^23514 connect_timeout of .* \| It is 00:00:00\. \| Write 1 ms to 10 min$$),
     ('connect_timeout', $$'11 min'$$, $$^23514 connect_timeout of .* Write 1 ms to 10 min, such as '5 s'\.$$),
     ('timeout', $$'-5 s'$$, $$^23514 timeout of .* Write 1 ms to 10 min, such as '15 s'\.$$),
@@ -51,7 +51,7 @@ INSERT INTO broken_setting VALUES
 
 CREATE TEMP TABLE good_setting (col text, value text);
 INSERT INTO good_setting VALUES
-    ('method', $$'PATCH'$$), ('format', $$'cloudevents-structured'$$), ('connect_timeout', $$'1 ms'$$),
+    ('method', $$'PATCH'$$), ('format', $$'cloudevents-structured'$$), ('format', $$'cloudevents-batched'$$), ('connect_timeout', $$'1 ms'$$),
     ('timeout', $$'10 min'$$), ('max_concurrency', '1000'), ('rate_limit', '0.00001'), ('rate_limit', '1000000'), ('rate_burst', '1'),
     ('rate_burst', '1000000'), ('refusals_alike', '0'), ('refusals_alike', '1000'),
     ('dedup_window', $$'3660 days'$$), ('headers', $$(SELECT jsonb_object_agg('X-' || n, '') FROM generate_series(1, 100) AS n)$$),

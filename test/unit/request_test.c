@@ -127,6 +127,18 @@ static const struct
 		ACCEPT KEYS "={\"specversion\":\"1.0\",\"id\":\"m1\",\"source\":\"/integration\","
 		"\"type\":\"integration.upsert\",\"datacontenttype\":\"application/json\","
 		"\"data\":{}}"
+	},
+	{
+		.name = "CloudEvents, batched",
+		.source.url = "https://h/",
+		.source.format = REQUEST_FORMAT_CLOUDEVENTS_BATCHED,
+		.source.message_id = "m1",
+		.source.payload = "1",
+		.source.payload_bytes = 1,
+		.wanted = "POST|https://h/|Content-Type: application/cloudevents-batch+json; charset=utf-8|"
+		ACCEPT KEYS "=[{\"specversion\":\"1.0\",\"id\":\"m1\",\"source\":\"/integration\","
+		"\"type\":\"integration.upsert\",\"datacontenttype\":\"application/json\","
+		"\"data\":1}]"
 	}
 };
 
