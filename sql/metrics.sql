@@ -76,6 +76,15 @@ $$;
 COMMENT ON FUNCTION integration.worker_metrics() IS
     'What the workers of this database do together: integration_worker_… of prometheus().';
 
+CREATE FUNCTION integration.health_metrics() RETURNS TABLE (code integer)
+    LANGUAGE sql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT h.code FROM integration.health() h
+$$;
+COMMENT ON FUNCTION integration.health_metrics() IS
+    'The code of integration.health(), for monitoring: integration_health_code of prometheus().';
+
 -- https://prometheus.io/docs/instrumenting/exposition_formats: these three are escaped in the value of a label.
 CREATE FUNCTION integration_worker.prometheus_label(value text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT
@@ -90,6 +99,9 @@ CREATE FUNCTION integration_worker.prometheus_samples() RETURNS TABLE (name text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
+    SELECT 'integration_health_code', '', '', h.code::double precision
+      FROM integration.health_metrics() h
+    UNION ALL
     SELECT 'integration_worker_' || v.name, '', '', v.value
       FROM integration.worker_metrics() m
      CROSS JOIN LATERAL (VALUES ('running', m.running::double precision), ('last_turn_seconds', m.last_turn_seconds),
@@ -129,6 +141,7 @@ AS $$
                CASE WHEN s.is_first THEN format(E'# HELP %1$s %2$s\n# TYPE %1$s %3$s\n', f.name, f.help, f.type) END,
                s.name, s.suffix, s.labels, ' ', s.value, E'\n'), '' ORDER BY f.n, s.n)
       FROM (VALUES
+        (0, 'integration_health_code', 'gauge', '0 ok, 1 warning, 2 critical.'),
         (1, 'integration_worker_running', 'gauge', 'Workers of this database.'),
         (2, 'integration_worker_last_turn_seconds', 'gauge', 'How long ago the slowest of them last came round.'),
         (3, 'integration_worker_in_flight', 'gauge', 'Requests under way.'),

@@ -36,7 +36,7 @@ CREATE FUNCTION integration_worker.page_incident(incident integration.incident_s
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT format('<article class="problem %s"><h3>%s %s</h3><p class="soft">Incident %s, %s since %s (%s); %s failures of %s objects%s</p>'
+    SELECT format('<article class="problem %s"><h3>%s %s</h3><p class="soft">Incident %s, %s since %s (%s); %s failures of %s objects%s%s</p>'
                   '<p><strong>What to do:</strong> %s</p><dl class="facts">%s</dl></article>',
         CASE WHEN incident.severity <= 2 THEN 'critical' ELSE 'warning' END,
         concat_ws(' at ', integration_worker.html_name(incident.title), integration_worker.html_name(nullif(incident.endpoint, ''))),
@@ -44,6 +44,7 @@ AS $$
         incident.id, incident.state, integration_worker.html_time(incident.opened_at), integration_worker.html_age(incident.age),
         integration_worker.html_number(incident.syncs), integration_worker.html_number(incident.objects),
         CASE WHEN incident.waiting > 0 THEN format(', %s wait for a person', integration_worker.html_number(incident.waiting)) END,
+        CASE WHEN incident.level > 0 THEN format('; nobody looks after it, level %s since %s', incident.level, integration_worker.html_time(incident.escalated_at)) END,
         coalesce(integration_worker.html(incident.remedy), 'nothing is known to help yet.'),
         concat(integration_worker.page_fact('Helped before', integration_worker.html(incident.worked_before)),
                integration_worker.page_fact('Responsible', integration_worker.html_name(replace(incident.responsible, '_', ' '))),
@@ -67,8 +68,8 @@ CREATE FUNCTION integration_worker.page_holds(endpoints integration.endpoint_sta
 AS $$
     SELECT concat(
         CASE WHEN NOT has_worker THEN
-             '<article class="problem critical"><h3>No worker is running</h3><p>Nothing is sent. <strong>What to do:</strong> look for '
-             '<code>integration</code> in the server''s log, and whether <code>max_worker_processes</code> leaves it a place.</p></article>' END,
+             '<article class="problem critical"><h3>No worker sends</h3><p><strong>What to do:</strong> '
+             '<code>SELECT why FROM integration.health();</code></p></article>' END,
         (SELECT string_agg(format(
                     '<article class="problem warning"><h3>%s paused</h3><p>%s, by %s since %s, until %s.</p></article>',
                     CASE p.scope WHEN 'all' THEN 'Everything is' ELSE format('%s %s is', initcap(p.scope), integration_worker.html_name(p.name)) END,
@@ -166,31 +167,39 @@ CREATE FUNCTION integration_worker.page_sla(names text[]) RETURNS text
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT concat('<section id="sla"><h2>Promises</h2>', integration_worker.html_table('sla_table',
-               'Syncs that are not delivered yet, against the time that their connector''s sla promises.',
-               '{Connector,Promise,>Not delivered,>At risk,>Too late,>Longest over}',
+               'Syncs that are not delivered yet, against the time that their customer or connector is promised, and this month so far.',
+               '{Connector,Promise,>Not delivered,>At risk,>Too late,>Longest over,>In time this month,>Misses left}',
                string_agg(concat('<tr>', integration_worker.html_cell('Connector', integration_worker.html_name(c.name)),
                    integration_worker.html_cell('Promise', 'within ' || integration_worker.duration_words(c.sla)),
                    integration_worker.html_cell('Not delivered', integration_worker.html_number(o.unfinished)
                                                                  || CASE WHEN o.unfinished = 10000 THEN ' or more' ELSE '' END, 'n'),
                    integration_worker.html_cell('At risk', integration_worker.html_number(o.at_risk), 'n'),
                    integration_worker.html_cell('Too late', integration_worker.html_number(o.late), 'n'),
-                   integration_worker.html_cell('Longest over', integration_worker.html_age(o.longest), 'n'), '</tr>'),
+                   integration_worker.html_cell('Longest over', integration_worker.html_age(o.longest), 'n'),
+                   integration_worker.html_cell('In time this month', round(100 * r.in_time_share, 2) || ' %', 'n'),
+                   integration_worker.html_cell('Misses left', trunc(r.budget_left)::text, 'n'), '</tr>'),
                    '' ORDER BY o.late DESC, o.at_risk DESC, c.name)), '</section>')
       FROM integration.connector c
      CROSS JOIN LATERAL (
            SELECT count(*) AS unfinished,
                   count(*) FILTER (WHERE s.due < statement_timestamp()) AS late,
                   count(*) FILTER (WHERE s.due >= statement_timestamp()
-                                     AND (s.state = 'failed' OR s.due_at > s.due OR s.due - c.sla * 0.2 <= statement_timestamp())) AS at_risk,
+                                     AND (s.state = 'failed' OR s.due_at > s.due OR s.due - s.sla * 0.2 <= statement_timestamp())) AS at_risk,
                   statement_timestamp() - min(s.due) FILTER (WHERE s.due < statement_timestamp()) AS longest
-             FROM (SELECT greatest(o.send_after, o.created_at) + c.sla AS due, q.state, q.due_at
+             FROM (SELECT greatest(o.send_after, o.created_at) + coalesce(u.sla, c.sla) AS due, coalesce(u.sla, c.sla) AS sla, q.state, q.due_at
                      FROM integration.endpoint e
                      JOIN integration.queue q ON q.endpoint_id = e.id
                      JOIN integration.outbox o ON o.id = q.outbox_id
-                    WHERE e.connector = c.name
+                     LEFT JOIN integration.customer u ON u.name = coalesce(o.customer, e.customer)
+                    WHERE coalesce(u.sla, c.sla) IS NOT NULL
+                      AND e.connector = c.name
                       AND (names IS NULL OR e.name = ANY (names))
                     LIMIT 10000) s) o
-     WHERE c.sla IS NOT NULL
+      LEFT JOIN integration.sla_report r
+        ON r.scope = 'connector'
+       AND r.month = date_trunc('month', statement_timestamp() AT TIME ZONE 'UTC')::date
+       AND r.connector = c.name
+     WHERE (c.sla IS NOT NULL OR o.unfinished > 0 OR r.promised > 0)
        AND EXISTS (SELECT FROM integration.endpoint e WHERE e.connector = c.name AND (names IS NULL OR e.name = ANY (names)))
     HAVING count(*) > 0
 $$;
@@ -229,7 +238,7 @@ CREATE FUNCTION integration_worker.page_verdict(
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT CASE
-        WHEN NOT has_worker THEN integration_worker.html_verdict('critical', 'Nothing is sent: no worker is running.')
+        WHEN NOT has_worker THEN integration_worker.html_verdict('critical', 'No worker sends.')
         WHEN worst <= 2 OR e.stopped > 0 THEN integration_worker.html_verdict('critical', w.words)
         WHEN incidents > 0 OR e.failed > 0 OR e.held > 0 THEN integration_worker.html_verdict('warning', w.words)
         ELSE integration_worker.html_verdict('ok', 'Everything is delivered as it should be.') END
@@ -260,7 +269,7 @@ DECLARE
     traffic integration.traffic[] := ARRAY(
         SELECT t FROM integration_worker.traffic_since(since, names) t);
     hours integration_worker.hour_figures[] := integration_worker.hours_of(traffic, since);
-    has_worker boolean := EXISTS (SELECT FROM integration_worker.live_workers());
+    has_worker boolean := EXISTS (SELECT FROM integration_worker.live_workers()) AND integration_worker.silent_since() IS NULL;
     incidents bigint;
     worst smallint;
 BEGIN

@@ -139,6 +139,7 @@ AS $$
         ('support', 'EXECUTE', 'FUNCTION integration.endpoint_metrics()'),
         ('support', 'EXECUTE', 'FUNCTION integration.attempt_metrics()'),
         ('support', 'EXECUTE', 'FUNCTION integration.incident_metrics()'),
+        ('support', 'EXECUTE', 'FUNCTION integration.health_metrics()'),
         ('support', 'EXECUTE', 'FUNCTION integration.worker_metrics()'),
         ('support', 'EXECUTE', 'FUNCTION integration.prometheus()'),
         ('support', 'EXECUTE', 'FUNCTION integration.status_page(text)'),
