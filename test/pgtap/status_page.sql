@@ -1,7 +1,7 @@
 -- The status page: its figures are the views', whatever stands in the tables is shown as text, everybody gets their own.
 BEGIN;
 \ir ../lib/refusal.sql
-SELECT plan(54);
+SELECT plan(58);
 
 INSERT INTO integration.connector (name, title, owner, contact, runbook_url, severity, sla) VALUES
     ('erp', 'ERP & Co', 'team <b>', 'erp@example.com', 'javascript:alert(1)', 1, '1 hour'),
@@ -85,6 +85,20 @@ SELECT alike(p.html, '%SELECT integration.retry(' || m.id || ');%', 'what they c
 SELECT unalike(p.html, '%internal.example.com%', 'nothing internal') FROM page p WHERE p.scope = 'customer:acme';
 SELECT unalike(p.html, '%globex%', 'nothing of others') FROM page p WHERE p.scope = 'customer:acme';
 SELECT is(pg_temp.says('customer:nobody', 'arrived'), '0', 'a customer without anything');
+
+-- in the customer's language; the marks show that no text is left in code
+INSERT INTO integration.customer (name, title, locale) VALUES ('acme', 'Acme & Söhne', 'xx');
+INSERT INTO integration.phrase (locale, key, words) SELECT 'xx', p.key, '⟦' || p.words || '⟧' FROM integration.phrase p WHERE p.locale = 'en' AND p.key LIKE 'customer.%';
+INSERT INTO page SELECT 'acme in xx', integration.status_page('customer:acme');
+SELECT alike(p.html, '%<html lang="xx">%⟦Your data on its way: Acme &amp; Söhne⟧%', 'in their language, by their name') FROM page p WHERE p.scope = 'acme in xx';
+SELECT is_empty($$SELECT w.word[1]
+                    FROM page p
+                   CROSS JOIN LATERAL regexp_matches(regexp_replace(p.html, '<style>.*</style>', ''), '>([^<>]*[A-Za-z]{3}[^<>]*)<', 'g') AS w (word)
+                   WHERE p.scope = 'acme in xx' AND w.word[1] !~ '⟦|⟧' AND w.word[1] !~ '^(order|ERP|crm|SELECT|&lt;)|[0-9] (s|min|h|d)'$$,
+                'no other words') ;
+SELECT is_empty($$SELECT w.word[1] FROM page p CROSS JOIN LATERAL regexp_matches(p.html, 'data-label="([^"]*)"', 'g') AS w (word)
+                   WHERE p.scope = 'acme in xx' AND w.word[1] !~ '^⟦.*⟧$'$$, 'nor labels');
+SELECT is(pg_temp.says('acme in xx', 'failed_count'), '1', 'the same figures');
 
 -- who may
 CREATE ROLE page_acme;

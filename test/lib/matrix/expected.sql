@@ -50,6 +50,7 @@ INSERT INTO expected VALUES
     ('integration.grant_producer(regrole)',                    '',                 '',   '',   '',   ''),
     ('integration.grant_support(regrole)',                     '',                 '',   '',   '',   ''),
     ('integration.health()',                                     '',                 '',   'X',  'X',  'X'),
+    ('integration.health_metrics()',                           '',                 '',   'X',  'X',  'X'),
     ('integration.heartbeat',                                    '',                 '',   'r',  'r',  'arwd'),
     ('integration.ignore(bigint,text)',                        '',                 '',   '',   'X',  'X'),
     ('integration.incident',                                   '',                 '',   'r',  'r',  'r'),
