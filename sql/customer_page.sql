@@ -91,149 +91,146 @@ $$;
 COMMENT ON FUNCTION integration_worker.customer_fields(bigint) IS 'What the customer can correct; NULL: nothing is known.';
 
 INSERT INTO integration.phrase (key, words) VALUES
-    -- As HTML names it.
-    ('customer.page.language', 'en'),
     ('customer.page.title', 'Your data on its way: {customer}'),
     ('customer.page.as_of', 'As of {time}, times in {zone}'),
-    ('customer.page.latest', 'About your latest 1,000 records, and all that did not arrive.'),
-    ('customer.page.all', 'About all your records that are kept.'),
-    ('customer.page.some_failed', '{count} of your records did not arrive.'),
-    ('customer.page.some_retried', '{count} of your records are tried again; everything else has arrived.'),
-    ('customer.page.some_wait', 'Some of your records are on their way; everything else has arrived.'),
-    ('customer.page.all_arrived', 'Everything has arrived.'),
+    ('customer.page.verdict_failed', '{count} of your records did not arrive.'),
+    ('customer.page.verdict_retrying', '{count} of your records are tried again; everything else has arrived.'),
+    ('customer.page.verdict_pending', 'Some of your records are on their way; everything else has arrived.'),
+    ('customer.page.verdict_delivered', 'Everything has arrived.'),
     ('customer.page.arrived_today', 'Arrived, 24 h'),
     ('customer.page.arrived', 'Arrived'),
-    ('customer.page.under_way', 'On the way'),
-    ('customer.page.retried', 'Being tried again'),
+    ('customer.page.pending', 'On the way'),
+    ('customer.page.retrying', 'Being tried again'),
     ('customer.page.failed', 'Did not arrive'),
     ('customer.page.usual', 'Usually arrives within'),
-    ('customer.page.last_arrival', 'Last arrival'),
-    ('customer.page.failed_heading', 'What did not arrive'),
-    ('customer.page.failed_caption', 'The latest first. They are not tried again by themselves.'),
-    ('customer.page.retried_heading', 'What is tried again'),
-    ('customer.page.retried_caption', 'The latest first. You need not do anything.'),
-    ('customer.page.systems_heading', 'Where your records go'),
-    ('customer.page.systems_caption', 'Of your latest records, by the system that they go to.'),
+    ('customer.page.list_failed', 'What did not arrive'),
+    ('customer.page.about_failed', 'The latest first. They are not tried again by themselves.'),
+    ('customer.page.list_retrying', 'What is tried again'),
+    ('customer.page.about_retrying', 'The latest first. You need not do anything.'),
+    ('customer.page.list_systems', 'Where your records go'),
+    ('customer.page.about_systems', 'Of your latest records, by the system that they go to.'),
     ('customer.page.record', 'Record'),
     ('customer.page.system', 'System'),
     ('customer.page.happened', 'What happened'),
-    ('customer.page.next', 'What comes next'),
+    ('customer.page.comes_next', 'What comes next'),
     ('customer.page.since', 'Since'),
+    ('customer.page.last_arrival', 'Last arrival'),
     ('customer.page.can_retry', 'You can have it sent again: {statement}'),
-    ('customer.page.contact_us', 'Please contact us.'),
-    ('customer.page.again_in', 'It is tried again in {length}.'),
-    ('customer.page.again_now', 'It is tried again within moments.'),
-    ('customer.page.more', 'And {count} more.');
+    ('customer.page.contact', 'Please contact us.'),
+    ('customer.page.tried_in', 'It is tried again in {length}.'),
+    ('customer.page.tried_soon', 'It is tried again within moments.'),
+    ('customer.page.more', 'And {count} more.'),
+    ('customer.page.about_latest', 'About your latest 500 records, and all that did not arrive.'),
+    ('customer.page.about_all', 'About all your records that are kept.');
 
-CREATE FUNCTION integration_worker.customer_says(texts jsonb, key text, words jsonb DEFAULT '{}') RETURNS text
-    LANGUAGE sql STABLE
+CREATE FUNCTION integration_worker.page_text(texts jsonb, key text, words jsonb DEFAULT '{}') RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT integration_worker.fill_in(integration_worker.html(texts ->> ('page.' || key)), words)
+    SELECT integration_worker.html(integration_worker.fill_in(coalesce(texts ->> ('page.' || key), key), words))
 $$;
-COMMENT ON FUNCTION integration_worker.customer_says(jsonb, text, jsonb) IS
-    'A text of a customer''s page as HTML, out of its vocabulary; the words are HTML already.';
+COMMENT ON FUNCTION integration_worker.page_text(jsonb, text, jsonb) IS
+    'A sentence of a customer''s page; texts: integration_worker.customer_vocabulary().';
 
-CREATE FUNCTION integration_worker.customer_rows(
-        texts jsonb, lines integration_worker.customer_line[], state text, caption text)
-    RETURNS text
+CREATE FUNCTION integration_worker.customer_next(line integration_worker.customer_line, texts jsonb) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    WITH label AS MATERIALIZED (
-        SELECT ARRAY(SELECT integration_worker.customer_says(texts, h.key)
-                       FROM unnest('{record,system,happened,next,since}'::text[]) WITH ORDINALITY AS h (key, n) ORDER BY h.n) AS heads
-    )
-    SELECT concat(integration_worker.html_table(customer_rows.state, caption, (SELECT b.heads FROM label b),
+    SELECT CASE
+        WHEN line.can_retry THEN
+             replace(integration_worker.page_text(texts, 'can_retry', '{"statement": "{statement}"}'), '{statement}',
+                     format('<code>SELECT integration.retry(%s);</code>', line.id))
+        WHEN line.state = 'failed' THEN integration_worker.page_text(texts, 'contact')
+        WHEN line.next_attempt_at > statement_timestamp() THEN
+             integration_worker.page_text(texts, 'tried_in', jsonb_build_object(
+                 'length', integration_worker.duration_words(line.next_attempt_at - statement_timestamp())))
+        ELSE integration_worker.page_text(texts, 'tried_soon') END
+$$;
+COMMENT ON FUNCTION integration_worker.customer_next(integration_worker.customer_line, jsonb) IS 'What comes next for a sync that is not delivered.';
+
+CREATE FUNCTION integration_worker.customer_rows(lines integration_worker.customer_line[], state text, texts jsonb) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat('<section><h2>', integration_worker.page_text(texts, 'list_' || customer_rows.state), '</h2>',
+               integration_worker.html_table(customer_rows.state, integration_worker.page_text(texts, 'about_' || customer_rows.state),
+               h.heads,
                string_agg(concat('<tr>',
-                   integration_worker.html_cell(b.heads[1], integration_worker.html_name(concat_ws(' ', l.object_type, coalesce(l.object_id, l.id::text)))),
-                   integration_worker.html_cell(b.heads[2], integration_worker.html_name(l.system)),
-                   integration_worker.html_cell(b.heads[3], concat(
-                       integration_worker.html(l.explanation), CASE WHEN l.n <= 50 THEN integration_worker.customer_fields(l.id) END)),
-                   integration_worker.html_cell(b.heads[4], CASE
-                       WHEN l.can_retry THEN integration_worker.customer_says(texts, 'can_retry', jsonb_build_object(
-                            'statement', format('<code>SELECT integration.retry(%s);</code>', l.id)))
-                       WHEN l.state = 'failed' THEN integration_worker.customer_says(texts, 'contact_us')
-                       WHEN l.next_attempt_at > statement_timestamp() THEN
-                            integration_worker.customer_says(texts, 'again_in', jsonb_build_object(
-                                'length', integration_worker.duration_words(l.next_attempt_at - statement_timestamp())))
-                       ELSE integration_worker.customer_says(texts, 'again_now') END),
-                   integration_worker.html_cell(b.heads[5], integration_worker.html_time(l.created_at)), '</tr>'), '' ORDER BY l.id DESC)
-                   FILTER (WHERE l.n <= 50)),
-               CASE WHEN count(*) > 50 THEN
-                    format('<p>%s</p>', integration_worker.customer_says(texts, 'more', jsonb_build_object('count', count(*) - 50))) END)
-      FROM (SELECT x.*, row_number() OVER (ORDER BY x.id DESC) AS n
+                   integration_worker.html_cell(h.heads[1],
+                       integration_worker.html_name(concat_ws(' ', l.object_type, coalesce(l.object_id, l.id::text)))),
+                   integration_worker.html_cell(h.heads[2], integration_worker.html_name(l.system)),
+                   integration_worker.html_cell(h.heads[3], concat(
+                       integration_worker.html(l.explanation), integration_worker.customer_fields(l.id))),
+                   integration_worker.html_cell(h.heads[4], integration_worker.customer_next(l, texts)),
+                   integration_worker.html_cell(h.heads[5], integration_worker.html_time(l.created_at)),
+                   '</tr>'), '' ORDER BY l.id DESC)),
+               CASE WHEN max(c.count) > 50 THEN
+                    format('<p>%s</p>', integration_worker.page_text(texts, 'more', jsonb_build_object('count', max(c.count) - 50))) END,
+               '</section>')
+      FROM (SELECT x.*
               FROM unnest(lines) x
-             WHERE x.state = customer_rows.state) l
-     CROSS JOIN label b
-    HAVING count(*) > 0
+             WHERE x.state = customer_rows.state
+             ORDER BY x.id DESC
+             LIMIT 50) l
+     CROSS JOIN (SELECT count(*) FROM unnest(lines) x WHERE x.state = customer_rows.state) c
+     CROSS JOIN (SELECT ARRAY(SELECT integration_worker.page_text(texts, k.key)
+                                FROM unnest('{record,system,happened,comes_next,since}'::text[]) AS k (key))) AS h (heads)
+     GROUP BY h.heads
 $$;
-COMMENT ON FUNCTION integration_worker.customer_rows(jsonb, integration_worker.customer_line[], text, text) IS
-    'A customer''s syncs of one state, the latest first; NULL: there are none.';
+COMMENT ON FUNCTION integration_worker.customer_rows(integration_worker.customer_line[], text, jsonb) IS
+    'The section about a customer''s syncs of one state, the latest first; NULL: there are none.';
 
-CREATE FUNCTION integration_worker.customer_systems(texts jsonb, lines integration_worker.customer_line[]) RETURNS text
+CREATE FUNCTION integration_worker.customer_systems(lines integration_worker.customer_line[], texts jsonb) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    WITH label AS MATERIALIZED (
-        SELECT ARRAY(SELECT integration_worker.customer_says(texts, h.key)
-                       FROM unnest('{system,arrived,under_way,failed,last_arrival}'::text[]) WITH ORDINALITY AS h (key, n) ORDER BY h.n) AS heads
-    )
-    SELECT integration_worker.html_table('systems', integration_worker.customer_says(texts, 'systems_caption'),
-               (SELECT ARRAY[b.heads[1], '>' || b.heads[2], '>' || b.heads[3], '>' || b.heads[4], '>' || b.heads[5]] FROM label b),
-               string_agg(concat('<tr>', integration_worker.html_cell(b.heads[1], integration_worker.html_name(s.system)),
-                   integration_worker.html_cell(b.heads[2], integration_worker.html_number(s.arrived), 'n'),
-                   integration_worker.html_cell(b.heads[3], integration_worker.html_number(s.under_way), 'n'),
-                   integration_worker.html_cell(b.heads[4], integration_worker.html_number(s.failed), 'n'),
-                   integration_worker.html_cell(b.heads[5], integration_worker.html_time(s.last_arrival), 'n'), '</tr>'), '' ORDER BY s.system))
+    SELECT concat('<section><h2>', integration_worker.page_text(texts, 'list_systems'), '</h2>',
+               integration_worker.html_table('systems', integration_worker.page_text(texts, 'about_systems'),
+               integration_worker.page_text(texts, 'system')
+               || ARRAY(SELECT '>' || integration_worker.page_text(texts, h.key) FROM unnest('{arrived,pending,failed,last_arrival}'::text[]) AS h (key)),
+               string_agg(concat('<tr>',
+                   integration_worker.html_cell(integration_worker.page_text(texts, 'system'), integration_worker.html_name(s.system)),
+                   integration_worker.html_cell(integration_worker.page_text(texts, 'arrived'), integration_worker.html_number(s.arrived), 'n'),
+                   integration_worker.html_cell(integration_worker.page_text(texts, 'pending'), integration_worker.html_number(s.under_way), 'n'),
+                   integration_worker.html_cell(integration_worker.page_text(texts, 'failed'), integration_worker.html_number(s.failed), 'n'),
+                   integration_worker.html_cell(integration_worker.page_text(texts, 'last_arrival'), integration_worker.html_time(s.last_arrival), 'n'),
+                   '</tr>'), '' ORDER BY s.system)), '</section>')
       FROM (SELECT l.system, count(*) FILTER (WHERE l.state = 'delivered') AS arrived,
                    count(*) FILTER (WHERE l.state IN ('pending', 'retrying')) AS under_way,
                    count(*) FILTER (WHERE l.state = 'failed') AS failed,
                    max(l.finished_at) FILTER (WHERE l.state = 'delivered') AS last_arrival
               FROM unnest(lines) l
              GROUP BY 1) s
-     CROSS JOIN label b
+    HAVING count(*) > 0
 $$;
-COMMENT ON FUNCTION integration_worker.customer_systems(jsonb, integration_worker.customer_line[]) IS
-    'How a customer''s syncs stand by product.';
+COMMENT ON FUNCTION integration_worker.customer_systems(integration_worker.customer_line[], jsonb) IS
+    'The section about how a customer''s syncs stand by product; NULL: there are none.';
 
-CREATE FUNCTION integration_worker.customer_overview(texts jsonb, lines integration_worker.customer_line[]) RETURNS text
+CREATE FUNCTION integration_worker.customer_overview(lines integration_worker.customer_line[], texts jsonb) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT concat(
-        integration_worker.html_verdict(
-            CASE WHEN s.failed > 0 THEN 'warning' ELSE 'ok' END,
-            integration_worker.customer_says(
-                texts, CASE WHEN s.failed > 0 THEN 'some_failed'
-                            WHEN s.retrying > 0 THEN 'some_retried'
-                            WHEN s.pending > 0 THEN 'some_wait'
-                            ELSE 'all_arrived' END,
-                jsonb_build_object('count', integration_worker.html_number(CASE WHEN s.failed > 0 THEN s.failed ELSE s.retrying END)))),
+        integration_worker.html_verdict(CASE v.state WHEN 'failed' THEN 'warning' ELSE 'ok' END, integration_worker.page_text(
+            texts, 'verdict_' || v.state,
+            jsonb_build_object('count', integration_worker.html_number(CASE v.state WHEN 'failed' THEN s.failed ELSE s.retrying END)))),
         '<dl class="tiles">',
-        integration_worker.html_tile('arrived', integration_worker.customer_says(texts, 'arrived_today'), integration_worker.html_number(s.arrived)),
-        integration_worker.html_tile('pending_count', integration_worker.customer_says(texts, 'under_way'), integration_worker.html_number(s.pending)),
-        integration_worker.html_tile('retrying_count', integration_worker.customer_says(texts, 'retried'), integration_worker.html_number(s.retrying)),
-        integration_worker.html_tile('failed_count', integration_worker.customer_says(texts, 'failed'), integration_worker.html_number(s.failed),
+        integration_worker.html_tile('arrived', integration_worker.page_text(texts, 'arrived_today'), integration_worker.html_number(s.arrived)),
+        integration_worker.html_tile('pending_count', integration_worker.page_text(texts, 'pending'), integration_worker.html_number(s.pending)),
+        integration_worker.html_tile('retrying_count', integration_worker.page_text(texts, 'retrying'), integration_worker.html_number(s.retrying)),
+        integration_worker.html_tile('failed_count', integration_worker.page_text(texts, 'failed'), integration_worker.html_number(s.failed),
                                      CASE WHEN s.failed > 0 THEN 'critical' ELSE 'ok' END),
-        integration_worker.html_tile('usual', integration_worker.customer_says(texts, 'usual'), integration_worker.html_age(s.usual)), '</dl>')
+        integration_worker.html_tile('usual', integration_worker.page_text(texts, 'usual'), integration_worker.html_age(s.usual)), '</dl>')
       FROM (SELECT count(*) FILTER (WHERE l.state = 'delivered' AND l.finished_at >= statement_timestamp() - interval '24 hours') AS arrived,
                    count(*) FILTER (WHERE l.state = 'pending') AS pending, count(*) FILTER (WHERE l.state = 'retrying') AS retrying,
                    count(*) FILTER (WHERE l.state = 'failed') AS failed,
                    percentile_disc(0.95) WITHIN GROUP (ORDER BY l.finished_at - l.created_at) FILTER (WHERE l.state = 'delivered') AS usual
               FROM unnest(lines) l) s
+     CROSS JOIN LATERAL (SELECT CASE WHEN s.failed > 0 THEN 'failed' WHEN s.retrying > 0 THEN 'retrying'
+                                     WHEN s.pending > 0 THEN 'pending' ELSE 'delivered' END) AS v (state)
 $$;
-COMMENT ON FUNCTION integration_worker.customer_overview(jsonb, integration_worker.customer_line[]) IS
+COMMENT ON FUNCTION integration_worker.customer_overview(integration_worker.customer_line[], jsonb) IS
     'The first sentence, the figures of a customer''s page.';
-
-CREATE FUNCTION integration_worker.customer_section(texts jsonb, heading text, content text) RETURNS text
-    LANGUAGE sql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT '<section><h2>' || integration_worker.customer_says(texts, heading) || '</h2>' || content || '</section>'
-$$;
-COMMENT ON FUNCTION integration_worker.customer_section(jsonb, text, text) IS
-    'A part of a customer''s page under its heading; NULL: there is nothing in it.';
 
 CREATE FUNCTION integration_worker.customer_page(customer text) RETURNS text
     LANGUAGE plpgsql STABLE
@@ -241,22 +238,19 @@ CREATE FUNCTION integration_worker.customer_page(customer text) RETURNS text
     SET jit = off
 AS $$
 DECLARE
+    lines integration_worker.customer_line[] := integration_worker.lines_of_customer(customer, 500);
     texts jsonb := integration_worker.customer_vocabulary(customer);
-    lines integration_worker.customer_line[] := integration_worker.lines_of_customer(customer, 1000);
+    subject integration.customer;
 BEGIN
+    SELECT c.* INTO subject FROM integration.customer c WHERE c.name = customer_page.customer;
     RETURN integration_worker.html_page(
-        integration_worker.customer_says(texts, 'title', jsonb_build_object('customer', integration_worker.html_name(customer))),
-        integration_worker.customer_says(texts, 'as_of', jsonb_build_object(
-            'time', integration_worker.html_time(statement_timestamp()),
-            'zone', integration_worker.html(current_setting('TimeZone')))),
-        concat(integration_worker.customer_overview(texts, lines),
-               integration_worker.customer_section(texts, 'failed_heading', integration_worker.customer_rows(
-                   texts, lines, 'failed', integration_worker.customer_says(texts, 'failed_caption'))),
-               integration_worker.customer_section(texts, 'retried_heading', integration_worker.customer_rows(
-                   texts, lines, 'retrying', integration_worker.customer_says(texts, 'retried_caption'))),
-               integration_worker.customer_section(texts, 'systems_heading', integration_worker.customer_systems(texts, lines))),
-        integration_worker.customer_says(texts, CASE WHEN cardinality(lines) >= 1000 THEN 'latest' ELSE 'all' END),
-        texts ->> 'page.language');
+        integration_worker.page_text(texts, 'title', jsonb_build_object('customer', coalesce(subject.title, customer))),
+        integration_worker.page_text(texts, 'as_of', jsonb_build_object(
+            'time', to_char(statement_timestamp(), 'YYYY-MM-DD HH24:MI:SS'), 'zone', current_setting('TimeZone'))),
+        concat(integration_worker.customer_overview(lines, texts), integration_worker.customer_rows(lines, 'failed', texts),
+               integration_worker.customer_rows(lines, 'retrying', texts), integration_worker.customer_systems(lines, texts)),
+        integration_worker.page_text(texts, CASE WHEN cardinality(lines) >= 500 THEN 'about_latest' ELSE 'about_all' END),
+        coalesce(subject.locale, nullif(current_setting('integration.locale', true), ''), 'en'));
 END
 $$;
-COMMENT ON FUNCTION integration_worker.customer_page(text) IS 'The page for a customer, in its language.';
+COMMENT ON FUNCTION integration_worker.customer_page(text) IS 'The page for a customer, in the customer''s language.';
