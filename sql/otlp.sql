@@ -156,7 +156,7 @@ BEGIN
         DELETE FROM integration.queue q WHERE q.endpoint_id = close_failed_telemetry.target AND q.state = 'failed' RETURNING q.outbox_id
     )
     INSERT INTO integration.closing (outbox_id, state, closed_at, reason)
-    SELECT g.outbox_id, 'cancelled', close_failed_telemetry.now, 'telemetry is not kept' FROM gone g;
+    SELECT g.outbox_id, 'cancelled', close_failed_telemetry.now, 'telemetry_not_kept' FROM gone g;
     GET DIAGNOSTICS closed = ROW_COUNT;
     RETURN closed;
 END
