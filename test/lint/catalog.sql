@@ -67,7 +67,7 @@ WHERE o.relkind IN ('r', 'p', 'v') AND (NOT o.relispartition OR o.relname ~ '_de
     SELECT FROM pg_catalog.pg_depend AS d
     WHERE d.classid = 'pg_class'::regclass AND d.objid = o.oid AND d.deptype = 'e');
 
--- One word for one thing: these belong to nobody's vocabulary here.
+-- One word for one thing: these belong to nobody's vocabulary here.  An event is what the view event has, never a sync.
 CREATE TEMP VIEW words AS
 SELECT format('%s.%s', nspname, relname) AS place, relname AS word FROM ours WHERE nspname = 'integration' AND relkind IN ('r', 'p', 'v')
 UNION ALL
@@ -79,11 +79,11 @@ SELECT called, argument FROM our_functions, unnest(proargnames) AS argument WHER
 
 SELECT format('%s: the word "%s" is not of our vocabulary', place, part)
 FROM words, regexp_split_to_table(word, '_') AS part
-WHERE part ~ '^(job|task|event|message|hook|item|dlq)s?$' AND word <> 'customer_message';
+WHERE part ~ '^(job|task|message|hook|item|dlq)s?$' AND word <> 'customer_message';
 
 SELECT format('%s: its comment says "%s"', coalesce(c.relname, p.proname), found[1])
 FROM pg_catalog.pg_description AS d
 LEFT JOIN ours AS c ON d.classoid = 'pg_class'::regclass AND d.objoid = c.oid
 LEFT JOIN our_functions AS p ON d.classoid = 'pg_proc'::regclass AND d.objoid = p.oid,
-    regexp_matches(d.description, '\m((?:job|task|event|hook|item|DLQ|dead letter)s?)\M', 'g') AS found
+    regexp_matches(d.description, '\m((?:job|task|hook|item|DLQ|dead letter)s?)\M', 'g') AS found
 WHERE c.oid IS NOT NULL OR p.oid IS NOT NULL;
