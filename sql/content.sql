@@ -41,10 +41,12 @@ SELECT a.outbox_id, a.attempt_no, a.endpoint_id, a.started_at, a.duration_ms, a.
                      integration_worker.masked_answer(a.response_headers::text, m.mask, m.payload)) END AS response_headers,
        CASE WHEN m.is_whole THEN a.response_body
             ELSE integration_worker.masked_answer(a.response_body, m.mask, m.payload) END AS response_body,
-       a.trace_id, a.span_id, a.next_attempt_at, a.api_version
+       a.trace_id, a.span_id, a.next_attempt_at, a.api_version,
+       integration_worker.owner_of(a.endpoint_id, a.error_class, m.customer,
+                                   (SELECT r.responsible FROM integration.error_reason r WHERE r.reason = a.reason)) AS owner
   FROM integration.attempt a
   LEFT JOIN LATERAL (
-       SELECT CASE WHEN e.id IS NULL THEN '{$}' ELSE coalesce(e.mask, c.mask, '{}') END AS mask, o.payload,
+       SELECT CASE WHEN e.id IS NULL THEN '{$}' ELSE coalesce(e.mask, c.mask, '{}') END AS mask, o.payload, o.customer,
               (e.id IS NOT NULL AND coalesce(e.mask, c.mask, '{}') = '{}')
               OR has_column_privilege('integration.outbox'::regclass, 'payload', 'SELECT') AS is_whole
          FROM integration.outbox o
@@ -52,7 +54,9 @@ SELECT a.outbox_id, a.attempt_no, a.endpoint_id, a.started_at, a.duration_ms, a.
          LEFT JOIN integration.connector c ON c.name = e.connector
         WHERE o.id = a.outbox_id) m ON true;
 COMMENT ON VIEW integration.sync_attempt IS
-    'The columns of integration.attempt; for all but administrators *** stands where an answer says again what endpoint.mask hides.';
+    'The columns of integration.attempt, and the owner; for all but administrators *** stands where an answer says again what endpoint.mask hides.';
+COMMENT ON COLUMN integration.sync_attempt.owner IS
+    'The team whose work a failure is, by integration.owner_rule, else the endpoint''s, its connector''s, the customer''s.';
 DO $$
 DECLARE
     col record;

@@ -416,7 +416,10 @@ COMMENT ON FUNCTION integration_worker.secret_states() IS
 
 CREATE VIEW integration.secret_status WITH (security_barrier) AS
 SELECT s.credential, s.version, s.not_before, s.not_after, s.source, s.problem IS NULL AS readable, s.problem,
-       s.certificate_expires_at
+       s.certificate_expires_at,
+       (SELECT string_agg(DISTINCT integration_worker.owner_of(c.id, 'auth', NULL), ', ')
+          FROM integration.endpoint_config c
+         WHERE s.credential IN (c.credential, c.signing, c.certificate)) AS owner
   FROM integration_worker.secret_states() s;
 COMMENT ON VIEW integration.secret_status IS
     'The secrets of each credential by version: when they are used, whether they can be read; never a value.';
@@ -428,6 +431,7 @@ COMMENT ON COLUMN integration.secret_status.source IS
     'value, file or view: what was set; NULL: it can''t be opened.';
 COMMENT ON COLUMN integration.secret_status.readable IS 'Whether the server can read it just now.';
 COMMENT ON COLUMN integration.secret_status.problem IS 'Why it can''t, as a sentence.';
+COMMENT ON COLUMN integration.secret_status.owner IS 'The teams that look after the endpoints that use it.';
 COMMENT ON COLUMN integration.secret_status.certificate_expires_at IS
     'When the client certificate itself ends: set the next one before; NULL: it is none, or stands in a view.';
 

@@ -101,7 +101,8 @@ SELECT k.scope, k.name, k.rows_per_minute, CASE WHEN k.rows_per_minute IS NOT NU
             WHEN k.scope = 'customer' THEN
                  (SELECT count(*) FROM integration.queue q WHERE q.limited_customer = k.name COLLATE "C")
             ELSE (SELECT count(*) FROM integration.queue q WHERE q.limited_role = k.name COLLATE "C") END AS backlog,
-       coalesce(k.refused, 0) AS refused, k.refused_at AS last_refused_at
+       coalesce(k.refused, 0) AS refused, k.refused_at AS last_refused_at,
+       integration_worker.owner_of_scope(k.scope, k.name) AS owner
   FROM known k;
 COMMENT ON VIEW integration.enqueue_limit_status IS
     'Each enqueue limit, each customer and role that used one lately, how much is left to it, how often it was refused.';
@@ -115,3 +116,4 @@ COMMENT ON COLUMN integration.enqueue_limit_status.max_backlog IS 'Unfinished sy
 COMMENT ON COLUMN integration.enqueue_limit_status.backlog IS 'Unfinished syncs that count; NULL: not counted.';
 COMMENT ON COLUMN integration.enqueue_limit_status.refused IS 'Statements refused since the server was started, or since it is remembered.';
 COMMENT ON COLUMN integration.enqueue_limit_status.last_refused_at IS 'When one was refused last; NULL: none was.';
+COMMENT ON COLUMN integration.enqueue_limit_status.owner IS 'The team that looks after the customer; NULL: nobody does, or it is a role''s.';

@@ -109,3 +109,20 @@ END
 $$;
 COMMENT ON FUNCTION integration_worker.owner_of(integer, text, text, text) IS
     'The team that looks after a failure of this class at this endpoint for this customer: by owner_rule, else the endpoint''s, its connector''s, the customer''s. Whatever is not known may be NULL; responsible is then the class''s.';
+
+CREATE FUNCTION integration_worker.owner_of_scope(scope text, name text) RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN CASE scope
+        WHEN 'endpoint' THEN integration_worker.owner_of(
+            (SELECT e.id FROM integration.endpoint e WHERE e.name = owner_of_scope.name), NULL, NULL)
+        WHEN 'customer' THEN integration_worker.owner_of(NULL, NULL, owner_of_scope.name)
+        WHEN 'connector' THEN coalesce(
+            (SELECT r.owner FROM integration_worker.ruled_owner(owner_of_scope.name, NULL, NULL, NULL, NULL) r),
+            (SELECT c.owner FROM integration.connector c WHERE c.name = owner_of_scope.name)) END;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.owner_of_scope(text, text) IS
+    'The team that looks after an endpoint, connector or customer as a whole; NULL: nobody does, or the scope is another.';

@@ -27,7 +27,8 @@ SELECT p.scope, CASE WHEN p.scope <> 'all' THEN p.name END AS name, p.reason, p.
        coalesce(w.customers, 0) AS customers, w.impact, w.oldest, w.oldest_at,
        CASE WHEN p.scope = 'all' AND p.name <> '' THEN 'SELECT integration.adopt(''why'');'
             WHEN p.scope = 'all' THEN 'SELECT integration.resume(''all'', NULL, ''why'');'
-            ELSE format('SELECT integration.resume(%L, %L, ''why'');', p.scope, p.name) END AS next_step
+            ELSE format('SELECT integration.resume(%L, %L, ''why'');', p.scope, p.name) END AS next_step,
+       integration_worker.owner_of_scope(p.scope, p.name) AS owner
   FROM integration_worker.pause_in_force p
   LEFT JOIN (SELECT b.scope, b.name, count(*) AS waiting, count(DISTINCT o.endpoint) AS endpoints,
                     count(DISTINCT (o.object_type, o.object_id)) FILTER (WHERE o.object_id IS NOT NULL) AS objects,
@@ -52,6 +53,7 @@ COMMENT ON COLUMN integration.pause_status.waiting IS 'Syncs that wait to be sen
 COMMENT ON COLUMN integration.pause_status.endpoints IS 'Different endpoints among them.';
 COMMENT ON COLUMN integration.pause_status.objects IS 'Different business objects among them.';
 COMMENT ON COLUMN integration.pause_status.customers IS 'Different customers among them.';
+COMMENT ON COLUMN integration.pause_status.owner IS 'The team that looks after what is held; NULL: everything is, or nobody does.';
 COMMENT ON COLUMN integration.pause_status.impact IS 'What is at stake, in the application''s unit; NULL: none was given.';
 COMMENT ON COLUMN integration.pause_status.oldest IS 'The first of them.';
 COMMENT ON COLUMN integration.pause_status.oldest_at IS 'When the oldest of them was asked for.';

@@ -127,6 +127,7 @@ AS $$
         ('support', 'EXECUTE', 'FUNCTION integration_worker.period(timestamptz, timestamptz)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.ruled_owner(text, text, text, text, text)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.owner_of(integer, text, text, text)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.owner_of_scope(text, text)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.time_words(timestamptz)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.duration_words(interval)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.held_by(text, timestamptz, boolean, text, timestamptz, '

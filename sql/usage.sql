@@ -86,8 +86,7 @@ COMMENT ON FUNCTION integration_worker.usage_finding(text, bigint, bigint, boole
 CREATE VIEW integration.usage AS
 SELECT s.scope, s.connector, CASE s.scope WHEN 'endpoint' THEN s.subject END AS endpoint,
        coalesce(c.status, 'active') AS status,
-       CASE s.scope WHEN 'endpoint' THEN integration_worker.owner_of(e.id, NULL, NULL)
-                    ELSE coalesce((SELECT w.owner FROM integration_worker.ruled_owner(c.name, NULL, NULL, NULL, NULL) w), c.owner) END AS owner,
+       integration_worker.owner_of_scope(s.scope, s.subject) AS owner,
        coalesce(v.syncs, 0)::bigint AS syncs, coalesce(v.delivered, 0)::bigint AS delivered,
        round(v.delivered / nullif(v.syncs, 0), 4) AS delivered_share,
        coalesce(v.failures, 0)::bigint AS failures, coalesce(v.customers, 0) AS customers,
@@ -102,8 +101,7 @@ SELECT s.scope, s.connector, CASE s.scope WHEN 'endpoint' THEN s.subject END AS 
   LEFT JOIN integration_worker.usage_volume v ON v.scope = s.scope AND v.subject = s.subject
   LEFT JOIN integration_worker.usage_trouble t ON t.scope = s.scope AND t.subject = s.subject
   LEFT JOIN integration_worker.usage_deeds d ON d.scope = s.scope AND d.subject = s.subject
-  LEFT JOIN integration.connector c ON c.name = s.connector
-  LEFT JOIN integration.endpoint e ON s.scope = 'endpoint' AND e.name = s.subject;
+  LEFT JOIN integration.connector c ON c.name = s.connector;
 COMMENT ON VIEW integration.usage IS
     'What each endpoint and each connector brought within 30 days and what it cost, to keep or drop it on evidence. Counts are a few minutes behind.';
 COMMENT ON COLUMN integration.usage.scope IS 'What the row is about: endpoint, or connector (all its endpoints together).';

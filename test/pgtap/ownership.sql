@@ -2,7 +2,7 @@
 BEGIN;
 \ir ../lib/settle.sql
 \ir ../lib/refusal.sql
-SELECT plan(36);
+SELECT plan(40);
 
 INSERT INTO integration.customer (name, owner) VALUES ('acme', 'key accounts'), ('bare', NULL);
 INSERT INTO integration.connector (name, owner) VALUES ('erp', 'erp team'), ('crm', NULL);
@@ -70,6 +70,18 @@ SELECT is((SELECT i.owner FROM integration.incident_status i WHERE i.error_class
 SELECT is((SELECT s.owner FROM integration.endpoint_status s WHERE s.name = 'mail'), 'postmasters', 'endpoint_status: what fits without a failure');
 SELECT is((SELECT s.owner FROM integration.endpoint_status s WHERE s.name = 'shop'), 'erp team', 'endpoint_status: no rule by class');
 SELECT is((SELECT s.owner FROM integration.object_status s WHERE s.object_id = 'own'), 'customer care', 'object_status');
+SELECT is((SELECT a.owner FROM integration.sync_attempt a WHERE a.outbox_id = :refused), 'customer care', 'sync_attempt');
+INSERT INTO integration.pause (scope, name, reason)
+VALUES ('endpoint', 'mail', 'x'), ('connector', 'erp', 'x'), ('connector', 'crm', 'x'), ('customer', 'acme', 'x'), ('all', '', 'x');
+SELECT results_eq('SELECT p.name, p.owner FROM integration.pause_status p ORDER BY 1',
+    $$VALUES ('acme', 'key accounts'), ('crm', NULL), ('erp', 'erp team'), ('mail', 'postmasters'), (NULL, NULL)$$, 'pause_status');
+INSERT INTO integration.enqueue_limit (scope, name, rows_per_minute) VALUES ('customer', 'acme', 10), ('role', 'acme', 10);
+SELECT results_eq('SELECT l.scope, l.owner FROM integration.enqueue_limit_status l ORDER BY 1', $$VALUES ('customer', 'key accounts'), ('role', NULL)$$,
+                  'enqueue_limit_status');
+INSERT INTO integration.credential (name, kind) VALUES ('key', 'bearer');
+INSERT INTO integration.secret (credential, version, sealed) VALUES ('key', 1, '\x00');
+UPDATE integration.endpoint SET credential = 'key' WHERE name IN ('own', 'shop', 'mail');
+SELECT is((SELECT s.owner FROM integration.secret_status s), 'acme on erp, erp team, postmasters', 'secret_status: of all endpoints that use it');
 
 -- Rules that mean something
 SELECT is(pg_temp.refusal('INSERT INTO integration.owner_rule ' || rest), expected, what)

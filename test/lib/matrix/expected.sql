@@ -135,6 +135,7 @@ INSERT INTO expected VALUES
     ('integration_worker.live_workers()',                      '',                 '',   'X',  'X',  'X'),
     ('integration_worker.masked(jsonb,text[])',                '',                 '',   'X',  'X',  'X'),
     ('integration_worker.masked_answer(text,text[],jsonb)',    '',                 '',   'X',  'X',  'X'),
+    ('integration_worker.owner_of_scope(text,text)',           '',                 '',   'X',  'X',  'X'),
     ('integration_worker.owner_of(integer,text,text,text)',    '',                 '',   'X',  'X',  'X'),
     ('integration_worker.own_customer',                        '',                 'r',  'r',  'r',  'r'),
     ('integration_worker.remedies(text,text)',                 '',                 '',   'X',  'X',  'X'),
