@@ -162,22 +162,48 @@ COMMENT ON FUNCTION integration_worker.keep_attempt() IS
 CREATE TRIGGER keep_attempt BEFORE UPDATE ON integration.attempt
     FOR EACH ROW EXECUTE FUNCTION integration_worker.keep_attempt();
 
+CREATE FUNCTION integration_worker.called_with(table_name text, changed jsonb) RETURNS text[]
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    key text := changed ->> CASE table_name WHEN 'secret' THEN 'credential' WHEN 'error_rule' THEN 'endpoint' ELSE 'name' END;
+    product text := CASE table_name WHEN 'connector' THEN key WHEN 'error_rule' THEN changed ->> 'connector' END;
+BEGIN
+    IF table_name IN ('endpoint', 'error_rule') AND key IS NOT NULL THEN
+        RETURN ARRAY[key];
+    ELSIF product IS NOT NULL THEN
+        RETURN ARRAY(SELECT e.name FROM integration.endpoint e WHERE e.connector = product);
+    ELSIF table_name = 'error_rule' THEN
+        RETURN ARRAY(SELECT e.name FROM integration.endpoint e);
+    END IF;
+    RETURN ARRAY(SELECT c.name FROM integration.endpoint_config c WHERE key IN (c.credential, c.signing, c.certificate));
+END
+$$;
+COMMENT ON FUNCTION integration_worker.called_with(text, jsonb) IS
+    'The endpoints that are called with this row of a table of the registry.';
+
 -- A stopped endpoint waits for somebody to act; a change of what it is called with is such an act.
 CREATE FUNCTION integration_worker.probe_changed() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    -- By key, however few rows there were when the plan was made: a statement may change ten thousand endpoints.
+    SET enable_seqscan = off
 AS $$
 DECLARE
-    changed jsonb := to_jsonb(NEW);
+    endpoints text[] := integration_worker.called_with(TG_TABLE_NAME, to_jsonb(NEW));
 BEGIN
     -- What tripped it is no suspect any more: it may well have been what was changed.
     UPDATE integration.endpoint_health h
        SET open_until = least(h.open_until, now()), tripped_by = NULL
-      FROM integration.endpoint_config c
-     WHERE h.endpoint_id = c.id
-       AND h.state = 'stopped'
-       AND integration_worker.is_called_with(c, TG_TABLE_NAME, changed);
-    PERFORM integration_worker.end_own_pauses(TG_TABLE_NAME, changed);
+      FROM integration.endpoint e
+     WHERE e.name = ANY (endpoints)
+       AND h.endpoint_id = e.id
+       AND h.state = 'stopped';
+    IF EXISTS (SELECT FROM integration.pause p
+                WHERE p.scope = 'endpoint' AND p.name = ANY (endpoints) AND p.error_class IS NOT NULL) THEN
+        PERFORM integration_worker.end_own_pauses(endpoints, TG_TABLE_NAME);
+    END IF;
     RETURN NULL;
 END
 $$;

@@ -69,41 +69,22 @@ $$;
 COMMENT ON FUNCTION integration_worker.pause_gone(integration_worker.verdict[], timestamptz) IS
     'Pauses endpoints that say they are closed for good; never waits for a lock.';
 
-CREATE FUNCTION integration_worker.is_called_with(
-        config integration.endpoint_config, table_name text, changed jsonb)
-    RETURNS boolean
-    LANGUAGE sql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT CASE table_name
-           WHEN 'endpoint' THEN config.name = changed ->> 'name'
-           WHEN 'connector' THEN config.connector = changed ->> 'name'
-           WHEN 'error_rule' THEN coalesce(changed ->> 'endpoint', config.name) = config.name
-                                  AND (changed ->> 'connector' IS NULL OR changed ->> 'connector' = config.connector)
-           ELSE CASE table_name WHEN 'secret' THEN changed ->> 'credential' ELSE changed ->> 'name' END
-                IN (config.credential, config.signing, config.certificate) END
-$$;
-COMMENT ON FUNCTION integration_worker.is_called_with(integration.endpoint_config, text, jsonb) IS
-    'Is this row of a table of the registry one that the endpoint is called with?';
-
-CREATE FUNCTION integration_worker.end_own_pauses(table_name text, changed jsonb) RETURNS void
+CREATE FUNCTION integration_worker.end_own_pauses(endpoints text[], cause text) RETURNS void
     LANGUAGE sql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
     WITH ended AS (
         DELETE FROM integration.pause p
-         USING integration.endpoint_config c
-         WHERE p.scope = 'endpoint' AND p.error_class IS NOT NULL AND c.name = p.name
-           AND integration_worker.is_called_with(c, table_name, changed)
+         WHERE p.scope = 'endpoint' AND p.name = ANY (endpoints) AND p.error_class IS NOT NULL
         RETURNING p.name, p.reason, p.actor
     )
     INSERT INTO integration.action (verb, endpoint, reason, details)
-    SELECT 'resume', e.name, integration_worker.say('pause.ended_by_change', jsonb_build_object('table', table_name)),
+    SELECT 'resume', e.name, integration_worker.say('pause.ended_by_change', jsonb_build_object('table', cause)),
            jsonb_build_object('scope', 'endpoint', 'name', e.name, 'paused_because', e.reason, 'paused_by', e.actor)
       FROM ended e
 $$;
-COMMENT ON FUNCTION integration_worker.end_own_pauses(text, jsonb) IS
-    'Ends the pauses that endpoints have made themselves when what they are called with is changed.';
+COMMENT ON FUNCTION integration_worker.end_own_pauses(text[], text) IS
+    'Ends the pauses that these endpoints have made themselves; cause: the table in which what they are called with was changed.';
 
 -- The time begins anew after a pause: nothing fails while nothing is sent.
 CREATE FUNCTION integration_worker.forget_paused_failures(now timestamptz) RETURNS void
