@@ -215,7 +215,8 @@ AS $$
             texts, 'verdict_' || v.state,
             jsonb_build_object('count', integration_worker.html_number(CASE v.state WHEN 'failed' THEN s.failed ELSE s.retrying END)))),
         '<dl class="tiles">',
-        integration_worker.html_tile('arrived', integration_worker.page_text(texts, 'arrived_today'), integration_worker.html_number(s.arrived)),
+        integration_worker.html_tile('arrived', integration_worker.page_text(texts, 'arrived_today'),
+                                     integration_worker.html_number(s.arrived) || CASE WHEN s.is_part THEN '+' ELSE '' END),
         integration_worker.html_tile('pending_count', integration_worker.page_text(texts, 'pending'), integration_worker.html_number(s.pending)),
         integration_worker.html_tile('retrying_count', integration_worker.page_text(texts, 'retrying'), integration_worker.html_number(s.retrying)),
         integration_worker.html_tile('failed_count', integration_worker.page_text(texts, 'failed'), integration_worker.html_number(s.failed),
@@ -224,6 +225,7 @@ AS $$
       FROM (SELECT count(*) FILTER (WHERE l.state = 'delivered' AND l.finished_at >= statement_timestamp() - interval '24 hours') AS arrived,
                    count(*) FILTER (WHERE l.state = 'pending') AS pending, count(*) FILTER (WHERE l.state = 'retrying') AS retrying,
                    count(*) FILTER (WHERE l.state = 'failed') AS failed,
+                   count(*) >= 500 AS is_part,
                    percentile_disc(0.95) WITHIN GROUP (ORDER BY l.finished_at - l.created_at) FILTER (WHERE l.state = 'delivered') AS usual
               FROM unnest(lines) l) s
      CROSS JOIN LATERAL (SELECT CASE WHEN s.failed > 0 THEN 'failed' WHEN s.retrying > 0 THEN 'retrying'

@@ -128,9 +128,12 @@ CREATE FUNCTION integration_worker.spark(delivered bigint[], failed bigint[], sa
 AS $$
     SELECT format('<svg class="spark" viewBox="0 0 %s 20" preserveAspectRatio="none" role="img" aria-label="%s">%s</svg>',
                   5 * count(*), said,
-                  string_agg(format('<rect class="good" x="%s" y="%s" width="4" height="%s"/><rect class="bad" x="%1$s" y="%4$s" width="4" height="%5$s"/>',
-                                    5 * b.n - 5, round(20 - 20.0 * b.d / m.most, 1), round(20.0 * b.d / m.most, 1),
-                                    round(20 - 20.0 * (b.d + b.f) / m.most, 1), round(20.0 * b.f / m.most, 1)), '' ORDER BY b.n)
+                  string_agg(concat(
+                      format('<rect class="good" x="%s" y="%s" width="4" height="%s"/>',
+                             5 * b.n - 5, round(20 - 20.0 * b.d / m.most, 1), round(20.0 * b.d / m.most, 1)),
+                      CASE WHEN b.f > 0 THEN
+                           format('<rect class="bad" x="%s" y="%s" width="4" height="%s"/>',
+                                  5 * b.n - 5, round(20 - 20.0 * (b.d + b.f) / m.most, 1), round(20.0 * b.f / m.most, 1)) END), '' ORDER BY b.n)
                       FILTER (WHERE b.d + b.f > 0))
       FROM unnest(delivered, failed) WITH ORDINALITY AS b (d, f, n)
      CROSS JOIN (SELECT greatest(max(x.d + x.f), 1) AS most FROM unnest(delivered, failed) AS x (d, f)) m
