@@ -75,6 +75,8 @@ CREATE TABLE integration.sync_status (
     -- In this order it also serves "where is PO-1001?", which names no endpoint.
     PRIMARY KEY (object_id, object_type, endpoint_id)
 ) WITH (fillfactor = 80);
+-- Serves object_status, customer_object: what does not work, among the many that do.
+CREATE INDEX sync_status_failing ON integration.sync_status (endpoint_id, object_id) WHERE state <> 'in_sync';
 
 COMMENT ON TABLE integration.sync_status IS 'How each business object stands at each endpoint; use the view integration.object_status.';
 COMMENT ON COLUMN integration.sync_status.endpoint_id IS 'endpoint.id.';

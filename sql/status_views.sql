@@ -1,19 +1,33 @@
 -- How objects, endpoints, workers stand.
 
--- The owner is the last sync's; retention may have taken that one away.
--- The second branch: objects that are queued for the first time have no sync_status yet.
+CREATE VIEW integration_worker.queued_object AS
+SELECT q.endpoint_id, coalesce(o.object_type, '') AS object_type, o.object_id,
+       count(*) AS queued, min(q.outbox_id) AS next_sync,
+       min(q.due_at) FILTER (WHERE q.state <> 'failed') AS next_attempt_at, min(o.customer) AS customer
+  FROM integration.outbox o
+  JOIN integration.queue q ON q.outbox_id = o.id
+ WHERE o.object_id IS NOT NULL
+ GROUP BY q.endpoint_id, coalesce(o.object_type, ''), o.object_id;
+COMMENT ON VIEW integration_worker.queued_object IS 'The objects for which something is queued, with how much.';
+
+-- In branches by state, so that a list of what is failed reads nothing of what is well: what does not work, by the index
+-- of those; what works or was never tried, while something is queued for it; all the rest.
+-- The owner is the last sync's, which has to be looked up only where there are rules; retention may have taken it away.
 CREATE VIEW integration.object_status AS
-SELECT e.name AS endpoint, s.object_type, s.object_id,
-       CASE WHEN s.state = 'in_sync' AND w.queued > 0 THEN 'pending' ELSE s.state END AS state,
+SELECT e.name AS endpoint, s.object_type, s.object_id, s.state,
        s.remote_id, s.last_outbox_id AS last_sync, s.last_attempt_at,
        s.delivered_outbox_id AS delivered_sync, s.delivered_at,
        s.error_class, s.error, CASE WHEN s.error_class IS NOT NULL THEN
             coalesce((SELECT integration_worker.remedies('support')) ->> (':' || s.error_class), k.remedy) END AS remedy, s.failures,
        w.queued, w.next_sync, w.next_attempt_at,
-       coalesce((SELECT f.owner FROM integration_worker.sync_facts f WHERE f.id = s.last_outbox_id),
-                integration_worker.owner_of(s.endpoint_id, s.error_class, NULL)) AS owner
+       coalesce(CASE WHEN EXISTS (SELECT FROM integration.owner_rule) THEN
+                     (SELECT f.owner FROM integration_worker.sync_facts f WHERE f.id = s.last_outbox_id) END,
+                e.owner, c.owner,
+                integration_worker.owner_of(s.endpoint_id, s.error_class,
+                                            (SELECT o.customer FROM integration.outbox o WHERE o.id = s.last_outbox_id))) AS owner
   FROM integration.sync_status s
   JOIN integration.endpoint e ON e.id = s.endpoint_id
+  LEFT JOIN integration.connector c ON c.name = e.connector
   LEFT JOIN integration.error_class k ON k.name = s.error_class
  CROSS JOIN LATERAL (
        SELECT count(*) AS queued, min(q.outbox_id) AS next_sync,
@@ -23,21 +37,34 @@ SELECT e.name AS endpoint, s.object_type, s.object_id,
         WHERE o.object_id = s.object_id
           AND coalesce(o.object_type, '') = s.object_type
           AND q.endpoint_id = s.endpoint_id) w
+ WHERE s.state <> 'in_sync'
 UNION ALL
-SELECT e.name, coalesce(o.object_type, ''), o.object_id, 'pending',
-       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0,
-       count(*), min(q.outbox_id), min(q.due_at) FILTER (WHERE q.state <> 'failed'),
-       integration_worker.owner_of(e.id, NULL, min(o.customer))
-  FROM integration.outbox o
-  JOIN integration.queue q ON q.outbox_id = o.id
-  JOIN integration.endpoint e ON e.id = q.endpoint_id
- WHERE o.object_id IS NOT NULL
+SELECT e.name, w.object_type, w.object_id, 'pending',
+       s.remote_id, s.last_outbox_id, s.last_attempt_at, s.delivered_outbox_id, s.delivered_at,
+       NULL, NULL, NULL, coalesce(s.failures, 0),
+       w.queued, w.next_sync, w.next_attempt_at,
+       integration_worker.owner_of(e.id, NULL, w.customer)
+  FROM integration_worker.queued_object w
+  JOIN integration.endpoint e ON e.id = w.endpoint_id
+  LEFT JOIN integration.sync_status s
+    ON (s.endpoint_id, s.object_type, s.object_id) = (w.endpoint_id, w.object_type, w.object_id)
+ WHERE s.state IS NULL OR s.state = 'in_sync'
+UNION ALL
+SELECT e.name, s.object_type, s.object_id, 'in_sync',
+       s.remote_id, s.last_outbox_id, s.last_attempt_at, s.delivered_outbox_id, s.delivered_at,
+       NULL, NULL, NULL, s.failures,
+       0, NULL, NULL,
+       integration_worker.owner_of(s.endpoint_id, NULL,
+                                   (SELECT o.customer FROM integration.outbox o WHERE o.id = s.last_outbox_id))
+  FROM integration.sync_status s
+  JOIN integration.endpoint e ON e.id = s.endpoint_id
+ WHERE s.state = 'in_sync'
    AND NOT EXISTS (SELECT
-                     FROM integration.sync_status s
-                    WHERE s.endpoint_id = q.endpoint_id
-                      AND s.object_type = coalesce(o.object_type, '')
-                      AND s.object_id = o.object_id)
- GROUP BY e.id, e.name, coalesce(o.object_type, ''), o.object_id;
+                     FROM integration.outbox o
+                     JOIN integration.queue q ON q.outbox_id = o.id
+                    WHERE o.object_id = s.object_id
+                      AND coalesce(o.object_type, '') = s.object_type
+                      AND q.endpoint_id = s.endpoint_id);
 COMMENT ON VIEW integration.object_status IS
     'How each business object stands at each endpoint, with what is still queued for it.';
 COMMENT ON COLUMN integration.object_status.endpoint IS 'The endpoint.';

@@ -58,9 +58,7 @@ CREATE FUNCTION integration_worker.held_by(
         due_at timestamptz, earlier bigint, rate_free_at timestamptz, in_flight integer, "window" integer)
     RETURNS text
     LANGUAGE sql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT CASE WHEN state = 'failed' OR started_at IS NOT NULL THEN NULL
+    RETURN CASE WHEN state = 'failed' OR started_at IS NOT NULL THEN NULL
                 WHEN is_paused THEN 'paused'
                 WHEN health = 'stopped' THEN 'stopped'
                 WHEN health IN ('open', 'half_open') THEN 'open'
@@ -68,14 +66,30 @@ AS $$
                 WHEN due_at > statement_timestamp() THEN 'schedule'
                 WHEN earlier IS NOT NULL THEN 'ordering_key'
                 WHEN rate_free_at > statement_timestamp() THEN 'rate'
-                WHEN in_flight >= "window" THEN 'window' END
-$$;
+                WHEN in_flight >= "window" THEN 'window' END;
 COMMENT ON FUNCTION integration_worker.held_by(text, timestamptz, boolean, text, timestamptz, timestamptz, bigint, timestamptz, integer, integer) IS
     'What holds an unfinished sync back, the strongest of all that apply; NULL: nothing does.';
 
--- What the tables know about what holds a sync back; what only shared memory knows is added by the reader.
-CREATE VIEW integration_worker.waiting AS
-SELECT f.*, q.state, q.attempts, q.due_at,
+-- Plain rows of one table each: so a condition on state reads the queue or the closings and not the whole outbox,
+-- and the newest are found from the end.  What is not certain is delivered unless one of the other two has it.
+CREATE VIEW integration_worker.sync_state AS
+SELECT q.outbox_id AS id, true AS is_certain, q.state, q.endpoint_id, q.attempts, q.due_at, q.ordering_key AS queued_key, coalesce(q.place, q.outbox_id) AS place,
+       NULL::timestamptz AS closed_at, NULL::text AS closed_because, NULL::bigint AS superseded_by
+  FROM integration.queue q
+UNION ALL
+SELECT c.outbox_id, true, c.state, NULL::integer, NULL::integer, NULL::timestamptz, NULL::text, NULL::bigint,
+       c.closed_at, c.reason, c.superseded_by
+  FROM integration.closing c
+UNION ALL
+SELECT o.id, false, 'delivered'::text, NULL::integer, NULL::integer, NULL::timestamptz, NULL::text, NULL::bigint,
+       NULL::timestamptz, NULL::text, NULL::bigint
+  FROM integration.outbox o;
+COMMENT ON VIEW integration_worker.sync_state IS
+    'Every sync in the queue, every closing, then all syncs once more as if they were delivered.';
+
+-- What the tables know about how far a sync came; what only shared memory knows is added by the reader.
+CREATE VIEW integration_worker.course AS
+SELECT f.*, s.state, coalesce(s.attempts, f.attempt_no, 0) AS attempts, s.due_at,
        h.state AS health, h.open_until, h.retry_after_until,
        EXISTS (SELECT FROM integration_worker.pause_in_force p
                 WHERE p.scope = 'all'
@@ -84,81 +98,68 @@ SELECT f.*, q.state, q.attempts, q.due_at,
                    OR (p.scope = 'customer' AND p.name IN (f.customer, f.endpoint_customer))) AS is_paused,
        (SELECT b.outbox_id
           FROM integration.queue b
-         WHERE b.endpoint_id = q.endpoint_id
-           AND b.ordering_key = q.ordering_key
-           AND coalesce(b.place, b.outbox_id) < coalesce(q.place, q.outbox_id)
+         WHERE b.endpoint_id = s.endpoint_id
+           AND b.ordering_key = s.queued_key
+           AND coalesce(b.place, b.outbox_id) < s.place
          ORDER BY coalesce(b.place, b.outbox_id)
-         LIMIT 1) AS earlier
-  FROM integration.queue q
-  JOIN integration_worker.sync_facts f ON f.id = q.outbox_id
-  LEFT JOIN integration.endpoint_health h ON h.endpoint_id = q.endpoint_id;
+         LIMIT 1) AS earlier,
+       s.endpoint_id AS queued_at, s.closed_at, s.closed_because, s.superseded_by
+  FROM integration_worker.sync_state s
+  JOIN integration_worker.sync_facts f ON f.id = s.id
+  LEFT JOIN integration.endpoint_health h ON h.endpoint_id = s.endpoint_id
+ WHERE s.is_certain
+    OR (NOT EXISTS (SELECT FROM integration.queue q WHERE q.outbox_id = s.id)
+        AND NOT EXISTS (SELECT FROM integration.closing c WHERE c.outbox_id = s.id));
+COMMENT ON VIEW integration_worker.course IS
+    'Every sync with its state and what the tables know about what holds it back. queued_at: the endpoint in whose queue it is.';
+
+CREATE VIEW integration_worker.waiting AS
+SELECT c.*
+  FROM integration_worker.course c
+ WHERE c.state IN ('pending', 'retrying', 'failed');
 COMMENT ON VIEW integration_worker.waiting IS
     'The syncs in the queue with what the tables know about what holds them back.';
 
-CREATE VIEW integration_worker.unfinished AS
+CREATE VIEW integration.sync AS
 SELECT f.id, f.state, f.endpoint, f.connector, f.customer, f.object_type, f.object_id, f.operation, f.attempts,
        f.reason, f.error_class, f.http_status, f.error,
-       nullif(concat_ws(' ', f.worked_before,
-                 CASE WHEN f.state = 'failed' AND f.is_unknown THEN (SELECT integration_worker.say('remedy.unknown_outcome'))
-                      WHEN f.state = 'failed' THEN coalesce((SELECT integration_worker.remedies_when_failed()) ->> f.remedy, f.remedy)
-                      ELSE f.remedy END), '') AS remedy,
-       f.responsible, f.owner,
-       CASE WHEN f.state <> 'failed' AND l.started_at IS NULL THEN
-            greatest(f.due_at, f.retry_after_until,
-                     CASE WHEN f.health <> 'closed' THEN f.open_until END) END AS next_attempt_at,
-       integration_worker.held_by(
-           f.state, l.started_at, f.is_paused, f.health, f.retry_after_until, f.due_at, f.earlier,
-           w.rate_free_at, w.in_flight, w."window") AS blocked_by,
-       l.started_at AS in_flight_since,
-       f.last_attempt_at, f.created_at, NULL::timestamptz AS finished_at,
-       statement_timestamp() - f.created_at AS age,
-       f.due_by,
-       coalesce(statement_timestamp() >= f.at_risk_from OR f.due_at > f.due_by OR (f.state = 'failed' AND f.due_by IS NOT NULL),
-                false) AS sla_at_risk,
-       f.severity, f.impact, f.priority, f.ordering_key, f.expires_at,
-       f.triggered_by, f.trigger_ref, f.replay_of, NULL::bigint AS superseded_by
-  FROM integration_worker.waiting f
-  LEFT JOIN integration_worker.live_syncs() l ON l.outbox_id = f.id
-  LEFT JOIN integration_worker.live_endpoints() w ON w.endpoint_id = f.endpoint_id;
-COMMENT ON VIEW integration_worker.unfinished IS 'The syncs in the queue, with the columns of integration.sync.';
-
--- In branches, so that a condition on state reads the queue or the closings and not the whole outbox.
-CREATE VIEW integration.sync AS
-SELECT u.*
-  FROM integration_worker.unfinished u
-UNION ALL
-SELECT f.id, c.state, f.endpoint, f.connector, f.customer, f.object_type, f.object_id, f.operation,
-       coalesce(f.attempt_no, 0), f.reason, f.error_class, f.http_status, f.error,
-       CASE WHEN c.state = 'superseded' AND c.reason = 'duplicate' THEN
+       CASE WHEN f.state = 'superseded' AND f.closed_because = 'duplicate' THEN
             (SELECT integration_worker.say('remedy.of_duplicate', jsonb_build_object('other', q.outbox_id))
                FROM integration.queue q
-              WHERE q.outbox_id = c.superseded_by AND q.state = 'failed')
-            ELSE f.remedy END,
+              WHERE q.outbox_id = f.superseded_by AND q.state = 'failed')
+            WHEN f.queued_at IS NULL THEN f.remedy
+            ELSE nullif(concat_ws(' ', f.worked_before,
+                 CASE WHEN f.state = 'failed' AND f.is_unknown THEN (SELECT integration_worker.say('remedy.unknown_outcome'))
+                      WHEN f.state = 'failed' THEN coalesce((SELECT integration_worker.remedies_when_failed()) ->> f.remedy, f.remedy)
+                      ELSE f.remedy END), '') END AS remedy,
        f.responsible, f.owner,
-       NULL, NULL, NULL,
-       f.last_attempt_at, f.created_at, c.closed_at, c.closed_at - f.created_at, f.due_by, false,
+       CASE WHEN f.state IN ('pending', 'retrying') AND l.started_at IS NULL THEN
+            greatest(f.due_at, f.retry_after_until, CASE WHEN f.health <> 'closed' THEN f.open_until END) END AS next_attempt_at,
+       CASE WHEN f.state IN ('pending', 'retrying') THEN integration_worker.held_by(
+           f.state, l.started_at, f.is_paused, f.health, f.retry_after_until, f.due_at, f.earlier,
+           w.rate_free_at, w.in_flight, w."window") END AS blocked_by,
+       l.started_at AS in_flight_since,
+       f.last_attempt_at, f.created_at, t.finished_at,
+       coalesce(t.finished_at, CASE WHEN f.queued_at IS NOT NULL THEN statement_timestamp() END) - f.created_at AS age,
+       f.due_by,
+       f.queued_at IS NOT NULL
+       AND coalesce(statement_timestamp() >= f.at_risk_from OR f.due_at > f.due_by
+                    OR (f.state = 'failed' AND f.due_by IS NOT NULL), false) AS sla_at_risk,
        f.severity, f.impact, f.priority, f.ordering_key, f.expires_at,
-       f.triggered_by, f.trigger_ref, f.replay_of, c.superseded_by
-  FROM integration.closing c
-  JOIN integration_worker.sync_facts f ON f.id = c.outbox_id
-UNION ALL
-SELECT f.id, 'delivered', f.endpoint, f.connector, f.customer, f.object_type, f.object_id, f.operation,
-       coalesce(f.attempt_no, 0), f.reason, f.error_class, f.http_status, f.error, f.remedy, f.responsible, f.owner,
-       NULL, NULL, NULL,
-       f.last_attempt_at, f.created_at, f.last_answer_at, f.last_answer_at - f.created_at, f.due_by, false,
-       f.severity, f.impact, f.priority, f.ordering_key, f.expires_at,
-       f.triggered_by, f.trigger_ref, f.replay_of, NULL
-  FROM integration_worker.sync_facts f
- WHERE NOT EXISTS (SELECT FROM integration.queue q WHERE q.outbox_id = f.id)
-   AND NOT EXISTS (SELECT FROM integration.closing c WHERE c.outbox_id = f.id);
+       f.triggered_by, f.trigger_ref, f.replay_of, f.superseded_by
+  FROM integration_worker.course f
+  LEFT JOIN integration_worker.live_syncs() l ON l.outbox_id = f.id AND f.queued_at IS NOT NULL
+  LEFT JOIN integration_worker.live_endpoints() w ON w.endpoint_id = f.queued_at
+ CROSS JOIN LATERAL (
+       SELECT CASE f.state WHEN 'delivered' THEN f.last_answer_at ELSE f.closed_at END AS finished_at) t;
 COMMENT ON VIEW integration.sync IS
     'Every sync with its state, what happened last, what helps, what holds it back. UPDATE … SET state = ''pending'' retries, ''cancelled'' cancels.';
 
 CREATE VIEW integration.failed AS
-SELECT u.*
-  FROM integration_worker.unfinished u
- WHERE u.state = 'failed'
- ORDER BY u.severity, u.impact DESC NULLS LAST, u.created_at, u.id;
+SELECT s.*
+  FROM integration.sync s
+ WHERE s.state = 'failed'
+ ORDER BY s.severity, s.impact DESC NULLS LAST, s.created_at, s.id;
 COMMENT ON VIEW integration.failed IS
     'The syncs that wait for a person, worst first: severity, impact, age. Updatable like integration.sync.';
 

@@ -180,7 +180,7 @@ AS $$
                'sync', sync.id, 'time', coalesce(integration_worker.time_words(sync.last_answer_at), '?'),
                'clues', integration_worker.clue_words(
                             integration_worker.last_failure_words(sync),
-                            (SELECT u.remedy FROM integration_worker.unfinished u WHERE u.id = sync.id), sync.responsible)))
+                            (SELECT u.remedy FROM integration.sync u WHERE u.id = sync.id), sync.responsible)))
 $$;
 COMMENT ON FUNCTION integration_worker.why_failed(integration_worker.sync_facts) IS
     'One sentence about a sync that is failed: what happened, what helps, who can do it, what to run then.';

@@ -12,6 +12,7 @@
 #include "miscadmin.h"
 
 #include "api/log_filter.h"
+#include "api/plan_filter.h"
 #include "base/compat.h"
 #include "base/place.h"
 #include "base/settings.h"
@@ -34,5 +35,6 @@ _PG_init(void)
 	shared_install();
 	ddl_install();
 	log_filter_install();
+	plan_filter_install();
 	launcher_register();
 }

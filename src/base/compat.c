@@ -21,6 +21,12 @@
 #include "utils/snapmgr.h"
 #include "utils/wait_event.h"
 
+/* A header below it declares a function in the old form. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wstrict-prototypes"
+#include "optimizer/planner.h"
+#pragma GCC diagnostic pop
+
 WaitEventSet *
 compat_create_wait_event_set(int events)
 {
@@ -84,6 +90,37 @@ compat_on_shmem_request(void (*request) (void))
 #else
 	request();
 #endif
+}
+
+/* From 19 on EXPLAIN has a say in planning. */
+#if PG_VERSION_NUM >= 190000
+#define PLANNER_PARAMETERS \
+	Query *query, const char *words, int options, ParamListInfo parameters, ExplainState *explain
+#define PLANNER_ARGUMENTS query, words, options, parameters, explain
+#else
+#define PLANNER_PARAMETERS Query *query, const char *words, int options, ParamListInfo parameters
+#define PLANNER_ARGUMENTS query, words, options, parameters
+#endif
+
+static void (*adjust_plan) (PlannedStmt *plan) = NULL;
+static planner_hook_type previous_planner = NULL;
+
+static PlannedStmt *
+plan_adjusted(PLANNER_PARAMETERS)
+{
+	planner_hook_type plan_it = previous_planner ? previous_planner : standard_planner;
+	PlannedStmt *plan = plan_it(PLANNER_ARGUMENTS);
+
+	adjust_plan(plan);
+	return plan;
+}
+
+void
+compat_on_planned(void (*adjust) (PlannedStmt *plan))
+{
+	adjust_plan = adjust;
+	previous_planner = planner_hook;
+	planner_hook = plan_adjusted;
 }
 
 void

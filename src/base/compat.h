@@ -15,6 +15,7 @@
 #include "access/tableam.h"
 #include "fmgr.h"
 #include "nodes/execnodes.h"
+#include "nodes/plannodes.h"
 #include "storage/latch.h"
 #include "utils/relcache.h"
 #include "utils/tuplestore.h"
@@ -51,6 +52,9 @@ extern Latch *compat_proc_latch(int proc_number);
 
 /* Have request called when shared memory is being sized. */
 extern void compat_on_shmem_request(void (*request) (void));
+
+/* Have adjust called with each plan that the server makes. */
+extern void compat_on_planned(void (*adjust) (PlannedStmt *plan));
 
 /* No other module may define settings below this prefix. */
 extern void compat_reserve_prefix(const char *prefix);

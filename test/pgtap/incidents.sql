@@ -2,7 +2,7 @@
 BEGIN;
 \ir ../lib/settle.sql
 \ir ../lib/refusal.sql
-SELECT plan(59);
+SELECT plan(60);
 
 INSERT INTO integration.connector (name, title, owner, contact, runbook_url, severity)
 VALUES ('crm', 'CRM', 'sales-it', 'hotline 555', 'https://wiki.example.com/crm', 2), ('mail', 'Mail', NULL, NULL, NULL, 1);
@@ -122,6 +122,12 @@ SELECT pg_temp.refuse_one('bill');
 SELECT is((SELECT s.worked_before FROM integration.incident_status s WHERE s.endpoint = 'bill') ~
           format('^retry by %s: "the field is optional by now" \(incident %s, ', session_user, :newer), true,
           'what helped at another endpoint of the product is shown');
+CREATE ROLE "incidents support";
+SELECT integration.grant_support('"incidents support"');
+SET ROLE "incidents support";
+SELECT s.worked_before IS NOT NULL AS supporter_sees FROM integration.incident_status s WHERE s.endpoint = 'bill' \gset
+RESET ROLE;
+SELECT ok(:'supporter_sees', 'to support, too');
 SELECT is((SELECT s.waiting FROM integration.incident_status s WHERE s.endpoint = 'bill'), 1::bigint, 'how many wait');
 
 -- The list of work: worst first
