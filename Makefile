@@ -136,6 +136,7 @@ SQL_PARTS += deliver      # the straight way: plain deliveries
 SQL_PARTS += settle       # a batch of results: recorded, judged, rescheduled or finished
 SQL_PARTS += marks        # what must never be sent twice: marked before, reported after a crash
 SQL_PARTS += actions      # retry, cancel, amend, replay, ping
+SQL_PARTS += bulk         # the same to many syncs at once
 SQL_PARTS += switches     # pause, resume
 SQL_PARTS += sync_view    # every sync as people see it
 SQL_PARTS += status_views # how objects, endpoints, workers stand

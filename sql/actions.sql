@@ -184,60 +184,6 @@ $$;
 COMMENT ON FUNCTION integration_worker.retry_as(bigint, text, name, text[]) IS
     'Retries a sync; customers: whose failed syncs this role may retry, NULL: any sync of anybody.';
 
-CREATE FUNCTION integration.retry_where(
-        endpoint text DEFAULT NULL, error_class text DEFAULT NULL, since timestamptz DEFAULT NULL,
-        until timestamptz DEFAULT NULL, customer text DEFAULT NULL, reason text DEFAULT NULL)
-    RETURNS bigint
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_column
-DECLARE
-    ids bigint[];
-BEGIN
-    IF retry_where.endpoint IS NOT NULL THEN
-        PERFORM integration_worker.require_endpoint(retry_where.endpoint);
-    END IF;
-    PERFORM integration_worker.require_error_class(retry_where.error_class);
-    IF num_nonnulls(retry_where.endpoint, retry_where.error_class, retry_where.since, retry_where.until,
-                    retry_where.customer) = 0 THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'invalid_parameter_value',
-            MESSAGE = 'retry_where needs to know which syncs',
-            HINT = 'Name an endpoint, error_class, since, until or customer; since => ''-infinity'' means all that failed.';
-    END IF;
-    SELECT coalesce(array_agg(f.id), '{}') INTO ids
-      FROM (SELECT q.outbox_id AS id
-              FROM integration.queue q
-              JOIN integration.outbox o ON o.id = q.outbox_id
-              JOIN integration.endpoint e ON e.id = q.endpoint_id
-              LEFT JOIN integration.attempt a ON a.outbox_id = q.outbox_id AND a.attempt_no = q.attempts
-             WHERE q.state = 'failed'
-               AND (retry_where.endpoint IS NULL OR e.name = retry_where.endpoint)
-               AND (retry_where.error_class IS NULL OR q.error_class = retry_where.error_class)
-               AND (retry_where.since IS NULL OR coalesce(a.started_at, o.created_at) >= retry_where.since)
-               AND (retry_where.until IS NULL OR coalesce(a.started_at, o.created_at) < retry_where.until)
-               AND (retry_where.customer IS NULL OR coalesce(o.customer, e.customer) = retry_where.customer)
-               AND (q.expires_at > clock_timestamp()) IS NOT FALSE
-             ORDER BY q.outbox_id
-               FOR UPDATE OF q) f;
-    PERFORM integration_worker.revive_status(ids);
-    UPDATE integration.queue q
-       SET state = 'pending', due_at = now(), charged = 0, claimed_at = NULL, change_xid = pg_current_xact_id()
-     WHERE q.outbox_id = ANY (ids);
-    INSERT INTO integration.action (verb, outbox_id, endpoint, reason, details)
-    SELECT 'retry', i.id, retry_where.endpoint, nullif(btrim(retry_where.reason), ''),
-           jsonb_strip_nulls(jsonb_build_object('state', 'failed', 'together_with', cardinality(ids) - 1,
-                                                'error_class', retry_where.error_class, 'since', retry_where.since,
-                                                'until', retry_where.until, 'customer', retry_where.customer))
-      FROM unnest(ids) AS i (id);
-    PERFORM integration_worker.wake_at_commit(false);
-    RETURN cardinality(ids);
-END
-$$;
-COMMENT ON FUNCTION integration.retry_where(text, text, timestamptz, timestamptz, text, text) IS
-    'Has all failed syncs sent again that fit: of an endpoint, with an error class, whose last attempt was since and before until, of a customer; NULL: any. Returns how many.';
-
 CREATE FUNCTION integration_worker.require_error_class(name text) RETURNS void
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -317,55 +263,73 @@ COMMENT ON FUNCTION integration.cancel(bigint, text) IS
 
 -- Same object, same cause, same place under the ordering key; what has run out is left out, and a
 -- dedup_key would make the copy a duplicate of its original.
-CREATE FUNCTION integration_worker.copy_sync(original integration.outbox, payload jsonb) RETURNS bigint
-    LANGUAGE sql
+CREATE FUNCTION integration_worker.copy_syncs(originals bigint[], payload jsonb DEFAULT NULL, patch jsonb DEFAULT NULL) RETURNS bigint[]
+    LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
-    INSERT INTO integration.outbox (endpoint, object_type, object_id, operation, payload, headers, customer,
-                                    ordering_key, priority, impact, send_after, expires_at,
-                                    traceparent, tracestate, triggered_by, trigger_ref, replay_of)
-    VALUES (original.endpoint, original.object_type, original.object_id, original.operation,
-            coalesce(payload, original.payload), original.headers, original.customer,
-            original.ordering_key, original.priority, original.impact,
-            CASE WHEN original.send_after > now() THEN original.send_after END,
-            CASE WHEN original.expires_at > clock_timestamp() THEN original.expires_at END,
-            original.traceparent, original.tracestate, original.triggered_by, original.trigger_ref, original.id)
-    RETURNING id
+#variable_conflict use_column
+DECLARE
+    copies bigint[];
+BEGIN
+    WITH copy AS (
+        INSERT INTO integration.outbox (endpoint, object_type, object_id, operation, payload, headers, customer,
+                                        ordering_key, priority, impact, send_after, expires_at,
+                                        traceparent, tracestate, triggered_by, trigger_ref, replay_of)
+        SELECT o.endpoint, o.object_type, o.object_id, o.operation,
+               CASE WHEN patch IS NOT NULL THEN integration_worker.merge_patch(o.payload, patch)
+                    ELSE coalesce(copy_syncs.payload, o.payload) END,
+               o.headers, o.customer, o.ordering_key, o.priority, o.impact,
+               CASE WHEN o.send_after > now() THEN o.send_after END,
+               CASE WHEN o.expires_at > clock_timestamp() THEN o.expires_at END,
+               o.traceparent, o.tracestate, o.triggered_by, o.trigger_ref, o.id
+          FROM integration.outbox o
+         WHERE o.id = ANY (originals)
+         ORDER BY o.id
+        RETURNING id, replay_of
+    )
+    SELECT coalesce(array_agg(c.id ORDER BY c.replay_of), '{}') INTO copies FROM copy c;
+    RETURN copies;
+END
 $$;
-COMMENT ON FUNCTION integration_worker.copy_sync(integration.outbox, jsonb) IS
-    'Enqueues a copy of a sync, with another payload if one is given; returns its id.';
+COMMENT ON FUNCTION integration_worker.copy_syncs(bigint[], jsonb, jsonb) IS
+    'Enqueues copies of syncs, with another payload or a JSON Merge Patch applied to theirs, if one is given; returns their ids, both in the order of the originals.';
+
+-- By these two words of its own the extension knows what it closed itself.
+CREATE FUNCTION integration_worker.amend_reason(reason text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN reason IN ('duplicate', 'coalesced') THEN 'amended' ELSE coalesce(reason, 'amended') END
+$$;
+COMMENT ON FUNCTION integration_worker.amend_reason(text) IS 'Why a sync was closed that somebody amended.';
 
 CREATE FUNCTION integration.amend(id bigint, payload jsonb, reason text DEFAULT NULL) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    original integration.outbox;
     removed integration.queue;
     ended integration.closing;
-    copy bigint;
+    copies bigint[];
     why text := nullif(btrim(amend.reason), '');
 BEGIN
     PERFORM integration_worker.require_sync(amend.id);
-    SELECT o.* INTO original FROM integration.outbox o WHERE o.id = amend.id;
     DELETE FROM integration.queue q WHERE q.outbox_id = amend.id RETURNING q.* INTO removed;
     SELECT c.* INTO ended FROM integration.closing c WHERE c.outbox_id = amend.id FOR UPDATE;
     IF removed.outbox_id IS NULL AND (ended.outbox_id IS NULL OR ended.superseded_by IS NOT NULL) THEN
         PERFORM integration_worker.refuse_action(amend.id, 'amended', integration_worker.state_of(amend.id));
     END IF;
-    copy := integration_worker.copy_sync(original, amend.payload);
+    copies := integration_worker.copy_syncs(ARRAY[amend.id], amend.payload);
     INSERT INTO integration.action (verb, outbox_id, reason, details)
     VALUES ('amend', amend.id, why,
-            jsonb_build_object('state', coalesce(removed.state, ended.state), 'copy', copy));
-    -- By these two words of its own the extension knows what it closed itself.
+            jsonb_build_object('state', coalesce(removed.state, ended.state), 'copy', copies[1]));
     INSERT INTO integration.closing (outbox_id, state, closed_at, reason, superseded_by)
-    VALUES (amend.id, 'superseded', clock_timestamp(),
-            CASE WHEN why IN ('duplicate', 'coalesced') THEN 'amended' ELSE coalesce(why, 'amended') END, copy)
+    VALUES (amend.id, 'superseded', clock_timestamp(), integration_worker.amend_reason(why), copies[1])
         ON CONFLICT (outbox_id) DO UPDATE SET superseded_by = excluded.superseded_by;
-    PERFORM integration_worker.place_copies(ARRAY[copy]);
+    PERFORM integration_worker.place_copies(copies);
     PERFORM integration_worker.warn_if_in_flight(amend.id);
     PERFORM integration_worker.wake_at_commit(false);
-    RETURN copy;
+    RETURN copies[1];
 END
 $$;
 COMMENT ON FUNCTION integration.amend(bigint, jsonb, text) IS
@@ -411,75 +375,21 @@ CREATE FUNCTION integration.replay(id bigint, reason text DEFAULT NULL) RETURNS 
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    original integration.outbox;
     state text := integration_worker.state_of(replay.id);
-    copy bigint;
+    copies bigint[];
 BEGIN
     IF state IS DISTINCT FROM 'delivered' THEN
         PERFORM integration_worker.refuse_action(replay.id, 'replayed', state);
     END IF;
-    SELECT o.* INTO original FROM integration.outbox o WHERE o.id = replay.id;
-    copy := integration_worker.copy_sync(original, NULL);
-    PERFORM integration_worker.place_copies(ARRAY[copy]);
+    copies := integration_worker.copy_syncs(ARRAY[replay.id]);
+    PERFORM integration_worker.place_copies(copies);
     INSERT INTO integration.action (verb, outbox_id, reason, details)
-    VALUES ('replay', replay.id, nullif(btrim(replay.reason), ''), jsonb_build_object('copy', copy));
-    RETURN copy;
+    VALUES ('replay', replay.id, nullif(btrim(replay.reason), ''), jsonb_build_object('copy', copies[1]));
+    RETURN copies[1];
 END
 $$;
 COMMENT ON FUNCTION integration.replay(bigint, text) IS
     'Sends a delivered sync once more, as a copy with an id of its own (a receiver drops what it has seen). Returns the copy''s id.';
-
-CREATE FUNCTION integration.replay(
-        endpoint text, since timestamptz, until timestamptz DEFAULT NULL, reason text DEFAULT NULL)
-    RETURNS bigint
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    copies bigint[];
-BEGIN
-    PERFORM integration_worker.require_endpoint(replay.endpoint);
-    IF replay.since IS NULL THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'null_value_not_allowed',
-            MESSAGE = 'replay needs to know since when',
-            HINT = 'Write SELECT integration.replay(''shop'', now() - interval ''1 hour''); since => ''-infinity'' means all.';
-    END IF;
-    WITH delivered AS (
-        SELECT DISTINCT a.outbox_id
-          FROM integration.attempt a
-          JOIN integration.endpoint e ON e.id = a.endpoint_id
-         WHERE e.name = replay.endpoint
-           AND a.started_at >= replay.since
-           AND a.started_at < coalesce(replay.until, 'infinity')
-           AND a.outcome = 'delivered'
-    ), copy AS (
-        INSERT INTO integration.outbox (endpoint, object_type, object_id, operation, payload, headers, customer,
-                                        ordering_key, priority, impact, traceparent, tracestate, triggered_by, trigger_ref,
-                                        replay_of)
-        SELECT o.endpoint, o.object_type, o.object_id, o.operation, o.payload, o.headers, o.customer,
-               o.ordering_key, o.priority, o.impact, o.traceparent, o.tracestate, o.triggered_by, o.trigger_ref, o.id
-          FROM delivered d
-          JOIN integration.outbox o ON o.id = d.outbox_id
-         WHERE o.operation <> 'ping'
-           -- A replay of something in the period is not replayed beside it.
-           AND NOT EXISTS (SELECT FROM integration.attempt x
-                            WHERE x.outbox_id = o.replay_of AND x.outcome = 'delivered')
-         ORDER BY o.id
-        RETURNING id, replay_of
-    ), recorded AS (
-        INSERT INTO integration.action (verb, outbox_id, endpoint, reason, details)
-        SELECT 'replay', c.replay_of, replay.endpoint, nullif(btrim(replay.reason), ''),
-               jsonb_build_object('copy', c.id)
-          FROM copy c
-    )
-    SELECT coalesce(array_agg(c.id), '{}') INTO copies FROM copy c;
-    PERFORM integration_worker.place_copies(copies);
-    RETURN cardinality(copies);
-END
-$$;
-COMMENT ON FUNCTION integration.replay(text, timestamptz, timestamptz, text) IS
-    'Sends again, in their old order, what an endpoint was delivered since one time and before another (NULL: until now), as copies with ids of their own. Returns how many.';
 
 -- A ping asks about now, so one that could not leave soon is not sent later.
 CREATE FUNCTION integration.ping(endpoint text) RETURNS bigint

@@ -90,3 +90,20 @@ CREATE FUNCTION integration_worker.silent_since() RETURNS timestamptz
     AS 'MODULE_PATHNAME', 'integration_silent_since';
 COMMENT ON FUNCTION integration_worker.silent_since() IS
     'When a worker of this database that does not come round any more last did, as the launcher found; NULL: all do.';
+
+CREATE FUNCTION integration_worker.note_progress(verb text, subject text, total bigint, done bigint) RETURNS void
+    LANGUAGE c STRICT VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'integration_note_progress';
+COMMENT ON FUNCTION integration_worker.note_progress(text, text, bigint, bigint) IS
+    'Shows other sessions how far this one has come, until its transaction ends; begins with done = 0.';
+
+CREATE FUNCTION integration_worker.live_progress(
+        OUT pid integer, OUT role oid, OUT verb text, OUT subject text, OUT total bigint, OUT done bigint,
+        OUT started_at timestamptz, OUT updated_at timestamptz)
+    RETURNS SETOF record
+    LANGUAGE c STRICT VOLATILE ROWS 3
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'integration_live_progress';
+COMMENT ON FUNCTION integration_worker.live_progress() IS
+    'How far statements that touch many syncs have come, from shared memory.';

@@ -15,6 +15,7 @@
 
 #include "base/compat.h"
 #include "base/settings.h"
+#include "worker/progress.h"
 #include "worker/shared.h"
 #include "worker/usage.h"
 
@@ -50,6 +51,7 @@ request_memory(void)
 	RequestAddinShmemSpace(add_size(shared_bytes(), live_bytes()));
 	RequestNamedLWLockTranche("integration", 1);
 	usage_request_memory();
+	progress_request_memory();
 }
 
 static void
@@ -95,6 +97,7 @@ attach_memory(void)
 	if (!found)
 		memset(lives, 0, live_bytes());
 	usage_attach_memory();
+	progress_attach_memory();
 	LWLockRelease(AddinShmemInitLock);
 }
 
