@@ -69,11 +69,12 @@ take_place(const char *verb)
 	{
 		if (places[i].pid != 0)
 			continue;
-		places[i] = (Progress) {
+		places[i] = (Progress)
+		{
 			.database = MyDatabaseId,
-			.pid = MyProcPid,
-			.role = GetSessionUserId(),
-			.started_at = GetCurrentTimestamp(),
+				.pid = MyProcPid,
+				.role = GetSessionUserId(),
+				.started_at = GetCurrentTimestamp(),
 		};
 		strlcpy(places[i].verb, verb, PROGRESS_VERB_BYTES);
 		return &places[i];
