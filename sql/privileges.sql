@@ -123,7 +123,7 @@ AS $$
         ('support', 'EXECUTE', 'FUNCTION integration_worker.failed_count(text, text)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.say(text, jsonb, text)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.usage_since()'),
-        ('support', 'EXECUTE', 'FUNCTION integration_worker.usage_finding(text, bigint, bigint, boolean, interval)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.usage_finding(text, bigint, boolean, boolean, interval)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.length_of(tstzmultirange)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.period(timestamptz, timestamptz)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.ruled_owner(text, text, text, text, text)'),

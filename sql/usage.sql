@@ -69,7 +69,8 @@ SELECT m.scope, m.subject, m.connector, max(h.last_success_at) AS last_success_a
 COMMENT ON VIEW integration_worker.usage_state IS
     'When each endpoint and connector delivered last, whether something waits.';
 
-CREATE FUNCTION integration_worker.usage_finding(status text, asked bigint, delivered bigint, waiting boolean, time_failing interval)
+-- What has been asked just now and is neither counted nor failing stands out by nothing yet.
+CREATE FUNCTION integration_worker.usage_finding(status text, asked bigint, arrived boolean, waiting boolean, time_failing interval)
     RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -77,10 +78,10 @@ AS $$
     SELECT CASE WHEN status <> 'active' AND asked = 0 AND NOT waiting THEN 'usage.ended'
                 WHEN status <> 'active' THEN 'usage.ending'
                 WHEN asked = 0 AND NOT waiting THEN 'usage.unused'
-                WHEN delivered = 0 THEN 'usage.useless'
+                WHEN NOT arrived AND (asked > 0 OR time_failing > interval '1 h') THEN 'usage.useless'
                 WHEN time_failing > interval '3 days' THEN 'usage.troubled' END
 $$;
-COMMENT ON FUNCTION integration_worker.usage_finding(text, bigint, bigint, boolean, interval) IS
+COMMENT ON FUNCTION integration_worker.usage_finding(text, bigint, boolean, boolean, interval) IS
     'The phrase for what stands out about an integration; NULL: nothing does.';
 
 CREATE VIEW integration.usage AS
@@ -94,8 +95,10 @@ SELECT s.scope, s.connector, CASE s.scope WHEN 'endpoint' THEN s.subject END AS 
        coalesce(t.incidents, 0) AS incidents, coalesce(t.time_failing, interval '0') AS time_failing,
        coalesce(d.actions, 0) AS actions, s.last_success_at,
        integration_worker.say(
-           integration_worker.usage_finding(coalesce(c.status, 'active'), coalesce(v.syncs, 0)::bigint, coalesce(v.delivered, 0)::bigint,
-                                            coalesce(s.waiting, false), t.time_failing),
+           integration_worker.usage_finding(
+               coalesce(c.status, 'active'), coalesce(v.syncs, 0)::bigint,
+               coalesce(v.delivered > 0 OR s.last_success_at >= integration_worker.usage_since(), false),
+               coalesce(s.waiting, false), t.time_failing),
            jsonb_build_object('status', c.status)) AS finding
   FROM integration_worker.usage_state s
   LEFT JOIN integration_worker.usage_volume v ON v.scope = s.scope AND v.subject = s.subject

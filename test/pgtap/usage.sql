@@ -1,6 +1,6 @@
 -- What each integration brought, what it cost, within 30 days.
 BEGIN;
-SELECT plan(15);
+SELECT plan(17);
 
 INSERT INTO integration.connector (name, owner, status) VALUES ('erp', 'erp team', 'active'), ('crm', NULL, 'deprecated'), ('old', NULL, 'retired'), ('bare', 'bare team', 'active');
 INSERT INTO integration.endpoint (name, connector, url) VALUES
@@ -56,6 +56,11 @@ UPDATE integration.connector SET status = 'active';
 SELECT is((pg_temp.usage('mail')).finding, 'Nothing of what was asked has arrived.', 'failures only');
 UPDATE integration.incident SET opened_at = now() - interval '4 days' WHERE resolved_at IS NULL;
 SELECT is((pg_temp.usage('bill')).finding, 'It was failing for more than a tenth of the time.', 'trouble');
+
+INSERT INTO integration.outbox (endpoint, payload) VALUES ('alone', '{}');
+SELECT is((pg_temp.usage('alone')).finding, NULL, 'what is not counted yet stands out by nothing');
+INSERT INTO integration.endpoint_health (endpoint_id, last_success_at) SELECT e.id, now() FROM integration.endpoint e WHERE e.name = 'mail';
+SELECT is((pg_temp.usage('mail')).finding, NULL, 'nor does what has delivered since');
 
 SELECT * FROM finish();
 ROLLBACK;

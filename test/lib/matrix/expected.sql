@@ -158,7 +158,7 @@ INSERT INTO expected VALUES
     ('integration_worker.what_worked()',                       '',                 '',   'X',  'X',  'X'),
     ('integration_worker.sparkline(integer[],bigint[],bigint[])', '',                 '',   'X',  'X',  'X'),
     ('integration_worker.traffic_since(timestamp with time zone,text[])', '',                 '',   'X',  'X',  'X'),
-    ('integration_worker.usage_finding(text,bigint,bigint,boolean,interval)', '',         '',   'X',  'X',  'X'),
+    ('integration_worker.usage_finding(text,bigint,boolean,boolean,interval)', '',         '',   'X',  'X',  'X'),
     ('integration_worker.usage_since()',                       '',                 '',   'X',  'X',  'X'),
     ('schema integration',                                     'U',                'U',  'U',  'U',  'U'),
     ('schema integration_worker',                              '',                 '',   '',   '',   '');
