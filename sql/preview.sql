@@ -23,7 +23,7 @@ BEGIN
        AND s.object_type = coalesce(o.object_type, '')
        AND s.object_id = o.object_id
      CROSS JOIN LATERAL integration_worker.render_request(
-           CASE o.operation WHEN 'ping' THEN 'HEAD' ELSE c.method END, c.url, c.headers, o.headers, c.format,
+           CASE o.operation WHEN 'ping' THEN 'HEAD' ELSE c.method END, c.url, c.headers, o.headers, regexp_replace(c.format, '^otlp-gzip$', 'otlp'),
            coalesce((SELECT i.name FROM integration.installation i), '') || '-' || o.id,
            o.object_type, o.object_id, o.operation, s.remote_id,
            CASE WHEN c.format LIKE 'otlp%' THEN integration_worker.otlp_body(o.operation, o.payload)::jsonb
