@@ -27,13 +27,14 @@
 #define REST_MOST_MS 1000
 #define LOOK_EVERY_MS 5000		/* for what people did */
 #define METRICS_EVERY_MS 60000
+#define PREPARE_EVERY_MS 60000	/* another worker may have switched a signal */
 #define AGAIN_MS 1000			/* a statement failed, or too many batches
 								 * wait */
 
 static struct
 {
-	bool		must_prepare;
-	TimestampTz prepare_at;		/* not before */
+	bool		is_reloaded;	/* the settings were, since it was prepared */
+	TimestampTz prepare_at;		/* the signals are looked at next */
 	TelemetrySignals signals;
 	TelemetryAttempt waiting[WAITING_MOST];
 	int			count;
@@ -43,7 +44,7 @@ static struct
 	int64		spent_us;		/* since the last batch was made, and by it */
 	TimestampTz look_at;		/* a batch leaves even if it is empty */
 	TimestampTz metrics_at;
-}			state = {.must_prepare = true,.look_at = DT_NOEND,.metrics_at = DT_NOEND};
+}			state = {.is_reloaded = true,.look_at = DT_NOEND,.metrics_at = DT_NOEND};
 
 typedef struct PrepareStep
 {
@@ -60,7 +61,7 @@ typedef struct SendStep
 void
 exporting_reload(void)
 {
-	state.must_prepare = true;
+	state.is_reloaded = true;
 	state.prepare_at = 0;
 }
 
@@ -140,8 +141,11 @@ prepare(const Sender *sender)
 	state.prepare_at = TimestampTzPlusMilliseconds(sender->now, AGAIN_MS);
 	if (!session_run(prepare_step, &step))
 		return;
+	state.prepare_at = TimestampTzPlusMilliseconds(sender->now, PREPARE_EVERY_MS);
+	if (!state.is_reloaded && memcmp(&step.signals, &state.signals, sizeof(step.signals)) == 0)
+		return;
+	state.is_reloaded = false;
 	state.signals = step.signals;
-	state.must_prepare = false;
 	state.look_at = step.signals.logs ? sender->now : DT_NOEND;
 	state.metrics_at = step.signals.metrics ? sender->now : DT_NOEND;
 }
@@ -215,7 +219,7 @@ exporting_turn(const Sender *sender)
 {
 	if (sender->sql_again_at > sender->now)
 		return;
-	if (state.must_prepare && state.prepare_at <= sender->now)
+	if (state.prepare_at <= sender->now)
 		prepare(sender);
 	if (due_at() <= sender->now)
 		send_batch(sender);
@@ -226,9 +230,7 @@ exporting_turn(const Sender *sender)
 TimestampTz
 exporting_deadline(const Sender *sender)
 {
-	TimestampTz deadline = Min(due_at(), state.metrics_at);
+	TimestampTz deadline = Min(Min(due_at(), state.metrics_at), state.prepare_at);
 
-	if (state.must_prepare)
-		deadline = Min(deadline, state.prepare_at);
 	return Max(deadline, sender->sql_again_at);
 }
