@@ -12,7 +12,7 @@ SELECT o.id AS outbox_id, g.given IS NOT NULL AS is_given,
  CROSS JOIN integration.installation i
  CROSS JOIN LATERAL (SELECT (i.name || '-' || o.id) COLLATE "C" AS id) m
  CROSS JOIN LATERAL (
-       SELECT regexp_match(o.traceparent, '^(?!ff)(?:00(?=.{53}$)|[0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(?:-|$)')
+       SELECT regexp_match(o.traceparent, '^(?!ff)(?:00(?=.{53}$)|(?!00)[0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(?:-|$)')
               AS given) g;
 COMMENT ON VIEW integration_worker.sync_trace IS
     'The trace of each sync, the application''s where it gave one; the ids of its spans: send, process.';

@@ -1,6 +1,6 @@
 -- Where a sync's trace context comes from.
 BEGIN;
-SELECT plan(5);
+SELECT plan(6);
 
 INSERT INTO integration.endpoint (name, url) VALUES ('shop', 'https://api.example.com/');
 
@@ -37,6 +37,22 @@ VALUES ('shop', '{}', '00-1af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00',
 SELECT is(pg_temp.context(max(o.id)), '00-1af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00',
           'the columns go before both')
   FROM integration.outbox o;
+
+-- The rows of test/unit/trace_context_test.c: SQL has to read them as C does.
+WITH given (traceparent, is_valid) AS (
+    VALUES ('00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01', true), ('00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-ff', true),
+           ('cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01', true), ('cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-what', true),
+           ('ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01', false), ('00-00000000000000000000000000000000-00f067aa0ba902b7-01', false),
+           ('00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01', false), ('00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01', false),
+           ('00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x', false), ('00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7', false),
+           ('0-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01', false), ('00-4bf92f3577b34da6a3ce929d0e0e473-00f067aa0ba902b7-01', false),
+           ('00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7x-01', false), ('cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01.what', false)
+), inserted AS (
+    INSERT INTO integration.outbox (endpoint, payload, traceparent, triggered_by)
+    SELECT 'shop', '{}', g.traceparent, 'vector ' || g.is_valid FROM given g)
+SELECT count(*) FROM given;
+SELECT is_empty($$SELECT o.traceparent FROM integration.outbox o JOIN integration_worker.sync_trace t ON t.outbox_id = o.id
+                   WHERE o.triggered_by LIKE 'vector %' AND o.triggered_by <> 'vector ' || t.is_given$$, 'SQL reads what C reads');
 
 SELECT * FROM finish();
 ROLLBACK;
