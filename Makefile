@@ -172,6 +172,7 @@ SQL_PARTS += page         # the status page of those who run this
 SQL_PARTS += customer_page # the status page of a customer
 SQL_PARTS += page_door    # who gets which page
 SQL_PARTS += customer_status # how one object of a customer stands
+SQL_PARTS += action_log   # what people did: changes of tables too, as one list
 SQL_PARTS += signatures   # keys to sign with, a check for receivers in SQL
 SQL_PARTS += sync_clock   # the deadline of a sync, where its time went
 SQL_PARTS += counts       # what became of syncs, by day
@@ -179,6 +180,7 @@ SQL_PARTS += sla          # promises: what is at risk, how the month went
 SQL_PARTS += usage        # which integrations earn their keep
 SQL_PARTS += own_texts    # from here on texts are the user's own
 SQL_PARTS += privileges   # who may do what: the only GRANTs
+SQL_PARTS += recorded     # which tables are on record
 SQL_PARTS += dump         # what pg_dump takes along
 SQL_PARTS += start        # the worker starts when the script commits
 

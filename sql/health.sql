@@ -150,7 +150,7 @@ COMMENT ON TABLE integration.action IS 'What people did, with who and why.';
 COMMENT ON COLUMN integration.action.id IS 'Its number.';
 COMMENT ON COLUMN integration.action.at IS 'When.';
 COMMENT ON COLUMN integration.action.actor IS 'The database user of the session.';
-COMMENT ON COLUMN integration.action.verb IS 'retry, cancel, amend, pause, resume, replay, ping, adopt; of incidents acknowledge, assign, snooze, ignore, reopen, resolve, escalate.';
+COMMENT ON COLUMN integration.action.verb IS 'retry, cancel, amend, pause, resume, replay, ping, adopt; of incidents acknowledge, assign, snooze, ignore, reopen, resolve, escalate; of tables insert, update, delete; of roles grant, revoke.';
 COMMENT ON COLUMN integration.action.outbox_id IS 'The sync it touched.';
 COMMENT ON COLUMN integration.action.endpoint IS 'The endpoint it touched.';
 COMMENT ON COLUMN integration.action.incident IS 'The incident it touched.';

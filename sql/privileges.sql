@@ -89,6 +89,8 @@ AS $$
         ('support', 'SELECT', 'integration.interface_status'),
         ('support', 'SELECT', 'integration.version_header'),
         ('support', 'SELECT', 'integration.action'),
+        ('support', 'SELECT', 'integration.action_log'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.state_after(text)'),
         ('support', 'SELECT', 'integration.bulk_progress'),
         ('support', 'EXECUTE', 'FUNCTION integration.verify_signature(bytea, jsonb, text, interval)'),
         ('support', 'EXECUTE', 'FUNCTION integration.verify_signature(text, jsonb, text, interval)'),
@@ -209,6 +211,8 @@ BEGIN
         EXECUTE format('GRANT %s ON %s TO %I', granted.privilege, granted.object,
                        (SELECT r.rolname FROM pg_catalog.pg_roles r WHERE r.oid = grantee));
     END LOOP;
+    INSERT INTO integration.action (verb, details)
+    VALUES ('grant', jsonb_build_object('role', grantee, 'levels', levels));
 END
 $$;
 COMMENT ON FUNCTION integration_worker.grant_levels(text[], regrole) IS
@@ -299,6 +303,7 @@ BEGIN
         EXECUTE format('REVOKE ALL ON ALL %s IN SCHEMA integration, integration_worker FROM %I', kind, grantee);
     END LOOP;
     EXECUTE format('REVOKE ALL ON SCHEMA integration, integration_worker FROM %I', grantee);
+    INSERT INTO integration.action (verb, details) VALUES ('revoke', jsonb_build_object('role', revoke.role));
 END
 $$;
 COMMENT ON FUNCTION integration.revoke(regrole) IS

@@ -46,6 +46,7 @@ SELECT pg_temp.make('d', 'bill', 'pending', key => 'k');
 SELECT pg_temp.make('e', 'bill', 'retrying');
 SELECT pg_temp.make('f', 'shop', 'delivered');
 SELECT pg_temp.states() AS before \gset
+DELETE FROM integration.action;
 SAVEPOINT made;
 
 -- A dry run says how many and changes nothing

@@ -187,9 +187,7 @@ SELECT is((SELECT count(*) FROM integration.action a WHERE a.actor <> 'integrati
 
 -- In the morning: what was promised, what was missed, by whose fault
 -- Counting waits for the end of each transaction, and here is one alone.
-SELECT FROM integration_worker.count_state();
-UPDATE integration_worker.count_progress SET countable_to = integration_worker.last_id();
-SELECT integration_worker.count_more(pg_temp.at('08:00'));
+SELECT integration_worker.count_more(integration_worker.last_id(), pg_temp.at('08:00'));
 SELECT is((SELECT ROW (s.promised, s.in_time, s.missed, s.impact_missed)::text FROM integration.sla_report s
             WHERE s.scope = 'connector' AND s.connector = 'crm' AND s.month = date_trunc('month', pg_temp.at('00:00'))::date),
           (SELECT ROW (count(*), count(*) FILTER (WHERE m.length <= '1 h'), count(*) FILTER (WHERE m.length > '1 h'),

@@ -21,7 +21,7 @@ SELECT matches(pg_temp.refusal(format('SELECT integration.pause(%s)', arguments)
     ('the past', $$'endpoint', 'shop', 'why', now() - interval '1 min'$$, '^22023 .* is over already \| Write a time to come, such as now\(\) \+ interval ''1 hour''; NULL pauses until somebody resumes\.'))
     AS c (what, arguments, refusal);
 SELECT is_empty('SELECT FROM integration.pause', 'what was refused holds nothing');
-SELECT is_empty('SELECT FROM integration.action', 'and is not on record');
+SELECT is_empty($$SELECT FROM integration.action WHERE verb <> 'insert'$$, 'and is not on record');
 SELECT matches(pg_temp.refusal($$SELECT integration.resume('endpoint', 'nope')$$), '^42704 endpoint "nope" does not exist', 'resume of an unknown endpoint');
 SELECT matches(pg_temp.refusal($$SELECT integration.resume('endpoint')$$), '^22023 which endpoint\?', 'resume without a name');
 
@@ -34,7 +34,7 @@ SELECT results_eq('SELECT scope, name, reason, actor, since, until FROM integrat
     $$VALUES ('all', '', 'fire', session_user, now(), NULL::timestamptz), ('connector', 'erp', 'new version', session_user, now(), NULL),
              ('customer', 'acme', 'unpaid', session_user, now(), NULL), ('endpoint', 'shop', 'moving', session_user, now(), now() + interval '1 hour')$$,
     'they are in force');
-SELECT results_eq($$SELECT verb, endpoint, reason, details ->> 'scope' FROM integration.action ORDER BY id$$,
+SELECT results_eq($$SELECT verb, endpoint, reason, details ->> 'scope' FROM integration.action WHERE verb <> 'insert' ORDER BY id$$,
     $$VALUES ('pause', 'shop', 'moving', 'endpoint'), ('pause', NULL, 'new version', 'connector'), ('pause', NULL, 'unpaid', 'customer'), ('pause', NULL, 'fire', 'all')$$,
     'and on record');
 

@@ -43,7 +43,7 @@ UPDATE integration.sync SET state = 'pending' WHERE id = 5001 RETURNING id, stat
 SELECT id, state, superseded_by, replay_of, blocked_by FROM integration.sync ORDER BY id;
 SELECT what, details FROM integration.timeline(5002);
 SELECT integration.why(5003);
-SELECT verb, outbox_id, reason, details FROM integration.action ORDER BY id;
+SELECT verb, outbox_id, reason, details FROM integration.action WHERE outbox_id IS NOT NULL ORDER BY id;
 
 -- a connector at the end of its life
 INSERT INTO integration.connector (name, status) VALUES ('old_shop', 'deprecated');
