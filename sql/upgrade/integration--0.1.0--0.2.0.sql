@@ -227,7 +227,15 @@ DROP FUNCTION integration_worker.explain(integration_worker.verdict, text, jsonb
 
 DROP FUNCTION integration_worker.mark(bigint[], xid8[]);
 
+DROP FUNCTION integration.retry_where(text, text, timestamptz, timestamptz, text, text);
+
+DROP FUNCTION integration_worker.copy_sync(integration.outbox, jsonb);
+
+DROP FUNCTION integration.replay(text, timestamptz, timestamptz, text);
+
 DROP FUNCTION integration_worker.remedy_when_failed(text, boolean);
+
+-- By hand: no more VIEW integration_worker.unfinished
 
 DROP FUNCTION integration_worker.action_words(text, jsonb);
 
@@ -298,7 +306,7 @@ COMMENT ON COLUMN integration.connector.escalation IS 'Default for endpoint.esca
 -- Serves watch_expected().
 CREATE INDEX endpoint_expected ON integration.endpoint (id) WHERE expected_every IS NOT NULL;
 
-COMMENT ON COLUMN integration.endpoint.format IS 'json, cloudevents or cloudevents-structured; default json. Of the endpoints that telemetry goes to otlp-gzip or otlp.';
+COMMENT ON COLUMN integration.endpoint.format IS 'json, cloudevents (attributes in headers), cloudevents-structured or cloudevents-batched (a JSON array with one event a request, for receivers that ask for it); default json. Of the endpoints that telemetry goes to otlp-gzip or otlp.';
 
 COMMENT ON COLUMN integration.endpoint.certificate IS
     'A credential of kind client_certificate: what connections show, whom they trust, beside what requests authenticate with.';
@@ -728,6 +736,9 @@ COMMENT ON COLUMN integration.queue.limited_role IS
 
 COMMENT ON COLUMN integration.attempt.api_version IS 'connector.api_version at that time.';
 
+-- Serves object_status, customer_object: what does not work, among the many that do.
+CREATE INDEX sync_status_failing ON integration.sync_status (endpoint_id, object_id) WHERE state <> 'in_sync';
+
 -- By hand: TABLE integration.endpoint_health
 
 COMMENT ON COLUMN integration.endpoint_health.failing_since IS
@@ -781,7 +792,7 @@ CREATE INDEX action_at ON integration.action (at);
 -- Serves integration.sla_clock(): when what was paused.
 CREATE INDEX action_switch ON integration.action (at) WHERE verb IN ('pause', 'resume');
 
-COMMENT ON COLUMN integration.action.verb IS 'retry, cancel, amend, pause, resume, replay, ping, adopt; of incidents acknowledge, assign, snooze, ignore, reopen, resolve, escalate.';
+COMMENT ON COLUMN integration.action.verb IS 'retry, cancel, amend, pause, resume, replay, ping, adopt; of incidents acknowledge, assign, snooze, ignore, reopen, resolve, escalate; of tables insert, update, delete; of roles grant, revoke.';
 
 -- What helps: the same failure for support, for an engineer, for the customer.
 
@@ -1141,6 +1152,27 @@ REVOKE ALL ON FUNCTION integration_worker.silent_since() FROM PUBLIC;
 
 COMMENT ON FUNCTION integration_worker.silent_since() IS
     'When a worker of this database that does not come round any more last did, as the launcher found; NULL: all do.';
+
+CREATE FUNCTION integration_worker.note_progress(verb text, subject text, total bigint, done bigint) RETURNS void
+    LANGUAGE c STRICT VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'integration_note_progress';
+REVOKE ALL ON FUNCTION integration_worker.note_progress(text, text, bigint, bigint) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.note_progress(text, text, bigint, bigint) IS
+    'Shows other sessions how far this one has come, until its transaction ends; begins with done = 0.';
+
+CREATE FUNCTION integration_worker.live_progress(
+        OUT pid integer, OUT role oid, OUT verb text, OUT subject text, OUT total bigint, OUT done bigint,
+        OUT started_at timestamptz, OUT updated_at timestamptz)
+    RETURNS SETOF record
+    LANGUAGE c STRICT VOLATILE ROWS 3
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'integration_live_progress';
+REVOKE ALL ON FUNCTION integration_worker.live_progress() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.live_progress() IS
+    'How far statements that touch many syncs have come, from shared memory.';
 
 -- A copied database doesn't send: what tells it from its original, how it takes over.
 
@@ -1645,8 +1677,8 @@ BEGIN
       FROM (VALUES
         ('method', NEW.method NOT IN ('GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS'),
          NEW.method, 'Write GET, POST, PUT, PATCH, DELETE, HEAD or OPTIONS, in upper case.'),
-        ('format', NEW.format NOT IN ('json', 'cloudevents', 'cloudevents-structured', 'otlp', 'otlp-gzip'),
-         NEW.format, 'Write json, cloudevents or cloudevents-structured.'),
+        ('format', NEW.format NOT IN ('json', 'cloudevents', 'cloudevents-structured', 'cloudevents-batched', 'otlp', 'otlp-gzip'),
+         NEW.format, 'Write json, cloudevents, cloudevents-structured or cloudevents-batched.'),
         ('connect_timeout', NEW.connect_timeout NOT BETWEEN '1 ms' AND '10 min',
          NEW.connect_timeout::text, 'Write 1 ms to 10 min, such as ''5 s''.'),
         ('timeout', NEW.timeout NOT BETWEEN '1 ms' AND '10 min',
@@ -2070,6 +2102,25 @@ REVOKE ALL ON FUNCTION integration_worker.owner_of(integer, text, text, text) FR
 COMMENT ON FUNCTION integration_worker.owner_of(integer, text, text, text) IS
     'The team that looks after a failure of this class at this endpoint for this customer: by owner_rule, else the endpoint''s, its connector''s, the customer''s. Whatever is not known may be NULL; responsible is then the class''s.';
 
+CREATE FUNCTION integration_worker.owner_of_scope(scope text, name text) RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN CASE scope
+        WHEN 'endpoint' THEN integration_worker.owner_of(
+            (SELECT e.id FROM integration.endpoint e WHERE e.name = owner_of_scope.name), NULL, NULL)
+        WHEN 'customer' THEN integration_worker.owner_of(NULL, NULL, owner_of_scope.name)
+        WHEN 'connector' THEN coalesce(
+            (SELECT r.owner FROM integration_worker.ruled_owner(owner_of_scope.name, NULL, NULL, NULL, NULL) r),
+            (SELECT c.owner FROM integration.connector c WHERE c.name = owner_of_scope.name)) END;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.owner_of_scope(text, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.owner_of_scope(text, text) IS
+    'The team that looks after an endpoint, connector or customer as a whole; NULL: nobody does, or the scope is another.';
+
 CREATE TABLE integration_worker.deleted_endpoint (
     id integer PRIMARY KEY,
     at timestamptz NOT NULL DEFAULT now(),
@@ -2110,22 +2161,50 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION integration_worker.called_with(table_name text, changed jsonb) RETURNS text[]
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    key text := changed ->> CASE table_name WHEN 'secret' THEN 'credential' WHEN 'error_rule' THEN 'endpoint' ELSE 'name' END;
+    product text := CASE table_name WHEN 'connector' THEN key WHEN 'error_rule' THEN changed ->> 'connector' END;
+BEGIN
+    IF table_name IN ('endpoint', 'error_rule') AND key IS NOT NULL THEN
+        RETURN ARRAY[key];
+    ELSIF product IS NOT NULL THEN
+        RETURN ARRAY(SELECT e.name FROM integration.endpoint e WHERE e.connector = product);
+    ELSIF table_name = 'error_rule' THEN
+        RETURN ARRAY(SELECT e.name FROM integration.endpoint e);
+    END IF;
+    RETURN ARRAY(SELECT c.name FROM integration.endpoint_config c WHERE key IN (c.credential, c.signing, c.certificate));
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.called_with(text, jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.called_with(text, jsonb) IS
+    'The endpoints that are called with this row of a table of the registry.';
+
 -- A stopped endpoint waits for somebody to act; a change of what it is called with is such an act.
 CREATE OR REPLACE FUNCTION integration_worker.probe_changed() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    -- By key, however few rows there were when the plan was made: a statement may change ten thousand endpoints.
+    SET enable_seqscan = off
 AS $$
 DECLARE
-    changed jsonb := to_jsonb(NEW);
+    endpoints text[] := integration_worker.called_with(TG_TABLE_NAME, to_jsonb(NEW));
 BEGIN
     -- What tripped it is no suspect any more: it may well have been what was changed.
     UPDATE integration.endpoint_health h
        SET open_until = least(h.open_until, now()), tripped_by = NULL
-      FROM integration.endpoint_config c
-     WHERE h.endpoint_id = c.id
-       AND h.state = 'stopped'
-       AND integration_worker.is_called_with(c, TG_TABLE_NAME, changed);
-    PERFORM integration_worker.end_own_pauses(TG_TABLE_NAME, changed);
+      FROM integration.endpoint e
+     WHERE e.name = ANY (endpoints)
+       AND h.endpoint_id = e.id
+       AND h.state = 'stopped';
+    IF EXISTS (SELECT FROM integration.pause p
+                WHERE p.scope = 'endpoint' AND p.name = ANY (endpoints) AND p.error_class IS NOT NULL) THEN
+        PERFORM integration_worker.end_own_pauses(endpoints, TG_TABLE_NAME);
+    END IF;
     RETURN NULL;
 END
 $$;
@@ -2589,7 +2668,10 @@ COMMENT ON FUNCTION integration_worker.secret_states() IS
 
 CREATE VIEW integration.secret_status WITH (security_barrier) AS
 SELECT s.credential, s.version, s.not_before, s.not_after, s.source, s.problem IS NULL AS readable, s.problem,
-       s.certificate_expires_at
+       s.certificate_expires_at,
+       (SELECT string_agg(DISTINCT integration_worker.owner_of(c.id, 'auth', NULL), ', ')
+          FROM integration.endpoint_config c
+         WHERE s.credential IN (c.credential, c.signing, c.certificate)) AS owner
   FROM integration_worker.secret_states() s;
 
 COMMENT ON VIEW integration.secret_status IS
@@ -2609,6 +2691,8 @@ COMMENT ON COLUMN integration.secret_status.source IS
 COMMENT ON COLUMN integration.secret_status.readable IS 'Whether the server can read it just now.';
 
 COMMENT ON COLUMN integration.secret_status.problem IS 'Why it can''t, as a sentence.';
+
+COMMENT ON COLUMN integration.secret_status.owner IS 'The teams that look after the endpoints that use it.';
 
 COMMENT ON COLUMN integration.secret_status.certificate_expires_at IS
     'When the client certificate itself ends: set the next one before; NULL: it is none, or stands in a view.';
@@ -2850,7 +2934,8 @@ SELECT k.scope, k.name, k.rows_per_minute, CASE WHEN k.rows_per_minute IS NOT NU
             WHEN k.scope = 'customer' THEN
                  (SELECT count(*) FROM integration.queue q WHERE q.limited_customer = k.name COLLATE "C")
             ELSE (SELECT count(*) FROM integration.queue q WHERE q.limited_role = k.name COLLATE "C") END AS backlog,
-       coalesce(k.refused, 0) AS refused, k.refused_at AS last_refused_at
+       coalesce(k.refused, 0) AS refused, k.refused_at AS last_refused_at,
+       integration_worker.owner_of_scope(k.scope, k.name) AS owner
   FROM known k;
 
 COMMENT ON VIEW integration.enqueue_limit_status IS
@@ -2875,6 +2960,8 @@ COMMENT ON COLUMN integration.enqueue_limit_status.backlog IS 'Unfinished syncs 
 COMMENT ON COLUMN integration.enqueue_limit_status.refused IS 'Statements refused since the server was started, or since it is remembered.';
 
 COMMENT ON COLUMN integration.enqueue_limit_status.last_refused_at IS 'When one was refused last; NULL: none was.';
+
+COMMENT ON COLUMN integration.enqueue_limit_status.owner IS 'The team that looks after the customer; NULL: nobody does, or it is a role''s.';
 
 -- What the worker reads: the registry, what is new, what is due.
 
@@ -5193,53 +5280,77 @@ COMMENT ON FUNCTION integration_worker.retry_as(bigint, text, name, text[]) IS
 
 -- Same object, same cause, same place under the ordering key; what has run out is left out, and a
 -- dedup_key would make the copy a duplicate of its original.
-CREATE OR REPLACE FUNCTION integration_worker.copy_sync(original integration.outbox, payload jsonb) RETURNS bigint
-    LANGUAGE sql
+CREATE FUNCTION integration_worker.copy_syncs(originals bigint[], payload jsonb DEFAULT NULL, patch jsonb DEFAULT NULL) RETURNS bigint[]
+    LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
-    INSERT INTO integration.outbox (endpoint, object_type, object_id, operation, payload, headers, customer,
-                                    ordering_key, priority, impact, send_after, expires_at,
-                                    traceparent, tracestate, triggered_by, trigger_ref, replay_of)
-    VALUES (original.endpoint, original.object_type, original.object_id, original.operation,
-            coalesce(payload, original.payload), original.headers, original.customer,
-            original.ordering_key, original.priority, original.impact,
-            CASE WHEN original.send_after > now() THEN original.send_after END,
-            CASE WHEN original.expires_at > clock_timestamp() THEN original.expires_at END,
-            original.traceparent, original.tracestate, original.triggered_by, original.trigger_ref, original.id)
-    RETURNING id
+#variable_conflict use_column
+DECLARE
+    copies bigint[];
+BEGIN
+    WITH copy AS (
+        INSERT INTO integration.outbox (endpoint, object_type, object_id, operation, payload, headers, customer,
+                                        ordering_key, priority, impact, send_after, expires_at,
+                                        traceparent, tracestate, triggered_by, trigger_ref, replay_of)
+        SELECT o.endpoint, o.object_type, o.object_id, o.operation,
+               CASE WHEN patch IS NOT NULL THEN integration_worker.merge_patch(o.payload, patch)
+                    ELSE coalesce(copy_syncs.payload, o.payload) END,
+               o.headers, o.customer, o.ordering_key, o.priority, o.impact,
+               CASE WHEN o.send_after > now() THEN o.send_after END,
+               CASE WHEN o.expires_at > clock_timestamp() THEN o.expires_at END,
+               o.traceparent, o.tracestate, o.triggered_by, o.trigger_ref, o.id
+          FROM integration.outbox o
+         WHERE o.id = ANY (originals)
+         ORDER BY o.id
+        RETURNING id, replay_of
+    )
+    SELECT coalesce(array_agg(c.id ORDER BY c.replay_of), '{}') INTO copies FROM copy c;
+    RETURN copies;
+END
 $$;
+REVOKE ALL ON FUNCTION integration_worker.copy_syncs(bigint[], jsonb, jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.copy_syncs(bigint[], jsonb, jsonb) IS
+    'Enqueues copies of syncs, with another payload or a JSON Merge Patch applied to theirs, if one is given; returns their ids, both in the order of the originals.';
+
+-- By these two words of its own the extension knows what it closed itself.
+CREATE FUNCTION integration_worker.amend_reason(reason text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN reason IN ('duplicate', 'coalesced') THEN 'amended' ELSE coalesce(reason, 'amended') END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.amend_reason(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.amend_reason(text) IS 'Why a sync was closed that somebody amended.';
 
 CREATE OR REPLACE FUNCTION integration.amend(id bigint, payload jsonb, reason text DEFAULT NULL) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    original integration.outbox;
     removed integration.queue;
     ended integration.closing;
-    copy bigint;
+    copies bigint[];
     why text := nullif(btrim(amend.reason), '');
 BEGIN
     PERFORM integration_worker.require_sync(amend.id);
-    SELECT o.* INTO original FROM integration.outbox o WHERE o.id = amend.id;
     DELETE FROM integration.queue q WHERE q.outbox_id = amend.id RETURNING q.* INTO removed;
     SELECT c.* INTO ended FROM integration.closing c WHERE c.outbox_id = amend.id FOR UPDATE;
     IF removed.outbox_id IS NULL AND (ended.outbox_id IS NULL OR ended.superseded_by IS NOT NULL) THEN
         PERFORM integration_worker.refuse_action(amend.id, 'amended', integration_worker.state_of(amend.id));
     END IF;
-    copy := integration_worker.copy_sync(original, amend.payload);
+    copies := integration_worker.copy_syncs(ARRAY[amend.id], amend.payload);
     INSERT INTO integration.action (verb, outbox_id, reason, details)
     VALUES ('amend', amend.id, why,
-            jsonb_build_object('state', coalesce(removed.state, ended.state), 'copy', copy));
-    -- By these two words of its own the extension knows what it closed itself.
+            jsonb_build_object('state', coalesce(removed.state, ended.state), 'copy', copies[1]));
     INSERT INTO integration.closing (outbox_id, state, closed_at, reason, superseded_by)
-    VALUES (amend.id, 'superseded', clock_timestamp(),
-            CASE WHEN why IN ('duplicate', 'coalesced') THEN 'amended' ELSE coalesce(why, 'amended') END, copy)
+    VALUES (amend.id, 'superseded', clock_timestamp(), integration_worker.amend_reason(why), copies[1])
         ON CONFLICT (outbox_id) DO UPDATE SET superseded_by = excluded.superseded_by;
-    PERFORM integration_worker.place_copies(ARRAY[copy]);
+    PERFORM integration_worker.place_copies(copies);
     PERFORM integration_worker.warn_if_in_flight(amend.id);
     PERFORM integration_worker.wake_at_commit(false);
-    RETURN copy;
+    RETURN copies[1];
 END
 $$;
 
@@ -5281,55 +5392,534 @@ $$;
 COMMENT ON FUNCTION integration_worker.place_copies(bigint[]) IS
     'Gives copies of syncs the places of what they copy, where the endpoint coalesces, and amended ones under an ordering key.';
 
-CREATE OR REPLACE FUNCTION integration.replay(
-        endpoint text, since timestamptz, until timestamptz DEFAULT NULL, reason text DEFAULT NULL)
+CREATE OR REPLACE FUNCTION integration.replay(id bigint, reason text DEFAULT NULL) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    state text := integration_worker.state_of(replay.id);
+    copies bigint[];
+BEGIN
+    IF state IS DISTINCT FROM 'delivered' THEN
+        PERFORM integration_worker.refuse_action(replay.id, 'replayed', state);
+    END IF;
+    copies := integration_worker.copy_syncs(ARRAY[replay.id]);
+    PERFORM integration_worker.place_copies(copies);
+    INSERT INTO integration.action (verb, outbox_id, reason, details)
+    VALUES ('replay', replay.id, nullif(btrim(replay.reason), ''), jsonb_build_object('copy', copies[1]));
+    RETURN copies[1];
+END
+$$;
+
+-- What people do to many syncs at once: in steps, with a dry run, showing how far it has come.
+
+-- Which syncs; what is NULL fits any.
+CREATE TYPE integration_worker.choice AS (
+    states text[],
+    endpoint text,
+    error_class text,
+    since timestamptz,
+    until timestamptz,
+    customer text
+);
+REVOKE ALL ON TYPE integration_worker.choice FROM PUBLIC;
+
+COMMENT ON TYPE integration_worker.choice IS
+    'Which unfinished syncs somebody means: since and until are of the last attempt, or of the enqueueing where there was none.';
+
+-- What to do to them.
+CREATE TYPE integration_worker.bulk AS (
+    verb text,
+    subject text,
+    reason text,
+    details jsonb,
+    patch jsonb,
+    dry_run boolean
+);
+REVOKE ALL ON TYPE integration_worker.bulk FROM PUBLIC;
+
+COMMENT ON TYPE integration_worker.bulk IS
+    'What somebody does to many syncs: the verb of its actions, which syncs in words, why; for amend what changes in the payloads.';
+
+CREATE FUNCTION integration_worker.require_choice(verb text, choice integration_worker.choice) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF choice.endpoint IS NOT NULL THEN
+        PERFORM integration_worker.require_endpoint(choice.endpoint);
+    END IF;
+    PERFORM integration_worker.require_error_class(choice.error_class);
+    IF num_nonnulls(choice.endpoint, choice.error_class, choice.since, choice.until, choice.customer) = 0 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('%s_where needs to know which syncs', verb),
+            HINT = format('Name an endpoint, error_class, since, until or customer; since => ''-infinity'' means all that %s.',
+                          CASE choice.states WHEN '{failed}' THEN 'failed' ELSE 'are not finished' END);
+    END IF;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.require_choice(text, integration_worker.choice) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.require_choice(text, integration_worker.choice) IS
+    'Raises an error unless the choice means something, and not everything by accident.';
+
+-- Of an endpoint by queue_failed; what is not failed of one by queue_due.
+CREATE FUNCTION integration_worker.chosen(choice integration_worker.choice) RETURNS bigint[]
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN ARRAY(
+        SELECT q.outbox_id
+          FROM integration.queue q
+          JOIN integration.outbox o ON o.id = q.outbox_id
+          LEFT JOIN integration.endpoint e ON e.id = q.endpoint_id
+          LEFT JOIN integration.attempt a ON a.outbox_id = q.outbox_id AND a.attempt_no = q.attempts
+         WHERE q.state = ANY (choice.states)
+           AND o.operation <> 'ping'
+           AND (choice.endpoint IS NULL OR e.name = choice.endpoint)
+           AND (choice.error_class IS NULL OR q.error_class = choice.error_class)
+           AND (choice.since IS NULL OR coalesce(a.started_at, o.created_at) >= choice.since)
+           AND (choice.until IS NULL OR coalesce(a.started_at, o.created_at) < choice.until)
+           AND (choice.customer IS NULL OR coalesce(o.customer, e.customer) = choice.customer)
+         ORDER BY q.outbox_id);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.chosen(integration_worker.choice) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.chosen(integration_worker.choice) IS 'The syncs that fit, oldest first.';
+
+-- What the actions of each say about the whole.
+CREATE FUNCTION integration_worker.choice_details(choice integration_worker.choice) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT jsonb_strip_nulls(jsonb_build_object('error_class', choice.error_class, 'since', choice.since,
+                                                'until', choice.until, 'customer', choice.customer))
+$$;
+REVOKE ALL ON FUNCTION integration_worker.choice_details(integration_worker.choice) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.choice_details(integration_worker.choice) IS
+    'The conditions of a choice but for the endpoint, as they stand in the record of it.';
+
+CREATE FUNCTION integration_worker.choice_words(choice integration_worker.choice) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat_ws(', ', 'endpoint ' || choice.endpoint, 'error class ' || choice.error_class, 'customer ' || choice.customer,
+                     'since ' || choice.since, 'until ' || choice.until)
+$$;
+REVOKE ALL ON FUNCTION integration_worker.choice_words(integration_worker.choice) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.choice_words(integration_worker.choice) IS 'Which syncs, for those who watch.';
+
+CREATE FUNCTION integration_worker.record_bulk(bulk integration_worker.bulk, ids bigint[], details jsonb[]) RETURNS void
+    LANGUAGE sql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    INSERT INTO integration.action (verb, outbox_id, endpoint, reason, details)
+    SELECT bulk.verb, d.id, o.endpoint, bulk.reason, bulk.details || d.details
+      FROM unnest(ids, details) AS d (id, details)
+      JOIN integration.outbox o ON o.id = d.id
+     ORDER BY d.id
+$$;
+REVOKE ALL ON FUNCTION integration_worker.record_bulk(integration_worker.bulk, bigint[], jsonb[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.record_bulk(integration_worker.bulk, bigint[], jsonb[]) IS
+    'Writes down what was done to each of these syncs.';
+
+-- What is no longer failed by now, or too late, is left alone.
+CREATE FUNCTION integration_worker.retry_step(bulk integration_worker.bulk, ids bigint[]) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    held bigint[] := ARRAY(SELECT q.outbox_id
+                             FROM integration.queue q
+                            WHERE q.outbox_id = ANY (ids) AND q.state = 'failed'
+                              AND (q.expires_at > clock_timestamp()) IS NOT FALSE
+                            ORDER BY q.outbox_id
+                              FOR UPDATE);
+BEGIN
+    PERFORM integration_worker.revive_status(held);
+    UPDATE integration.queue q
+       SET state = 'pending', due_at = now(), charged = 0, claimed_at = NULL, change_xid = pg_current_xact_id()
+     WHERE q.outbox_id = ANY (held);
+    PERFORM integration_worker.record_bulk(bulk, held, array_fill('{"state": "failed"}'::jsonb, ARRAY[cardinality(held)]));
+    RETURN cardinality(held);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.retry_step(integration_worker.bulk, bigint[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.retry_step(integration_worker.bulk, bigint[]) IS
+    'Has these syncs sent again, those that are failed; returns how many.';
+
+CREATE FUNCTION integration_worker.cancel_step(bulk integration_worker.bulk, ids bigint[]) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    removed integration.queue[];
+BEGIN
+    WITH gone AS (
+        DELETE FROM integration.queue q
+         WHERE q.outbox_id = ANY (ids) AND bulk.details -> 'states' ? q.state
+        RETURNING q
+    )
+    SELECT coalesce(array_agg(g.q), '{}') INTO removed FROM gone g;
+    INSERT INTO integration.closing (outbox_id, state, closed_at, reason)
+    SELECT r.outbox_id, 'cancelled', clock_timestamp(), bulk.reason FROM unnest(removed) r;
+    PERFORM integration_worker.record_bulk(bulk, array_agg(r.outbox_id), array_agg(jsonb_build_object('state', r.state)))
+       FROM unnest(removed) r;
+    PERFORM integration_worker.hand_over(k.endpoint_id, k.ordering_key)
+       FROM (SELECT DISTINCT r.endpoint_id, r.ordering_key FROM unnest(removed) r WHERE r.ordering_key IS NOT NULL) k;
+    RETURN cardinality(removed);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.cancel_step(integration_worker.bulk, bigint[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.cancel_step(integration_worker.bulk, bigint[]) IS
+    'Gives these syncs up, those that are still in one of the states; returns how many.';
+
+-- RFC 7396 §2
+CREATE FUNCTION integration_worker.merge_patch(target jsonb, patch jsonb) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    merged jsonb := CASE WHEN jsonb_typeof(target) = 'object' THEN target ELSE '{}' END;
+    member record;
+BEGIN
+    IF jsonb_typeof(patch) <> 'object' THEN
+        RETURN patch;
+    END IF;
+    FOR member IN SELECT m.key, m.value FROM jsonb_each(patch) m LOOP
+        merged := CASE WHEN member.value = 'null' THEN merged - member.key
+                       ELSE merged || jsonb_build_object(
+                           member.key, integration_worker.merge_patch(merged -> member.key, member.value)) END;
+    END LOOP;
+    RETURN merged;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.merge_patch(jsonb, jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.merge_patch(jsonb, jsonb) IS 'A document with a JSON Merge Patch (RFC 7396) applied.';
+
+CREATE FUNCTION integration_worker.amend_step(bulk integration_worker.bulk, ids bigint[]) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    removed bigint[];
+    copies bigint[];
+BEGIN
+    WITH gone AS (
+        DELETE FROM integration.queue q
+         WHERE q.outbox_id = ANY (ids) AND q.state = 'failed'
+        RETURNING q.outbox_id
+    )
+    SELECT coalesce(array_agg(g.outbox_id ORDER BY g.outbox_id), '{}') INTO removed FROM gone g;
+    copies := integration_worker.copy_syncs(removed, patch => bulk.patch);
+    INSERT INTO integration.closing (outbox_id, state, closed_at, reason, superseded_by)
+    SELECT d.id, 'superseded', clock_timestamp(), integration_worker.amend_reason(bulk.reason), d.copy
+      FROM unnest(removed, copies) AS d (id, copy);
+    PERFORM integration_worker.record_bulk(
+                bulk, removed, array_agg(jsonb_build_object('state', 'failed', 'copy', d.copy) ORDER BY d.id))
+       FROM unnest(removed, copies) AS d (id, copy);
+    PERFORM integration_worker.place_copies(copies);
+    RETURN cardinality(removed);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.amend_step(integration_worker.bulk, bigint[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.amend_step(integration_worker.bulk, bigint[]) IS
+    'Enqueues corrected copies in the places of these syncs, those that are failed; returns how many.';
+
+CREATE FUNCTION integration_worker.replay_step(bulk integration_worker.bulk, ids bigint[]) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    copies bigint[] := integration_worker.copy_syncs(ids);
+BEGIN
+    PERFORM integration_worker.place_copies(copies);
+    PERFORM integration_worker.record_bulk(bulk, ids, array_agg(jsonb_build_object('copy', c.id) ORDER BY c.n))
+       FROM unnest(copies) WITH ORDINALITY AS c (id, n);
+    RETURN cardinality(copies);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.replay_step(integration_worker.bulk, bigint[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.replay_step(integration_worker.bulk, bigint[]) IS
+    'Sends these syncs once more, as copies; returns how many.';
+
+CREATE FUNCTION integration_worker.do_step(bulk integration_worker.bulk, ids bigint[]) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    CASE bulk.verb
+        WHEN 'retry' THEN RETURN integration_worker.retry_step(bulk, ids);
+        WHEN 'cancel' THEN RETURN integration_worker.cancel_step(bulk, ids);
+        WHEN 'amend' THEN RETURN integration_worker.amend_step(bulk, ids);
+        WHEN 'replay' THEN RETURN integration_worker.replay_step(bulk, ids);
+    END CASE;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.do_step(integration_worker.bulk, bigint[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.do_step(integration_worker.bulk, bigint[]) IS
+    'Does to these syncs what was asked; returns to how many.';
+
+CREATE FUNCTION integration_worker.past_tense(verb text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE verb WHEN 'retry' THEN 'retried' WHEN 'cancel' THEN 'cancelled' WHEN 'amend' THEN 'amended' ELSE 'replayed' END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.past_tense(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.past_tense(text) IS 'What was done, by the verb.';
+
+CREATE FUNCTION integration_worker.show_choice(bulk integration_worker.bulk, ids bigint[]) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    sample text := (SELECT string_agg(concat_ws(' ', 'Sync', f.id, 'to', f.endpoint || ':', f.object_type, f.object_id,
+                                                '(' || nullif(concat_ws(': ', f.error_class, f.error), '') || ')'), E'\n' ORDER BY f.id)
+                      FROM integration_worker.sync_facts f
+                     WHERE f.id = ANY (ids[1:5]));
+BEGIN
+    RAISE NOTICE USING
+        MESSAGE = format('%s syncs would be %s', cardinality(ids), integration_worker.past_tense(bulk.verb)),
+        DETAIL = coalesce(sample, 'None fits.'),
+        HINT = CASE WHEN ids = '{}' THEN 'Look at SELECT endpoint, error_class, count(*) FROM integration.failed GROUP BY 1, 2.'
+                    ELSE 'Nothing was changed: leave dry_run out to do it.' END;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.show_choice(integration_worker.bulk, bigint[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.show_choice(integration_worker.bulk, bigint[]) IS
+    'Says how many syncs a dry run has found, with the first five.';
+
+-- A step is short, and so is the rest after each: what is saved by going faster is taken from the sender, which shares
+-- processors and disk.  All of it is one transaction, seen by the worker when it commits.
+CREATE FUNCTION integration_worker.do_bulk(bulk integration_worker.bulk, ids bigint[]) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    step constant integer := 1000;
+    told_each constant integer := 10000;
+    total integer := cardinality(ids);
+    seen integer;
+    done bigint := 0;
+    began timestamptz;
+BEGIN
+    IF bulk.dry_run THEN
+        PERFORM integration_worker.show_choice(bulk, ids);
+        RETURN total;
+    END IF;
+    bulk.details := bulk.details || jsonb_build_object('together_with', total - 1);
+    PERFORM integration_worker.note_progress(bulk.verb, bulk.subject, total, 0);
+    FOR low IN 1 .. total BY step LOOP
+        began := clock_timestamp();
+        done := done + integration_worker.do_step(bulk, ids[low:low + step - 1]);
+        seen := least(low + step - 1, total);
+        PERFORM integration_worker.note_progress(bulk.verb, bulk.subject, total, seen);
+        CONTINUE WHEN seen = total;
+        IF seen % told_each = 0 THEN
+            RAISE NOTICE '% of % syncs %', seen, total, integration_worker.past_tense(bulk.verb);
+        END IF;
+        PERFORM pg_sleep(extract(epoch FROM clock_timestamp() - began));
+    END LOOP;
+    PERFORM integration_worker.wake_at_commit(false);
+    RETURN done;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.do_bulk(integration_worker.bulk, bigint[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.do_bulk(integration_worker.bulk, bigint[]) IS
+    'Does to the syncs what was asked, or says to how many it would; returns how many. What has changed meanwhile is left alone.';
+
+CREATE FUNCTION integration.retry_where(
+        endpoint text DEFAULT NULL, error_class text DEFAULT NULL, since timestamptz DEFAULT NULL,
+        until timestamptz DEFAULT NULL, customer text DEFAULT NULL, reason text DEFAULT NULL, dry_run boolean DEFAULT false)
     RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    copies bigint[];
+    choice integration_worker.choice := ROW ('{failed}', endpoint, error_class, since, until, customer);
 BEGIN
-    PERFORM integration_worker.require_endpoint(replay.endpoint);
-    IF replay.since IS NULL THEN
+    PERFORM integration_worker.require_choice('retry', choice);
+    RETURN integration_worker.do_bulk(
+        ROW ('retry', integration_worker.choice_words(choice), nullif(btrim(reason), ''),
+             integration_worker.choice_details(choice), NULL, dry_run),
+        integration_worker.chosen(choice));
+END
+$$;
+REVOKE ALL ON FUNCTION integration.retry_where(text, text, timestamptz, timestamptz, text, text, boolean) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration.retry_where(text, text, timestamptz, timestamptz, text, text, boolean) IS
+    'Has all failed syncs sent again that fit: of an endpoint, with an error class, whose last attempt was since and before until, of a customer; NULL: any. dry_run: only says which. Returns how many.';
+
+CREATE FUNCTION integration_worker.states_to_cancel(state text) RETURNS text[]
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF state IS NULL THEN
+        RETURN '{pending,retrying,failed}';
+    ELSIF state IN ('pending', 'retrying', 'failed') THEN
+        RETURN ARRAY[state];
+    END IF;
+    RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = format('syncs that are %s can''t be cancelled', state),
+        HINT = 'Write pending, retrying or failed; NULL: whatever is not finished.';
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.states_to_cancel(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.states_to_cancel(text) IS
+    'The states of syncs that cancel_where() is about; NULL: all that can be cancelled.';
+
+CREATE FUNCTION integration.cancel_where(
+        endpoint text DEFAULT NULL, error_class text DEFAULT NULL, since timestamptz DEFAULT NULL,
+        until timestamptz DEFAULT NULL, customer text DEFAULT NULL, reason text DEFAULT NULL, dry_run boolean DEFAULT false,
+        state text DEFAULT 'failed')
+    RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    choice integration_worker.choice := ROW (integration_worker.states_to_cancel(state), endpoint, error_class, since, until, customer);
+BEGIN
+    PERFORM integration_worker.require_choice('cancel', choice);
+    RETURN integration_worker.do_bulk(
+        ROW ('cancel', integration_worker.choice_words(choice), nullif(btrim(reason), ''),
+             integration_worker.choice_details(choice) || jsonb_build_object('states', choice.states), NULL, dry_run),
+        integration_worker.chosen(choice));
+END
+$$;
+REVOKE ALL ON FUNCTION integration.cancel_where(text, text, timestamptz, timestamptz, text, text, boolean, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration.cancel_where(text, text, timestamptz, timestamptz, text, text, boolean, text) IS
+    'Gives up all syncs that fit, as retry_where() chooses them; state: failed ones, or pending, or retrying, NULL: whatever is not finished. dry_run: only says which. Returns how many.';
+
+CREATE FUNCTION integration.amend_where(
+        patch jsonb, endpoint text DEFAULT NULL, error_class text DEFAULT NULL, since timestamptz DEFAULT NULL,
+        until timestamptz DEFAULT NULL, customer text DEFAULT NULL, reason text DEFAULT NULL, dry_run boolean DEFAULT false)
+    RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    choice integration_worker.choice := ROW ('{failed}', endpoint, error_class, since, until, customer);
+BEGIN
+    IF coalesce(jsonb_typeof(patch), 'null') <> 'object' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'amend_where needs an object of what changes in each payload',
+            HINT = 'Write a JSON Merge Patch, such as {"currency": "EUR", "discount": null}: members are set, those that are null taken out.';
+    END IF;
+    PERFORM integration_worker.require_choice('amend', choice);
+    RETURN integration_worker.do_bulk(
+        ROW ('amend', integration_worker.choice_words(choice), nullif(btrim(reason), ''),
+             integration_worker.choice_details(choice) || jsonb_build_object('patched', ARRAY(SELECT jsonb_object_keys(patch))),
+             patch, dry_run),
+        integration_worker.chosen(choice));
+END
+$$;
+REVOKE ALL ON FUNCTION integration.amend_where(jsonb, text, text, timestamptz, timestamptz, text, text, boolean) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration.amend_where(jsonb, text, text, timestamptz, timestamptz, text, text, boolean) IS
+    'Enqueues corrected copies in the place of all failed syncs that fit, as retry_where() chooses them: payloads with the JSON Merge Patch (RFC 7396) applied. dry_run: only says which. Returns how many.';
+
+-- A replay of something in the period is not replayed beside it.
+CREATE FUNCTION integration_worker.delivered_in(endpoint text, since timestamptz, until timestamptz) RETURNS bigint[]
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN ARRAY(
+        SELECT DISTINCT a.outbox_id
+          FROM integration.attempt a
+          JOIN integration.endpoint e ON e.id = a.endpoint_id
+          JOIN integration.outbox o ON o.id = a.outbox_id
+         WHERE e.name = delivered_in.endpoint
+           AND a.started_at >= delivered_in.since
+           AND a.started_at < coalesce(delivered_in.until, 'infinity')
+           AND a.outcome = 'delivered'
+           AND o.operation <> 'ping'
+           AND NOT EXISTS (SELECT FROM integration.attempt x
+                            WHERE x.outbox_id = o.replay_of AND x.outcome = 'delivered')
+         ORDER BY a.outbox_id);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.delivered_in(text, timestamptz, timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.delivered_in(text, timestamptz, timestamptz) IS
+    'What an endpoint was delivered in a period, oldest first; by the index of its attempts.';
+
+CREATE FUNCTION integration.replay(
+        endpoint text, since timestamptz, until timestamptz DEFAULT NULL, reason text DEFAULT NULL, dry_run boolean DEFAULT false)
+    RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM integration_worker.require_endpoint(endpoint);
+    IF since IS NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = 'null_value_not_allowed',
             MESSAGE = 'replay needs to know since when',
             HINT = 'Write SELECT integration.replay(''shop'', now() - interval ''1 hour''); since => ''-infinity'' means all.';
     END IF;
-    WITH delivered AS (
-        SELECT DISTINCT a.outbox_id
-          FROM integration.attempt a
-          JOIN integration.endpoint e ON e.id = a.endpoint_id
-         WHERE e.name = replay.endpoint
-           AND a.started_at >= replay.since
-           AND a.started_at < coalesce(replay.until, 'infinity')
-           AND a.outcome = 'delivered'
-    ), copy AS (
-        INSERT INTO integration.outbox (endpoint, object_type, object_id, operation, payload, headers, customer,
-                                        ordering_key, priority, impact, traceparent, tracestate, triggered_by, trigger_ref,
-                                        replay_of)
-        SELECT o.endpoint, o.object_type, o.object_id, o.operation, o.payload, o.headers, o.customer,
-               o.ordering_key, o.priority, o.impact, o.traceparent, o.tracestate, o.triggered_by, o.trigger_ref, o.id
-          FROM delivered d
-          JOIN integration.outbox o ON o.id = d.outbox_id
-         WHERE o.operation <> 'ping'
-           -- A replay of something in the period is not replayed beside it.
-           AND NOT EXISTS (SELECT FROM integration.attempt x
-                            WHERE x.outbox_id = o.replay_of AND x.outcome = 'delivered')
-         ORDER BY o.id
-        RETURNING id, replay_of
-    ), recorded AS (
-        INSERT INTO integration.action (verb, outbox_id, endpoint, reason, details)
-        SELECT 'replay', c.replay_of, replay.endpoint, nullif(btrim(replay.reason), ''),
-               jsonb_build_object('copy', c.id)
-          FROM copy c
-    )
-    SELECT coalesce(array_agg(c.id), '{}') INTO copies FROM copy c;
-    PERFORM integration_worker.place_copies(copies);
-    RETURN cardinality(copies);
+    RETURN integration_worker.do_bulk(
+        ROW ('replay', concat_ws(', ', 'endpoint ' || endpoint, 'since ' || since, 'until ' || until), nullif(btrim(reason), ''),
+             jsonb_strip_nulls(jsonb_build_object('since', since, 'until', until)), NULL, dry_run),
+        integration_worker.delivered_in(endpoint, since, until));
 END
 $$;
+REVOKE ALL ON FUNCTION integration.replay(text, timestamptz, timestamptz, text, boolean) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration.replay(text, timestamptz, timestamptz, text, boolean) IS
+    'Sends again, in their old order, what an endpoint was delivered since one time and before another (NULL: until now), as copies with ids of their own. dry_run: only says which. Returns how many.';
+
+CREATE VIEW integration.bulk_progress AS
+SELECT p.pid, r.rolname AS actor, p.verb, p.subject, p.total AS syncs, p.done,
+       round(100.0 * p.done / nullif(p.total, 0), 1) AS percent, p.started_at, p.updated_at,
+       CASE WHEN p.done > 0 THEN (p.updated_at - p.started_at) * ((p.total - p.done) / p.done::double precision) END AS time_left
+  FROM integration_worker.live_progress() p
+  LEFT JOIN pg_catalog.pg_roles r ON r.oid = p.role;
+
+COMMENT ON VIEW integration.bulk_progress IS
+    'How far retry_where(), cancel_where(), amend_where() and replay() of a period have come in other sessions, until they commit. SELECT pg_cancel_backend(pid) stops one, and nothing of it is done.';
+
+COMMENT ON COLUMN integration.bulk_progress.pid IS 'The process, as in pg_stat_activity.';
+
+COMMENT ON COLUMN integration.bulk_progress.actor IS 'The database user of the session.';
+
+COMMENT ON COLUMN integration.bulk_progress.verb IS 'retry, cancel, amend or replay.';
+
+COMMENT ON COLUMN integration.bulk_progress.subject IS 'Which syncs.';
+
+COMMENT ON COLUMN integration.bulk_progress.syncs IS 'How many there are to do.';
+
+COMMENT ON COLUMN integration.bulk_progress.done IS 'How many are done.';
+
+COMMENT ON COLUMN integration.bulk_progress.percent IS 'The same in percent.';
+
+COMMENT ON COLUMN integration.bulk_progress.started_at IS 'When it began.';
+
+COMMENT ON COLUMN integration.bulk_progress.updated_at IS 'When it came so far.';
+
+COMMENT ON COLUMN integration.bulk_progress.time_left IS 'How long the rest takes at this pace; NULL: not known yet.';
 
 CREATE OR REPLACE FUNCTION integration.pause(scope text, name text, reason text, until timestamptz DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -5476,61 +6066,110 @@ SELECT o.id, o.endpoint, e.id AS endpoint_id, e.connector, coalesce(o.customer, 
         LIMIT 1) a ON true
   LEFT JOIN integration.error_reason r ON r.reason = a.reason;
 
-CREATE OR REPLACE VIEW integration_worker.unfinished AS
+-- The order of the lines is the order of strength: the first that applies is the one to name.
+CREATE OR REPLACE FUNCTION integration_worker.held_by(
+        state text, started_at timestamptz, is_paused boolean, health text, retry_after_until timestamptz,
+        due_at timestamptz, earlier bigint, rate_free_at timestamptz, in_flight integer, "window" integer)
+    RETURNS text
+    LANGUAGE sql STABLE
+    RETURN CASE WHEN state = 'failed' OR started_at IS NOT NULL THEN NULL
+                WHEN is_paused THEN 'paused'
+                WHEN health = 'stopped' THEN 'stopped'
+                WHEN health IN ('open', 'half_open') THEN 'open'
+                WHEN retry_after_until > statement_timestamp() THEN 'retry_after'
+                WHEN due_at > statement_timestamp() THEN 'schedule'
+                WHEN earlier IS NOT NULL THEN 'ordering_key'
+                WHEN rate_free_at > statement_timestamp() THEN 'rate'
+                WHEN in_flight >= "window" THEN 'window' END;
+
+-- Plain rows of one table each: so a condition on state reads the queue or the closings and not the whole outbox,
+-- and the newest are found from the end.  What is not certain is delivered unless one of the other two has it.
+CREATE VIEW integration_worker.sync_state AS
+SELECT q.outbox_id AS id, true AS is_certain, q.state, q.endpoint_id, q.attempts, q.due_at, q.ordering_key AS queued_key, coalesce(q.place, q.outbox_id) AS place,
+       NULL::timestamptz AS closed_at, NULL::text AS closed_because, NULL::bigint AS superseded_by
+  FROM integration.queue q
+UNION ALL
+SELECT c.outbox_id, true, c.state, NULL::integer, NULL::integer, NULL::timestamptz, NULL::text, NULL::bigint,
+       c.closed_at, c.reason, c.superseded_by
+  FROM integration.closing c
+UNION ALL
+SELECT o.id, false, 'delivered'::text, NULL::integer, NULL::integer, NULL::timestamptz, NULL::text, NULL::bigint,
+       NULL::timestamptz, NULL::text, NULL::bigint
+  FROM integration.outbox o;
+
+COMMENT ON VIEW integration_worker.sync_state IS
+    'Every sync in the queue, every closing, then all syncs once more as if they were delivered.';
+
+-- What the tables know about how far a sync came; what only shared memory knows is added by the reader.
+CREATE VIEW integration_worker.course AS
+SELECT f.*, s.state, coalesce(s.attempts, f.attempt_no, 0) AS attempts, s.due_at,
+       h.state AS health, h.open_until, h.retry_after_until,
+       EXISTS (SELECT FROM integration_worker.pause_in_force p
+                WHERE p.scope = 'all'
+                   OR (p.scope = 'connector' AND p.name = f.connector)
+                   OR (p.scope = 'endpoint' AND p.name = f.endpoint)
+                   OR (p.scope = 'customer' AND p.name IN (f.customer, f.endpoint_customer))) AS is_paused,
+       (SELECT b.outbox_id
+          FROM integration.queue b
+         WHERE b.endpoint_id = s.endpoint_id
+           AND b.ordering_key = s.queued_key
+           AND coalesce(b.place, b.outbox_id) < s.place
+         ORDER BY coalesce(b.place, b.outbox_id)
+         LIMIT 1) AS earlier,
+       s.endpoint_id AS queued_at, s.closed_at, s.closed_because, s.superseded_by
+  FROM integration_worker.sync_state s
+  JOIN integration_worker.sync_facts f ON f.id = s.id
+  LEFT JOIN integration.endpoint_health h ON h.endpoint_id = s.endpoint_id
+ WHERE s.is_certain
+    OR (NOT EXISTS (SELECT FROM integration.queue q WHERE q.outbox_id = s.id)
+        AND NOT EXISTS (SELECT FROM integration.closing c WHERE c.outbox_id = s.id));
+
+COMMENT ON VIEW integration_worker.course IS
+    'Every sync with its state and what the tables know about what holds it back. queued_at: the endpoint in whose queue it is.';
+
+CREATE OR REPLACE VIEW integration_worker.waiting AS
+SELECT c.*
+  FROM integration_worker.course c
+ WHERE c.state IN ('pending', 'retrying', 'failed');
+
+CREATE OR REPLACE VIEW integration.sync AS
 SELECT f.id, f.state, f.endpoint, f.connector, f.customer, f.object_type, f.object_id, f.operation, f.attempts,
        f.reason, f.error_class, f.http_status, f.error,
-       nullif(concat_ws(' ', f.worked_before,
-                 CASE WHEN f.state = 'failed' AND f.is_unknown THEN (SELECT integration_worker.say('remedy.unknown_outcome'))
-                      WHEN f.state = 'failed' THEN coalesce((SELECT integration_worker.remedies_when_failed()) ->> f.remedy, f.remedy)
-                      ELSE f.remedy END), '') AS remedy,
-       f.responsible, f.owner,
-       CASE WHEN f.state <> 'failed' AND l.started_at IS NULL THEN
-            greatest(f.due_at, f.retry_after_until,
-                     CASE WHEN f.health <> 'closed' THEN f.open_until END) END AS next_attempt_at,
-       integration_worker.held_by(
-           f.state, l.started_at, f.is_paused, f.health, f.retry_after_until, f.due_at, f.earlier,
-           w.rate_free_at, w.in_flight, w."window") AS blocked_by,
-       l.started_at AS in_flight_since,
-       f.last_attempt_at, f.created_at, NULL::timestamptz AS finished_at,
-       statement_timestamp() - f.created_at AS age,
-       f.due_by,
-       coalesce(statement_timestamp() >= f.at_risk_from OR f.due_at > f.due_by OR (f.state = 'failed' AND f.due_by IS NOT NULL),
-                false) AS sla_at_risk,
-       f.severity, f.impact, f.priority, f.ordering_key, f.expires_at,
-       f.triggered_by, f.trigger_ref, f.replay_of, NULL::bigint AS superseded_by
-  FROM integration_worker.waiting f
-  LEFT JOIN integration_worker.live_syncs() l ON l.outbox_id = f.id
-  LEFT JOIN integration_worker.live_endpoints() w ON w.endpoint_id = f.endpoint_id;
-
--- In branches, so that a condition on state reads the queue or the closings and not the whole outbox.
-CREATE OR REPLACE VIEW integration.sync AS
-SELECT u.*
-  FROM integration_worker.unfinished u
-UNION ALL
-SELECT f.id, c.state, f.endpoint, f.connector, f.customer, f.object_type, f.object_id, f.operation,
-       coalesce(f.attempt_no, 0), f.reason, f.error_class, f.http_status, f.error,
-       CASE WHEN c.state = 'superseded' AND c.reason = 'duplicate' THEN
+       CASE WHEN f.state = 'superseded' AND f.closed_because = 'duplicate' THEN
             (SELECT integration_worker.say('remedy.of_duplicate', jsonb_build_object('other', q.outbox_id))
                FROM integration.queue q
-              WHERE q.outbox_id = c.superseded_by AND q.state = 'failed')
-            ELSE f.remedy END,
+              WHERE q.outbox_id = f.superseded_by AND q.state = 'failed')
+            WHEN f.queued_at IS NULL THEN f.remedy
+            ELSE nullif(concat_ws(' ', f.worked_before,
+                 CASE WHEN f.state = 'failed' AND f.is_unknown THEN (SELECT integration_worker.say('remedy.unknown_outcome'))
+                      WHEN f.state = 'failed' THEN coalesce((SELECT integration_worker.remedies_when_failed()) ->> f.remedy, f.remedy)
+                      ELSE f.remedy END), '') END AS remedy,
        f.responsible, f.owner,
-       NULL, NULL, NULL,
-       f.last_attempt_at, f.created_at, c.closed_at, c.closed_at - f.created_at, f.due_by, false,
+       CASE WHEN f.state IN ('pending', 'retrying') AND l.started_at IS NULL THEN
+            greatest(f.due_at, f.retry_after_until, CASE WHEN f.health <> 'closed' THEN f.open_until END) END AS next_attempt_at,
+       CASE WHEN f.state IN ('pending', 'retrying') THEN integration_worker.held_by(
+           f.state, l.started_at, f.is_paused, f.health, f.retry_after_until, f.due_at, f.earlier,
+           w.rate_free_at, w.in_flight, w."window") END AS blocked_by,
+       l.started_at AS in_flight_since,
+       f.last_attempt_at, f.created_at, t.finished_at,
+       coalesce(t.finished_at, CASE WHEN f.queued_at IS NOT NULL THEN statement_timestamp() END) - f.created_at AS age,
+       f.due_by,
+       f.queued_at IS NOT NULL
+       AND coalesce(statement_timestamp() >= f.at_risk_from OR f.due_at > f.due_by
+                    OR (f.state = 'failed' AND f.due_by IS NOT NULL), false) AS sla_at_risk,
        f.severity, f.impact, f.priority, f.ordering_key, f.expires_at,
-       f.triggered_by, f.trigger_ref, f.replay_of, c.superseded_by
-  FROM integration.closing c
-  JOIN integration_worker.sync_facts f ON f.id = c.outbox_id
-UNION ALL
-SELECT f.id, 'delivered', f.endpoint, f.connector, f.customer, f.object_type, f.object_id, f.operation,
-       coalesce(f.attempt_no, 0), f.reason, f.error_class, f.http_status, f.error, f.remedy, f.responsible, f.owner,
-       NULL, NULL, NULL,
-       f.last_attempt_at, f.created_at, f.last_answer_at, f.last_answer_at - f.created_at, f.due_by, false,
-       f.severity, f.impact, f.priority, f.ordering_key, f.expires_at,
-       f.triggered_by, f.trigger_ref, f.replay_of, NULL
-  FROM integration_worker.sync_facts f
- WHERE NOT EXISTS (SELECT FROM integration.queue q WHERE q.outbox_id = f.id)
-   AND NOT EXISTS (SELECT FROM integration.closing c WHERE c.outbox_id = f.id);
+       f.triggered_by, f.trigger_ref, f.replay_of, f.superseded_by
+  FROM integration_worker.course f
+  LEFT JOIN integration_worker.live_syncs() l ON l.outbox_id = f.id AND f.queued_at IS NOT NULL
+  LEFT JOIN integration_worker.live_endpoints() w ON w.endpoint_id = f.queued_at
+ CROSS JOIN LATERAL (
+       SELECT CASE f.state WHEN 'delivered' THEN f.last_answer_at ELSE f.closed_at END AS finished_at) t;
+
+CREATE OR REPLACE VIEW integration.failed AS
+SELECT s.*
+  FROM integration.sync s
+ WHERE s.state = 'failed'
+ ORDER BY s.severity, s.impact DESC NULLS LAST, s.created_at, s.id;
 
 -- Both views have the same columns with the same meaning.
 DO $$
@@ -5586,20 +6225,35 @@ $$;
 
 -- How objects, endpoints, workers stand.
 
--- The owner is the last sync's; retention may have taken that one away.
--- The second branch: objects that are queued for the first time have no sync_status yet.
+CREATE VIEW integration_worker.queued_object AS
+SELECT q.endpoint_id, coalesce(o.object_type, '') AS object_type, o.object_id,
+       count(*) AS queued, min(q.outbox_id) AS next_sync,
+       min(q.due_at) FILTER (WHERE q.state <> 'failed') AS next_attempt_at, min(o.customer) AS customer
+  FROM integration.outbox o
+  JOIN integration.queue q ON q.outbox_id = o.id
+ WHERE o.object_id IS NOT NULL
+ GROUP BY q.endpoint_id, coalesce(o.object_type, ''), o.object_id;
+
+COMMENT ON VIEW integration_worker.queued_object IS 'The objects for which something is queued, with how much.';
+
+-- In branches by state, so that a list of what is failed reads nothing of what is well: what does not work, by the index
+-- of those; what works or was never tried, while something is queued for it; all the rest.
+-- The owner is the last sync's, which has to be looked up only where there are rules; retention may have taken it away.
 CREATE OR REPLACE VIEW integration.object_status AS
-SELECT e.name AS endpoint, s.object_type, s.object_id,
-       CASE WHEN s.state = 'in_sync' AND w.queued > 0 THEN 'pending' ELSE s.state END AS state,
+SELECT e.name AS endpoint, s.object_type, s.object_id, s.state,
        s.remote_id, s.last_outbox_id AS last_sync, s.last_attempt_at,
        s.delivered_outbox_id AS delivered_sync, s.delivered_at,
        s.error_class, s.error, CASE WHEN s.error_class IS NOT NULL THEN
             coalesce((SELECT integration_worker.remedies('support')) ->> (':' || s.error_class), k.remedy) END AS remedy, s.failures,
        w.queued, w.next_sync, w.next_attempt_at,
-       coalesce((SELECT f.owner FROM integration_worker.sync_facts f WHERE f.id = s.last_outbox_id),
-                integration_worker.owner_of(s.endpoint_id, s.error_class, NULL)) AS owner
+       coalesce(CASE WHEN EXISTS (SELECT FROM integration.owner_rule) THEN
+                     (SELECT f.owner FROM integration_worker.sync_facts f WHERE f.id = s.last_outbox_id) END,
+                e.owner, c.owner,
+                integration_worker.owner_of(s.endpoint_id, s.error_class,
+                                            (SELECT o.customer FROM integration.outbox o WHERE o.id = s.last_outbox_id))) AS owner
   FROM integration.sync_status s
   JOIN integration.endpoint e ON e.id = s.endpoint_id
+  LEFT JOIN integration.connector c ON c.name = e.connector
   LEFT JOIN integration.error_class k ON k.name = s.error_class
  CROSS JOIN LATERAL (
        SELECT count(*) AS queued, min(q.outbox_id) AS next_sync,
@@ -5609,21 +6263,34 @@ SELECT e.name AS endpoint, s.object_type, s.object_id,
         WHERE o.object_id = s.object_id
           AND coalesce(o.object_type, '') = s.object_type
           AND q.endpoint_id = s.endpoint_id) w
+ WHERE s.state <> 'in_sync'
 UNION ALL
-SELECT e.name, coalesce(o.object_type, ''), o.object_id, 'pending',
-       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0,
-       count(*), min(q.outbox_id), min(q.due_at) FILTER (WHERE q.state <> 'failed'),
-       integration_worker.owner_of(e.id, NULL, min(o.customer))
-  FROM integration.outbox o
-  JOIN integration.queue q ON q.outbox_id = o.id
-  JOIN integration.endpoint e ON e.id = q.endpoint_id
- WHERE o.object_id IS NOT NULL
+SELECT e.name, w.object_type, w.object_id, 'pending',
+       s.remote_id, s.last_outbox_id, s.last_attempt_at, s.delivered_outbox_id, s.delivered_at,
+       NULL, NULL, NULL, coalesce(s.failures, 0),
+       w.queued, w.next_sync, w.next_attempt_at,
+       integration_worker.owner_of(e.id, NULL, w.customer)
+  FROM integration_worker.queued_object w
+  JOIN integration.endpoint e ON e.id = w.endpoint_id
+  LEFT JOIN integration.sync_status s
+    ON (s.endpoint_id, s.object_type, s.object_id) = (w.endpoint_id, w.object_type, w.object_id)
+ WHERE s.state IS NULL OR s.state = 'in_sync'
+UNION ALL
+SELECT e.name, s.object_type, s.object_id, 'in_sync',
+       s.remote_id, s.last_outbox_id, s.last_attempt_at, s.delivered_outbox_id, s.delivered_at,
+       NULL, NULL, NULL, s.failures,
+       0, NULL, NULL,
+       integration_worker.owner_of(s.endpoint_id, NULL,
+                                   (SELECT o.customer FROM integration.outbox o WHERE o.id = s.last_outbox_id))
+  FROM integration.sync_status s
+  JOIN integration.endpoint e ON e.id = s.endpoint_id
+ WHERE s.state = 'in_sync'
    AND NOT EXISTS (SELECT
-                     FROM integration.sync_status s
-                    WHERE s.endpoint_id = q.endpoint_id
-                      AND s.object_type = coalesce(o.object_type, '')
-                      AND s.object_id = o.object_id)
- GROUP BY e.id, e.name, coalesce(o.object_type, ''), o.object_id;
+                     FROM integration.outbox o
+                     JOIN integration.queue q ON q.outbox_id = o.id
+                    WHERE o.object_id = s.object_id
+                      AND coalesce(o.object_type, '') = s.object_type
+                      AND q.endpoint_id = s.endpoint_id);
 
 COMMENT ON COLUMN integration.object_status.owner IS 'The team whose work it is, by integration.owner_rule, else the endpoint''s, its connector''s, the customer''s.';
 
@@ -5728,7 +6395,8 @@ SELECT p.scope, CASE WHEN p.scope <> 'all' THEN p.name END AS name, p.reason, p.
        coalesce(w.customers, 0) AS customers, w.impact, w.oldest, w.oldest_at,
        CASE WHEN p.scope = 'all' AND p.name <> '' THEN 'SELECT integration.adopt(''why'');'
             WHEN p.scope = 'all' THEN 'SELECT integration.resume(''all'', NULL, ''why'');'
-            ELSE format('SELECT integration.resume(%L, %L, ''why'');', p.scope, p.name) END AS next_step
+            ELSE format('SELECT integration.resume(%L, %L, ''why'');', p.scope, p.name) END AS next_step,
+       integration_worker.owner_of_scope(p.scope, p.name) AS owner
   FROM integration_worker.pause_in_force p
   LEFT JOIN (SELECT b.scope, b.name, count(*) AS waiting, count(DISTINCT o.endpoint) AS endpoints,
                     count(DISTINCT (o.object_type, o.object_id)) FILTER (WHERE o.object_id IS NOT NULL) AS objects,
@@ -5766,6 +6434,8 @@ COMMENT ON COLUMN integration.pause_status.endpoints IS 'Different endpoints amo
 COMMENT ON COLUMN integration.pause_status.objects IS 'Different business objects among them.';
 
 COMMENT ON COLUMN integration.pause_status.customers IS 'Different customers among them.';
+
+COMMENT ON COLUMN integration.pause_status.owner IS 'The team that looks after what is held; NULL: everything is, or nobody does.';
 
 COMMENT ON COLUMN integration.pause_status.impact IS 'What is at stake, in the application''s unit; NULL: none was given.';
 
@@ -5816,7 +6486,8 @@ INSERT INTO integration.phrase (key, words) VALUES
                  'one sync is tried {probe}, and the rest follows as soon as it is delivered.'),
     ('why.probe_now', 'now'),
     ('why.probe_at', 'at {time}'),
-    ('why.retry_after', 'Sync {sync} waits because endpoint "{endpoint}" asked to be left alone until {time}.'),
+    ('why.retry_after', 'Sync {sync} waits because endpoint "{endpoint}" asked to be left alone until {time}; then it goes by itself. '
+     'If that is not true any more, SELECT integration.resume(''endpoint'', {which}) sends it at once.'),
     ('why.retrying', 'Sync {sync} waits for attempt {next} at {time}: attempt {attempt} failed with {failure}.'),
     ('why.send_after', 'Sync {sync} is not to be sent before {time}, as the application asked.'),
     ('why.ordered', 'Sync {sync} waits because sync {other} comes before it under ordering key "{ordering_key}" and is {state}; '
@@ -5952,7 +6623,7 @@ AS $$
                'sync', sync.id, 'time', coalesce(integration_worker.time_words(sync.last_answer_at), '?'),
                'clues', integration_worker.clue_words(
                             integration_worker.last_failure_words(sync),
-                            (SELECT u.remedy FROM integration_worker.unfinished u WHERE u.id = sync.id), sync.responsible)))
+                            (SELECT u.remedy FROM integration.sync u WHERE u.id = sync.id), sync.responsible)))
 $$;
 
 CREATE OR REPLACE FUNCTION integration_worker.why_paused(sync integration_worker.waiting) RETURNS text
@@ -6002,14 +6673,15 @@ AS $$
                w.words || jsonb_build_object(
                    'clues', CASE WHEN h.state = 'stopped' THEN integration_worker.clue_words(
                                 integration_worker.say(CASE WHEN h.tripped_by IS NULL THEN 'why.tripped' ELSE 'why.tripped_by' END, w.words),
-                                r.remedy, r.responsible) END))
+                                coalesce(k.remedy, r.remedy), coalesce(k.responsible, r.responsible)) END))
       FROM integration.endpoint_health h
       LEFT JOIN integration.error_reason r ON r.reason = h.last_reason
+      LEFT JOIN integration.error_class k ON k.name = h.stopped_for
      CROSS JOIN LATERAL (SELECT jsonb_build_object(
                'sync', sync.id, 'endpoint', sync.endpoint, 'which', quote_literal(sync.endpoint), 'other', h.tripped_by,
                'since', integration_worker.time_words(h.since), 'time', integration_worker.time_words(h.retry_after_until),
                'probe', integration_worker.probe_words(h.open_until),
-               'failure', integration_worker.failure_words(h.last_reason, r.error_class, h.last_error)) AS words) w
+               'failure', integration_worker.failure_words(h.last_reason, coalesce(h.stopped_for, r.error_class), h.last_error)) AS words) w
      WHERE h.endpoint_id = sync.endpoint_id
 $$;
 
@@ -6218,8 +6890,8 @@ CREATE TABLE integration.notice_endpoint (
     severity smallint NOT NULL DEFAULT 4 CHECK (severity BETWEEN 1 AND 4),
     owner text,
     customer text,
-    changes text[] NOT NULL DEFAULT '{opened,reopened,escalated,acknowledged,resolved}'
-        CHECK (changes <@ '{opened,reopened,escalated,acknowledged,resolved}' AND changes <> '{}'),
+    changes text[] NOT NULL DEFAULT '{opened,reopened,updated,escalated,acknowledged,resolved}'
+        CHECK (changes <@ '{opened,reopened,updated,escalated,acknowledged,resolved}' AND changes <> '{}'),
     routing_key text CONSTRAINT pagerduty_alone_needs_a_routing_key CHECK ((format = 'pagerduty') = (routing_key IS NOT NULL)),
     locale text NOT NULL DEFAULT 'en',
     at_once integer NOT NULL DEFAULT 5 CHECK (at_once > 0),
@@ -6244,7 +6916,7 @@ COMMENT ON COLUMN integration.notice_endpoint.owner IS 'Told of this team''s inc
 
 COMMENT ON COLUMN integration.notice_endpoint.customer IS 'Told of incidents of this customer''s endpoints only; NULL: of all.';
 
-COMMENT ON COLUMN integration.notice_endpoint.changes IS 'Which changes: opened, reopened, escalated, acknowledged, resolved.';
+COMMENT ON COLUMN integration.notice_endpoint.changes IS 'Which changes: opened, reopened, updated, escalated, acknowledged, resolved.';
 
 COMMENT ON COLUMN integration.notice_endpoint.routing_key IS 'PagerDuty''s integration key; it stands in the body of each notice, hidden from support by endpoint.mask.';
 
@@ -6303,7 +6975,7 @@ COMMENT ON COLUMN integration.notice.endpoint IS 'Who.';
 
 COMMENT ON COLUMN integration.notice.incident IS 'Which incident.';
 
-COMMENT ON COLUMN integration.notice.change IS 'opened, reopened, escalated, acknowledged or resolved.';
+COMMENT ON COLUMN integration.notice.change IS 'opened, reopened, updated, escalated, acknowledged or resolved.';
 
 COMMENT ON COLUMN integration.notice.outbox_id IS 'The sync that carries it.';
 
@@ -6387,7 +7059,7 @@ REVOKE ALL ON FUNCTION integration_worker.log_line(integration_worker.incident_c
 COMMENT ON FUNCTION integration_worker.log_line(integration_worker.incident_change) IS
     'What stands in the server''s log about a change of an incident.';
 
--- With an ordering key, so that nobody hears of the end of an incident before its beginning; of each incident one
+-- All words of it in the language of who reads it.  With an ordering key, so that nobody hears of the end of an incident before its beginning; of each incident one
 -- of its own, so that a notice which is refused keeps nobody from hearing of another incident.
 CREATE FUNCTION integration_worker.send_notice(receiver integration.notice_endpoint, due integration_worker.notice_due[], now timestamptz)
     RETURNS void
@@ -6395,14 +7067,17 @@ CREATE FUNCTION integration_worker.send_notice(receiver integration.notice_endpo
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    own_locale text := current_setting('integration.locale');
     sync bigint;
 BEGIN
+    PERFORM set_config('integration.locale', receiver.locale, true);
     INSERT INTO integration.outbox (endpoint, object_type, object_id, operation, payload, ordering_key, priority, triggered_by, expires_at)
     VALUES (receiver.endpoint, 'incident', CASE WHEN cardinality(due) = 1 THEN due[1].incident::text END,
             CASE WHEN cardinality(due) = 1 THEN due[1].change ELSE 'digest' END,
             integration_worker.notice_payload(receiver, due),
             CASE WHEN cardinality(due) = 1 THEN 'incident-' || due[1].incident ELSE 'digest' END, 'high', 'integration', now + interval '1 day')
     RETURNING id INTO sync;
+    PERFORM set_config('integration.locale', own_locale, true);
     INSERT INTO integration.notice (at, endpoint, incident, change, outbox_id)
     SELECT now, receiver.endpoint, d.incident, d.change, sync FROM unnest(due) d;
     DELETE FROM integration_worker.notice_due d
@@ -6585,7 +7260,7 @@ BEGIN
      WHERE i.endpoint = tell_more.endpoint AND i.error_class = tell_more.error_class AND i.resolved_at IS NULL
     RETURNING CASE WHEN i.state <> 'ignored' THEN i.id END INTO known;
     IF known IS NOT NULL THEN
-        PERFORM integration_worker.tell(ARRAY[known], 'escalated');
+        PERFORM integration_worker.tell(ARRAY[known], 'updated');
     END IF;
 END
 $$;
@@ -6890,6 +7565,20 @@ REVOKE ALL ON FUNCTION integration_worker.report_missing(integration.endpoint, b
 COMMENT ON FUNCTION integration_worker.report_missing(integration.endpoint, bigint, timestamptz) IS
     'Opens the incident of an endpoint that got less than it expects.';
 
+CREATE FUNCTION integration_worker.has_own_incident(endpoint_id integer) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM integration.endpoint_health h
+                    WHERE h.endpoint_id = has_own_incident.endpoint_id AND h.state <> 'closed');
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.has_own_incident(integer) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.has_own_incident(integer) IS
+    'Whether an endpoint is open or stopped: then people know why nothing arrives there.';
+
 CREATE FUNCTION integration_worker.watch_expected(now timestamptz) RETURNS timestamptz
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -6908,7 +7597,7 @@ BEGIN
         delivered := integration_worker.delivered_since(endpoint.id, watch_expected.now - endpoint.expected_every, at_least);
         IF delivered >= at_least OR endpoint.expected_since > watch_expected.now - endpoint.expected_every THEN
             PERFORM integration_worker.end_incident(endpoint.name, 'nothing_delivered', watch_expected.now) WHERE is_open;
-        ELSIF NOT is_open AND endpoint.id <> ALL (paused) THEN
+        ELSIF NOT is_open AND endpoint.id <> ALL (paused) AND NOT integration_worker.has_own_incident(endpoint.id) THEN
             PERFORM integration_worker.report_missing(endpoint, delivered, watch_expected.now);
             opened := opened + 1;
         END IF;
@@ -7049,7 +7738,7 @@ BEGIN
           LEFT JOIN integration_worker.backlog_sample s ON s.endpoint_id = b.endpoint_id
          WHERE b.due >= least_due LOOP
         late_ids := late_ids || late.endpoint_id;
-        CONTINUE WHEN (late.s).at > watch_growth.now - span;
+        CONTINUE WHEN (late.s).at > watch_growth.now - span AND (late.s).at <= watch_growth.now;
         IF late.due > (late.s).due THEN
             PERFORM integration_worker.report_growth(late.s, late.due, watch_growth.now);
         ELSIF late.due < (late.s).due THEN
@@ -7361,8 +8050,10 @@ AS $$
                    AND (l.notice_endpoint IS NOT NULL OR l.audience = receiver.audience))
            WHEN 'opened' THEN false
            WHEN 'reopened' THEN false
-           ELSE EXISTS (SELECT FROM integration.notice n WHERE n.incident = incident.id AND n.endpoint = receiver.endpoint)
-                OR EXISTS (SELECT FROM integration_worker.notice_due d WHERE d.endpoint = receiver.endpoint AND d.incident = incident.id) END
+           -- What is new about it is nothing for customers.
+           ELSE (hears_level.change <> 'updated' OR receiver.audience IS DISTINCT FROM 'customer')
+                AND (EXISTS (SELECT FROM integration.notice n WHERE n.incident = incident.id AND n.endpoint = receiver.endpoint)
+                     OR EXISTS (SELECT FROM integration_worker.notice_due d WHERE d.endpoint = receiver.endpoint AND d.incident = incident.id)) END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.hears_level(integration.notice_endpoint, integration.incident, text) FROM PUBLIC;
 
@@ -7604,6 +8295,7 @@ REVOKE ALL ON FUNCTION integration_worker.beat_words(timestamptz) FROM PUBLIC;
 
 COMMENT ON FUNCTION integration_worker.beat_words(timestamptz) IS 'What stands in a heartbeat.';
 
+-- One that is ahead of its time was enqueued before the clock was set back.
 CREATE FUNCTION integration_worker.beat(now timestamptz) RETURNS timestamptz
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -7614,7 +8306,7 @@ BEGIN
            SET last_at = beat.now
           FROM (SELECT x.endpoint
                   FROM integration.heartbeat x
-                 WHERE x.last_at IS NULL OR x.last_at + x.every <= beat.now
+                 WHERE x.last_at IS NULL OR x.last_at + x.every <= beat.now OR x.last_at > beat.now
                    FOR NO KEY UPDATE SKIP LOCKED) held
          WHERE h.endpoint = held.endpoint
         RETURNING h.endpoint, h.every
@@ -8070,45 +8762,24 @@ REVOKE ALL ON FUNCTION integration_worker.pause_gone(integration_worker.verdict[
 COMMENT ON FUNCTION integration_worker.pause_gone(integration_worker.verdict[], timestamptz) IS
     'Pauses endpoints that say they are closed for good; never waits for a lock.';
 
-CREATE FUNCTION integration_worker.is_called_with(
-        config integration.endpoint_config, table_name text, changed jsonb)
-    RETURNS boolean
-    LANGUAGE sql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT CASE table_name
-           WHEN 'endpoint' THEN config.name = changed ->> 'name'
-           WHEN 'connector' THEN config.connector = changed ->> 'name'
-           WHEN 'error_rule' THEN coalesce(changed ->> 'endpoint', config.name) = config.name
-                                  AND (changed ->> 'connector' IS NULL OR changed ->> 'connector' = config.connector)
-           ELSE CASE table_name WHEN 'secret' THEN changed ->> 'credential' ELSE changed ->> 'name' END
-                IN (config.credential, config.signing, config.certificate) END
-$$;
-REVOKE ALL ON FUNCTION integration_worker.is_called_with(integration.endpoint_config, text, jsonb) FROM PUBLIC;
-
-COMMENT ON FUNCTION integration_worker.is_called_with(integration.endpoint_config, text, jsonb) IS
-    'Is this row of a table of the registry one that the endpoint is called with?';
-
-CREATE FUNCTION integration_worker.end_own_pauses(table_name text, changed jsonb) RETURNS void
+CREATE FUNCTION integration_worker.end_own_pauses(endpoints text[], cause text) RETURNS void
     LANGUAGE sql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
     WITH ended AS (
         DELETE FROM integration.pause p
-         USING integration.endpoint_config c
-         WHERE p.scope = 'endpoint' AND p.error_class IS NOT NULL AND c.name = p.name
-           AND integration_worker.is_called_with(c, table_name, changed)
+         WHERE p.scope = 'endpoint' AND p.name = ANY (endpoints) AND p.error_class IS NOT NULL
         RETURNING p.name, p.reason, p.actor
     )
     INSERT INTO integration.action (verb, endpoint, reason, details)
-    SELECT 'resume', e.name, integration_worker.say('pause.ended_by_change', jsonb_build_object('table', table_name)),
+    SELECT 'resume', e.name, integration_worker.say('pause.ended_by_change', jsonb_build_object('table', cause)),
            jsonb_build_object('scope', 'endpoint', 'name', e.name, 'paused_because', e.reason, 'paused_by', e.actor)
       FROM ended e
 $$;
-REVOKE ALL ON FUNCTION integration_worker.end_own_pauses(text, jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.end_own_pauses(text[], text) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.end_own_pauses(text, jsonb) IS
-    'Ends the pauses that endpoints have made themselves when what they are called with is changed.';
+COMMENT ON FUNCTION integration_worker.end_own_pauses(text[], text) IS
+    'Ends the pauses that these endpoints have made themselves; cause: the table in which what they are called with was changed.';
 
 -- The time begins anew after a pause: nothing fails while nothing is sent.
 CREATE FUNCTION integration_worker.forget_paused_failures(now timestamptz) RETURNS void
@@ -8134,7 +8805,7 @@ COMMENT ON FUNCTION integration_worker.forget_paused_failures(timestamptz) IS
 
 -- By the first and the last failure, so that one failure and then nothing to send is no long one; and never without
 -- a warning a day before, so that what is called once a week has one, too.
-CREATE FUNCTION integration_worker.long_failures()
+CREATE FUNCTION integration_worker.long_failures(most integer)
     RETURNS TABLE (endpoint text, failing_since timestamptz, days integer, reason text)
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -8142,10 +8813,10 @@ AS $$
     SELECT e.name, h.failing_since, d.days, h.last_reason
       FROM integration.endpoint_health h
       JOIN integration.endpoint e ON e.id = h.endpoint_id
-     CROSS JOIN LATERAL (
-           SELECT max(i.last_seen_at) AS at
-             FROM integration.incident i
-            WHERE i.endpoint = e.name AND i.error_class = 'long_failure' AND i.last_seen_at >= h.failing_since) warned
+      LEFT JOIN (SELECT i.endpoint, max(i.last_seen_at) AS at
+                   FROM integration.incident i
+                  WHERE i.error_class = 'long_failure'
+                  GROUP BY i.endpoint) warned ON warned.endpoint = e.name AND warned.at >= h.failing_since
      CROSS JOIN LATERAL (
            SELECT CASE WHEN h.last_failure_at >= h.failing_since + interval '5 days'
                             AND h.last_failure_at >= warned.at + interval '1 day' THEN 5
@@ -8153,11 +8824,13 @@ AS $$
                        ELSE 1 END AS days) d
      WHERE h.last_failure_at >= h.failing_since + interval '1 day'
        AND (d.days = 5 OR warned.at IS NULL OR warned.at < h.failing_since + make_interval(days => d.days))
+     ORDER BY h.failing_since
+     LIMIT most
 $$;
-REVOKE ALL ON FUNCTION integration_worker.long_failures() FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.long_failures(integer) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.long_failures() IS
-    'Endpoints that have failed for one, three or five days without one success, and of which nobody has been told that yet.';
+COMMENT ON FUNCTION integration_worker.long_failures(integer) IS
+    'So many endpoints that have failed for one, three or five days without one success, and of which nobody has been told that yet.';
 
 -- What is written down is read later, when a distance from now would be wrong.
 CREATE FUNCTION integration_worker.moment_words(at timestamptz) RETURNS text
@@ -8176,11 +8849,14 @@ CREATE FUNCTION integration_worker.watch_long_failure(now timestamptz) RETURNS t
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    most CONSTANT integer := 100;
+    count integer := 0;
     failing record;
     words jsonb;
 BEGIN
     PERFORM integration_worker.forget_paused_failures(watch_long_failure.now);
-    FOR failing IN SELECT * FROM integration_worker.long_failures() LOOP
+    FOR failing IN SELECT * FROM integration_worker.long_failures(most) LOOP
+        count := count + 1;
         words := jsonb_build_object(
             'since', integration_worker.moment_words(failing.failing_since), 'reason', failing.reason,
             'until', integration_worker.moment_words(failing.failing_since + interval '5 days'));
@@ -8198,7 +8874,7 @@ BEGIN
        LEFT JOIN integration.endpoint_health h ON h.endpoint_id = e.id
       WHERE i.error_class = 'long_failure' AND i.resolved_at IS NULL
         AND (e.id IS NULL OR h.last_success_at > i.last_seen_at);
-    RETURN NULL;
+    RETURN CASE WHEN count = most THEN watch_long_failure.now + interval '1 s' END;
 END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.watch_long_failure(timestamptz) FROM PUBLIC;
@@ -8382,12 +9058,15 @@ BEGIN
     IF NOT ends AND NOT changed THEN
         RETURN false;
     END IF;
-    RETURN (SELECT ends AND coalesce(bool_and((i.is_deprecated, i.deprecated_at, i.ends_at)
-                                              IS DISTINCT FROM (said.is_deprecated, said.deprecated_at, said.ends_at)), true)
-                OR changed AND coalesce(bool_and((i.version, i.version_before)
-                                                 IS DISTINCT FROM (said.version, said.version_before)), true)
-              FROM integration_worker.speak_alike(said.endpoint_id) e
-              JOIN integration_worker.interface i ON i.endpoint_id = e.id);
+    RETURN (ends AND NOT EXISTS (
+                SELECT FROM integration_worker.speak_alike(said.endpoint_id) e
+                  JOIN integration_worker.interface i ON i.endpoint_id = e.id
+                 WHERE (i.is_deprecated, i.deprecated_at, i.ends_at)
+                       IS NOT DISTINCT FROM (said.is_deprecated, said.deprecated_at, said.ends_at)))
+        OR (changed AND NOT EXISTS (
+                SELECT FROM integration_worker.speak_alike(said.endpoint_id) e
+                  JOIN integration_worker.interface i ON i.endpoint_id = e.id
+                 WHERE (i.version, i.version_before) IS NOT DISTINCT FROM (said.version, said.version_before)));
 END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.is_news(integration_worker.interface) FROM PUBLIC;
@@ -8969,7 +9648,7 @@ COMMENT ON FUNCTION integration.runbook(bigint) IS
 
 CREATE TABLE integration.notice_text (
     locale text NOT NULL DEFAULT 'en' CHECK (locale ~ '^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$'),
-    change text NOT NULL CHECK (change IN ('opened', 'reopened', 'escalated', 'acknowledged', 'resolved', 'digest',
+    change text NOT NULL CHECK (change IN ('opened', 'reopened', 'updated', 'escalated', 'acknowledged', 'resolved', 'digest',
                                            'customer_escalated', 'customer_acknowledged', 'customer_resolved')),
     title text NOT NULL,
     body text NOT NULL,
@@ -8984,7 +9663,7 @@ COMMENT ON TABLE integration.notice_text IS
 COMMENT ON COLUMN integration.notice_text.locale IS 'The language, as in integration.phrase.';
 
 COMMENT ON COLUMN integration.notice_text.change IS
-    'opened, reopened, escalated, acknowledged, resolved; digest: of several, {count}; customer_escalated, customer_acknowledged, customer_resolved: for endpoints whose audience is the customer, with {incident}, {product}, {message}, {since}, {duration} alone.';
+    'opened, reopened, updated, escalated, acknowledged, resolved; digest: of several, {count}; customer_escalated, customer_acknowledged, customer_resolved: for endpoints whose audience is the customer, with {incident}, {product}, {message}, {advice}, {since}, {duration} alone.';
 
 COMMENT ON COLUMN integration.notice_text.title IS 'The first line.';
 
@@ -9000,6 +9679,9 @@ INSERT INTO integration.notice_text (change, title, body) VALUES
     ('reopened', 'Back again: {title} at {place} (incident {incident})',
      '{note}' || E'\n' || 'Last: {error}' || E'\n' || 'Remedy: {remedy}' || E'\n' || 'Responsible: {responsible}' || E'\n' || 'Owner: {owner}' || E'\n'
      || 'What to do: SELECT * FROM integration.runbook({incident});' || E'\n' || '{runbook_url}'),
+    ('updated', 'News of: {title} at {place} (incident {incident})',
+     '{note}' || E'\n' || 'Remedy: {remedy}' || E'\n' || 'Responsible: {responsible}' || E'\n' || 'Owner: {owner}' || E'\n'
+     || 'What to do: SELECT * FROM integration.runbook({incident});' || E'\n' || '{runbook_url}'),
     ('escalated', 'Nobody looks after: {title} at {place} (incident {incident}), for {duration}; it is the turn of {audience}',
      '{note}' || E'\n' || 'Last: {error}' || E'\n' || 'Remedy: {remedy}' || E'\n' || 'Responsible: {responsible}' || E'\n' || 'Owner: {owner}' || E'\n'
      || 'At stake: {impact}' || E'\n' || 'Say that you look after it: SELECT integration.acknowledge({incident});'
@@ -9007,8 +9689,8 @@ INSERT INTO integration.notice_text (change, title, body) VALUES
     ('acknowledged', '{owner} looks after: {title} at {place} (incident {incident})', ''),
     ('resolved', 'Over: {title} at {place} (incident {incident})', 'It took {duration}, {syncs} failures.' || E'\n' || 'What helped: {resolution}'),
     ('digest', '{count} changes of incidents', ''),
-    ('customer_escalated', 'Disturbed since {since}: {product}', '{message}' || E'\n' || 'Please name {incident} if you ask us about it.'),
-    ('customer_acknowledged', 'Somebody is looking into it: {product}', 'Please name {incident} if you ask us about it.'),
+    ('customer_escalated', 'Disturbed since {since}: {product}', '{message}' || E'\n' || '{advice}' || E'\n' || 'If you ask us about it, please name number {incident}.'),
+    ('customer_acknowledged', 'Somebody is looking into it: {product}', 'If you ask us about it, please name number {incident}.'),
     ('customer_resolved', 'It works again: {product}', 'It took {duration}.');
 
 CREATE FUNCTION integration_worker.notice_words(incident integration.incident) RETURNS jsonb
@@ -9036,7 +9718,10 @@ CREATE FUNCTION integration_worker.customer_notice_words(incident integration.in
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT jsonb_build_object(
-               'incident', incident.id, 'message', k.customer_message, 'product', coalesce(c.title, c.name, integration_worker.say('other_system', '{}', customer_notice_words.locale)),
+               'incident', incident.id,
+               'message', integration_worker.translated('customer.cause.' || k.name, k.customer_message, customer_notice_words.locale),
+               'advice', integration_worker.remedies('customer', customer_notice_words.locale) ->> (':' || k.name),
+               'product', coalesce(c.title, c.name, integration_worker.say('other_system', '{}', customer_notice_words.locale)),
                'since', integration_worker.time_words(incident.opened_at),
                'duration', integration_worker.duration_words(coalesce(incident.resolved_at, statement_timestamp()) - incident.opened_at))
       FROM (VALUES (incident.endpoint, incident.error_class)) AS i (endpoint, error_class)
@@ -9143,6 +9828,28 @@ REVOKE ALL ON FUNCTION integration_worker.teams_notice(text, text) FROM PUBLIC;
 
 COMMENT ON FUNCTION integration_worker.teams_notice(text, text) IS 'A notice for a webhook of a workflow in Microsoft Teams: an adaptive card.';
 
+CREATE FUNCTION integration_worker.words_for(receiver integration.notice_endpoint, incident integration.incident) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    words jsonb;
+BEGIN
+    IF receiver.audience = 'customer' THEN
+        RETURN integration_worker.customer_notice_words(incident, receiver.locale);
+    END IF;
+    words := integration_worker.notice_words(incident);
+    IF receiver.audience = 'engineer' AND words ->> 'engineer' IS NOT NULL THEN
+        words := words || jsonb_build_object('remedy', words -> 'engineer');
+    END IF;
+    RETURN words;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.words_for(integration.notice_endpoint, integration.incident) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.words_for(integration.notice_endpoint, integration.incident) IS
+    'What the texts of a notice are filled in with for the audience of an endpoint.';
+
 CREATE FUNCTION integration_worker.notice_payload(receiver integration.notice_endpoint, due integration_worker.notice_due[]) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -9159,9 +9866,7 @@ BEGIN
         SELECT d.n, d.change, d.at, w.words, t.title, t.body
           FROM unnest(due) WITH ORDINALITY AS d (endpoint, change_id, incident, change, at, n)
           JOIN integration.incident i ON i.id = d.incident
-         CROSS JOIN LATERAL (
-               SELECT CASE WHEN for_customer THEN integration_worker.customer_notice_words(i, receiver.locale)
-                           ELSE integration_worker.notice_words(i) END) AS w (words)
+         CROSS JOIN LATERAL integration_worker.words_for(receiver, i) AS w (words)
          CROSS JOIN LATERAL integration_worker.notice_text_of(CASE WHEN for_customer THEN 'customer_' ELSE '' END || d.change,
                                                               w.words, receiver.locale) t
          ORDER BY d.n LOOP
@@ -9201,7 +9906,7 @@ SELECT o.id AS outbox_id, g.given IS NOT NULL AS is_given,
  CROSS JOIN integration.installation i
  CROSS JOIN LATERAL (SELECT (i.name || '-' || o.id) COLLATE "C" AS id) m
  CROSS JOIN LATERAL (
-       SELECT regexp_match(o.traceparent, '^(?!ff)(?:00(?=.{53}$)|[0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(?:-|$)')
+       SELECT regexp_match(o.traceparent, '^(?!ff)(?:00(?=.{53}$)|(?!00)[0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(?:-|$)')
               AS given) g;
 
 COMMENT ON VIEW integration_worker.sync_trace IS
@@ -9508,51 +10213,82 @@ COMMENT ON FUNCTION integration_worker.prepare_telemetry(boolean) IS
     'Which signals are exported now; writes: after the settings were followed, which the first worker does for all.';
 
 -- Telemetry that can't be delivered is of no use to anybody later, so nobody is asked to retry it.
-CREATE FUNCTION integration_worker.tend_telemetry(signal text, now timestamptz) RETURNS void
+CREATE FUNCTION integration_worker.close_failed_telemetry(target integer, now timestamptz) RETURNS bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    target record;
-    given_up bigint;
-    answers record;
+    closed bigint;
 BEGIN
-    SELECT e.id, t.looked_at INTO target
-      FROM integration.telemetry t JOIN integration.endpoint e ON e.name = t.endpoint WHERE t.signal = tend_telemetry.signal;
     -- By the index queue_failed.
     WITH gone AS (
-        DELETE FROM integration.queue q WHERE q.endpoint_id = target.id AND q.state = 'failed' RETURNING q.outbox_id
-    ), closed AS (
-        INSERT INTO integration.closing (outbox_id, state, closed_at, reason)
-        SELECT g.outbox_id, 'cancelled', tend_telemetry.now, 'telemetry is not kept' FROM gone g
+        DELETE FROM integration.queue q WHERE q.endpoint_id = close_failed_telemetry.target AND q.state = 'failed' RETURNING q.outbox_id
     )
-    SELECT count(*) INTO given_up FROM gone;
-    -- By the index (endpoint_id, started_at) of each range.
-    SELECT sum(coalesce(nullif(p.said ->> 'rejectedSpans', ''), nullif(p.said ->> 'rejectedDataPoints', ''),
-                        p.said ->> 'rejectedLogRecords', '0')::numeric) AS rejected,
-           max(nullif(p.said ->> 'errorMessage', '')) AS said
-      INTO answers
-      FROM integration.attempt a
-     CROSS JOIN LATERAL (SELECT integration_worker.as_json(a.response_body) -> 'partialSuccess' AS said) p
-     WHERE a.endpoint_id = target.id AND a.started_at > target.looked_at AND a.started_at <= tend_telemetry.now
-       AND a.outcome = 'delivered' AND a.response_body LIKE '%partialSuccess%' AND jsonb_typeof(p.said) = 'object';
-    UPDATE integration.telemetry t
-       SET looked_at = tend_telemetry.now,
-           rejected = t.rejected + coalesce(answers.rejected, 0),
-           dropped = t.dropped + given_up,
-           problem = coalesce(answers.said, t.problem)
-     WHERE t.signal = tend_telemetry.signal AND (tend_telemetry.now > t.looked_at + interval '10 s' OR given_up > 0
-                                                 OR answers.rejected IS NOT NULL);
-    IF answers.rejected > 0 OR answers.said IS NOT NULL THEN
-        RAISE WARNING 'the collector refused a part of the %: % of them', tend_telemetry.signal, answers.rejected
-            USING DETAIL = answers.said, HINT = 'They are not sent again: see SELECT * FROM integration.telemetry.';
-    END IF;
+    INSERT INTO integration.closing (outbox_id, state, closed_at, reason)
+    SELECT g.outbox_id, 'cancelled', close_failed_telemetry.now, 'telemetry_not_kept' FROM gone g;
+    GET DIAGNOSTICS closed = ROW_COUNT;
+    RETURN closed;
 END
 $$;
-REVOKE ALL ON FUNCTION integration_worker.tend_telemetry(text, timestamptz) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.close_failed_telemetry(integer, timestamptz) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.tend_telemetry(text, timestamptz) IS
-    'Closes the batches of a signal that were given up, counts what the collector refused.';
+COMMENT ON FUNCTION integration_worker.close_failed_telemetry(integer, timestamptz) IS
+    'Closes the batches to an endpoint that were given up; returns how many.';
+
+-- By the index (endpoint_id, started_at) of each range.
+CREATE FUNCTION integration_worker.refused_telemetry(target integer, since timestamptz, until timestamptz, OUT rejected bigint, OUT said text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    SET enable_seqscan = off
+AS $$
+    SELECT coalesce(sum(CASE WHEN c.count ~ '^[0-9]{1,15}$' THEN c.count::bigint END), 0), max(nullif(p.said ->> 'errorMessage', ''))
+      FROM integration.attempt a
+     CROSS JOIN LATERAL (SELECT integration_worker.as_json(a.response_body) -> 'partialSuccess' AS said) p
+     CROSS JOIN LATERAL (SELECT coalesce(p.said ->> 'rejectedSpans', p.said ->> 'rejectedDataPoints', p.said ->> 'rejectedLogRecords') AS count) c
+     WHERE a.endpoint_id = refused_telemetry.target AND a.started_at > refused_telemetry.since - interval '10 min'
+       AND a.started_at <= refused_telemetry.until
+       AND a.started_at + a.duration_ms * interval '1 ms' > refused_telemetry.since
+       AND a.started_at + a.duration_ms * interval '1 ms' <= refused_telemetry.until
+       AND a.outcome = 'delivered' AND a.response_body LIKE '%partialSuccess%'
+$$;
+REVOKE ALL ON FUNCTION integration_worker.refused_telemetry(integer, timestamptz, timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.refused_telemetry(integer, timestamptz, timestamptz) IS
+    'What a collector refused of batches that it took (partialSuccess): how many, what it said last.';
+
+CREATE FUNCTION integration_worker.tend_telemetry(now timestamptz) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    -- What was answered since may not stand there yet.
+    until timestamptz := tend_telemetry.now - interval '1 s';
+    target record;
+    given_up bigint;
+BEGIN
+    FOR target IN
+        SELECT t.signal, e.id, r.rejected, r.said
+          FROM integration.telemetry t
+          JOIN integration.endpoint e ON e.name = t.endpoint
+         CROSS JOIN LATERAL integration_worker.refused_telemetry(e.id, t.looked_at, until) r
+         WHERE t.looked_at < tend_telemetry.now - interval '3 s' LOOP
+        given_up := integration_worker.close_failed_telemetry(target.id, tend_telemetry.now);
+        UPDATE integration.telemetry t
+           SET looked_at = until, rejected = t.rejected + target.rejected, dropped = t.dropped + given_up,
+               problem = coalesce(target.said, t.problem)
+         WHERE t.signal = target.signal;
+        IF target.rejected > 0 OR target.said IS NOT NULL THEN
+            RAISE WARNING 'the collector refused a part of the %: % of them', target.signal, target.rejected
+                USING DETAIL = coalesce(target.said, 'It said nothing more.'),
+                      HINT = 'They are not sent again: see SELECT * FROM integration.telemetry.';
+        END IF;
+    END LOOP;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.tend_telemetry(timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.tend_telemetry(timestamptz) IS
+    'Every few seconds: closes batches that were given up, counts what collectors refused.';
 
 CREATE FUNCTION integration_worker.send_telemetry(signal text, batch jsonb, size bigint, now timestamptz) RETURNS boolean
     LANGUAGE plpgsql VOLATILE
@@ -9564,7 +10300,6 @@ BEGIN
     IF target IS NULL THEN
         RETURN true;
     END IF;
-    PERFORM integration_worker.tend_telemetry(send_telemetry.signal, send_telemetry.now);
     -- By the index queue_due; a collector that is slow or away gets no more than these when it is back.
     IF (SELECT count(*) FROM (SELECT FROM integration.queue q JOIN integration.endpoint e ON e.id = q.endpoint_id
                                WHERE e.name = target AND q.priority = 3 AND q.state <> 'failed' LIMIT 8) w) = 8 THEN
@@ -9628,7 +10363,7 @@ AS $$
 BEGIN
     IF EXISTS (SELECT FROM integration.telemetry t WHERE t.signal = 'logs' AND t.is_on) THEN
         INSERT INTO integration_worker.log_due (at, severity, name, body, attributes)
-        SELECT c.at, CASE WHEN c.change NOT IN ('opened', 'reopened', 'escalated') THEN 9 WHEN i.severity <= 2 THEN 17 ELSE 13 END,
+        SELECT c.at, CASE WHEN c.change NOT IN ('opened', 'reopened', 'updated', 'escalated') THEN 9 WHEN i.severity <= 2 THEN 17 ELSE 13 END,
                'integration.incident.' || c.change, (integration_worker.log_line(c)).line,
                jsonb_build_object('integration.incident', i.id, 'integration.endpoint.name', nullif(i.endpoint, ''),
                                   'error.type', i.error_class, 'integration.owner', i.owner, 'integration.responsible', i.responsible)
@@ -9953,6 +10688,7 @@ CREATE FUNCTION integration_worker.export_attempts(
 AS $$
 BEGIN
     PERFORM integration_worker.drop_telemetry('traces', export_attempts.dropped);
+    PERFORM integration_worker.tend_telemetry(export_attempts.now);
     IF syncs <> '{}' AND NOT integration_worker.send_telemetry('traces', jsonb_build_object(
                'worker', export_attempts.worker, 'syncs', to_jsonb(syncs), 'spans', to_jsonb(spans), 'ended', to_jsonb(ended)),
                cardinality(syncs), export_attempts.now) THEN
@@ -10118,7 +10854,7 @@ BEGIN
        AND s.object_type = coalesce(o.object_type, '')
        AND s.object_id = o.object_id
      CROSS JOIN LATERAL integration_worker.render_request(
-           CASE o.operation WHEN 'ping' THEN 'HEAD' ELSE c.method END, c.url, c.headers, o.headers, c.format,
+           CASE o.operation WHEN 'ping' THEN 'HEAD' ELSE c.method END, c.url, c.headers, o.headers, regexp_replace(c.format, '^otlp-gzip$', 'otlp'),
            coalesce((SELECT i.name FROM integration.installation i), '') || '-' || o.id,
            o.object_type, o.object_id, o.operation, s.remote_id,
            CASE WHEN c.format LIKE 'otlp%' THEN integration_worker.otlp_body(o.operation, o.payload)::jsonb
@@ -10250,10 +10986,12 @@ SELECT a.outbox_id, a.attempt_no, a.endpoint_id, a.started_at, a.duration_ms, a.
                      integration_worker.masked_answer(a.response_headers::text, m.mask, m.payload)) END AS response_headers,
        CASE WHEN m.is_whole THEN a.response_body
             ELSE integration_worker.masked_answer(a.response_body, m.mask, m.payload) END AS response_body,
-       a.trace_id, a.span_id, a.next_attempt_at, a.api_version
+       a.trace_id, a.span_id, a.next_attempt_at, a.api_version,
+       integration_worker.owner_of(a.endpoint_id, a.error_class, m.customer,
+                                   (SELECT r.responsible FROM integration.error_reason r WHERE r.reason = a.reason)) AS owner
   FROM integration.attempt a
   LEFT JOIN LATERAL (
-       SELECT CASE WHEN e.id IS NULL THEN '{$}' ELSE coalesce(e.mask, c.mask, '{}') END AS mask, o.payload,
+       SELECT CASE WHEN e.id IS NULL THEN '{$}' ELSE coalesce(e.mask, c.mask, '{}') END AS mask, o.payload, o.customer,
               (e.id IS NOT NULL AND coalesce(e.mask, c.mask, '{}') = '{}')
               OR has_column_privilege('integration.outbox'::regclass, 'payload', 'SELECT') AS is_whole
          FROM integration.outbox o
@@ -10262,7 +11000,10 @@ SELECT a.outbox_id, a.attempt_no, a.endpoint_id, a.started_at, a.duration_ms, a.
         WHERE o.id = a.outbox_id) m ON true;
 
 COMMENT ON VIEW integration.sync_attempt IS
-    'The columns of integration.attempt; for all but administrators *** stands where an answer says again what endpoint.mask hides.';
+    'The columns of integration.attempt, and the owner; for all but administrators *** stands where an answer says again what endpoint.mask hides.';
+
+COMMENT ON COLUMN integration.sync_attempt.owner IS
+    'The team whose work a failure is, by integration.owner_rule, else the endpoint''s, its connector''s, the customer''s.';
 
 DO $$
 DECLARE
@@ -10921,6 +11662,17 @@ REVOKE ALL ON FUNCTION integration.worker_metrics() FROM PUBLIC;
 COMMENT ON FUNCTION integration.worker_metrics() IS
     'What the workers of this database do together: integration_worker_… of prometheus().';
 
+CREATE FUNCTION integration.health_metrics() RETURNS TABLE (code integer)
+    LANGUAGE sql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT h.code FROM integration.health() h
+$$;
+REVOKE ALL ON FUNCTION integration.health_metrics() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration.health_metrics() IS
+    'The code of integration.health(), for monitoring: integration_health_code of prometheus().';
+
 -- https://prometheus.io/docs/instrumenting/exposition_formats: these three are escaped in the value of a label.
 CREATE FUNCTION integration_worker.prometheus_label(value text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT
@@ -10937,6 +11689,9 @@ CREATE FUNCTION integration_worker.prometheus_samples() RETURNS TABLE (name text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
+    SELECT 'integration_health_code', '', '', h.code::double precision
+      FROM integration.health_metrics() h
+    UNION ALL
     SELECT 'integration_worker_' || v.name, '', '', v.value
       FROM integration.worker_metrics() m
      CROSS JOIN LATERAL (VALUES ('running', m.running::double precision), ('last_turn_seconds', m.last_turn_seconds),
@@ -10978,6 +11733,7 @@ AS $$
                CASE WHEN s.is_first THEN format(E'# HELP %1$s %2$s\n# TYPE %1$s %3$s\n', f.name, f.help, f.type) END,
                s.name, s.suffix, s.labels, ' ', s.value, E'\n'), '' ORDER BY f.n, s.n)
       FROM (VALUES
+        (0, 'integration_health_code', 'gauge', '0 ok, 1 warning, 2 critical.'),
         (1, 'integration_worker_running', 'gauge', 'Workers of this database.'),
         (2, 'integration_worker_last_turn_seconds', 'gauge', 'How long ago the slowest of them last came round.'),
         (3, 'integration_worker_in_flight', 'gauge', 'Requests under way.'),
@@ -11136,20 +11892,20 @@ REVOKE ALL ON FUNCTION integration_worker.html_verdict(text, text) FROM PUBLIC;
 COMMENT ON FUNCTION integration_worker.html_verdict(text, text) IS 'The first sentence of a page: ok, warning or critical, in words that are HTML already.';
 
 -- No script runs in a page, whatever stands in it.
-CREATE FUNCTION integration_worker.html_page(title text, subtitle text, content text, footer text) RETURNS text
+CREATE FUNCTION integration_worker.html_page(title text, subtitle text, content text, footer text, language text DEFAULT 'en') RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT format('<!DOCTYPE html>%s<html lang="en"><head><meta charset="utf-8">'
+    SELECT format('<!DOCTYPE html>%1$s<html lang="%7$s"><head><meta charset="utf-8">'
                   '<meta http-equiv="Content-Security-Policy" content="default-src ''none''; style-src ''unsafe-inline''">'
                   '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
-                  '<meta name="robots" content="noindex"><title>%s</title><style>%s</style></head><body>'
+                  '<meta name="robots" content="noindex"><title>%2$s</title><style>%3$s</style></head><body>'
                   '<header><h1>%2$s</h1><p>%4$s</p></header><main>%5$s</main><footer><p>%6$s</p></footer></body></html>',
-                  E'\n', title, integration_worker.page_style(), subtitle, content, footer)
+                  E'\n', title, integration_worker.page_style(), subtitle, content, footer, integration_worker.html(language))
 $$;
-REVOKE ALL ON FUNCTION integration_worker.html_page(text, text, text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.html_page(text, text, text, text, text) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.html_page(text, text, text, text) IS 'A whole page; its parts are HTML already.';
+COMMENT ON FUNCTION integration_worker.html_page(text, text, text, text, text) IS 'A whole page; its parts are HTML already.';
 
 CREATE FUNCTION integration_worker.page_style() RETURNS text
     LANGUAGE sql IMMUTABLE
@@ -11165,14 +11921,14 @@ body { margin: 0 auto; max-width: 76rem; padding: 1.5rem 1rem 3rem; background: 
   font: 1rem/1.5 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; font-variant-numeric: tabular-nums; overflow-wrap: anywhere }
 time { white-space: nowrap } h1 { font-size: 1.5rem; margin: 0; line-height: 1.25 } h2 { font-size: 1.15rem; margin: 0 0 .75rem } h3 { font-size: 1rem; margin: 0 }
 header p, footer p, caption, .soft, figcaption, .none { color: var(--soft); font-size: .875rem; margin: .25rem 0 } a { color: var(--blue) }
-section { background: var(--card); border: 1px solid var(--line); border-radius: .75rem; padding: 1.1rem 1.25rem; margin: 1rem 0 }
+section { background: var(--card); border: 1px solid var(--line); border-radius: .75rem; padding: 1.1rem 1.25rem; margin: 1rem 0; overflow-x: auto }
 .verdict { display: flex; gap: .75rem; align-items: center; font-size: 1.125rem; font-weight: 600; margin: 1.25rem 0 1rem;
   padding: .9rem 1.1rem; border-radius: .75rem; border: 1px solid currentColor; background: var(--card) }
 .verdict svg { width: 1.75rem; height: 1.75rem; flex: none; fill: currentColor; fill-rule: evenodd }
 .ok { color: var(--ok) } .warning { color: var(--warning) } .critical { color: var(--critical) }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .75rem; margin: 0 }
 .tile { background: var(--card); border: 1px solid var(--line); border-radius: .75rem; padding: .7rem .9rem } .tile dt { font-size: .8125rem; color: var(--soft) }
-.tile dd { margin: 0; font-size: 1.5rem; font-weight: 600; line-height: 1.3 }
+.tile dd { margin: 0; font-size: 1.25rem; font-weight: 600; line-height: 1.4; overflow-wrap: break-word }
 .two { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1rem } .two section { margin: 0 }
 .problem { border-left: .3rem solid currentColor; padding: .1rem 0 .1rem .9rem; margin: 0 0 1.25rem } .problem:last-of-type { margin-bottom: 0 }
 .problem > * { color: var(--text) } .problem p { margin: .35rem 0 } .problem .soft { color: var(--soft) }
@@ -11192,11 +11948,12 @@ figure { margin: 0 } .chart { display: block; width: 100%; height: 9rem; backgro
 .spark { width: 7.5rem; max-width: 100%; height: 1.6rem; vertical-align: middle } .spark .good { fill: var(--good) } .spark .bad { fill: var(--bad) }
 .fields { margin: .25rem 0 0; padding-left: 1.1rem } details { margin-top: .6rem; font-size: .875rem } summary { cursor: pointer; color: var(--blue) }
 table { border-collapse: collapse; width: 100%; font-size: .875rem } caption { text-align: left; margin: 0 0 .5rem } td .soft { font-size: .8125rem; margin: 0 }
-th, td { text-align: left; padding: .45rem .6rem .45rem 0; border-bottom: 1px solid var(--line); vertical-align: top } th { color: var(--soft); font-weight: 600 }
+th, td { text-align: left; padding: .45rem .6rem .45rem 0; border-bottom: 1px solid var(--line); vertical-align: top } td { min-width: 4.5rem }
+th { overflow-wrap: break-word; color: var(--soft); font-weight: 600 }
 td.n, th.n { text-align: right; padding-right: 1rem; white-space: nowrap } tbody tr:last-child td { border-bottom: 0 }
-@media (max-width: 46rem) { body { padding: 1rem .75rem 2rem } section { padding: .9rem } thead { display: block; position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) }
+@media (max-width: 58rem) { body { padding: 1rem .75rem 2rem } section { padding: .9rem } thead { display: block; position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) }
   table, tbody, caption { display: block } tr { display: block; padding: .5rem 0; border-bottom: 1px solid var(--line) } tbody tr:last-child { border-bottom: 0 }
-  td, td.n { display: grid; grid-template-columns: 8.5rem 1fr; gap: .5rem; text-align: left; white-space: normal; border: 0; padding: .15rem 0 }
+  td, td.n { display: grid; min-width: 0; grid-template-columns: 8.5rem minmax(0, 1fr); gap: .5rem; text-align: left; white-space: normal; border: 0; padding: .15rem 0 }
   td::before { content: attr(data-label); color: var(--soft) } dl.facts { grid-template-columns: 1fr; gap: 0 } .facts dd { margin-bottom: .35rem } }
 @media print { body { background: none; max-width: none } section { break-inside: avoid } }
 ', '\s*\n\s*', ' ', 'g')
@@ -11348,9 +12105,12 @@ CREATE FUNCTION integration_worker.spark(delivered bigint[], failed bigint[], sa
 AS $$
     SELECT format('<svg class="spark" viewBox="0 0 %s 20" preserveAspectRatio="none" role="img" aria-label="%s">%s</svg>',
                   5 * count(*), said,
-                  string_agg(format('<rect class="good" x="%s" y="%s" width="4" height="%s"/><rect class="bad" x="%1$s" y="%4$s" width="4" height="%5$s"/>',
-                                    5 * b.n - 5, round(20 - 20.0 * b.d / m.most, 1), round(20.0 * b.d / m.most, 1),
-                                    round(20 - 20.0 * (b.d + b.f) / m.most, 1), round(20.0 * b.f / m.most, 1)), '' ORDER BY b.n)
+                  string_agg(concat(
+                      format('<rect class="good" x="%s" y="%s" width="4" height="%s"/>',
+                             5 * b.n - 5, round(20 - 20.0 * b.d / m.most, 1), round(20.0 * b.d / m.most, 1)),
+                      CASE WHEN b.f > 0 THEN
+                           format('<rect class="bad" x="%s" y="%s" width="4" height="%s"/>',
+                                  5 * b.n - 5, round(20 - 20.0 * (b.d + b.f) / m.most, 1), round(20.0 * b.f / m.most, 1)) END), '' ORDER BY b.n)
                       FILTER (WHERE b.d + b.f > 0))
       FROM unnest(delivered, failed) WITH ORDINALITY AS b (d, f, n)
      CROSS JOIN (SELECT greatest(max(x.d + x.f), 1) AS most FROM unnest(delivered, failed) AS x (d, f)) m
@@ -11401,7 +12161,7 @@ CREATE FUNCTION integration_worker.page_incident(incident integration.incident_s
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT format('<article class="problem %s"><h3>%s %s</h3><p class="soft">Incident %s, %s since %s (%s); %s failures of %s objects%s</p>'
+    SELECT format('<article class="problem %s"><h3>%s %s</h3><p class="soft">Incident %s, %s since %s (%s); %s failures of %s objects%s%s</p>'
                   '<p><strong>What to do:</strong> %s</p><dl class="facts">%s</dl></article>',
         CASE WHEN incident.severity <= 2 THEN 'critical' ELSE 'warning' END,
         concat_ws(' at ', integration_worker.html_name(incident.title), integration_worker.html_name(nullif(incident.endpoint, ''))),
@@ -11409,6 +12169,7 @@ AS $$
         incident.id, incident.state, integration_worker.html_time(incident.opened_at), integration_worker.html_age(incident.age),
         integration_worker.html_number(incident.syncs), integration_worker.html_number(incident.objects),
         CASE WHEN incident.waiting > 0 THEN format(', %s wait for a person', integration_worker.html_number(incident.waiting)) END,
+        CASE WHEN incident.level > 0 THEN format('; nobody looks after it, level %s since %s', incident.level, integration_worker.html_time(incident.escalated_at)) END,
         coalesce(integration_worker.html(incident.remedy), 'nothing is known to help yet.'),
         concat(integration_worker.page_fact('Helped before', integration_worker.html(incident.worked_before)),
                integration_worker.page_fact('Responsible', integration_worker.html_name(replace(incident.responsible, '_', ' '))),
@@ -11434,8 +12195,8 @@ CREATE FUNCTION integration_worker.page_holds(endpoints integration.endpoint_sta
 AS $$
     SELECT concat(
         CASE WHEN NOT has_worker THEN
-             '<article class="problem critical"><h3>No worker is running</h3><p>Nothing is sent. <strong>What to do:</strong> look for '
-             '<code>integration</code> in the server''s log, and whether <code>max_worker_processes</code> leaves it a place.</p></article>' END,
+             '<article class="problem critical"><h3>No worker sends</h3><p><strong>What to do:</strong> '
+             '<code>SELECT why FROM integration.health();</code></p></article>' END,
         (SELECT string_agg(format(
                     '<article class="problem warning"><h3>%s paused</h3><p>%s, by %s since %s, until %s.</p></article>',
                     CASE p.scope WHEN 'all' THEN 'Everything is' ELSE format('%s %s is', initcap(p.scope), integration_worker.html_name(p.name)) END,
@@ -11541,31 +12302,39 @@ CREATE FUNCTION integration_worker.page_sla(names text[]) RETURNS text
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT concat('<section id="sla"><h2>Promises</h2>', integration_worker.html_table('sla_table',
-               'Syncs that are not delivered yet, against the time that their connector''s sla promises.',
-               '{Connector,Promise,>Not delivered,>At risk,>Too late,>Longest over}',
+               'Syncs that are not delivered yet, against the time that their customer or connector is promised, and this month so far.',
+               '{Connector,Promise,>Not delivered,>At risk,>Too late,>Longest over,>In time this month,>Misses left}',
                string_agg(concat('<tr>', integration_worker.html_cell('Connector', integration_worker.html_name(c.name)),
                    integration_worker.html_cell('Promise', 'within ' || integration_worker.duration_words(c.sla)),
                    integration_worker.html_cell('Not delivered', integration_worker.html_number(o.unfinished)
                                                                  || CASE WHEN o.unfinished = 10000 THEN ' or more' ELSE '' END, 'n'),
                    integration_worker.html_cell('At risk', integration_worker.html_number(o.at_risk), 'n'),
                    integration_worker.html_cell('Too late', integration_worker.html_number(o.late), 'n'),
-                   integration_worker.html_cell('Longest over', integration_worker.html_age(o.longest), 'n'), '</tr>'),
+                   integration_worker.html_cell('Longest over', integration_worker.html_age(o.longest), 'n'),
+                   integration_worker.html_cell('In time this month', round(100 * r.in_time_share, 2) || ' %', 'n'),
+                   integration_worker.html_cell('Misses left', trunc(r.budget_left)::text, 'n'), '</tr>'),
                    '' ORDER BY o.late DESC, o.at_risk DESC, c.name)), '</section>')
       FROM integration.connector c
      CROSS JOIN LATERAL (
            SELECT count(*) AS unfinished,
                   count(*) FILTER (WHERE s.due < statement_timestamp()) AS late,
                   count(*) FILTER (WHERE s.due >= statement_timestamp()
-                                     AND (s.state = 'failed' OR s.due_at > s.due OR s.due - c.sla * 0.2 <= statement_timestamp())) AS at_risk,
+                                     AND (s.state = 'failed' OR s.due_at > s.due OR s.due - s.sla * 0.2 <= statement_timestamp())) AS at_risk,
                   statement_timestamp() - min(s.due) FILTER (WHERE s.due < statement_timestamp()) AS longest
-             FROM (SELECT greatest(o.send_after, o.created_at) + c.sla AS due, q.state, q.due_at
+             FROM (SELECT greatest(o.send_after, o.created_at) + coalesce(u.sla, c.sla) AS due, coalesce(u.sla, c.sla) AS sla, q.state, q.due_at
                      FROM integration.endpoint e
                      JOIN integration.queue q ON q.endpoint_id = e.id
                      JOIN integration.outbox o ON o.id = q.outbox_id
-                    WHERE e.connector = c.name
+                     LEFT JOIN integration.customer u ON u.name = coalesce(o.customer, e.customer)
+                    WHERE coalesce(u.sla, c.sla) IS NOT NULL
+                      AND e.connector = c.name
                       AND (names IS NULL OR e.name = ANY (names))
                     LIMIT 10000) s) o
-     WHERE c.sla IS NOT NULL
+      LEFT JOIN integration.sla_report r
+        ON r.scope = 'connector'
+       AND r.month = date_trunc('month', statement_timestamp() AT TIME ZONE 'UTC')::date
+       AND r.connector = c.name
+     WHERE (c.sla IS NOT NULL OR o.unfinished > 0 OR r.promised > 0)
        AND EXISTS (SELECT FROM integration.endpoint e WHERE e.connector = c.name AND (names IS NULL OR e.name = ANY (names)))
     HAVING count(*) > 0
 $$;
@@ -11608,7 +12377,7 @@ CREATE FUNCTION integration_worker.page_verdict(
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT CASE
-        WHEN NOT has_worker THEN integration_worker.html_verdict('critical', 'Nothing is sent: no worker is running.')
+        WHEN NOT has_worker THEN integration_worker.html_verdict('critical', 'No worker sends.')
         WHEN worst <= 2 OR e.stopped > 0 THEN integration_worker.html_verdict('critical', w.words)
         WHEN incidents > 0 OR e.failed > 0 OR e.held > 0 THEN integration_worker.html_verdict('warning', w.words)
         ELSE integration_worker.html_verdict('ok', 'Everything is delivered as it should be.') END
@@ -11641,7 +12410,7 @@ DECLARE
     traffic integration.traffic[] := ARRAY(
         SELECT t FROM integration_worker.traffic_since(since, names) t);
     hours integration_worker.hour_figures[] := integration_worker.hours_of(traffic, since);
-    has_worker boolean := EXISTS (SELECT FROM integration_worker.live_workers());
+    has_worker boolean := EXISTS (SELECT FROM integration_worker.live_workers()) AND integration_worker.silent_since() IS NULL;
     incidents bigint;
     worst smallint;
 BEGIN
@@ -11764,85 +12533,158 @@ REVOKE ALL ON FUNCTION integration_worker.customer_fields(bigint) FROM PUBLIC;
 
 COMMENT ON FUNCTION integration_worker.customer_fields(bigint) IS 'What the customer can correct; NULL: nothing is known.';
 
-CREATE FUNCTION integration_worker.customer_rows(lines integration_worker.customer_line[], state text, caption text) RETURNS text
-    LANGUAGE sql STABLE
+INSERT INTO integration.phrase (key, words) VALUES
+    ('customer.page.title', 'Your data on its way: {customer}'),
+    ('customer.page.as_of', 'As of {time}, times in {zone}'),
+    ('customer.page.verdict_failed', '{count} of your records did not arrive.'),
+    ('customer.page.verdict_retrying', '{count} of your records are tried again; everything else has arrived.'),
+    ('customer.page.verdict_pending', 'Some of your records are on their way; everything else has arrived.'),
+    ('customer.page.verdict_delivered', 'Everything has arrived.'),
+    ('customer.page.arrived_today', 'Arrived, 24 h'),
+    ('customer.page.arrived', 'Arrived'),
+    ('customer.page.pending', 'On the way'),
+    ('customer.page.retrying', 'Being tried again'),
+    ('customer.page.failed', 'Did not arrive'),
+    ('customer.page.usual', 'Usually arrives within'),
+    ('customer.page.list_failed', 'What did not arrive'),
+    ('customer.page.about_failed', 'The latest first. They are not tried again by themselves.'),
+    ('customer.page.list_retrying', 'What is tried again'),
+    ('customer.page.about_retrying', 'The latest first. You need not do anything.'),
+    ('customer.page.list_systems', 'Where your records go'),
+    ('customer.page.about_systems', 'Of your latest records, by the system that they go to.'),
+    ('customer.page.record', 'Record'),
+    ('customer.page.system', 'System'),
+    ('customer.page.happened', 'What happened'),
+    ('customer.page.comes_next', 'What comes next'),
+    ('customer.page.since', 'Since'),
+    ('customer.page.last_arrival', 'Last arrival'),
+    ('customer.page.can_retry', 'You can have it sent again: {statement}'),
+    ('customer.page.contact', 'Please contact us.'),
+    ('customer.page.tried_in', 'It is tried again in {length}.'),
+    ('customer.page.tried_soon', 'It is tried again within moments.'),
+    ('customer.page.more', 'And {count} more.'),
+    ('customer.page.about_latest', 'About your latest 500 records, and all that did not arrive.'),
+    ('customer.page.about_all', 'About all your records that are kept.');
+
+CREATE FUNCTION integration_worker.page_text(texts jsonb, key text, words jsonb DEFAULT '{}') RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT concat(integration_worker.html_table(customer_rows.state, caption, '{Record,System,What happened,What comes next,Since}',
-               string_agg(concat('<tr>',
-                   integration_worker.html_cell('Record', integration_worker.html_name(concat_ws(' ', l.object_type, coalesce(l.object_id, l.id::text)))),
-                   integration_worker.html_cell('System', integration_worker.html_name(l.system)),
-                   integration_worker.html_cell('What happened', concat(
-                       integration_worker.html(l.explanation), CASE WHEN l.n <= 50 THEN integration_worker.customer_fields(l.id) END)),
-                   integration_worker.html_cell('What comes next', CASE
-                       WHEN l.can_retry THEN format('You can have it sent again: <code>SELECT integration.retry(%s);</code>', l.id)
-                       WHEN l.state = 'failed' THEN 'Please contact us.'
-                       WHEN l.next_attempt_at > statement_timestamp() THEN
-                            format('It is tried again in %s.', integration_worker.duration_words(l.next_attempt_at - statement_timestamp()))
-                       ELSE 'It is tried again within moments.' END),
-                   integration_worker.html_cell('Since', integration_worker.html_time(l.created_at)), '</tr>'), '' ORDER BY l.id DESC)
-                   FILTER (WHERE l.n <= 50)),
-               CASE WHEN count(*) > 50 THEN format('<p>And %s more.</p>', count(*) - 50) END)
-      FROM (SELECT x.*, row_number() OVER (ORDER BY x.id DESC) AS n
-              FROM unnest(lines) x
-             WHERE x.state = customer_rows.state) l
-    HAVING count(*) > 0
+    SELECT integration_worker.html(integration_worker.fill_in(coalesce(texts ->> ('page.' || key), key), words))
 $$;
-REVOKE ALL ON FUNCTION integration_worker.customer_rows(integration_worker.customer_line[], text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.page_text(jsonb, text, jsonb) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.customer_rows(integration_worker.customer_line[], text, text) IS
-    'A customer''s syncs of one state, the latest first; NULL: there are none.';
+COMMENT ON FUNCTION integration_worker.page_text(jsonb, text, jsonb) IS
+    'A sentence of a customer''s page; texts: integration_worker.customer_vocabulary().';
 
-CREATE FUNCTION integration_worker.customer_systems(lines integration_worker.customer_line[]) RETURNS text
+CREATE FUNCTION integration_worker.customer_next(line integration_worker.customer_line, texts jsonb) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT integration_worker.html_table('systems', 'Of your latest records, by the system that they go to.',
-               '{System,>Arrived,>On the way,>Did not arrive,>Last arrival}',
-               string_agg(concat('<tr>', integration_worker.html_cell('System', integration_worker.html_name(s.system)),
-                   integration_worker.html_cell('Arrived', integration_worker.html_number(s.arrived), 'n'),
-                   integration_worker.html_cell('On the way', integration_worker.html_number(s.under_way), 'n'),
-                   integration_worker.html_cell('Did not arrive', integration_worker.html_number(s.failed), 'n'),
-                   integration_worker.html_cell('Last arrival', integration_worker.html_time(s.last_arrival), 'n'), '</tr>'), '' ORDER BY s.system))
+    SELECT CASE
+        WHEN line.can_retry THEN
+             replace(integration_worker.page_text(texts, 'can_retry', '{"statement": "{statement}"}'), '{statement}',
+                     format('<code>SELECT integration.retry(%s);</code>', line.id))
+        WHEN line.state = 'failed' THEN integration_worker.page_text(texts, 'contact')
+        WHEN line.next_attempt_at > statement_timestamp() THEN
+             integration_worker.page_text(texts, 'tried_in', jsonb_build_object(
+                 'length', integration_worker.duration_words(line.next_attempt_at - statement_timestamp())))
+        ELSE integration_worker.page_text(texts, 'tried_soon') END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.customer_next(integration_worker.customer_line, jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.customer_next(integration_worker.customer_line, jsonb) IS 'What comes next for a sync that is not delivered.';
+
+CREATE FUNCTION integration_worker.customer_rows(lines integration_worker.customer_line[], state text, texts jsonb) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat('<section><h2>', integration_worker.page_text(texts, 'list_' || customer_rows.state), '</h2>',
+               integration_worker.html_table(customer_rows.state, integration_worker.page_text(texts, 'about_' || customer_rows.state),
+               h.heads,
+               string_agg(concat('<tr>',
+                   integration_worker.html_cell(h.heads[1],
+                       integration_worker.html_name(concat_ws(' ', l.object_type, coalesce(l.object_id, l.id::text)))),
+                   integration_worker.html_cell(h.heads[2], integration_worker.html_name(l.system)),
+                   integration_worker.html_cell(h.heads[3], concat(
+                       integration_worker.html(l.explanation), integration_worker.customer_fields(l.id))),
+                   integration_worker.html_cell(h.heads[4], integration_worker.customer_next(l, texts)),
+                   integration_worker.html_cell(h.heads[5], integration_worker.html_time(l.created_at)),
+                   '</tr>'), '' ORDER BY l.id DESC)),
+               CASE WHEN max(c.count) > 50 THEN
+                    format('<p>%s</p>', integration_worker.page_text(texts, 'more', jsonb_build_object('count', max(c.count) - 50))) END,
+               '</section>')
+      FROM (SELECT x.*
+              FROM unnest(lines) x
+             WHERE x.state = customer_rows.state
+             ORDER BY x.id DESC
+             LIMIT 50) l
+     CROSS JOIN (SELECT count(*) FROM unnest(lines) x WHERE x.state = customer_rows.state) c
+     CROSS JOIN (SELECT ARRAY(SELECT integration_worker.page_text(texts, k.key)
+                                FROM unnest('{record,system,happened,comes_next,since}'::text[]) AS k (key))) AS h (heads)
+     GROUP BY h.heads
+$$;
+REVOKE ALL ON FUNCTION integration_worker.customer_rows(integration_worker.customer_line[], text, jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.customer_rows(integration_worker.customer_line[], text, jsonb) IS
+    'The section about a customer''s syncs of one state, the latest first; NULL: there are none.';
+
+CREATE FUNCTION integration_worker.customer_systems(lines integration_worker.customer_line[], texts jsonb) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat('<section><h2>', integration_worker.page_text(texts, 'list_systems'), '</h2>',
+               integration_worker.html_table('systems', integration_worker.page_text(texts, 'about_systems'),
+               integration_worker.page_text(texts, 'system')
+               || ARRAY(SELECT '>' || integration_worker.page_text(texts, h.key) FROM unnest('{arrived,pending,failed,last_arrival}'::text[]) AS h (key)),
+               string_agg(concat('<tr>',
+                   integration_worker.html_cell(integration_worker.page_text(texts, 'system'), integration_worker.html_name(s.system)),
+                   integration_worker.html_cell(integration_worker.page_text(texts, 'arrived'), integration_worker.html_number(s.arrived), 'n'),
+                   integration_worker.html_cell(integration_worker.page_text(texts, 'pending'), integration_worker.html_number(s.under_way), 'n'),
+                   integration_worker.html_cell(integration_worker.page_text(texts, 'failed'), integration_worker.html_number(s.failed), 'n'),
+                   integration_worker.html_cell(integration_worker.page_text(texts, 'last_arrival'), integration_worker.html_time(s.last_arrival), 'n'),
+                   '</tr>'), '' ORDER BY s.system)), '</section>')
       FROM (SELECT l.system, count(*) FILTER (WHERE l.state = 'delivered') AS arrived,
                    count(*) FILTER (WHERE l.state IN ('pending', 'retrying')) AS under_way,
                    count(*) FILTER (WHERE l.state = 'failed') AS failed,
                    max(l.finished_at) FILTER (WHERE l.state = 'delivered') AS last_arrival
               FROM unnest(lines) l
              GROUP BY 1) s
+    HAVING count(*) > 0
 $$;
-REVOKE ALL ON FUNCTION integration_worker.customer_systems(integration_worker.customer_line[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.customer_systems(integration_worker.customer_line[], jsonb) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.customer_systems(integration_worker.customer_line[]) IS
-    'How a customer''s syncs stand by product.';
+COMMENT ON FUNCTION integration_worker.customer_systems(integration_worker.customer_line[], jsonb) IS
+    'The section about how a customer''s syncs stand by product; NULL: there are none.';
 
-CREATE FUNCTION integration_worker.customer_overview(lines integration_worker.customer_line[]) RETURNS text
+CREATE FUNCTION integration_worker.customer_overview(lines integration_worker.customer_line[], texts jsonb) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT concat(
-        CASE WHEN s.failed > 0 THEN integration_worker.html_verdict('warning', format(
-                 '%s of your records did not arrive.', integration_worker.html_number(s.failed)))
-             WHEN s.retrying > 0 THEN integration_worker.html_verdict('ok', format(
-                 '%s of your records are tried again; everything else has arrived.', integration_worker.html_number(s.retrying)))
-             WHEN s.pending > 0 THEN integration_worker.html_verdict('ok', 'Some of your records are on their way; everything else has arrived.')
-             ELSE integration_worker.html_verdict('ok', 'Everything has arrived.') END,
+        integration_worker.html_verdict(CASE v.state WHEN 'failed' THEN 'warning' ELSE 'ok' END, integration_worker.page_text(
+            texts, 'verdict_' || v.state,
+            jsonb_build_object('count', integration_worker.html_number(CASE v.state WHEN 'failed' THEN s.failed ELSE s.retrying END)))),
         '<dl class="tiles">',
-        integration_worker.html_tile('arrived', 'Arrived, 24 h', integration_worker.html_number(s.arrived)),
-        integration_worker.html_tile('pending_count', 'On the way', integration_worker.html_number(s.pending)),
-        integration_worker.html_tile('retrying_count', 'Being tried again', integration_worker.html_number(s.retrying)),
-        integration_worker.html_tile('failed_count', 'Did not arrive', integration_worker.html_number(s.failed),
+        integration_worker.html_tile('arrived', integration_worker.page_text(texts, 'arrived_today'),
+                                     integration_worker.html_number(s.arrived) || CASE WHEN s.is_part THEN '+' ELSE '' END),
+        integration_worker.html_tile('pending_count', integration_worker.page_text(texts, 'pending'), integration_worker.html_number(s.pending)),
+        integration_worker.html_tile('retrying_count', integration_worker.page_text(texts, 'retrying'), integration_worker.html_number(s.retrying)),
+        integration_worker.html_tile('failed_count', integration_worker.page_text(texts, 'failed'), integration_worker.html_number(s.failed),
                                      CASE WHEN s.failed > 0 THEN 'critical' ELSE 'ok' END),
-        integration_worker.html_tile('usual', 'Usually arrives within', integration_worker.html_age(s.usual)), '</dl>')
+        integration_worker.html_tile('usual', integration_worker.page_text(texts, 'usual'), integration_worker.html_age(s.usual)), '</dl>')
       FROM (SELECT count(*) FILTER (WHERE l.state = 'delivered' AND l.finished_at >= statement_timestamp() - interval '24 hours') AS arrived,
                    count(*) FILTER (WHERE l.state = 'pending') AS pending, count(*) FILTER (WHERE l.state = 'retrying') AS retrying,
                    count(*) FILTER (WHERE l.state = 'failed') AS failed,
+                   count(*) >= 500 AS is_part,
                    percentile_disc(0.95) WITHIN GROUP (ORDER BY l.finished_at - l.created_at) FILTER (WHERE l.state = 'delivered') AS usual
               FROM unnest(lines) l) s
+     CROSS JOIN LATERAL (SELECT CASE WHEN s.failed > 0 THEN 'failed' WHEN s.retrying > 0 THEN 'retrying'
+                                     WHEN s.pending > 0 THEN 'pending' ELSE 'delivered' END) AS v (state)
 $$;
-REVOKE ALL ON FUNCTION integration_worker.customer_overview(integration_worker.customer_line[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.customer_overview(integration_worker.customer_line[], jsonb) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.customer_overview(integration_worker.customer_line[]) IS
+COMMENT ON FUNCTION integration_worker.customer_overview(integration_worker.customer_line[], jsonb) IS
     'The first sentence, the figures of a customer''s page.';
 
 CREATE FUNCTION integration_worker.customer_page(customer text) RETURNS text
@@ -11851,25 +12693,24 @@ CREATE FUNCTION integration_worker.customer_page(customer text) RETURNS text
     SET jit = off
 AS $$
 DECLARE
-    lines integration_worker.customer_line[] := integration_worker.lines_of_customer(customer, 1000);
-    failed text := integration_worker.customer_rows(lines, 'failed', 'The latest first. They are not tried again by themselves.');
-    retrying text := integration_worker.customer_rows(lines, 'retrying', 'The latest first. You need not do anything.');
+    lines integration_worker.customer_line[] := integration_worker.lines_of_customer(customer, 500);
+    texts jsonb := integration_worker.customer_vocabulary(customer);
+    subject integration.customer;
 BEGIN
+    SELECT c.* INTO subject FROM integration.customer c WHERE c.name = customer_page.customer;
     RETURN integration_worker.html_page(
-        'Your data on its way: ' || integration_worker.html_name(customer),
-        format('As of %s, times in %s', integration_worker.html_time(statement_timestamp()),
-               integration_worker.html(current_setting('TimeZone'))),
-        concat(integration_worker.customer_overview(lines),
-               '<section><h2>What did not arrive</h2>' || failed || '</section>',
-               '<section><h2>What is tried again</h2>' || retrying || '</section>',
-               '<section><h2>Where your records go</h2>' || integration_worker.customer_systems(lines) || '</section>'),
-        CASE WHEN cardinality(lines) >= 1000 THEN 'About your latest 1,000 records, and all that did not arrive.'
-             ELSE 'About all your records that are kept.' END);
+        integration_worker.page_text(texts, 'title', jsonb_build_object('customer', coalesce(subject.title, customer))),
+        integration_worker.page_text(texts, 'as_of', jsonb_build_object(
+            'time', to_char(statement_timestamp(), 'YYYY-MM-DD HH24:MI:SS'), 'zone', current_setting('TimeZone'))),
+        concat(integration_worker.customer_overview(lines, texts), integration_worker.customer_rows(lines, 'failed', texts),
+               integration_worker.customer_rows(lines, 'retrying', texts), integration_worker.customer_systems(lines, texts)),
+        integration_worker.page_text(texts, CASE WHEN cardinality(lines) >= 500 THEN 'about_latest' ELSE 'about_all' END),
+        coalesce(subject.locale, nullif(current_setting('integration.locale', true), ''), 'en'));
 END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.customer_page(text) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.customer_page(text) IS 'The page for a customer.';
+COMMENT ON FUNCTION integration_worker.customer_page(text) IS 'The page for a customer, in the customer''s language.';
 
 -- Who gets which page.
 
@@ -12023,6 +12864,112 @@ REVOKE ALL ON FUNCTION integration.customer_status(text, text, text) FROM PUBLIC
 
 COMMENT ON FUNCTION integration.customer_status(text, text, text) IS
     'How a business object of a customer stands at each system, for the customer to read: status is one of arrived, waiting, delayed, held, needs_you, needs_us, checking, withdrawn, too_late, unknown; standing, cause, next (by itself) and advice are told in the language of integration.customer. A customer''s role asks of its own, support of all.';
+
+-- The record of what people did: changes of the tables that they may write, one list of everything.
+
+-- A row for each row that was inserted, changed or deleted: before and after, of a change only what differs.
+-- The first argument names the columns of the key, the second those whose values nobody may read here.
+CREATE FUNCTION integration_worker.record_change() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    key text[] := TG_ARGV[0];
+    hidden text[] := TG_ARGV[1];
+    before jsonb := CASE WHEN TG_OP <> 'INSERT' THEN to_jsonb(OLD) END;
+    after jsonb := CASE WHEN TG_OP <> 'DELETE' THEN to_jsonb(NEW) END;
+    present jsonb := coalesce(after, before);
+    differs text[] := ARRAY(SELECT m.key FROM jsonb_each(present) m
+                             WHERE coalesce(before -> m.key, 'null') <> coalesce(after -> m.key, 'null'));
+BEGIN
+    IF differs = '{}' OR integration_worker.is_restoring() THEN
+        RETURN NULL;
+    END IF;
+    INSERT INTO integration.action (verb, endpoint, details)
+    VALUES (lower(TG_OP), CASE TG_TABLE_NAME WHEN 'endpoint' THEN present ->> 'name' ELSE present ->> 'endpoint' END,
+            jsonb_build_object('table', TG_TABLE_NAME, 'key', ARRAY(SELECT present ->> k.name FROM unnest(key) AS k (name)))
+            || CASE WHEN before IS NULL THEN '{}'
+                    ELSE jsonb_build_object('before', integration_worker.members(before, differs, hidden)) END
+            || CASE WHEN after IS NULL THEN '{}'
+                    ELSE jsonb_build_object('after', integration_worker.members(after, differs, hidden)) END);
+    RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.record_change() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.record_change() IS
+    'Row trigger: writes down what somebody changed in a table, before and after.';
+
+CREATE FUNCTION integration_worker.members(document jsonb, names text[], hidden text[]) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT jsonb_object_agg(m.key, CASE WHEN m.key = ANY (hidden) AND m.value <> 'null' THEN '"***"' ELSE m.value END)
+      FROM jsonb_each(document) m
+     WHERE m.key = ANY (names)
+$$;
+REVOKE ALL ON FUNCTION integration_worker.members(jsonb, text[], text[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.members(jsonb, text[], text[]) IS
+    'The members of these names, *** in place of hidden values; NULL: there is none.';
+
+CREATE FUNCTION integration_worker.state_after(verb text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    RETURN CASE verb WHEN 'retry' THEN 'pending' WHEN 'cancel' THEN 'cancelled' WHEN 'amend' THEN 'superseded'
+                     WHEN 'acknowledge' THEN 'acknowledged' WHEN 'snooze' THEN 'snoozed' WHEN 'ignore' THEN 'ignored'
+                     WHEN 'reopen' THEN 'open' WHEN 'resolve' THEN 'resolved' WHEN 'pause' THEN 'paused' WHEN 'resume' THEN 'closed' END;
+REVOKE ALL ON FUNCTION integration_worker.state_after(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.state_after(text) IS
+    'The state into which an action brings a sync, an incident, an endpoint; NULL: into no other.';
+
+CREATE VIEW integration.action_log AS
+SELECT x.id, x.at, x.actor, x.verb,
+       CASE WHEN x.details ? 'table' THEN concat_ws(' ', x.details ->> 'table',
+                                                    (SELECT string_agg(k.value, ', ') FROM jsonb_array_elements_text(x.details -> 'key') k))
+            WHEN x.outbox_id IS NOT NULL THEN 'sync ' || x.outbox_id
+            WHEN x.incident IS NOT NULL THEN 'incident ' || x.incident
+            WHEN x.details ? 'scope' THEN concat_ws(' ', x.details ->> 'scope', x.details ->> 'name')
+            WHEN x.details ? 'role' THEN 'role ' || (x.details ->> 'role')
+            WHEN x.endpoint IS NOT NULL THEN 'endpoint ' || x.endpoint END AS subject,
+       x.reason,
+       CASE WHEN x.details ? 'table' THEN x.details -> 'before'
+            ELSE nullif(jsonb_strip_nulls(jsonb_build_object(
+                'state', x.details -> 'state', 'assignee', x.details -> 'assignee', 'resolution', x.details -> 'resolution',
+                'paused_because', x.details -> 'paused_because', 'paused_by', x.details -> 'paused_by',
+                'open_until', x.details -> 'open_until', 'retry_after_until', x.details -> 'retry_after_until')), '{}') END AS before,
+       CASE WHEN x.details ? 'table' THEN x.details -> 'after'
+            ELSE nullif(jsonb_strip_nulls(jsonb_build_object('state', integration_worker.state_after(x.verb))
+                        || coalesce(x.details, '{}')
+                           - '{state,assignee,resolution,paused_because,paused_by,open_until,retry_after_until,scope,name,role}'::text[]
+                        || jsonb_strip_nulls(jsonb_build_object('state', integration_worker.state_after(x.verb)))), '{}') END AS after,
+       x.outbox_id, x.endpoint, x.incident
+  FROM integration.action x;
+
+COMMENT ON VIEW integration.action_log IS
+    'Everything that people did, changes of tables too: who, what, why, before and after. Secrets are *** in it.';
+
+COMMENT ON COLUMN integration.action_log.id IS 'Its number: action.id.';
+
+COMMENT ON COLUMN integration.action_log.at IS 'When.';
+
+COMMENT ON COLUMN integration.action_log.actor IS 'The database user of the session.';
+
+COMMENT ON COLUMN integration.action_log.verb IS 'What was done: see action.verb.';
+
+COMMENT ON COLUMN integration.action_log.subject IS 'To what: a sync, an incident, an endpoint, a row of a table.';
+
+COMMENT ON COLUMN integration.action_log.reason IS 'Why, in the actor''s words.';
+
+COMMENT ON COLUMN integration.action_log.before IS 'How it was; of a row that was changed, what was changed of it.';
+
+COMMENT ON COLUMN integration.action_log.after IS 'What became of it, and with which conditions.';
+
+COMMENT ON COLUMN integration.action_log.outbox_id IS 'The sync it touched.';
+
+COMMENT ON COLUMN integration.action_log.endpoint IS 'The endpoint it touched.';
+
+COMMENT ON COLUMN integration.action_log.incident IS 'The incident it touched.';
 
 -- Signatures of Standard Webhooks: keys to sign with, a check for receivers in SQL.
 
@@ -12436,6 +13383,9 @@ CREATE FUNCTION integration_worker.count_syncs(ids bigint[], now timestamptz) RE
     SET enable_seqscan = off
 AS $$
 BEGIN
+    IF ids = '{}' THEN
+        RETURN;
+    END IF;
     WITH looked_at AS MATERIALIZED (
         SELECT c.*, coalesce(u.is_missed, false) AS was_missed,
                CASE WHEN u.is_missed IS NOT TRUE
@@ -12481,7 +13431,7 @@ COMMENT ON FUNCTION integration_worker.count_syncs(bigint[], timestamptz) IS
     'Counts what became of these syncs, notes those that are not finished.';
 
 -- Three looks, each at so many at most: what is new, what is not finished yet, which promises are over just now.
-CREATE FUNCTION integration_worker.count_more(now timestamptz, most integer DEFAULT 5000) RETURNS boolean
+CREATE FUNCTION integration_worker.count_more(upto bigint, now timestamptz, most integer DEFAULT 5000) RETURNS boolean
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -12491,7 +13441,7 @@ DECLARE
     open_ids bigint[];
 BEGIN
     fresh := ARRAY(SELECT o.id FROM integration.outbox o
-                    WHERE o.id > progress.counted_to AND o.id <= progress.countable_to ORDER BY o.id LIMIT most);
+                    WHERE o.id > progress.counted_to AND o.id <= upto ORDER BY o.id LIMIT most);
     open_ids := ARRAY(SELECT u.outbox_id FROM integration_worker.uncounted u
                        WHERE u.outbox_id > progress.checked_to ORDER BY u.outbox_id LIMIT most);
     PERFORM integration_worker.count_syncs(fresh, now);
@@ -12505,15 +13455,15 @@ BEGIN
     DELETE FROM integration_worker.uncounted u
      WHERE u.outbox_id = ANY (open_ids) AND NOT EXISTS (SELECT FROM integration.outbox o WHERE o.id = u.outbox_id);
     UPDATE integration_worker.count_progress p
-       SET counted_to = CASE WHEN cardinality(fresh) = most THEN fresh[most] ELSE greatest(p.counted_to, p.countable_to) END,
+       SET counted_to = CASE WHEN cardinality(fresh) = most THEN fresh[most] ELSE greatest(p.counted_to, upto) END,
            checked_to = CASE WHEN cardinality(open_ids) = most THEN open_ids[most] ELSE 0 END;
     RETURN cardinality(fresh) = most OR cardinality(open_ids) = most;
 END
 $$;
-REVOKE ALL ON FUNCTION integration_worker.count_more(timestamptz, integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.count_more(bigint, timestamptz, integer) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.count_more(timestamptz, integer) IS
-    'Counts on, so many syncs at most in each of its looks; returns whether there may be more.';
+COMMENT ON FUNCTION integration_worker.count_more(bigint, timestamptz, integer) IS
+    'Counts on, up to this id, so many syncs at most in each of its looks; returns whether there may be more.';
 
 CREATE FUNCTION integration_worker.forget_counts(now timestamptz) RETURNS void
     LANGUAGE sql
@@ -12539,7 +13489,7 @@ BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
     PERFORM integration_worker.note_ids(count_on.now);
     PERFORM integration_worker.forget_counts(count_on.now);
-    RETURN integration_worker.count_more(count_on.now);
+    RETURN integration_worker.count_more((integration_worker.count_state()).countable_to, count_on.now);
 END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.count_on(timestamptz) FROM PUBLIC;
@@ -12804,7 +13754,8 @@ SELECT m.scope, m.subject, m.connector, max(h.last_success_at) AS last_success_a
 COMMENT ON VIEW integration_worker.usage_state IS
     'When each endpoint and connector delivered last, whether something waits.';
 
-CREATE FUNCTION integration_worker.usage_finding(status text, asked bigint, delivered bigint, waiting boolean, time_failing interval)
+-- What has been asked just now and is neither counted nor failing stands out by nothing yet.
+CREATE FUNCTION integration_worker.usage_finding(status text, asked bigint, arrived boolean, waiting boolean, time_failing interval)
     RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -12812,19 +13763,18 @@ AS $$
     SELECT CASE WHEN status <> 'active' AND asked = 0 AND NOT waiting THEN 'usage.ended'
                 WHEN status <> 'active' THEN 'usage.ending'
                 WHEN asked = 0 AND NOT waiting THEN 'usage.unused'
-                WHEN delivered = 0 THEN 'usage.useless'
+                WHEN NOT arrived AND (asked > 0 OR time_failing > interval '1 h') THEN 'usage.useless'
                 WHEN time_failing > interval '3 days' THEN 'usage.troubled' END
 $$;
-REVOKE ALL ON FUNCTION integration_worker.usage_finding(text, bigint, bigint, boolean, interval) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.usage_finding(text, bigint, boolean, boolean, interval) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.usage_finding(text, bigint, bigint, boolean, interval) IS
+COMMENT ON FUNCTION integration_worker.usage_finding(text, bigint, boolean, boolean, interval) IS
     'The phrase for what stands out about an integration; NULL: nothing does.';
 
 CREATE VIEW integration.usage AS
 SELECT s.scope, s.connector, CASE s.scope WHEN 'endpoint' THEN s.subject END AS endpoint,
        coalesce(c.status, 'active') AS status,
-       CASE s.scope WHEN 'endpoint' THEN integration_worker.owner_of(e.id, NULL, NULL)
-                    ELSE coalesce((SELECT w.owner FROM integration_worker.ruled_owner(c.name, NULL, NULL, NULL, NULL) w), c.owner) END AS owner,
+       integration_worker.owner_of_scope(s.scope, s.subject) AS owner,
        coalesce(v.syncs, 0)::bigint AS syncs, coalesce(v.delivered, 0)::bigint AS delivered,
        round(v.delivered / nullif(v.syncs, 0), 4) AS delivered_share,
        coalesce(v.failures, 0)::bigint AS failures, coalesce(v.customers, 0) AS customers,
@@ -12832,15 +13782,16 @@ SELECT s.scope, s.connector, CASE s.scope WHEN 'endpoint' THEN s.subject END AS 
        coalesce(t.incidents, 0) AS incidents, coalesce(t.time_failing, interval '0') AS time_failing,
        coalesce(d.actions, 0) AS actions, s.last_success_at,
        integration_worker.say(
-           integration_worker.usage_finding(coalesce(c.status, 'active'), coalesce(v.syncs, 0)::bigint, coalesce(v.delivered, 0)::bigint,
-                                            coalesce(s.waiting, false), t.time_failing),
+           integration_worker.usage_finding(
+               coalesce(c.status, 'active'), coalesce(v.syncs, 0)::bigint,
+               coalesce(v.delivered > 0 OR s.last_success_at >= integration_worker.usage_since(), false),
+               coalesce(s.waiting, false), t.time_failing),
            jsonb_build_object('status', c.status)) AS finding
   FROM integration_worker.usage_state s
   LEFT JOIN integration_worker.usage_volume v ON v.scope = s.scope AND v.subject = s.subject
   LEFT JOIN integration_worker.usage_trouble t ON t.scope = s.scope AND t.subject = s.subject
   LEFT JOIN integration_worker.usage_deeds d ON d.scope = s.scope AND d.subject = s.subject
-  LEFT JOIN integration.connector c ON c.name = s.connector
-  LEFT JOIN integration.endpoint e ON s.scope = 'endpoint' AND e.name = s.subject;
+  LEFT JOIN integration.connector c ON c.name = s.connector;
 
 COMMENT ON VIEW integration.usage IS
     'What each endpoint and each connector brought within 30 days and what it cost, to keep or drop it on evidence. Counts are a few minutes behind.';
@@ -12928,7 +13879,6 @@ AS $$
         ('customer', 'SELECT', 'integration_worker.own_customer'),
         ('customer', 'EXECUTE', 'FUNCTION integration.retry(bigint, text)'),
         ('customer', 'EXECUTE', 'FUNCTION integration_worker.retry_as(bigint, text, name, text[])'),
-        ('customer', 'EXECUTE', 'FUNCTION integration_worker.say(text, jsonb, text)'),
         ('customer', 'EXECUTE', 'FUNCTION integration.fields_to_correct(bigint)'),
         ('customer', 'EXECUTE', 'FUNCTION integration_worker.fields_for(bigint, boolean, text[])'),
         ('customer', 'EXECUTE', 'FUNCTION integration.status_page(text)'),
@@ -12996,6 +13946,9 @@ AS $$
         ('support', 'SELECT', 'integration.interface_status'),
         ('support', 'SELECT', 'integration.version_header'),
         ('support', 'SELECT', 'integration.action'),
+        ('support', 'SELECT', 'integration.action_log'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.state_after(text)'),
+        ('support', 'SELECT', 'integration.bulk_progress'),
         ('support', 'EXECUTE', 'FUNCTION integration.verify_signature(bytea, jsonb, text, interval)'),
         ('support', 'EXECUTE', 'FUNCTION integration.verify_signature(text, jsonb, text, interval)'),
         ('support', 'EXECUTE', 'FUNCTION integration.why(bigint)'),
@@ -13029,11 +13982,12 @@ AS $$
         ('support', 'EXECUTE', 'FUNCTION integration_worker.failed_count(text, text)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.say(text, jsonb, text)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.usage_since()'),
-        ('support', 'EXECUTE', 'FUNCTION integration_worker.usage_finding(text, bigint, bigint, boolean, interval)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.usage_finding(text, bigint, boolean, boolean, interval)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.length_of(tstzmultirange)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.period(timestamptz, timestamptz)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.ruled_owner(text, text, text, text, text)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.owner_of(integer, text, text, text)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.owner_of_scope(text, text)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.time_words(timestamptz)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.duration_words(interval)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.held_by(text, timestamptz, boolean, text, timestamptz, '
@@ -13046,6 +14000,7 @@ AS $$
         ('support', 'EXECUTE', 'FUNCTION integration.endpoint_metrics()'),
         ('support', 'EXECUTE', 'FUNCTION integration.attempt_metrics()'),
         ('support', 'EXECUTE', 'FUNCTION integration.incident_metrics()'),
+        ('support', 'EXECUTE', 'FUNCTION integration.health_metrics()'),
         ('support', 'EXECUTE', 'FUNCTION integration.worker_metrics()'),
         ('support', 'EXECUTE', 'FUNCTION integration.prometheus()'),
         ('support', 'EXECUTE', 'FUNCTION integration.status_page(text)'),
@@ -13053,11 +14008,14 @@ AS $$
         ('support', 'EXECUTE', 'FUNCTION integration_worker.live_syncs()'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.live_endpoints()'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.live_workers()'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.live_progress()'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.enqueue_usage()'),
 
-        ('operator', 'EXECUTE', 'FUNCTION integration.retry_where(text, text, timestamptz, timestamptz, text, text)'),
+        ('operator', 'EXECUTE', 'FUNCTION integration.retry_where(text, text, timestamptz, timestamptz, text, text, boolean)'),
+        ('operator', 'EXECUTE', 'FUNCTION integration.cancel_where(text, text, timestamptz, timestamptz, text, text, boolean, text)'),
+        ('operator', 'EXECUTE', 'FUNCTION integration.amend_where(jsonb, text, text, timestamptz, timestamptz, text, text, boolean)'),
         ('operator', 'EXECUTE', 'FUNCTION integration.replay(bigint, text)'),
-        ('operator', 'EXECUTE', 'FUNCTION integration.replay(text, timestamptz, timestamptz, text)'),
+        ('operator', 'EXECUTE', 'FUNCTION integration.replay(text, timestamptz, timestamptz, text, boolean)'),
         ('operator', 'EXECUTE', 'FUNCTION integration.pause(text, text, text, timestamptz)'),
         ('operator', 'EXECUTE', 'FUNCTION integration.resume(text, text, text)'),
         ('operator', 'EXECUTE', 'FUNCTION integration.ping(text)'),
@@ -13095,6 +14053,22 @@ AS $$
         ('administrator', 'EXECUTE', 'FUNCTION integration.new_signing_key(text)'),
         ('administrator', 'EXECUTE', 'FUNCTION integration.public_signing_key(text)'),
         ('administrator', 'EXECUTE', 'FUNCTION integration.adopt(text)')
+$$;
+
+CREATE OR REPLACE FUNCTION integration_worker.grant_levels(levels text[], grantee regrole) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    granted record;
+BEGIN
+    FOR granted IN SELECT p.privilege, p.object FROM integration_worker.privileges() p WHERE p.level = ANY (levels) LOOP
+        EXECUTE format('GRANT %s ON %s TO %I', granted.privilege, granted.object,
+                       (SELECT r.rolname FROM pg_catalog.pg_roles r WHERE r.oid = grantee));
+    END LOOP;
+    INSERT INTO integration.action (verb, details)
+    VALUES ('grant', jsonb_build_object('role', grantee, 'levels', levels));
+END
 $$;
 
 COMMENT ON FUNCTION integration.grant_producer(regrole) IS
@@ -13157,6 +14131,7 @@ BEGIN
         EXECUTE format('REVOKE ALL ON ALL %s IN SCHEMA integration, integration_worker FROM %I', kind, grantee);
     END LOOP;
     EXECUTE format('REVOKE ALL ON SCHEMA integration, integration_worker FROM %I', grantee);
+    INSERT INTO integration.action (verb, details) VALUES ('revoke', jsonb_build_object('role', revoke.role));
 END
 $$;
 REVOKE ALL ON FUNCTION integration.revoke(regrole) FROM PUBLIC;
@@ -13190,6 +14165,37 @@ COMMENT ON FUNCTION integration.revoke_customer(regrole, text) IS
     'Takes back what grant_customer() gave; with the last customer also the right to ask.';
 
 -- By hand: DO $$
+
+-- Which tables are on record: all that anybody is granted to write, so that a new one is from its first day.
+
+DO $$
+DECLARE
+    written record;
+BEGIN
+    FOR written IN
+        SELECT c.oid::regclass AS name,
+               ARRAY(SELECT a.attname FROM pg_catalog.pg_attribute a
+                      WHERE a.attrelid = c.oid AND a.attnum = ANY (i.indkey)) AS key,
+               -- Values that support, who may read the record, may not read in the table.
+               CASE c.relname WHEN 'secret' THEN '{sealed}'
+                              WHEN 'credential' THEN '{settings}'
+                              WHEN 'notice_endpoint' THEN '{routing_key}'
+                              ELSE '{}' END AS hidden
+          FROM pg_catalog.pg_class c
+          JOIN pg_catalog.pg_index i ON i.indrelid = c.oid AND i.indisprimary
+         WHERE c.relnamespace = 'integration'::regnamespace
+           AND c.relkind = 'r'
+           AND (c.relname IN ('secret', 'customer_grant')
+                OR c.oid IN (SELECT to_regclass(p.object)
+                               FROM integration_worker.privileges() p
+                              WHERE p.level <> 'producer' AND p.privilege ~ 'INSERT|UPDATE|DELETE'))
+    LOOP
+        EXECUTE format('CREATE TRIGGER record_change AFTER INSERT OR UPDATE OR DELETE ON %s '
+                       'FOR EACH ROW EXECUTE FUNCTION integration_worker.record_change(%L, %L)',
+                       written.name, written.key, written.hidden);
+    END LOOP;
+END
+$$;
 
 SELECT pg_extension_config_dump('integration.phrase', 'WHERE NOT shipped');
 
