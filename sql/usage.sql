@@ -42,7 +42,7 @@ SELECT m.scope, m.subject, count(*) AS actions
   FROM integration.action a
   LEFT JOIN integration.outbox o ON o.id = a.outbox_id AND a.endpoint IS NULL
   JOIN integration_worker.usage_member m ON m.endpoint = coalesce(a.endpoint, o.endpoint)
- WHERE a.at >= integration_worker.usage_since() AND a.actor <> 'integration'
+ WHERE a.at >= integration_worker.usage_since() AND a.actor <> 'integration' AND (a.details ? 'table') IS NOT TRUE
  GROUP BY m.scope, m.subject;
 COMMENT ON VIEW integration_worker.usage_deeds IS
     'How often people had to do something about each endpoint and connector lately.';
@@ -120,6 +120,6 @@ COMMENT ON COLUMN integration.usage.customers IS 'Different customers among them
 COMMENT ON COLUMN integration.usage.waiting IS 'Something is not finished right now.';
 COMMENT ON COLUMN integration.usage.incidents IS 'Incidents that were open.';
 COMMENT ON COLUMN integration.usage.time_failing IS 'How long at least one was.';
-COMMENT ON COLUMN integration.usage.actions IS 'How often people did something about it: retry, amend, pause, acknowledge, ….';
+COMMENT ON COLUMN integration.usage.actions IS 'How often people did something about it: retry, amend, pause, acknowledge, …; changes of tables aside.';
 COMMENT ON COLUMN integration.usage.last_success_at IS 'Its last delivery ever, to ten seconds.';
 COMMENT ON COLUMN integration.usage.finding IS 'What stands out, in words; NULL: nothing does.';

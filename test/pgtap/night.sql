@@ -183,7 +183,7 @@ SELECT is((SELECT count(*) FROM request r WHERE r.reason = 'http:200'), 90::bigi
 SELECT is((SELECT ROW (i.state, i.resolved_by, i.resolution, i.worked)::text FROM pg_temp.incident('remote_unavailable') i), '(resolved,,,)', 'it is over, it healed');
 SELECT is((pg_temp.incident('remote_unavailable')).resolved_at, (SELECT min(r.at) FROM request r WHERE r.at > pg_temp.at('04:00') AND r.reason = 'http:200'),
           'with the first delivery');
-SELECT is((SELECT count(*) FROM integration.action a WHERE a.actor <> 'integration'), 0::bigint, 'nobody touched it');
+SELECT is((SELECT count(*) FROM integration.action a WHERE a.actor <> 'integration' AND a.verb <> 'insert'), 0::bigint, 'nobody touched it');
 
 -- In the morning: what was promised, what was missed, by whose fault
 -- Counting waits for the end of each transaction, and here is one alone.

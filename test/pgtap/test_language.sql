@@ -120,7 +120,8 @@ SELECT integration.grant_customer('language_acme', 'acme') \g /dev/null
 GRANT language_acme TO CURRENT_USER;
 SELECT set_eq($$SELECT DISTINCT c.relname FROM pg_class c WHERE c.relnamespace = 'integration'::regnamespace AND c.relkind = 'v'
                  AND EXISTS (SELECT FROM pg_temp.left_in_code(c.oid::regclass::text))$$,
-              $$VALUES ('worker_status')$$, 'the views; what a worker says of itself it says to all');
+              $$VALUES ('worker_status'), ('event'), ('action_log')$$,
+              'the views; what a worker says of itself it says to all, what people wrote stays as it is');
 SELECT is((SELECT count(*) FROM integration.sync s WHERE s.remedy LIKE '⟦%') >= 5, true, 'among them remedies');
 SELECT is((SELECT count(*) FROM integration.customer_sync s WHERE s.explanation LIKE '⟦%') >= 10, true, 'what customers read');
 SELECT is((SELECT count(*) FROM integration.incident_status s WHERE s.title LIKE '⟦%' AND s.remedy LIKE '⟦%') >= 2, true, 'titles');
