@@ -2,9 +2,9 @@
 BEGIN;
 SELECT plan(19);
 
-\set alerts `cat monitoring/alerts.yaml`
-\set dashboard `cat monitoring/grafana.json`
-\set queries `cat monitoring/postgres_exporter.yaml`
+\set alerts `cat docs/prometheus/alerts.yaml`
+\set dashboard `cat docs/prometheus/grafana.json`
+\set queries `cat docs/prometheus/postgres_exporter.yaml`
 
 INSERT INTO integration.endpoint (name, url) VALUES ('we"ird\name', 'https://one.example.com/'), ('two', 'https://two.example.com/');
 INSERT INTO integration.attempt (outbox_id, attempt_no, endpoint_id, started_at, duration_ms, outcome, reason)
