@@ -27,6 +27,10 @@ ALTER TABLE integration.incident
     ADD CHECK (state <> 'snoozed' OR snoozed_until IS NOT NULL);
 
 ALTER TABLE integration.pause ADD COLUMN error_class text;
+CREATE OR REPLACE VIEW integration_worker.pause_in_force AS
+SELECT p.*
+  FROM integration.pause p
+ WHERE p.until IS NULL OR p.until > statement_timestamp();
 ALTER TABLE integration.endpoint_health
     ADD COLUMN failing_since timestamptz,
     ADD COLUMN stopped_for text;
@@ -51,9 +55,10 @@ ALTER TABLE integration.endpoint
     ADD COLUMN refusals_alike integer;
 
 ALTER TABLE integration.attempt ADD COLUMN api_version text;
+ALTER TABLE integration_worker.attempt_staged ADD COLUMN api_version text;
 
 ALTER TABLE integration.outbox ADD COLUMN tracestate text DEFAULT nullif(current_setting('integration.tracestate', true), '');
-CREATE INDEX action_switch ON integration.action (at) WHERE verb IN ('pause', 'resume');
+ALTER TABLE integration_worker.outbox_staged ADD COLUMN tracestate text;
 
 ALTER TABLE integration.queue
     ADD COLUMN limited_customer text COLLATE "C",
@@ -170,6 +175,21 @@ INSERT INTO integration.error_reason (reason, kind, code, name, since, condition
     ('blocked_port', 'internal', 'blocked_port', 'port not allowed', NULL, NULL, 'blocked_by_policy', 'not_reached', 'no', 'none', 'endpoint', 'trip', 'neutral', 'integration_design', 'operations', 'blocked_by_policy', 'The connection uses a port that is not allowed; use another one, or have a superuser add it to integration.allowed_ports.', NULL, true),
     ('blocked_host', 'internal', 'blocked_host', 'host not on the allow list', NULL, NULL, 'blocked_by_policy', 'not_reached', 'no', 'none', 'endpoint', 'trip', 'neutral', 'integration_design', 'operations', 'blocked_by_policy', 'The receiver is not on the list of allowed hosts; use another one, or have a superuser add it to integration.allowed_hosts.', NULL, true)
     ON CONFLICT (reason) DO UPDATE SET remedy = excluded.remedy WHERE error_reason.shipped;
+-- The views of syncs are built on others now: people's keep their columns meanwhile, and whoever reads them, too.
+DO $$
+DECLARE
+    kept regclass;
+BEGIN
+    FOREACH kept IN ARRAY ARRAY['integration.sync', 'integration.failed', 'integration.object_status']::regclass[] LOOP
+        EXECUTE (SELECT format('CREATE OR REPLACE VIEW %s AS SELECT %s', kept,
+                               string_agg(format('NULL::%s AS %I', format_type(a.atttypid, a.atttypmod), a.attname), ', ' ORDER BY a.attnum))
+                   FROM pg_attribute a
+                  WHERE a.attrelid = kept AND a.attnum > 0 AND NOT a.attisdropped);
+    END LOOP;
+END
+$$;
+DROP VIEW integration_worker.unfinished, integration_worker.waiting, integration_worker.sync_facts CASCADE;
+
 -- One function marks the user's rows now; what is dropped further down must not be needed by then.
 DROP TRIGGER own_text ON integration.error_class;
 DROP TRIGGER own_text ON integration.error_reason;
@@ -234,8 +254,6 @@ DROP FUNCTION integration_worker.copy_sync(integration.outbox, jsonb);
 DROP FUNCTION integration.replay(text, timestamptz, timestamptz, text);
 
 DROP FUNCTION integration_worker.remedy_when_failed(text, boolean);
-
--- By hand: no more VIEW integration_worker.unfinished
 
 DROP FUNCTION integration_worker.action_words(text, jsonb);
 
@@ -6025,7 +6043,7 @@ $$;
 
 -- What is known about a sync whatever its state; the views below add how far it came.
 -- The owner is integration_worker.owner_of()'s; no join, since beyond join_collapse_limit they are made as written.
-CREATE OR REPLACE VIEW integration_worker.sync_facts AS
+CREATE VIEW integration_worker.sync_facts AS
 SELECT o.id, o.endpoint, e.id AS endpoint_id, e.connector, coalesce(o.customer, e.customer) AS customer,
        e.customer AS endpoint_customer,
        o.object_type, o.object_id, o.operation, o.priority, o.ordering_key, o.impact,
@@ -6065,6 +6083,9 @@ SELECT o.id, o.endpoint, e.id AS endpoint_id, e.connector, coalesce(o.customer, 
         ORDER BY x.attempt_no DESC
         LIMIT 1) a ON true
   LEFT JOIN integration.error_reason r ON r.reason = a.reason;
+
+COMMENT ON VIEW integration_worker.sync_facts IS
+    'Outbox, endpoint and last attempt of each sync, without its state.';
 
 -- The order of the lines is the order of strength: the first that applies is the one to name.
 CREATE OR REPLACE FUNCTION integration_worker.held_by(
@@ -6127,10 +6148,13 @@ SELECT f.*, s.state, coalesce(s.attempts, f.attempt_no, 0) AS attempts, s.due_at
 COMMENT ON VIEW integration_worker.course IS
     'Every sync with its state and what the tables know about what holds it back. queued_at: the endpoint in whose queue it is.';
 
-CREATE OR REPLACE VIEW integration_worker.waiting AS
+CREATE VIEW integration_worker.waiting AS
 SELECT c.*
   FROM integration_worker.course c
  WHERE c.state IN ('pending', 'retrying', 'failed');
+
+COMMENT ON VIEW integration_worker.waiting IS
+    'The syncs in the queue with what the tables know about what holds them back.';
 
 CREATE OR REPLACE VIEW integration.sync AS
 SELECT f.id, f.state, f.endpoint, f.connector, f.customer, f.object_type, f.object_id, f.operation, f.attempts,
@@ -6538,7 +6562,7 @@ AS $$
                'details', concat_ws(': ', reason, rtrim(left(error, 300), '. '))))
 $$;
 
-CREATE OR REPLACE FUNCTION integration_worker.last_failure_words(sync integration_worker.sync_facts) RETURNS text
+CREATE FUNCTION integration_worker.last_failure_words(sync integration_worker.sync_facts) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -6549,6 +6573,10 @@ AS $$
                jsonb_build_object('attempt', sync.attempt_no,
                                   'failure', integration_worker.failure_words(sync.reason, sync.error_class, sync.error)))
 $$;
+REVOKE ALL ON FUNCTION integration_worker.last_failure_words(integration_worker.sync_facts) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.last_failure_words(integration_worker.sync_facts) IS
+    'How the last attempt of a sync ended, as a part of a sentence.';
 
 -- What happened, what helps, who can do it.
 CREATE FUNCTION integration_worker.clue_words(happened text, remedy text, responsible text) RETURNS text
@@ -6565,7 +6593,7 @@ REVOKE ALL ON FUNCTION integration_worker.clue_words(text, text, text) FROM PUBL
 COMMENT ON FUNCTION integration_worker.clue_words(text, text, text) IS
     'What happened with what helps, as a part of a sentence.';
 
-CREATE OR REPLACE FUNCTION integration_worker.why_finished(sync integration_worker.sync_facts) RETURNS text
+CREATE FUNCTION integration_worker.why_finished(sync integration_worker.sync_facts) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -6614,8 +6642,12 @@ BEGIN
     RETURN integration_worker.say('why.cancelled', words || jsonb_build_object('how', how));
 END
 $$;
+REVOKE ALL ON FUNCTION integration_worker.why_finished(integration_worker.sync_facts) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION integration_worker.why_failed(sync integration_worker.sync_facts) RETURNS text
+COMMENT ON FUNCTION integration_worker.why_finished(integration_worker.sync_facts) IS
+    'One sentence about a sync that is finished.';
+
+CREATE FUNCTION integration_worker.why_failed(sync integration_worker.sync_facts) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -6625,8 +6657,12 @@ AS $$
                             integration_worker.last_failure_words(sync),
                             (SELECT u.remedy FROM integration.sync u WHERE u.id = sync.id), sync.responsible)))
 $$;
+REVOKE ALL ON FUNCTION integration_worker.why_failed(integration_worker.sync_facts) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION integration_worker.why_paused(sync integration_worker.waiting) RETURNS text
+COMMENT ON FUNCTION integration_worker.why_failed(integration_worker.sync_facts) IS
+    'One sentence about a sync that is failed: what happened, what helps, who can do it, what to run then.';
+
+CREATE FUNCTION integration_worker.why_paused(sync integration_worker.waiting) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -6649,6 +6685,10 @@ AS $$
      ORDER BY p.until DESC NULLS FIRST, p.scope, p.name DESC
      LIMIT 1
 $$;
+REVOKE ALL ON FUNCTION integration_worker.why_paused(integration_worker.waiting) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.why_paused(integration_worker.waiting) IS
+    'One sentence about a sync that a pause holds back: the one that ends last.';
 
 CREATE FUNCTION integration_worker.probe_words(open_until timestamptz) RETURNS text
     LANGUAGE sql STABLE
@@ -6662,7 +6702,7 @@ REVOKE ALL ON FUNCTION integration_worker.probe_words(timestamptz) FROM PUBLIC;
 
 COMMENT ON FUNCTION integration_worker.probe_words(timestamptz) IS 'When an endpoint is tried again, as a part of a sentence.';
 
-CREATE OR REPLACE FUNCTION integration_worker.why_endpoint_waits(sync integration_worker.waiting) RETURNS text
+CREATE FUNCTION integration_worker.why_endpoint_waits(sync integration_worker.waiting) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -6684,8 +6724,12 @@ AS $$
                'failure', integration_worker.failure_words(h.last_reason, coalesce(h.stopped_for, r.error_class), h.last_error)) AS words) w
      WHERE h.endpoint_id = sync.endpoint_id
 $$;
+REVOKE ALL ON FUNCTION integration_worker.why_endpoint_waits(integration_worker.waiting) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION integration_worker.why_scheduled(sync integration_worker.waiting) RETURNS text
+COMMENT ON FUNCTION integration_worker.why_endpoint_waits(integration_worker.waiting) IS
+    'One sentence about a sync whose endpoint is stopped, open or asked to be left alone.';
+
+CREATE FUNCTION integration_worker.why_scheduled(sync integration_worker.waiting) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -6696,8 +6740,12 @@ AS $$
                    'attempt', coalesce(sync.attempt_no, sync.attempts),
                    'failure', integration_worker.failure_words(sync.reason, sync.error_class, sync.error)))
 $$;
+REVOKE ALL ON FUNCTION integration_worker.why_scheduled(integration_worker.waiting) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION integration_worker.why_ordered(sync integration_worker.waiting) RETURNS text
+COMMENT ON FUNCTION integration_worker.why_scheduled(integration_worker.waiting) IS
+    'One sentence about a sync that waits for its own time.';
+
+CREATE FUNCTION integration_worker.why_ordered(sync integration_worker.waiting) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -6707,9 +6755,13 @@ AS $$
                                   'state', integration_worker.say('state.' || head.state)))
       FROM integration_worker.state_of(sync.earlier) AS head (state)
 $$;
+REVOKE ALL ON FUNCTION integration_worker.why_ordered(integration_worker.waiting) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.why_ordered(integration_worker.waiting) IS
+    'One sentence about a sync that waits for an earlier one of its ordering key.';
 
 -- An agreed rate lets the next one go within a token's time; what is later, the other side has announced.
-CREATE OR REPLACE FUNCTION integration_worker.why_rated(sync integration_worker.waiting, rate_free_at timestamptz) RETURNS text
+CREATE FUNCTION integration_worker.why_rated(sync integration_worker.waiting, rate_free_at timestamptz) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -6720,6 +6772,10 @@ AS $$
       FROM integration.endpoint_config c
      WHERE c.id = sync.endpoint_id
 $$;
+REVOKE ALL ON FUNCTION integration_worker.why_rated(integration_worker.waiting, timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.why_rated(integration_worker.waiting, timestamptz) IS
+    'One sentence about a sync that an agreed or announced rate limit holds back.';
 
 -- What only shared memory knows comes as arguments, so that a test can say it.
 CREATE OR REPLACE FUNCTION integration_worker.why_waiting(
@@ -13724,7 +13780,7 @@ SELECT m.scope, m.subject, count(*) AS actions
   FROM integration.action a
   LEFT JOIN integration.outbox o ON o.id = a.outbox_id AND a.endpoint IS NULL
   JOIN integration_worker.usage_member m ON m.endpoint = coalesce(a.endpoint, o.endpoint)
- WHERE a.at >= integration_worker.usage_since() AND a.actor <> 'integration'
+ WHERE a.at >= integration_worker.usage_since() AND a.actor <> 'integration' AND (a.details ? 'table') IS NOT TRUE
  GROUP BY m.scope, m.subject;
 
 COMMENT ON VIEW integration_worker.usage_deeds IS
@@ -13822,7 +13878,7 @@ COMMENT ON COLUMN integration.usage.incidents IS 'Incidents that were open.';
 
 COMMENT ON COLUMN integration.usage.time_failing IS 'How long at least one was.';
 
-COMMENT ON COLUMN integration.usage.actions IS 'How often people did something about it: retry, amend, pause, acknowledge, ….';
+COMMENT ON COLUMN integration.usage.actions IS 'How often people did something about it: retry, amend, pause, acknowledge, …; changes of tables aside.';
 
 COMMENT ON COLUMN integration.usage.last_success_at IS 'Its last delivery ever, to ten seconds.';
 
@@ -14251,5 +14307,18 @@ UPDATE integration.installation
    SET fingerprint = CASE WHEN EXISTS (SELECT FROM integration.endpoint) THEN integration_worker.fingerprint()
                           ELSE '{}'::jsonb END;
 
-COMMENT ON COLUMN integration.endpoint_config.mask IS
-    'Paths to members of payloads, such as {$.iban,$.lines[*].price,$.**.password}, that only administrators see; support and operators see ***. {}: none.';
+-- The view says of a column what the table says.
+DO $$
+DECLARE
+    col record;
+BEGIN
+    FOR col IN
+        SELECT a.attname AS name, col_description('integration.endpoint'::regclass, a.attnum) AS meaning
+          FROM pg_attribute a
+         WHERE a.attrelid = 'integration.endpoint'::regclass
+           AND a.attname IN ('format', 'mask', 'refusals_alike')
+    LOOP
+        EXECUTE format('COMMENT ON COLUMN integration.endpoint_config.%I IS %L', col.name, col.meaning);
+    END LOOP;
+END
+$$;

@@ -15,9 +15,9 @@ my $node = integration_node('main');
 
 sub enqueue
 {
-	my ($status, $count) = @_;
-	value($node, qq{INSERT INTO integration.outbox (endpoint, object_type, object_id, payload)
-		SELECT 'shop', 'order', '$status', '{}' FROM generate_series(1, $count)});
+	my ($status, $count, $wait) = (@_, '0 s');
+	value($node, qq{INSERT INTO integration.outbox (endpoint, object_type, object_id, payload, send_after)
+		SELECT 'shop', 'order', '$status', '{}', now() + interval '$wait' FROM generate_series(1, $count)});
 	return;
 }
 
@@ -28,13 +28,11 @@ enqueue(200, 100);
 wait_until($node, queue_is_empty(), 'many may be in flight at once');
 
 # Whoever holds their rows makes the results come in one batch later.
-value($node, q{SELECT integration.pause('endpoint', 'shop', 'to be locked')});
 value($node, sprintf(q{UPDATE integration.endpoint SET url = %s}, quoted($receiver->url('/status/{object_id}'))));
-enqueue(500, 10);
-enqueue(200, 5);
+enqueue(500, 10, '2 s');
+enqueue(200, 5, '2 s');
 my $holder = $node->background_psql('postgres');
 $holder->query_safe('BEGIN; SELECT FROM integration.queue FOR UPDATE');
-value($node, q{SELECT integration.resume('endpoint', 'shop')});
 ok( wait_for(sub {
 		$receiver->count('/status/500')->{requests} == 10 && $receiver->count('/status/200')->{requests} > 0 }),
 	'failures and a delivery are answered');
