@@ -3758,9 +3758,10 @@ REVOKE ALL ON FUNCTION integration_worker.traffic_since(timestamptz, text[]) FRO
 COMMENT ON FUNCTION integration_worker.traffic_since(timestamptz, text[]) IS
     'The attempts at these endpoints, or at all, that began since then, a full hour, as integration.traffic counts them; several rows for the same hour add up.';
 
--- Between the bounds as if they were spread evenly.
+-- Between the bounds as if they were spread evenly.  With its owner's rights: whoever reads a view that calls it has
+-- none to what it calls.
 CREATE FUNCTION integration_worker.duration_at(share double precision, up_to_ms integer[], counts bigint[]) RETURNS integer
-    LANGUAGE plpgsql IMMUTABLE
+    LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE

@@ -1,7 +1,7 @@
 -- A language made by this test, in which each text is in ⟦brackets⟧: what is shown without them was left in code.
 BEGIN;
 \ir ../lib/settle.sql
-SELECT plan(21);
+SELECT plan(22);
 
 -- Every text there is, in the test language
 INSERT INTO integration.phrase (locale, key, words)
@@ -146,6 +146,25 @@ SELECT set_eq($$SELECT c.relname, m[1]
                    CROSS JOIN LATERAL regexp_matches(pg_get_viewdef(c.oid), '''((?:[^'']|'''')*)''', 'g') m
                    WHERE c.relnamespace IN ('integration'::regnamespace, 'integration_worker'::regnamespace) AND c.relkind = 'v'
                      AND m[1] ~ '[a-z]{2,},? [a-z]{2,},? [a-z]{2,}'$$, $$VALUES ('sla_report', 'connector and customer')$$, 'nor has a view, but a kind of line');
+
+-- Rows are there of every kind, so a view that calls what its reader may not is found out.
+CREATE FUNCTION pg_temp.refused(view_name text) RETURNS text
+    LANGUAGE plpgsql
+AS $$
+BEGIN
+    EXECUTE format('SELECT count(to_jsonb(v)) FROM %s v', view_name);
+    RETURN NULL;
+EXCEPTION WHEN insufficient_privilege THEN
+    RETURN view_name || ': ' || SQLERRM;
+END
+$$;
+CREATE ROLE language_support;
+SELECT integration.grant_support('language_support') \g /dev/null
+SET ROLE language_support;
+SELECT is_empty($$SELECT r.said FROM pg_class c CROSS JOIN LATERAL pg_temp.refused(c.oid::regclass::text) AS r (said)
+                   WHERE c.relnamespace = (SELECT n.oid FROM pg_namespace n WHERE n.nspname = 'integration') AND c.relkind = 'v'
+                     AND has_table_privilege(c.oid, 'SELECT') AND r.said IS NOT NULL$$, 'support reads every view that it may read');
+RESET ROLE;
 
 SELECT * FROM finish();
 ROLLBACK;
