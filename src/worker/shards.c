@@ -191,6 +191,8 @@ take(Sender *sender)
 			sender->locks.held_since[shard] = sender->now;
 	}
 	sender->locks.held |= step.taken;
+	/* or the first look of the watchdogs would find that nobody sends */
+	publishing_now(sender);
 	ereport(DEBUG1, errmsg_internal("integration worker took shards %04x", step.taken));
 }
 

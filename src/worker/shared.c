@@ -158,6 +158,7 @@ shared_attach(WorkerSlot *worker)
 		elog(ERROR, "more integration workers than max_worker_processes");
 	memset(&lives[live], 0, sizeof(lives[live]));
 	lives[live].pid = MyProcPid;
+	strlcpy(lives[live].activity, "starting", sizeof(lives[live].activity));
 	worker->state = WORKER_ATTACHED;
 	worker->pid = MyProcPid;
 	worker->live = live;

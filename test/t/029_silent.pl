@@ -53,6 +53,13 @@ value($node, q{INSERT INTO integration.heartbeat (endpoint) VALUES ('outside')})
 ok(wait_for(sub { return $receiver->count('/ok/outside')->{requests} }), 'a heartbeat leaves');
 my ($beat) = $receiver->arrived('/ok/outside');
 like($beat->{body}, qr/"status": "ok"/, 'and says that all is well');
+
+# A worker that just took over knows that it did
+value($node, q{WITH due AS (UPDATE integration.heartbeat SET last_at = NULL RETURNING 1)
+               SELECT pg_terminate_backend(pid) FROM integration.worker_status, due});
+ok(wait_for(sub { return $receiver->count('/ok/outside')->{requests} > 1 }), 'a new worker begins with a heartbeat');
+(undef, $beat) = $receiver->arrived('/ok/outside');
+like($beat->{body}, qr/"status": "ok"/, 'and says that all is well');
 value($node, 'DELETE FROM integration.heartbeat');
 
 # One that has nothing to do is not silent
