@@ -116,9 +116,9 @@ SELECT f.*, coalesce(c.title, c.name) AS system, coalesce(q.state, g.state, 'del
         ORDER BY x.attempt_no DESC
         LIMIT 1) a ON true
   LEFT JOIN integration.error_reason r ON r.reason = a.reason
-  LEFT JOIN LATERAL (
-       SELECT integration_worker.held_class(e.id, f.customer) AS held_class
-        WHERE q.state <> 'failed') p ON true
+ CROSS JOIN LATERAL (
+       SELECT CASE WHEN q.state <> 'failed' THEN integration_worker.held_class(e.id, f.customer) END AS held_class
+       OFFSET 0) p
  WHERE f.operation <> 'ping'
    AND g.state IS DISTINCT FROM 'superseded';
 COMMENT ON VIEW integration_worker.customer_fact IS 'The syncs of the customers of the current user, with their states.';
@@ -130,7 +130,7 @@ SELECT f.id, f.customer, f.system, f.object_type, f.object_id, f.operation, f.st
        coalesce(v.texts ->> ('advice.' || f.reason), v.texts ->> ('advice.:' || k.class)) AS advice
   FROM integration_worker.customer_fact f
   JOIN integration_worker.own_vocabulary v ON v.customer = f.customer
- CROSS JOIN LATERAL integration_worker.customer_class(f.status, f.error_class) AS k (class);
+ CROSS JOIN LATERAL (SELECT integration_worker.customer_class(f.status, f.error_class) AS class) k;
 COMMENT ON VIEW integration.customer_sync IS
     'For a customer''s role: the syncs of its own objects, in plain words. integration.retry(id) has one sent again where can_retry is true.';
 COMMENT ON COLUMN integration.customer_sync.id IS 'The number of the sync.';
@@ -168,39 +168,51 @@ SELECT e.customer, s.*
 COMMENT ON VIEW integration_worker.customer_status IS
     'How the objects of the customers of the current user stand that were tried.';
 
+CREATE VIEW integration_worker.customer_standing AS
+SELECT s.*, w.queued,
+       coalesce((SELECT coalesce(d.customer, e.customer) FROM integration.outbox d WHERE d.id = s.delivered_outbox_id),
+                e.customer) = s.customer AS is_own
+  FROM integration_worker.customer_status s
+  JOIN integration.endpoint e ON e.id = s.endpoint_id
+ CROSS JOIN LATERAL (
+       SELECT count(*) AS queued
+         FROM integration.outbox o
+         JOIN integration.queue q ON q.outbox_id = o.id
+        WHERE o.object_id = s.object_id
+          AND coalesce(o.object_type, '') = s.object_type
+          AND q.endpoint_id = s.endpoint_id
+          AND coalesce(o.customer, e.customer) = s.customer) w;
+COMMENT ON VIEW integration_worker.customer_standing IS
+    'The same with how many syncs of the object wait; is_own: what was delivered last was the customer''s.';
+
+-- In branches by state, so that a list of what is failed reads nothing of what is well: what does not work; what works or
+-- was never tried, while something is queued for it; all the rest.
 CREATE VIEW integration.customer_object WITH (security_barrier) AS
 SELECT t.customer, coalesce(c.title, c.name) AS system, t.object_type, t.object_id, t.state,
        concat_ws(' ', v.texts ->> ('cause.' || k.class), v.texts ->> ('next.' || k.status)) AS explanation,
        CASE WHEN t.is_own THEN t.remote_id END AS remote_id,
        CASE WHEN t.is_own THEN t.delivered_at END AS delivered_at,
        t.last_sync, t.queued, k.status, v.texts ->> ('advice.:' || k.class) AS advice
-  FROM (SELECT s.customer, s.endpoint_id, s.object_type, s.object_id,
-               CASE WHEN s.state = 'in_sync' AND w.queued > 0 THEN 'pending' ELSE s.state END AS state,
-               s.error_class, s.remote_id, s.delivered_at, s.last_outbox_id AS last_sync, w.queued,
-               coalesce((SELECT coalesce(d.customer, e.customer) FROM integration.outbox d WHERE d.id = s.delivered_outbox_id),
-                        e.customer) = s.customer AS is_own
-          FROM integration_worker.customer_status s
-          JOIN integration.endpoint e ON e.id = s.endpoint_id
-         CROSS JOIN LATERAL (
-               SELECT count(*) AS queued
-                 FROM integration.outbox o
-                 JOIN integration.queue q ON q.outbox_id = o.id
-                WHERE o.object_id = s.object_id
-                  AND coalesce(o.object_type, '') = s.object_type
-                  AND q.endpoint_id = s.endpoint_id
-                  AND coalesce(o.customer, e.customer) = s.customer) w
+  FROM (SELECT s.customer, s.endpoint_id, s.object_type, s.object_id, s.state, s.error_class, s.remote_id, s.delivered_at,
+               s.last_outbox_id AS last_sync, s.queued, s.is_own
+          FROM integration_worker.customer_standing s
+         WHERE s.state <> 'in_sync'
         UNION ALL
-        SELECT f.customer, q.endpoint_id, coalesce(f.object_type, ''), f.object_id, 'pending', NULL, NULL, NULL, NULL, count(*), false
-          FROM integration_worker.customer_outbox f
-          JOIN integration.queue q ON q.outbox_id = f.id
-         WHERE f.object_id IS NOT NULL
-           AND NOT EXISTS (SELECT
-                             FROM integration_worker.customer_status s
-                            WHERE s.customer = f.customer
-                              AND s.endpoint_id = q.endpoint_id
-                              AND s.object_type = coalesce(f.object_type, '')
-                              AND s.object_id = f.object_id)
-         GROUP BY f.customer, q.endpoint_id, coalesce(f.object_type, ''), f.object_id) t
+        SELECT w.customer, w.endpoint_id, w.object_type, w.object_id, 'pending', NULL, s.remote_id, s.delivered_at,
+               s.last_outbox_id, w.queued, coalesce(s.is_own, false)
+          FROM (SELECT f.customer, q.endpoint_id, coalesce(f.object_type, '') AS object_type, f.object_id, count(*) AS queued
+                  FROM integration_worker.customer_outbox f
+                  JOIN integration.queue q ON q.outbox_id = f.id
+                 WHERE f.object_id IS NOT NULL
+                 GROUP BY f.customer, q.endpoint_id, coalesce(f.object_type, ''), f.object_id) w
+          LEFT JOIN integration_worker.customer_standing s
+            ON (s.customer, s.endpoint_id, s.object_type, s.object_id) = (w.customer, w.endpoint_id, w.object_type, w.object_id)
+         WHERE s.state IS NULL OR s.state = 'in_sync'
+        UNION ALL
+        SELECT s.customer, s.endpoint_id, s.object_type, s.object_id, 'in_sync', NULL, s.remote_id, s.delivered_at,
+               s.last_outbox_id, 0, s.is_own
+          FROM integration_worker.customer_standing s
+         WHERE s.state = 'in_sync' AND s.queued = 0) t
   JOIN integration.endpoint e ON e.id = t.endpoint_id
   LEFT JOIN integration.connector c ON c.name = e.connector
   JOIN integration_worker.own_vocabulary v ON v.customer = t.customer

@@ -66,9 +66,9 @@ AS $$
      CROSS JOIN (SELECT integration_worker.customer_vocabulary(lines_of_customer.customer) OFFSET 0) AS v (texts)
      CROSS JOIN LATERAL (SELECT coalesce(q.state, g.state, 'delivered')) AS s (state)
       LEFT JOIN integration.error_reason r ON r.reason = a.reason
-      LEFT JOIN LATERAL (
-           SELECT integration_worker.held_class(e.id, lines_of_customer.customer) AS held_class
-            WHERE q.state <> 'failed') h ON true
+     CROSS JOIN LATERAL (
+           SELECT CASE WHEN q.state <> 'failed' THEN integration_worker.held_class(e.id, lines_of_customer.customer) END AS held_class
+           OFFSET 0) h
      CROSS JOIN LATERAL (
            SELECT integration_worker.customer_status_of(
                       s.state, r.remote_state = 'unknown' AND NOT coalesce(e.idempotent, c.idempotent, true),

@@ -23,13 +23,12 @@ INSERT INTO integration.phrase (key, words) VALUES
     ('customer.advice.unknown', 'Please check the name; what was sent long ago is not kept.'),
     ('customer.advice.can_retry', 'You can have it sent again.');
 
+-- Both are inlined where a view asks for each row.
 CREATE FUNCTION integration_worker.customer_status_of(
         state text, is_unknown boolean, responsible text, is_held boolean)
     RETURNS text
     LANGUAGE sql IMMUTABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT CASE WHEN state IN ('delivered', 'in_sync') THEN 'arrived'
+    RETURN CASE WHEN state IN ('delivered', 'in_sync') THEN 'arrived'
                 WHEN state = 'cancelled' THEN 'withdrawn'
                 WHEN state = 'expired' THEN 'too_late'
                 WHEN state = 'failed' AND is_unknown THEN 'checking'
@@ -37,21 +36,17 @@ AS $$
                 WHEN state = 'failed' THEN 'needs_us'
                 WHEN is_held THEN 'held'
                 WHEN state IN ('retrying', 'failing') THEN 'delayed'
-                ELSE 'waiting' END
-$$;
+                ELSE 'waiting' END;
 COMMENT ON FUNCTION integration_worker.customer_status_of(text, boolean, text, boolean) IS
     'The word of the customers'' vocabulary for a sync or an object in this state; is_unknown: it may have arrived and must not be sent twice.';
 
 CREATE FUNCTION integration_worker.customer_class(status text, error_class text) RETURNS text
     LANGUAGE sql IMMUTABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT CASE status WHEN 'arrived' THEN 'success'
+    RETURN CASE status WHEN 'arrived' THEN 'success'
                        WHEN 'withdrawn' THEN 'cancelled'
                        WHEN 'too_late' THEN 'expired'
                        WHEN 'waiting' THEN 'deferred'
-                       ELSE coalesce(error_class, 'internal') END
-$$;
+                       ELSE coalesce(error_class, 'internal') END;
 COMMENT ON FUNCTION integration_worker.customer_class(text, text) IS
     'The error class whose words explain a status to a customer.';
 
