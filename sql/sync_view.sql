@@ -1,5 +1,22 @@
 -- Every sync as people see it: the views sync, failed.
 
+-- As a set, so that it is inlined where a view asks for each row; the texts are fetched once a query.
+CREATE FUNCTION integration_worker.advice(endpoint text, connector text, error_class text, reason integration.error_reason)
+    RETURNS TABLE (remedy text, worked_before text)
+    LANGUAGE sql STABLE ROWS 1
+BEGIN ATOMIC
+    SELECT CASE WHEN (advice.reason).error_class = advice.error_class
+                THEN coalesce((SELECT integration_worker.remedies('support')) ->> (advice.reason).reason, (advice.reason).remedy)
+                ELSE coalesce((SELECT integration_worker.remedies('support')) ->> (':' || advice.error_class),
+                              (SELECT k.remedy FROM integration.error_class k WHERE k.name = advice.error_class)) END,
+           replace((SELECT integration_worker.translated('remedy.worked_before', '')), '{worked_before}', coalesce(
+                   (SELECT integration_worker.what_worked()) ->> ('endpoint ' || advice.endpoint || ':' || advice.error_class),
+                   (SELECT integration_worker.what_worked()) ->> ('connector ' || advice.connector || ':' || advice.error_class),
+                   (SELECT integration_worker.what_worked()) ->> (':' || advice.error_class)));
+END;
+COMMENT ON FUNCTION integration_worker.advice(text, text, text, integration.error_reason) IS
+    'What helps support against a failure of this class, for this reason; what helped the last time, of this endpoint first.';
+
 -- What is known about a sync whatever its state; the views below add how far it came.
 -- The owner is integration_worker.owner_of()'s; no join, since beyond join_collapse_limit they are made as written.
 CREATE VIEW integration_worker.sync_facts AS
@@ -7,9 +24,10 @@ SELECT o.id, o.endpoint, e.id AS endpoint_id, e.connector, coalesce(o.customer, 
        e.customer AS endpoint_customer,
        o.object_type, o.object_id, o.operation, o.priority, o.ordering_key, o.impact,
        o.triggered_by, o.trigger_ref, o.replay_of, o.created_at, o.expires_at,
-       coalesce((SELECT w.owner
-                   FROM integration_worker.ruled_owner(c.name, e.name, coalesce(o.customer, e.customer), a.error_class,
-                                                       CASE WHEN a.outcome = 'failed' THEN r.responsible END) w),
+       coalesce(CASE WHEN (SELECT EXISTS (SELECT FROM integration.owner_rule)) THEN
+                     (SELECT w.owner
+                        FROM integration_worker.ruled_owner(c.name, e.name, coalesce(o.customer, e.customer), a.error_class,
+                                                            CASE WHEN a.outcome = 'failed' THEN r.responsible END) w) END,
                 e.owner, c.owner, u.owner) AS owner,
        coalesce(c.severity, 3::smallint) AS severity,
        greatest(o.send_after, o.created_at) AS clock_from,
@@ -18,16 +36,7 @@ SELECT o.id, o.endpoint, e.id AS endpoint_id, e.connector, coalesce(o.customer, 
        a.attempt_no, a.outcome, a.reason, a.error_class, a.http_status, a.error,
        a.started_at AS last_attempt_at,
        a.started_at + coalesce(a.duration_ms, 0) * interval '1 ms' AS last_answer_at,
-       CASE WHEN a.outcome = 'failed' AND r.error_class = a.error_class
-            THEN coalesce((SELECT integration_worker.remedies('support')) ->> r.reason, r.remedy)
-            WHEN a.outcome = 'failed'
-            THEN coalesce((SELECT integration_worker.remedies('support')) ->> (':' || a.error_class),
-                          (SELECT k.remedy FROM integration.error_class k WHERE k.name = a.error_class)) END AS remedy,
-       CASE WHEN a.outcome = 'failed' THEN
-            replace((SELECT integration_worker.translated('remedy.worked_before', '')), '{worked_before}', coalesce(
-                    (SELECT integration_worker.what_worked()) ->> ('endpoint ' || o.endpoint || ':' || a.error_class),
-                    (SELECT integration_worker.what_worked()) ->> ('connector ' || e.connector || ':' || a.error_class),
-                    (SELECT integration_worker.what_worked()) ->> (':' || a.error_class))) END AS worked_before,
+       v.remedy, v.worked_before,
        CASE WHEN a.outcome = 'failed' THEN r.responsible END AS responsible,
        a.outcome = 'failed' AND r.remote_state = 'unknown'
        AND NOT coalesce(e.idempotent, c.idempotent, true) AS is_unknown
@@ -41,7 +50,8 @@ SELECT o.id, o.endpoint, e.id AS endpoint_id, e.connector, coalesce(o.customer, 
         WHERE x.outbox_id = o.id
         ORDER BY x.attempt_no DESC
         LIMIT 1) a ON true
-  LEFT JOIN integration.error_reason r ON r.reason = a.reason;
+  LEFT JOIN integration.error_reason r ON r.reason = a.reason
+ CROSS JOIN LATERAL integration_worker.advice(o.endpoint, e.connector, CASE WHEN a.outcome = 'failed' THEN a.error_class END, r) v;
 COMMENT ON VIEW integration_worker.sync_facts IS
     'Outbox, endpoint and last attempt of each sync, without its state.';
 
@@ -155,10 +165,58 @@ SELECT f.id, f.state, f.endpoint, f.connector, f.customer, f.object_type, f.obje
 COMMENT ON VIEW integration.sync IS
     'Every sync with its state, what happened last, what helps, what holds it back. UPDATE … SET state = ''pending'' retries, ''cancelled'' cancels.';
 
+-- The ten thousandth of a bad night is looked up in the outbox like the first, so each look-up counts: by the
+-- endpoint of the queue, in the order of the ids, the last attempt only of the lines that somebody reads.  What the
+-- planner knows to be sorted below isn't sorted again.  + 0: not by walking through the whole queue in its order.
+CREATE VIEW integration_worker.worst_first AS
+SELECT q.severity, o.created_at, o.id, o.impact, q.endpoint, q.connector, coalesce(o.customer, q.customer) AS customer,
+       o.object_type, o.object_id, o.operation, q.attempts, o.priority, o.ordering_key, o.expires_at,
+       o.triggered_by, o.trigger_ref, o.replay_of, q.is_idempotent, coalesce(q.owner, u.owner) AS owner,
+       greatest(o.send_after, o.created_at) + coalesce(u.sla, q.sla) AS due_by
+  FROM (SELECT f.outbox_id, f.attempts, e.name AS endpoint, e.connector, e.customer, c.sla,
+               coalesce(e.owner, c.owner) AS owner, coalesce(c.severity, 3::smallint) AS severity,
+               coalesce(e.idempotent, c.idempotent, true) AS is_idempotent
+          FROM integration.queue f
+          JOIN integration.endpoint e ON e.id = f.endpoint_id
+          LEFT JOIN integration.connector c ON c.name = e.connector
+         WHERE f.state = 'failed'
+         ORDER BY f.outbox_id + 0) q
+ CROSS JOIN LATERAL (
+       SELECT x.*
+         FROM integration.outbox x
+        WHERE x.id = q.outbox_id
+       OFFSET 0) o
+  LEFT JOIN integration.customer u ON u.name = coalesce(o.customer, q.customer)
+ ORDER BY q.severity, o.impact DESC NULLS LAST, o.created_at, o.id;
+COMMENT ON VIEW integration_worker.worst_first IS 'What was asked by the failed syncs, in the order of integration.failed.';
+
 CREATE VIEW integration.failed AS
-SELECT s.*
-  FROM integration.sync s
- WHERE s.state = 'failed'
+SELECT s.id, 'failed'::text AS state, s.endpoint, s.connector, s.customer, s.object_type, s.object_id, s.operation, s.attempts,
+       a.reason, a.error_class, a.http_status, a.error,
+       nullif(concat_ws(' ', v.worked_before,
+              CASE WHEN a.outcome = 'failed' AND r.remote_state = 'unknown' AND NOT s.is_idempotent
+                   THEN (SELECT integration_worker.say('remedy.unknown_outcome'))
+                   ELSE coalesce((SELECT integration_worker.remedies_when_failed()) ->> v.remedy, v.remedy) END), '') AS remedy,
+       CASE WHEN a.outcome = 'failed' THEN r.responsible END AS responsible,
+       coalesce(CASE WHEN (SELECT EXISTS (SELECT FROM integration.owner_rule)) THEN
+                     (SELECT w.owner
+                        FROM integration_worker.ruled_owner(s.connector, s.endpoint, s.customer, a.error_class,
+                                                            CASE WHEN a.outcome = 'failed' THEN r.responsible END) w) END,
+                s.owner) AS owner,
+       NULL::timestamptz AS next_attempt_at, NULL::text AS blocked_by, NULL::timestamptz AS in_flight_since,
+       a.started_at AS last_attempt_at, s.created_at, NULL::timestamptz AS finished_at,
+       statement_timestamp() - s.created_at AS age, s.due_by, s.due_by IS NOT NULL AS sla_at_risk,
+       s.severity, s.impact, s.priority, s.ordering_key, s.expires_at,
+       s.triggered_by, s.trigger_ref, s.replay_of, NULL::bigint AS superseded_by
+  FROM integration_worker.worst_first s
+  LEFT JOIN LATERAL (
+       SELECT x.*
+         FROM integration.attempt x
+        WHERE x.outbox_id = s.id
+        ORDER BY x.attempt_no DESC
+        LIMIT 1) a ON true
+  LEFT JOIN integration.error_reason r ON r.reason = a.reason
+ CROSS JOIN LATERAL integration_worker.advice(s.endpoint, s.connector, CASE WHEN a.outcome = 'failed' THEN a.error_class END, r) v
  ORDER BY s.severity, s.impact DESC NULLS LAST, s.created_at, s.id;
 COMMENT ON VIEW integration.failed IS
     'The syncs that wait for a person, worst first: severity, impact, age. Updatable like integration.sync.';

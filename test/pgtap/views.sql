@@ -1,7 +1,7 @@
 -- The views name the state, the cause, what helps, what holds a sync back.
 BEGIN;
 \ir ../lib/refusal.sql
-SELECT plan(68);
+SELECT plan(69);
 
 INSERT INTO integration.connector (name, owner, severity, sla) VALUES ('erp', 'sales team', 1, '1 hour'), ('crm', 'crm team', 2, NULL);
 INSERT INTO integration.endpoint (name, connector, url, customer, owner, rate_limit) VALUES
@@ -94,6 +94,8 @@ SELECT pg_temp.make(n, 'failed', e, i) FROM (VALUES ('a little', 'shop', 5), ('a
 SELECT results_eq('SELECT object_id FROM integration.failed',
     $$VALUES ('a lot'), ('a little'), ('failed'), ('less severe'), ('no promise')$$, 'failed has the worst first');
 SELECT is((SELECT count(*)::int FROM integration.failed WHERE state <> 'failed'), 0, 'and nothing else');
+SELECT bag_eq('SELECT * FROM integration.failed', $$SELECT * FROM integration.sync WHERE state = 'failed'$$,
+    'both views say the same of what is failed');
 SELECT results_eq($$SELECT a.attname, a.atttypid FROM pg_attribute a WHERE a.attrelid = 'integration.failed'::regclass AND a.attnum > 0$$,
                   $$SELECT a.attname, a.atttypid FROM pg_attribute a WHERE a.attrelid = 'integration.sync'::regclass AND a.attnum > 0$$,
                   'both views have the same columns');
