@@ -9,9 +9,7 @@ CREATE FUNCTION integration_worker.hours_of(traffic integration.traffic[], since
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT array_agg((h.hour, coalesce(c.delivered, 0), coalesce(c.failed, 0),
-                      integration_worker.duration_at(0.5, c.bounds, c.counts),
-                      integration_worker.duration_at(0.95, c.bounds, c.counts),
-                      integration_worker.duration_at(0.99, c.bounds, c.counts))::integration_worker.hour_figures ORDER BY h.hour)
+                      d.durations[1], d.durations[2], d.durations[3])::integration_worker.hour_figures ORDER BY h.hour)
       FROM generate_series(since, since + interval '23 hours', interval '1 hour') AS h (hour)
       LEFT JOIN (SELECT b.hour, sum(b.delivered)::bigint AS delivered, sum(b.failed)::bigint AS failed,
                         array_agg(b.up_to_ms ORDER BY b.up_to_ms) AS bounds,
@@ -20,6 +18,7 @@ AS $$
                            FROM unnest(traffic) t
                           GROUP BY 1, 2) b
                   GROUP BY 1) c ON c.hour = h.hour
+     CROSS JOIN LATERAL integration_worker.durations_at('{0.5,0.95,0.99}', c.bounds, c.counts) AS d (durations)
 $$;
 COMMENT ON FUNCTION integration_worker.hours_of(integration.traffic[], timestamptz) IS
     'The figures of all endpoints together for each of 24 hours.';

@@ -2,10 +2,7 @@
 
 CREATE FUNCTION integration_worker.period(begins timestamptz, ends timestamptz) RETURNS tstzrange
     LANGUAGE sql IMMUTABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT tstzrange(begins, greatest(begins, ends))
-$$;
+    RETURN tstzrange(begins, greatest(begins, ends));
 COMMENT ON FUNCTION integration_worker.period(timestamptz, timestamptz) IS
     'From one time to the other, empty where a clock that was set back has the end before the beginning.';
 

@@ -156,35 +156,42 @@ COMMENT ON FUNCTION integration_worker.traffic_since(timestamptz, text[]) IS
 
 -- Between the bounds as if they were spread evenly.  With its owner's rights: whoever reads a view that calls it has
 -- none to what it calls.
-CREATE FUNCTION integration_worker.duration_at(share double precision, up_to_ms integer[], counts bigint[]) RETURNS integer
+CREATE FUNCTION integration_worker.durations_at(shares double precision[], up_to_ms integer[], counts bigint[]) RETURNS integer[]
     LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     -- No attempt lasts longer than ten minutes.
     bounds integer[] := 0 || array_replace(integration_worker.duration_bounds(), 2147483647, 600000);
-    wanted double precision := share * (SELECT sum(c) FROM unnest(counts) c);
+    total double precision := 0;
     below double precision := 0;
     place integer;
+    durations integer[] := '{}';
 BEGIN
     FOR n IN 1 .. coalesce(cardinality(counts), 0) LOOP
-        IF below + counts[n] >= wanted AND counts[n] > 0 THEN
+        total := total + counts[n];
+    END LOOP;
+    FOR n IN 1 .. coalesce(cardinality(counts), 0) LOOP
+        CONTINUE WHEN counts[n] = 0;
+        WHILE below + counts[n] >= shares[cardinality(durations) + 1] * total LOOP
             place := coalesce(array_position(bounds, up_to_ms[n]), cardinality(bounds));
-            RETURN round(bounds[place - 1] + (bounds[place] - bounds[place - 1]) * (wanted - below) / counts[n]);
-        END IF;
+            durations := durations || round(bounds[place - 1] + (bounds[place] - bounds[place - 1])
+                                            * (shares[cardinality(durations) + 1] * total - below) / counts[n])::integer;
+        END LOOP;
         below := below + counts[n];
     END LOOP;
-    RETURN NULL;
+    RETURN durations;
 END
 $$;
-COMMENT ON FUNCTION integration_worker.duration_at(double precision, integer[], bigint[]) IS
-    'The duration that this share of attempts did not exceed, from their counts by ascending up_to_ms; NULL: there were none.';
+COMMENT ON FUNCTION integration_worker.durations_at(double precision[], integer[], bigint[]) IS
+    'The durations that these ascending shares of attempts did not exceed, from their counts by ascending up_to_ms; empty: there were none.';
 
 CREATE FUNCTION integration_worker.percentile_of(traffic integration.traffic[], share double precision) RETURNS integer
     LANGUAGE sql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT integration_worker.duration_at(share, array_agg(b.up_to_ms ORDER BY b.up_to_ms), array_agg(b.attempts ORDER BY b.up_to_ms))
+    SELECT (integration_worker.durations_at(ARRAY[share], array_agg(b.up_to_ms ORDER BY b.up_to_ms),
+                                            array_agg(b.attempts ORDER BY b.up_to_ms)))[1]
       FROM (SELECT t.up_to_ms, sum(t.delivered + t.failed)::bigint AS attempts
               FROM unnest(traffic) t
              GROUP BY 1) b
@@ -193,16 +200,16 @@ COMMENT ON FUNCTION integration_worker.percentile_of(integration.traffic[], doub
     'The duration that this share of all these attempts did not exceed.';
 
 CREATE VIEW integration.endpoint_traffic AS
-SELECT e.name AS endpoint, t.hour, sum(t.delivered)::bigint AS delivered, sum(t.failed)::bigint AS failed,
-       integration_worker.duration_at(0.5, array_agg(t.up_to_ms ORDER BY t.up_to_ms), array_agg(t.attempts ORDER BY t.up_to_ms)) AS p50_ms,
-       integration_worker.duration_at(0.95, array_agg(t.up_to_ms ORDER BY t.up_to_ms), array_agg(t.attempts ORDER BY t.up_to_ms)) AS p95_ms,
-       integration_worker.duration_at(0.99, array_agg(t.up_to_ms ORDER BY t.up_to_ms), array_agg(t.attempts ORDER BY t.up_to_ms)) AS p99_ms
-  FROM (SELECT s.endpoint_id, s.hour, s.up_to_ms, sum(s.delivered) AS delivered, sum(s.failed) AS failed,
-               sum(s.delivered + s.failed)::bigint AS attempts
-          FROM integration_worker.traffic_since(date_trunc('hour', statement_timestamp(), 'UTC') - interval '23 hours') s
-         GROUP BY 1, 2, 3) t
-  JOIN integration.endpoint e ON e.id = t.endpoint_id
- GROUP BY 1, 2;
+SELECT h.endpoint, h.hour, h.delivered, h.failed, h.durations[1] AS p50_ms, h.durations[2] AS p95_ms, h.durations[3] AS p99_ms
+  FROM (SELECT e.name AS endpoint, t.hour, sum(t.delivered)::bigint AS delivered, sum(t.failed)::bigint AS failed,
+               integration_worker.durations_at('{0.5,0.95,0.99}', array_agg(t.up_to_ms ORDER BY t.up_to_ms),
+                                               array_agg(t.attempts ORDER BY t.up_to_ms)) AS durations
+          FROM (SELECT s.endpoint_id, s.hour, s.up_to_ms, sum(s.delivered) AS delivered, sum(s.failed) AS failed,
+                       sum(s.delivered + s.failed)::bigint AS attempts
+                  FROM integration_worker.traffic_since(date_trunc('hour', statement_timestamp(), 'UTC') - interval '23 hours') s
+                 GROUP BY 1, 2, 3) t
+          JOIN integration.endpoint e ON e.id = t.endpoint_id
+         GROUP BY 1, 2) h;
 COMMENT ON VIEW integration.endpoint_traffic IS
     'How many attempts of each endpoint were delivered, how many failed, how long they took, by hour: this hour and the 23 before.';
 COMMENT ON COLUMN integration.endpoint_traffic.endpoint IS 'The endpoint.';

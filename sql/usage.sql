@@ -9,10 +9,7 @@ INSERT INTO integration.phrase (key, words) VALUES
 
 CREATE FUNCTION integration_worker.usage_since() RETURNS timestamptz
     LANGUAGE sql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT statement_timestamp() - interval '30 days'
-$$;
+    RETURN statement_timestamp() - interval '30 days';
 COMMENT ON FUNCTION integration_worker.usage_since() IS
     'Where the time begins that integration.usage looks back on.';
 

@@ -3760,37 +3760,44 @@ COMMENT ON FUNCTION integration_worker.traffic_since(timestamptz, text[]) IS
 
 -- Between the bounds as if they were spread evenly.  With its owner's rights: whoever reads a view that calls it has
 -- none to what it calls.
-CREATE FUNCTION integration_worker.duration_at(share double precision, up_to_ms integer[], counts bigint[]) RETURNS integer
+CREATE FUNCTION integration_worker.durations_at(shares double precision[], up_to_ms integer[], counts bigint[]) RETURNS integer[]
     LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     -- No attempt lasts longer than ten minutes.
     bounds integer[] := 0 || array_replace(integration_worker.duration_bounds(), 2147483647, 600000);
-    wanted double precision := share * (SELECT sum(c) FROM unnest(counts) c);
+    total double precision := 0;
     below double precision := 0;
     place integer;
+    durations integer[] := '{}';
 BEGIN
     FOR n IN 1 .. coalesce(cardinality(counts), 0) LOOP
-        IF below + counts[n] >= wanted AND counts[n] > 0 THEN
+        total := total + counts[n];
+    END LOOP;
+    FOR n IN 1 .. coalesce(cardinality(counts), 0) LOOP
+        CONTINUE WHEN counts[n] = 0;
+        WHILE below + counts[n] >= shares[cardinality(durations) + 1] * total LOOP
             place := coalesce(array_position(bounds, up_to_ms[n]), cardinality(bounds));
-            RETURN round(bounds[place - 1] + (bounds[place] - bounds[place - 1]) * (wanted - below) / counts[n]);
-        END IF;
+            durations := durations || round(bounds[place - 1] + (bounds[place] - bounds[place - 1])
+                                            * (shares[cardinality(durations) + 1] * total - below) / counts[n])::integer;
+        END LOOP;
         below := below + counts[n];
     END LOOP;
-    RETURN NULL;
+    RETURN durations;
 END
 $$;
-REVOKE ALL ON FUNCTION integration_worker.duration_at(double precision, integer[], bigint[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.durations_at(double precision[], integer[], bigint[]) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.duration_at(double precision, integer[], bigint[]) IS
-    'The duration that this share of attempts did not exceed, from their counts by ascending up_to_ms; NULL: there were none.';
+COMMENT ON FUNCTION integration_worker.durations_at(double precision[], integer[], bigint[]) IS
+    'The durations that these ascending shares of attempts did not exceed, from their counts by ascending up_to_ms; empty: there were none.';
 
 CREATE FUNCTION integration_worker.percentile_of(traffic integration.traffic[], share double precision) RETURNS integer
     LANGUAGE sql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT integration_worker.duration_at(share, array_agg(b.up_to_ms ORDER BY b.up_to_ms), array_agg(b.attempts ORDER BY b.up_to_ms))
+    SELECT (integration_worker.durations_at(ARRAY[share], array_agg(b.up_to_ms ORDER BY b.up_to_ms),
+                                            array_agg(b.attempts ORDER BY b.up_to_ms)))[1]
       FROM (SELECT t.up_to_ms, sum(t.delivered + t.failed)::bigint AS attempts
               FROM unnest(traffic) t
              GROUP BY 1) b
@@ -3801,16 +3808,16 @@ COMMENT ON FUNCTION integration_worker.percentile_of(integration.traffic[], doub
     'The duration that this share of all these attempts did not exceed.';
 
 CREATE VIEW integration.endpoint_traffic AS
-SELECT e.name AS endpoint, t.hour, sum(t.delivered)::bigint AS delivered, sum(t.failed)::bigint AS failed,
-       integration_worker.duration_at(0.5, array_agg(t.up_to_ms ORDER BY t.up_to_ms), array_agg(t.attempts ORDER BY t.up_to_ms)) AS p50_ms,
-       integration_worker.duration_at(0.95, array_agg(t.up_to_ms ORDER BY t.up_to_ms), array_agg(t.attempts ORDER BY t.up_to_ms)) AS p95_ms,
-       integration_worker.duration_at(0.99, array_agg(t.up_to_ms ORDER BY t.up_to_ms), array_agg(t.attempts ORDER BY t.up_to_ms)) AS p99_ms
-  FROM (SELECT s.endpoint_id, s.hour, s.up_to_ms, sum(s.delivered) AS delivered, sum(s.failed) AS failed,
-               sum(s.delivered + s.failed)::bigint AS attempts
-          FROM integration_worker.traffic_since(date_trunc('hour', statement_timestamp(), 'UTC') - interval '23 hours') s
-         GROUP BY 1, 2, 3) t
-  JOIN integration.endpoint e ON e.id = t.endpoint_id
- GROUP BY 1, 2;
+SELECT h.endpoint, h.hour, h.delivered, h.failed, h.durations[1] AS p50_ms, h.durations[2] AS p95_ms, h.durations[3] AS p99_ms
+  FROM (SELECT e.name AS endpoint, t.hour, sum(t.delivered)::bigint AS delivered, sum(t.failed)::bigint AS failed,
+               integration_worker.durations_at('{0.5,0.95,0.99}', array_agg(t.up_to_ms ORDER BY t.up_to_ms),
+                                               array_agg(t.attempts ORDER BY t.up_to_ms)) AS durations
+          FROM (SELECT s.endpoint_id, s.hour, s.up_to_ms, sum(s.delivered) AS delivered, sum(s.failed) AS failed,
+                       sum(s.delivered + s.failed)::bigint AS attempts
+                  FROM integration_worker.traffic_since(date_trunc('hour', statement_timestamp(), 'UTC') - interval '23 hours') s
+                 GROUP BY 1, 2, 3) t
+          JOIN integration.endpoint e ON e.id = t.endpoint_id
+         GROUP BY 1, 2) h;
 
 COMMENT ON VIEW integration.endpoint_traffic IS
     'How many attempts of each endpoint were delivered, how many failed, how long they took, by hour: this hour and the 23 before.';
@@ -6042,6 +6049,25 @@ $$;
 
 -- Every sync as people see it: the views sync, failed.
 
+-- As a set, so that it is inlined where a view asks for each row; the texts are fetched once a query.
+CREATE FUNCTION integration_worker.advice(endpoint text, connector text, error_class text, reason integration.error_reason)
+    RETURNS TABLE (remedy text, worked_before text)
+    LANGUAGE sql STABLE ROWS 1
+BEGIN ATOMIC
+    SELECT CASE WHEN (advice.reason).error_class = advice.error_class
+                THEN coalesce((SELECT integration_worker.remedies('support')) ->> (advice.reason).reason, (advice.reason).remedy)
+                ELSE coalesce((SELECT integration_worker.remedies('support')) ->> (':' || advice.error_class),
+                              (SELECT k.remedy FROM integration.error_class k WHERE k.name = advice.error_class)) END,
+           replace((SELECT integration_worker.translated('remedy.worked_before', '')), '{worked_before}', coalesce(
+                   (SELECT integration_worker.what_worked()) ->> ('endpoint ' || advice.endpoint || ':' || advice.error_class),
+                   (SELECT integration_worker.what_worked()) ->> ('connector ' || advice.connector || ':' || advice.error_class),
+                   (SELECT integration_worker.what_worked()) ->> (':' || advice.error_class)));
+END;
+REVOKE ALL ON FUNCTION integration_worker.advice(text, text, text, integration.error_reason) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.advice(text, text, text, integration.error_reason) IS
+    'What helps support against a failure of this class, for this reason; what helped the last time, of this endpoint first.';
+
 -- What is known about a sync whatever its state; the views below add how far it came.
 -- The owner is integration_worker.owner_of()'s; no join, since beyond join_collapse_limit they are made as written.
 CREATE VIEW integration_worker.sync_facts AS
@@ -6049,9 +6075,10 @@ SELECT o.id, o.endpoint, e.id AS endpoint_id, e.connector, coalesce(o.customer, 
        e.customer AS endpoint_customer,
        o.object_type, o.object_id, o.operation, o.priority, o.ordering_key, o.impact,
        o.triggered_by, o.trigger_ref, o.replay_of, o.created_at, o.expires_at,
-       coalesce((SELECT w.owner
-                   FROM integration_worker.ruled_owner(c.name, e.name, coalesce(o.customer, e.customer), a.error_class,
-                                                       CASE WHEN a.outcome = 'failed' THEN r.responsible END) w),
+       coalesce(CASE WHEN (SELECT EXISTS (SELECT FROM integration.owner_rule)) THEN
+                     (SELECT w.owner
+                        FROM integration_worker.ruled_owner(c.name, e.name, coalesce(o.customer, e.customer), a.error_class,
+                                                            CASE WHEN a.outcome = 'failed' THEN r.responsible END) w) END,
                 e.owner, c.owner, u.owner) AS owner,
        coalesce(c.severity, 3::smallint) AS severity,
        greatest(o.send_after, o.created_at) AS clock_from,
@@ -6060,16 +6087,7 @@ SELECT o.id, o.endpoint, e.id AS endpoint_id, e.connector, coalesce(o.customer, 
        a.attempt_no, a.outcome, a.reason, a.error_class, a.http_status, a.error,
        a.started_at AS last_attempt_at,
        a.started_at + coalesce(a.duration_ms, 0) * interval '1 ms' AS last_answer_at,
-       CASE WHEN a.outcome = 'failed' AND r.error_class = a.error_class
-            THEN coalesce((SELECT integration_worker.remedies('support')) ->> r.reason, r.remedy)
-            WHEN a.outcome = 'failed'
-            THEN coalesce((SELECT integration_worker.remedies('support')) ->> (':' || a.error_class),
-                          (SELECT k.remedy FROM integration.error_class k WHERE k.name = a.error_class)) END AS remedy,
-       CASE WHEN a.outcome = 'failed' THEN
-            replace((SELECT integration_worker.translated('remedy.worked_before', '')), '{worked_before}', coalesce(
-                    (SELECT integration_worker.what_worked()) ->> ('endpoint ' || o.endpoint || ':' || a.error_class),
-                    (SELECT integration_worker.what_worked()) ->> ('connector ' || e.connector || ':' || a.error_class),
-                    (SELECT integration_worker.what_worked()) ->> (':' || a.error_class))) END AS worked_before,
+       v.remedy, v.worked_before,
        CASE WHEN a.outcome = 'failed' THEN r.responsible END AS responsible,
        a.outcome = 'failed' AND r.remote_state = 'unknown'
        AND NOT coalesce(e.idempotent, c.idempotent, true) AS is_unknown
@@ -6083,7 +6101,8 @@ SELECT o.id, o.endpoint, e.id AS endpoint_id, e.connector, coalesce(o.customer, 
         WHERE x.outbox_id = o.id
         ORDER BY x.attempt_no DESC
         LIMIT 1) a ON true
-  LEFT JOIN integration.error_reason r ON r.reason = a.reason;
+  LEFT JOIN integration.error_reason r ON r.reason = a.reason
+ CROSS JOIN LATERAL integration_worker.advice(o.endpoint, e.connector, CASE WHEN a.outcome = 'failed' THEN a.error_class END, r) v;
 
 COMMENT ON VIEW integration_worker.sync_facts IS
     'Outbox, endpoint and last attempt of each sync, without its state.';
@@ -6190,10 +6209,59 @@ SELECT f.id, f.state, f.endpoint, f.connector, f.customer, f.object_type, f.obje
  CROSS JOIN LATERAL (
        SELECT CASE f.state WHEN 'delivered' THEN f.last_answer_at ELSE f.closed_at END AS finished_at) t;
 
+-- The ten thousandth of a bad night is looked up in the outbox like the first, so each look-up counts: by the
+-- endpoint of the queue, in the order of the ids, the last attempt only of the lines that somebody reads.  What the
+-- planner knows to be sorted below isn't sorted again.  + 0: not by walking through the whole queue in its order.
+CREATE VIEW integration_worker.worst_first AS
+SELECT q.severity, o.created_at, o.id, o.impact, q.endpoint, q.connector, coalesce(o.customer, q.customer) AS customer,
+       o.object_type, o.object_id, o.operation, q.attempts, o.priority, o.ordering_key, o.expires_at,
+       o.triggered_by, o.trigger_ref, o.replay_of, q.is_idempotent, coalesce(q.owner, u.owner) AS owner,
+       greatest(o.send_after, o.created_at) + coalesce(u.sla, q.sla) AS due_by
+  FROM (SELECT f.outbox_id, f.attempts, e.name AS endpoint, e.connector, e.customer, c.sla,
+               coalesce(e.owner, c.owner) AS owner, coalesce(c.severity, 3::smallint) AS severity,
+               coalesce(e.idempotent, c.idempotent, true) AS is_idempotent
+          FROM integration.queue f
+          JOIN integration.endpoint e ON e.id = f.endpoint_id
+          LEFT JOIN integration.connector c ON c.name = e.connector
+         WHERE f.state = 'failed'
+         ORDER BY f.outbox_id + 0) q
+ CROSS JOIN LATERAL (
+       SELECT x.*
+         FROM integration.outbox x
+        WHERE x.id = q.outbox_id
+       OFFSET 0) o
+  LEFT JOIN integration.customer u ON u.name = coalesce(o.customer, q.customer)
+ ORDER BY q.severity, o.impact DESC NULLS LAST, o.created_at, o.id;
+
+COMMENT ON VIEW integration_worker.worst_first IS 'What was asked by the failed syncs, in the order of integration.failed.';
+
 CREATE OR REPLACE VIEW integration.failed AS
-SELECT s.*
-  FROM integration.sync s
- WHERE s.state = 'failed'
+SELECT s.id, 'failed'::text AS state, s.endpoint, s.connector, s.customer, s.object_type, s.object_id, s.operation, s.attempts,
+       a.reason, a.error_class, a.http_status, a.error,
+       nullif(concat_ws(' ', v.worked_before,
+              CASE WHEN a.outcome = 'failed' AND r.remote_state = 'unknown' AND NOT s.is_idempotent
+                   THEN (SELECT integration_worker.say('remedy.unknown_outcome'))
+                   ELSE coalesce((SELECT integration_worker.remedies_when_failed()) ->> v.remedy, v.remedy) END), '') AS remedy,
+       CASE WHEN a.outcome = 'failed' THEN r.responsible END AS responsible,
+       coalesce(CASE WHEN (SELECT EXISTS (SELECT FROM integration.owner_rule)) THEN
+                     (SELECT w.owner
+                        FROM integration_worker.ruled_owner(s.connector, s.endpoint, s.customer, a.error_class,
+                                                            CASE WHEN a.outcome = 'failed' THEN r.responsible END) w) END,
+                s.owner) AS owner,
+       NULL::timestamptz AS next_attempt_at, NULL::text AS blocked_by, NULL::timestamptz AS in_flight_since,
+       a.started_at AS last_attempt_at, s.created_at, NULL::timestamptz AS finished_at,
+       statement_timestamp() - s.created_at AS age, s.due_by, s.due_by IS NOT NULL AS sla_at_risk,
+       s.severity, s.impact, s.priority, s.ordering_key, s.expires_at,
+       s.triggered_by, s.trigger_ref, s.replay_of, NULL::bigint AS superseded_by
+  FROM integration_worker.worst_first s
+  LEFT JOIN LATERAL (
+       SELECT x.*
+         FROM integration.attempt x
+        WHERE x.outbox_id = s.id
+        ORDER BY x.attempt_no DESC
+        LIMIT 1) a ON true
+  LEFT JOIN integration.error_reason r ON r.reason = a.reason
+ CROSS JOIN LATERAL integration_worker.advice(s.endpoint, s.connector, CASE WHEN a.outcome = 'failed' THEN a.error_class END, r) v
  ORDER BY s.severity, s.impact DESC NULLS LAST, s.created_at, s.id;
 
 -- Both views have the same columns with the same meaning.
@@ -11103,13 +11171,12 @@ INSERT INTO integration.phrase (key, words) VALUES
     ('customer.advice.unknown', 'Please check the name; what was sent long ago is not kept.'),
     ('customer.advice.can_retry', 'You can have it sent again.');
 
+-- Both are inlined where a view asks for each row.
 CREATE FUNCTION integration_worker.customer_status_of(
         state text, is_unknown boolean, responsible text, is_held boolean)
     RETURNS text
     LANGUAGE sql IMMUTABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT CASE WHEN state IN ('delivered', 'in_sync') THEN 'arrived'
+    RETURN CASE WHEN state IN ('delivered', 'in_sync') THEN 'arrived'
                 WHEN state = 'cancelled' THEN 'withdrawn'
                 WHEN state = 'expired' THEN 'too_late'
                 WHEN state = 'failed' AND is_unknown THEN 'checking'
@@ -11117,8 +11184,7 @@ AS $$
                 WHEN state = 'failed' THEN 'needs_us'
                 WHEN is_held THEN 'held'
                 WHEN state IN ('retrying', 'failing') THEN 'delayed'
-                ELSE 'waiting' END
-$$;
+                ELSE 'waiting' END;
 REVOKE ALL ON FUNCTION integration_worker.customer_status_of(text, boolean, text, boolean) FROM PUBLIC;
 
 COMMENT ON FUNCTION integration_worker.customer_status_of(text, boolean, text, boolean) IS
@@ -11126,14 +11192,11 @@ COMMENT ON FUNCTION integration_worker.customer_status_of(text, boolean, text, b
 
 CREATE FUNCTION integration_worker.customer_class(status text, error_class text) RETURNS text
     LANGUAGE sql IMMUTABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT CASE status WHEN 'arrived' THEN 'success'
+    RETURN CASE status WHEN 'arrived' THEN 'success'
                        WHEN 'withdrawn' THEN 'cancelled'
                        WHEN 'too_late' THEN 'expired'
                        WHEN 'waiting' THEN 'deferred'
-                       ELSE coalesce(error_class, 'internal') END
-$$;
+                       ELSE coalesce(error_class, 'internal') END;
 REVOKE ALL ON FUNCTION integration_worker.customer_class(text, text) FROM PUBLIC;
 
 COMMENT ON FUNCTION integration_worker.customer_class(text, text) IS
@@ -11295,9 +11358,9 @@ SELECT f.*, coalesce(c.title, c.name) AS system, coalesce(q.state, g.state, 'del
         ORDER BY x.attempt_no DESC
         LIMIT 1) a ON true
   LEFT JOIN integration.error_reason r ON r.reason = a.reason
-  LEFT JOIN LATERAL (
-       SELECT integration_worker.held_class(e.id, f.customer) AS held_class
-        WHERE q.state <> 'failed') p ON true
+ CROSS JOIN LATERAL (
+       SELECT CASE WHEN q.state <> 'failed' THEN integration_worker.held_class(e.id, f.customer) END AS held_class
+       OFFSET 0) p
  WHERE f.operation <> 'ping'
    AND g.state IS DISTINCT FROM 'superseded';
 
@@ -11310,7 +11373,7 @@ SELECT f.id, f.customer, f.system, f.object_type, f.object_id, f.operation, f.st
        coalesce(v.texts ->> ('advice.' || f.reason), v.texts ->> ('advice.:' || k.class)) AS advice
   FROM integration_worker.customer_fact f
   JOIN integration_worker.own_vocabulary v ON v.customer = f.customer
- CROSS JOIN LATERAL integration_worker.customer_class(f.status, f.error_class) AS k (class);
+ CROSS JOIN LATERAL (SELECT integration_worker.customer_class(f.status, f.error_class) AS class) k;
 
 COMMENT ON VIEW integration.customer_sync IS
     'For a customer''s role: the syncs of its own objects, in plain words. integration.retry(id) has one sent again where can_retry is true.';
@@ -11364,39 +11427,52 @@ SELECT e.customer, s.*
 COMMENT ON VIEW integration_worker.customer_status IS
     'How the objects of the customers of the current user stand that were tried.';
 
+CREATE VIEW integration_worker.customer_standing AS
+SELECT s.*, w.queued,
+       coalesce((SELECT coalesce(d.customer, e.customer) FROM integration.outbox d WHERE d.id = s.delivered_outbox_id),
+                e.customer) = s.customer AS is_own
+  FROM integration_worker.customer_status s
+  JOIN integration.endpoint e ON e.id = s.endpoint_id
+ CROSS JOIN LATERAL (
+       SELECT count(*) AS queued
+         FROM integration.outbox o
+         JOIN integration.queue q ON q.outbox_id = o.id
+        WHERE o.object_id = s.object_id
+          AND coalesce(o.object_type, '') = s.object_type
+          AND q.endpoint_id = s.endpoint_id
+          AND coalesce(o.customer, e.customer) = s.customer) w;
+
+COMMENT ON VIEW integration_worker.customer_standing IS
+    'The same with how many syncs of the object wait; is_own: what was delivered last was the customer''s.';
+
+-- In branches by state, so that a list of what is failed reads nothing of what is well: what does not work; what works or
+-- was never tried, while something is queued for it; all the rest.
 CREATE VIEW integration.customer_object WITH (security_barrier) AS
 SELECT t.customer, coalesce(c.title, c.name) AS system, t.object_type, t.object_id, t.state,
        concat_ws(' ', v.texts ->> ('cause.' || k.class), v.texts ->> ('next.' || k.status)) AS explanation,
        CASE WHEN t.is_own THEN t.remote_id END AS remote_id,
        CASE WHEN t.is_own THEN t.delivered_at END AS delivered_at,
        t.last_sync, t.queued, k.status, v.texts ->> ('advice.:' || k.class) AS advice
-  FROM (SELECT s.customer, s.endpoint_id, s.object_type, s.object_id,
-               CASE WHEN s.state = 'in_sync' AND w.queued > 0 THEN 'pending' ELSE s.state END AS state,
-               s.error_class, s.remote_id, s.delivered_at, s.last_outbox_id AS last_sync, w.queued,
-               coalesce((SELECT coalesce(d.customer, e.customer) FROM integration.outbox d WHERE d.id = s.delivered_outbox_id),
-                        e.customer) = s.customer AS is_own
-          FROM integration_worker.customer_status s
-          JOIN integration.endpoint e ON e.id = s.endpoint_id
-         CROSS JOIN LATERAL (
-               SELECT count(*) AS queued
-                 FROM integration.outbox o
-                 JOIN integration.queue q ON q.outbox_id = o.id
-                WHERE o.object_id = s.object_id
-                  AND coalesce(o.object_type, '') = s.object_type
-                  AND q.endpoint_id = s.endpoint_id
-                  AND coalesce(o.customer, e.customer) = s.customer) w
+  FROM (SELECT s.customer, s.endpoint_id, s.object_type, s.object_id, s.state, s.error_class, s.remote_id, s.delivered_at,
+               s.last_outbox_id AS last_sync, s.queued, s.is_own
+          FROM integration_worker.customer_standing s
+         WHERE s.state <> 'in_sync'
         UNION ALL
-        SELECT f.customer, q.endpoint_id, coalesce(f.object_type, ''), f.object_id, 'pending', NULL, NULL, NULL, NULL, count(*), false
-          FROM integration_worker.customer_outbox f
-          JOIN integration.queue q ON q.outbox_id = f.id
-         WHERE f.object_id IS NOT NULL
-           AND NOT EXISTS (SELECT
-                             FROM integration_worker.customer_status s
-                            WHERE s.customer = f.customer
-                              AND s.endpoint_id = q.endpoint_id
-                              AND s.object_type = coalesce(f.object_type, '')
-                              AND s.object_id = f.object_id)
-         GROUP BY f.customer, q.endpoint_id, coalesce(f.object_type, ''), f.object_id) t
+        SELECT w.customer, w.endpoint_id, w.object_type, w.object_id, 'pending', NULL, s.remote_id, s.delivered_at,
+               s.last_outbox_id, w.queued, coalesce(s.is_own, false)
+          FROM (SELECT f.customer, q.endpoint_id, coalesce(f.object_type, '') AS object_type, f.object_id, count(*) AS queued
+                  FROM integration_worker.customer_outbox f
+                  JOIN integration.queue q ON q.outbox_id = f.id
+                 WHERE f.object_id IS NOT NULL
+                 GROUP BY f.customer, q.endpoint_id, coalesce(f.object_type, ''), f.object_id) w
+          LEFT JOIN integration_worker.customer_standing s
+            ON (s.customer, s.endpoint_id, s.object_type, s.object_id) = (w.customer, w.endpoint_id, w.object_type, w.object_id)
+         WHERE s.state IS NULL OR s.state = 'in_sync'
+        UNION ALL
+        SELECT s.customer, s.endpoint_id, s.object_type, s.object_id, 'in_sync', NULL, s.remote_id, s.delivered_at,
+               s.last_outbox_id, 0, s.is_own
+          FROM integration_worker.customer_standing s
+         WHERE s.state = 'in_sync' AND s.queued = 0) t
   JOIN integration.endpoint e ON e.id = t.endpoint_id
   LEFT JOIN integration.connector c ON c.name = e.connector
   JOIN integration_worker.own_vocabulary v ON v.customer = t.customer
@@ -12031,9 +12107,7 @@ CREATE FUNCTION integration_worker.hours_of(traffic integration.traffic[], since
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT array_agg((h.hour, coalesce(c.delivered, 0), coalesce(c.failed, 0),
-                      integration_worker.duration_at(0.5, c.bounds, c.counts),
-                      integration_worker.duration_at(0.95, c.bounds, c.counts),
-                      integration_worker.duration_at(0.99, c.bounds, c.counts))::integration_worker.hour_figures ORDER BY h.hour)
+                      d.durations[1], d.durations[2], d.durations[3])::integration_worker.hour_figures ORDER BY h.hour)
       FROM generate_series(since, since + interval '23 hours', interval '1 hour') AS h (hour)
       LEFT JOIN (SELECT b.hour, sum(b.delivered)::bigint AS delivered, sum(b.failed)::bigint AS failed,
                         array_agg(b.up_to_ms ORDER BY b.up_to_ms) AS bounds,
@@ -12042,6 +12116,7 @@ AS $$
                            FROM unnest(traffic) t
                           GROUP BY 1, 2) b
                   GROUP BY 1) c ON c.hour = h.hour
+     CROSS JOIN LATERAL integration_worker.durations_at('{0.5,0.95,0.99}', c.bounds, c.counts) AS d (durations)
 $$;
 REVOKE ALL ON FUNCTION integration_worker.hours_of(integration.traffic[], timestamptz) FROM PUBLIC;
 
@@ -12562,9 +12637,9 @@ AS $$
      CROSS JOIN (SELECT integration_worker.customer_vocabulary(lines_of_customer.customer) OFFSET 0) AS v (texts)
      CROSS JOIN LATERAL (SELECT coalesce(q.state, g.state, 'delivered')) AS s (state)
       LEFT JOIN integration.error_reason r ON r.reason = a.reason
-      LEFT JOIN LATERAL (
-           SELECT integration_worker.held_class(e.id, lines_of_customer.customer) AS held_class
-            WHERE q.state <> 'failed') h ON true
+     CROSS JOIN LATERAL (
+           SELECT CASE WHEN q.state <> 'failed' THEN integration_worker.held_class(e.id, lines_of_customer.customer) END AS held_class
+           OFFSET 0) h
      CROSS JOIN LATERAL (
            SELECT integration_worker.customer_status_of(
                       s.state, r.remote_state = 'unknown' AND NOT coalesce(e.idempotent, c.idempotent, true),
@@ -13076,10 +13151,7 @@ COMMENT ON FUNCTION integration.public_signing_key(text) IS
 
 CREATE FUNCTION integration_worker.period(begins timestamptz, ends timestamptz) RETURNS tstzrange
     LANGUAGE sql IMMUTABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT tstzrange(begins, greatest(begins, ends))
-$$;
+    RETURN tstzrange(begins, greatest(begins, ends));
 REVOKE ALL ON FUNCTION integration_worker.period(timestamptz, timestamptz) FROM PUBLIC;
 
 COMMENT ON FUNCTION integration_worker.period(timestamptz, timestamptz) IS
@@ -13744,10 +13816,7 @@ INSERT INTO integration.phrase (key, words) VALUES
 
 CREATE FUNCTION integration_worker.usage_since() RETURNS timestamptz
     LANGUAGE sql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT statement_timestamp() - interval '30 days'
-$$;
+    RETURN statement_timestamp() - interval '30 days';
 REVOKE ALL ON FUNCTION integration_worker.usage_since() FROM PUBLIC;
 
 COMMENT ON FUNCTION integration_worker.usage_since() IS
@@ -14043,6 +14112,7 @@ AS $$
         ('support', 'EXECUTE', 'FUNCTION integration_worker.length_of(tstzmultirange)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.period(timestamptz, timestamptz)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.ruled_owner(text, text, text, text, text)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.advice(text, text, text, integration.error_reason)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.owner_of(integer, text, text, text)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.owner_of_scope(text, text)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.time_words(timestamptz)'),
@@ -14052,7 +14122,7 @@ AS $$
         ('support', 'SELECT', 'integration.traffic'),
         ('support', 'SELECT', 'integration.endpoint_traffic'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.traffic_since(timestamptz, text[])'),
-        ('support', 'EXECUTE', 'FUNCTION integration_worker.duration_at(double precision, integer[], bigint[])'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.durations_at(double precision[], integer[], bigint[])'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.sparkline(integer[], bigint[], bigint[])'),
         ('support', 'EXECUTE', 'FUNCTION integration.endpoint_metrics()'),
         ('support', 'EXECUTE', 'FUNCTION integration.attempt_metrics()'),
