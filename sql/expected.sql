@@ -136,13 +136,8 @@ CREATE FUNCTION integration_worker.report_missing(endpoint integration.endpoint,
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    example integration.queue;
+    example integration.queue := integration_worker.first_waiting(endpoint.id);
 BEGIN
-    SELECT q.* INTO example
-      FROM integration.queue q
-     WHERE q.endpoint_id = endpoint.id AND q.state <> 'failed'
-     ORDER BY q.priority, q.due_at, (q.outbox_id + 0)
-     LIMIT 1;
     PERFORM integration_worker.open_incident(
         endpoint.name, 'nothing_delivered', report_missing.now,
         integration_worker.expectation_note(endpoint, report_missing.count, report_missing.now - endpoint.expected_every, example),

@@ -58,13 +58,8 @@ CREATE FUNCTION integration_worker.report_growth(before integration_worker.backl
 AS $$
 DECLARE
     endpoint text := (SELECT e.name FROM integration.endpoint e WHERE e.id = before.endpoint_id);
-    oldest integration.queue;
+    oldest integration.queue := integration_worker.first_waiting(before.endpoint_id);
 BEGIN
-    SELECT q.* INTO oldest
-      FROM integration.queue q
-     WHERE q.endpoint_id = before.endpoint_id AND q.state <> 'failed'
-     ORDER BY q.priority, q.due_at, (q.outbox_id + 0)
-     LIMIT 1;
     PERFORM integration_worker.open_incident(
         endpoint, 'queue_growing', report_growth.now,
         concat_ws(' ',

@@ -1,4 +1,22 @@
--- Ordering keys, objects: which sync of several goes next.
+-- Endpoints, ordering keys, objects: which sync of several goes next.
+
+CREATE FUNCTION integration_worker.first_waiting(endpoint_id integer) RETURNS integration.queue
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    first integration.queue;
+BEGIN
+    SELECT q.* INTO first
+      FROM integration.queue q
+     WHERE q.endpoint_id = first_waiting.endpoint_id AND q.state <> 'failed'
+     ORDER BY q.priority, q.due_at, (q.outbox_id + 0)
+     LIMIT 1;
+    RETURN first;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.first_waiting(integer) IS
+    'The sync of an endpoint that is the next to be sent, by the index queue_due; NULL: none waits.';
 
 -- The first sync of each of these ordering keys, by the index queue_ordering, unless that one has failed.
 CREATE FUNCTION integration_worker.heads(endpoint_ids integer[], ordering_keys text[])
