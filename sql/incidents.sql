@@ -167,6 +167,22 @@ $$;
 COMMENT ON FUNCTION integration_worker.is_watched(text) IS
     'Whether incidents of this class are opened and ended by a watchdog.';
 
+CREATE FUNCTION integration_worker.end_incidents(ids bigint[], at timestamptz) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE integration.incident i
+       SET state = 'resolved', resolved_at = end_incidents.at, snoozed_until = NULL,
+           (resolution, worked) = (SELECT d.words, CASE WHEN d.words IS NOT NULL THEN true END
+                                     FROM integration_worker.what_people_did(i.endpoint, i.opened_at) AS d (words))
+     WHERE i.id = ANY (ids);
+    PERFORM integration_worker.tell(ids, 'resolved');
+END
+$$;
+COMMENT ON FUNCTION integration_worker.end_incidents(bigint[], timestamptz) IS
+    'Ends these incidents, which the caller has locked, with what people did meanwhile.';
+
 -- A problem is over when its endpoint delivers and nothing that failed for it is left.
 CREATE FUNCTION integration_worker.resolve_incidents(
         standings integration_worker.standing[], settled_at timestamptz)
@@ -175,32 +191,25 @@ CREATE FUNCTION integration_worker.resolve_incidents(
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    ids bigint[];
+    ids bigint[] := ARRAY(SELECT x.id
+                            FROM unnest(standings) s
+                            JOIN integration.endpoint e ON e.id = s.endpoint_id
+                            JOIN LATERAL (
+                                 SELECT y.id, y.error_class
+                                   FROM integration.incident y
+                                  WHERE y.endpoint = e.name AND y.resolved_at IS NULL AND y.state <> 'ignored'
+                                    AND NOT integration_worker.is_watched(y.error_class)
+                                    FOR NO KEY UPDATE SKIP LOCKED) x ON true
+                           WHERE s.state = 'closed' AND s.alive
+                             AND NOT EXISTS (SELECT FROM integration.queue q
+                                              WHERE q.endpoint_id = s.endpoint_id AND q.state = 'failed'
+                                                AND q.error_class = x.error_class));
 BEGIN
-    WITH ended AS (
-        UPDATE integration.incident i
-           SET state = 'resolved', resolved_at = settled_at, snoozed_until = NULL,
-               resolution = over.done, worked = CASE WHEN over.done IS NOT NULL THEN true END
-          FROM (SELECT x.id, integration_worker.what_people_did(e.name, x.opened_at) AS done
-                  FROM unnest(standings) s
-                  JOIN integration.endpoint e ON e.id = s.endpoint_id
-                  JOIN LATERAL (
-                       SELECT y.id, y.error_class, y.opened_at
-                         FROM integration.incident y
-                        WHERE y.endpoint = e.name AND y.resolved_at IS NULL AND y.state <> 'ignored'
-                          AND NOT integration_worker.is_watched(y.error_class)
-                          FOR NO KEY UPDATE SKIP LOCKED) x ON true
-                 WHERE s.state = 'closed' AND s.alive
-                   AND NOT EXISTS (SELECT FROM integration.queue q
-                                    WHERE q.endpoint_id = s.endpoint_id AND q.state = 'failed'
-                                      AND q.error_class = x.error_class)
-                 OFFSET 0) over
-         WHERE i.id = over.id
-        RETURNING i.id
-    )
-    SELECT ARRAY(SELECT e.id FROM ended e) INTO ids;
-    PERFORM integration_worker.tell(ids, 'resolved');
-    RETURN ids <> '{}';
+    IF ids = '{}' THEN
+        RETURN false;
+    END IF;
+    PERFORM integration_worker.end_incidents(ids, settled_at);
+    RETURN true;
 END
 $$;
 COMMENT ON FUNCTION integration_worker.resolve_incidents(integration_worker.standing[], timestamptz) IS

@@ -97,20 +97,14 @@ CREATE FUNCTION integration_worker.end_incident(endpoint text, error_class text,
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    incident bigint;
+    incident bigint := (SELECT i.id
+                          FROM integration.incident i
+                         WHERE i.endpoint = end_incident.endpoint AND i.error_class = end_incident.error_class
+                           AND i.resolved_at IS NULL AND i.state <> 'ignored'
+                           FOR NO KEY UPDATE SKIP LOCKED);
 BEGIN
-    UPDATE integration.incident i
-       SET state = 'resolved', resolved_at = end_incident.at, snoozed_until = NULL,
-           resolution = over.done, worked = CASE WHEN over.done IS NOT NULL THEN true END
-      FROM (SELECT x.id, integration_worker.what_people_did(x.endpoint, x.opened_at) AS done
-              FROM integration.incident x
-             WHERE x.endpoint = end_incident.endpoint AND x.error_class = end_incident.error_class
-               AND x.resolved_at IS NULL AND x.state <> 'ignored'
-               FOR NO KEY UPDATE SKIP LOCKED) over
-     WHERE i.id = over.id
-    RETURNING i.id INTO incident;
-    IF FOUND THEN
-        PERFORM integration_worker.tell(ARRAY[incident], 'resolved');
+    IF incident IS NOT NULL THEN
+        PERFORM integration_worker.end_incidents(ARRAY[incident], end_incident.at);
     END IF;
     RETURN incident;
 END
