@@ -171,9 +171,7 @@ BEGIN
             HINT = format('Work on that one: SELECT * FROM integration.runbook(%s).', newer);
     END IF;
     UPDATE integration.incident i
-       SET state = 'open', resolved_at = NULL, resolved_by = NULL, resolution = NULL, worked = NULL,
-           snoozed_until = NULL, acknowledged_at = NULL,
-           reopened = i.reopened + CASE WHEN i.state = 'resolved' THEN 1 ELSE 0 END
+       SET state = 'open', snoozed_until = NULL, acknowledged_at = NULL
      WHERE i.id = before.id;
     PERFORM integration_worker.record_incident_action(before, 'reopen', reopen.reason,
                                                       jsonb_build_object('resolution', before.resolution));

@@ -17,6 +17,28 @@ $$;
 COMMENT ON FUNCTION integration_worker.reopens_within() IS
     'How long after its end an incident is opened again rather than a new one.';
 
+CREATE FUNCTION integration_worker.reopen_incident() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    NEW.resolved_at := NULL;
+    NEW.resolved_by := NULL;
+    NEW.resolution := NULL;
+    NEW.worked := NULL;
+    NEW.acknowledged_at := NULL;
+    NEW.snoozed_until := NULL;
+    NEW.reopened := OLD.reopened + 1;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.reopen_incident() IS
+    'Row trigger: an incident that comes back is as if it had not ended, and counts how often that was so.';
+
+CREATE TRIGGER reopen BEFORE UPDATE OF state ON integration.incident
+    FOR EACH ROW WHEN (OLD.state = 'resolved' AND NEW.state = 'open')
+    EXECUTE FUNCTION integration_worker.reopen_incident();
+
 CREATE FUNCTION integration_worker.raise_incidents(
         verdicts integration_worker.verdict[], standings integration_worker.standing[], settled_at timestamptz)
     RETURNS void
@@ -45,9 +67,7 @@ BEGIN
          WHERE i.id = held.id
     ), reopened AS (
         UPDATE integration.incident i
-           SET state = 'open', resolved_at = NULL, resolved_by = NULL, resolution = NULL, worked = NULL,
-               acknowledged_at = NULL, snoozed_until = NULL, reopened = i.reopened + 1,
-               last_seen_at = settled_at, syncs = i.syncs + g.syncs, objects = i.objects + g.objects,
+           SET state = 'open', last_seen_at = settled_at, syncs = i.syncs + g.syncs, objects = i.objects + g.objects,
                customers = greatest(i.customers, g.customers), example = g.example, remedy = g.remedy,
                impact = CASE WHEN g.impact IS NULL THEN i.impact ELSE coalesce(i.impact, 0) + g.impact END
           FROM seen g

@@ -33,9 +33,8 @@ BEGIN
         RETURN NULL;
     END IF;
     UPDATE integration.incident i
-       SET state = 'open', resolved_at = NULL, resolved_by = NULL, resolution = NULL, worked = NULL,
-           acknowledged_at = NULL, snoozed_until = NULL, reopened = i.reopened + 1, last_seen_at = open_incident.at,
-           note = open_incident.note, example = coalesce(open_incident.example, i.example)
+       SET state = 'open', last_seen_at = open_incident.at, note = open_incident.note,
+           example = coalesce(open_incident.example, i.example)
      WHERE i.id = (SELECT x.id
                      FROM integration.incident x
                     WHERE x.endpoint = open_incident.endpoint AND x.error_class = open_incident.error_class
