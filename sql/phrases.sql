@@ -116,6 +116,16 @@ AS $$
 $$;
 COMMENT ON FUNCTION integration_worker.duration_words(interval) IS 'A length of time for people, to two units.';
 
+-- What is written down is read later, when a distance from now would be wrong.
+CREATE FUNCTION integration_worker.moment_words(at timestamptz) RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(to_char(at, integration_worker.say('time.pattern')), at::text)
+$$;
+COMMENT ON FUNCTION integration_worker.moment_words(timestamptz) IS
+    'A moment for a text that is kept, in the time zone of the session.';
+
 CREATE FUNCTION integration_worker.time_words(at timestamptz) RETURNS text
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -124,7 +134,7 @@ AS $$
                 THEN integration_worker.say('time.coming', jsonb_build_object('time', t.words,
                          'distance', integration_worker.duration_words(at - statement_timestamp())))
                 ELSE t.words END
-      FROM (SELECT coalesce(to_char(at, integration_worker.say('time.pattern')), at::text) AS words) t
+      FROM integration_worker.moment_words(at) AS t (words)
 $$;
 COMMENT ON FUNCTION integration_worker.time_words(timestamptz) IS
     'A moment for people, in the time zone of the session; with its distance when it is to come.';

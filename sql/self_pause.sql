@@ -133,16 +133,6 @@ $$;
 COMMENT ON FUNCTION integration_worker.long_failures(integer) IS
     'So many endpoints that have failed for one, three or five days without one success, and of which nobody has been told that yet.';
 
--- What is written down is read later, when a distance from now would be wrong.
-CREATE FUNCTION integration_worker.moment_words(at timestamptz) RETURNS text
-    LANGUAGE sql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT to_char(at, 'YYYY-MM-DD HH24:MI:SS TZ')
-$$;
-COMMENT ON FUNCTION integration_worker.moment_words(timestamptz) IS
-    'A moment for a text that is kept, in the time zone of the session.';
-
 CREATE FUNCTION integration_worker.watch_long_failure(now timestamptz) RETURNS timestamptz
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp

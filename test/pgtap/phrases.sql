@@ -1,6 +1,6 @@
 -- Sentences for people: by language, filled in, the user's own.
 BEGIN;
-SELECT plan(14);
+SELECT plan(15);
 
 SELECT is(integration_worker.languages(l.locale)::text, l.languages, 'languages of ' || coalesce(l.locale, 'nothing'))
   FROM (VALUES ('de-AT', '{de-AT,de,en}'), ('zh-Hant-TW', '{zh-Hant-TW,zh-Hant,zh,en}'), ('en-GB', '{en-GB,en}'), ('en', '{en}'),
@@ -21,6 +21,9 @@ RESET integration.locale;
 SELECT is((SELECT count(*) FROM integration.phrase p WHERE NOT p.shipped), 4::bigint, 'what was written is the user''s');
 UPDATE integration.phrase SET words = 'Thank you' WHERE locale = 'en' AND key = 'test.thanks';
 SELECT is(integration_worker.say('test.thanks'), 'Thank you', 'what was changed holds');
+UPDATE integration.phrase SET words = 'DD.MM.YYYY' WHERE locale = 'en' AND key = 'time.pattern';
+SELECT is(ARRAY(SELECT integration_worker.moment_words(m.at) FROM (VALUES (timestamptz '2026-02-01 12:00'), ('infinity'), (NULL)) AS m (at)),
+          '{01.02.2026,infinity,NULL}', 'moments in texts that are kept are written as all others');
 
 SELECT * FROM finish();
 ROLLBACK;
