@@ -29,6 +29,13 @@ CREATE FUNCTION integration_worker.place(
 COMMENT ON FUNCTION integration_worker.place() IS
     'Where the server''s data lies, and whether it was started as a standby; NULL: not known.';
 
+CREATE FUNCTION integration_worker.request_bounds() RETURNS integer[]
+    LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'integration_request_bounds';
+COMMENT ON FUNCTION integration_worker.request_bounds() IS
+    'The bounds, in milliseconds, by which the worker counts durations: OpenTelemetry''s for http.client.request.duration.';
+
 CREATE FUNCTION integration_worker.url_problem(url text, allow_http boolean) RETURNS text
     LANGUAGE c STRICT STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp

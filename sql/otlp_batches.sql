@@ -112,7 +112,8 @@ AS $$
                    'startTimeUnixNano', integration_worker.otlp_time(duration_metric.since),
                    'timeUnixNano', integration_worker.otlp_time(duration_metric.now),
                    'count', b.total::text, 'sum', h.sum, 'bucketCounts', b.counts,
-                   'explicitBounds', '[0.005,0.01,0.025,0.05,0.075,0.1,0.25,0.5,0.75,1,2.5,5,7.5,10]'::jsonb,
+                   'explicitBounds', (SELECT jsonb_agg(x.ms / 1000::double precision ORDER BY x.ms)
+                                        FROM unnest(integration_worker.request_bounds()) AS x (ms)),
                    'attributes', integration_worker.otlp_attributes(jsonb_build_object(
                        'http.request.method', c.method, 'integration.endpoint.name', c.name,
                        'server.address', substring(c.url FROM '^https?://(?:[^/?#@]*@)?\[?([^]/:?#]+)'),

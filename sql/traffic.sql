@@ -37,12 +37,12 @@ CREATE TABLE integration_worker.traffic_mark (
 COMMENT ON TABLE integration_worker.traffic_mark IS
     'Up to which start the attempts of each endpoint are counted in integration.traffic; later ones are read themselves.';
 
--- Those of OpenTelemetry's http.client.request.duration, two above, and one for whatever is longer.
+-- Two above those of requests, and one for whatever is longer.
 CREATE FUNCTION integration_worker.duration_bounds() RETURNS integer[]
     LANGUAGE sql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT '{5,10,25,50,75,100,250,500,750,1000,2500,5000,7500,10000,30000,60000,2147483647}'::integer[]
+    SELECT integration_worker.request_bounds() || '{30000,60000,2147483647}'::integer[]
 $$;
 COMMENT ON FUNCTION integration_worker.duration_bounds() IS 'The bounds, in milliseconds, by which durations are counted.';
 

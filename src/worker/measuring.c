@@ -25,7 +25,7 @@ typedef struct Series
 	double		sum_s;
 } Series;
 
-/* The bounds of the conventions; sql/otlp_batches.sql has them too. */
+/* Those of http.client.request.duration in OpenTelemetry's semantic conventions 1.44.0. */
 static const int bounds_ms[] = {
 	5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10000
 };
@@ -70,6 +70,12 @@ bucket_of(int duration_ms)
 	while (bucket < (int) lengthof(bounds_ms) && duration_ms > bounds_ms[bucket])
 		bucket++;
 	return bucket;
+}
+
+int
+measuring_bound_ms(int bucket)
+{
+	return bounds_ms[bucket];
 }
 
 void

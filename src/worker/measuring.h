@@ -12,6 +12,9 @@
 #include "store/telemetry.h"
 #include "worker/sender.h"
 
+/* Up to which a bucket counts, of each but the last.  Does not throw. */
+extern int	measuring_bound_ms(int bucket);
+
 /* An attempt was settled.  Does not throw, but for a lack of memory. */
 extern void measuring_note(const Sender *sender, const Lease *lease);
 
