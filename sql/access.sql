@@ -70,10 +70,8 @@ CREATE FUNCTION integration_worker.held_class(endpoint_id integer, customer text
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT CASE WHEN EXISTS (SELECT FROM integration_worker.pause_in_force p
-                              WHERE p.scope = 'all'
-                                 OR (p.scope = 'connector' AND p.name = e.connector)
-                                 OR (p.scope = 'endpoint' AND p.name = e.name)
-                                 OR (p.scope = 'customer' AND p.name IN (held_class.customer, e.customer))) THEN 'deferred'
+                              WHERE integration_worker.pause_holds(p.scope, p.name, e.connector, e.name,
+                                                                   ARRAY[held_class.customer, e.customer])) THEN 'deferred'
                 WHEN h.state = 'stopped' THEN coalesce(r.error_class, 'config') END
       FROM integration.endpoint e
       LEFT JOIN integration.endpoint_health h ON h.endpoint_id = e.id

@@ -44,8 +44,7 @@ CREATE FUNCTION integration_worker.paused_endpoints(since timestamptz) RETURNS S
 AS $$
     SELECT e.id
       FROM integration.pause p
-      JOIN integration.endpoint e
-        ON p.scope = 'all' OR (p.scope, p.name) IN (('connector', e.connector), ('endpoint', e.name), ('customer', e.customer))
+      JOIN integration.endpoint e ON integration_worker.pause_holds(p.scope, p.name, e.connector, e.name, ARRAY[e.customer])
      WHERE p.until IS NULL OR p.until > paused_endpoints.since
      UNION
     SELECT e.id

@@ -4,11 +4,7 @@
 CREATE VIEW integration_worker.behind_pause AS
 SELECT p.scope, p.name, q.outbox_id
   FROM integration_worker.pause_in_force p
-  JOIN integration.endpoint e
-    ON p.scope = 'all'
-    OR (p.scope = 'connector' AND p.name = e.connector)
-    OR (p.scope = 'endpoint' AND p.name = e.name)
-    OR (p.scope = 'customer' AND p.name = e.customer)
+  JOIN integration.endpoint e ON integration_worker.pause_holds(p.scope, p.name, e.connector, e.name, ARRAY[e.customer])
   JOIN integration.queue q ON q.endpoint_id = e.id AND q.state <> 'failed'
 UNION ALL
 SELECT p.scope, p.name, q.outbox_id

@@ -100,7 +100,7 @@ AS $$
             WHERE x.failing_since IS NOT NULL
               AND EXISTS (SELECT FROM integration.pause p
                            WHERE (p.until IS NULL OR p.until > forget_paused_failures.now)
-                             AND (p.scope, p.name) IN (('all', ''), ('connector', e.connector), ('endpoint', e.name), ('customer', e.customer)))
+                             AND integration_worker.pause_holds(p.scope, p.name, e.connector, e.name, ARRAY[e.customer]))
               FOR NO KEY UPDATE OF x SKIP LOCKED)
 $$;
 COMMENT ON FUNCTION integration_worker.forget_paused_failures(timestamptz) IS

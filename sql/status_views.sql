@@ -126,10 +126,7 @@ SELECT e.name, e.connector, e.customer,
   LEFT JOIN LATERAL (
        SELECT x.reason, x.until
          FROM integration_worker.pause_in_force x
-        WHERE x.scope = 'all'
-           OR (x.scope = 'connector' AND x.name = e.connector)
-           OR (x.scope = 'endpoint' AND x.name = e.name)
-           OR (x.scope = 'customer' AND x.name = e.customer)
+        WHERE integration_worker.pause_holds(x.scope, x.name, e.connector, e.name, ARRAY[e.customer])
         ORDER BY x.until DESC NULLS FIRST, x.scope, x.name DESC
         LIMIT 1) p ON true
  CROSS JOIN LATERAL (

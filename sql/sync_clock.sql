@@ -37,10 +37,7 @@ AS $$
 BEGIN
     RETURN (SELECT coalesce(range_agg(p.period), '{}')
               FROM integration_worker.pause_period p
-             WHERE p.scope = 'all'
-                OR (p.scope = 'connector' AND p.name = pauses_of.connector)
-                OR (p.scope = 'endpoint' AND p.name = pauses_of.endpoint)
-                OR (p.scope = 'customer' AND p.name = ANY (pauses_of.customers)));
+             WHERE integration_worker.pause_holds(p.scope, p.name, pauses_of.connector, pauses_of.endpoint, pauses_of.customers));
 END
 $$;
 COMMENT ON FUNCTION integration_worker.pauses_of(text, text, text[]) IS

@@ -62,6 +62,16 @@ SELECT p.*
  WHERE p.until IS NULL OR p.until > statement_timestamp();
 COMMENT ON VIEW integration_worker.pause_in_force IS 'The kill switches that hold something right now.';
 
+-- Without a search_path, so that it becomes a part of the query around it.
+CREATE FUNCTION integration_worker.pause_holds(scope text, name text, connector text, endpoint text, customers text[]) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    RETURN scope = 'all'
+        OR (scope = 'connector' AND name = connector)
+        OR (scope = 'endpoint' AND name = endpoint)
+        OR (scope = 'customer' AND name = ANY (customers));
+COMMENT ON FUNCTION integration_worker.pause_holds(text, text, text, text, text[]) IS
+    'Whether a pause with this scope and name is one of this connector, this endpoint or any of these customers (a sync''s, its endpoint''s).';
+
 -- The order of the lines is the order of strength: the first that applies is the one to name.
 CREATE FUNCTION integration_worker.held_by(
         state text, started_at timestamptz, is_paused boolean, health text, retry_after_until timestamptz,
@@ -102,10 +112,8 @@ CREATE VIEW integration_worker.course AS
 SELECT f.*, s.state, coalesce(s.attempts, f.attempt_no, 0) AS attempts, s.due_at,
        h.state AS health, h.open_until, h.retry_after_until,
        EXISTS (SELECT FROM integration_worker.pause_in_force p
-                WHERE p.scope = 'all'
-                   OR (p.scope = 'connector' AND p.name = f.connector)
-                   OR (p.scope = 'endpoint' AND p.name = f.endpoint)
-                   OR (p.scope = 'customer' AND p.name IN (f.customer, f.endpoint_customer))) AS is_paused,
+                WHERE integration_worker.pause_holds(p.scope, p.name, f.connector, f.endpoint,
+                                                     ARRAY[f.customer, f.endpoint_customer])) AS is_paused,
        (SELECT b.outbox_id
           FROM integration.queue b
          WHERE b.endpoint_id = s.endpoint_id

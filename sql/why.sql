@@ -201,10 +201,8 @@ AS $$
                                           'which', concat_ws(', ', quote_literal(p.scope),
                                                              CASE WHEN p.scope <> 'all' THEN quote_literal(p.name) END)))))) END
       FROM integration_worker.pause_in_force p
-     WHERE p.scope = 'all'
-        OR (p.scope = 'connector' AND p.name = sync.connector)
-        OR (p.scope = 'endpoint' AND p.name = sync.endpoint)
-        OR (p.scope = 'customer' AND p.name IN (sync.customer, sync.endpoint_customer))
+     WHERE integration_worker.pause_holds(p.scope, p.name, sync.connector, sync.endpoint,
+                                          ARRAY[sync.customer, sync.endpoint_customer])
      ORDER BY p.until DESC NULLS FIRST, p.scope, p.name DESC
      LIMIT 1
 $$;
