@@ -59,19 +59,20 @@ $$;
 COMMENT ON FUNCTION integration_worker.oldest_due_at(timestamptz) IS
     'Since when the sync waits that is due for longest at an endpoint that works; NULL: none is due.';
 
-CREATE FUNCTION integration_worker.count_incidents(states text[]) RETURNS bigint[]
+CREATE FUNCTION integration_worker.count_incidents(states text[], now timestamptz) RETURNS bigint[]
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT ARRAY(SELECT count(i.id)
                    FROM generate_series(1, 4) AS s (severity)
                    LEFT JOIN integration.incident i
-                     ON i.severity = s.severity AND i.resolved_at IS NULL AND i.state = ANY (states)
+                     ON i.severity = s.severity AND i.resolved_at IS NULL
+                    AND integration_worker.incident_state(i.state, i.snoozed_until, count_incidents.now) = ANY (states)
                   GROUP BY s.severity
                   ORDER BY s.severity)
 $$;
-COMMENT ON FUNCTION integration_worker.count_incidents(text[]) IS
-    'How many incidents in one of these states there are, of severity 1, 2, 3, 4.';
+COMMENT ON FUNCTION integration_worker.count_incidents(text[], timestamptz) IS
+    'How many incidents are in one of these states, of severity 1, 2, 3, 4.';
 
 CREATE FUNCTION integration_worker.health_facts(now timestamptz) RETURNS integration_worker.health_facts
     LANGUAGE sql VOLATILE
@@ -80,7 +81,8 @@ AS $$
     SELECT ROW (health_facts.now, w.workers, w.sending, w.activity, w.last_turn_at, integration_worker.silent_since(),
                 integration_worker.oldest_due_at(health_facts.now),
                 (SELECT count(*) FROM (SELECT FROM integration.queue q WHERE q.state = 'failed' LIMIT 100000) f),
-                integration_worker.count_incidents('{open,acknowledged}'), integration_worker.count_incidents('{open}'),
+                integration_worker.count_incidents('{open,acknowledged}', health_facts.now),
+                integration_worker.count_incidents('{open}', health_facts.now),
                 ARRAY(SELECT f.name FROM integration_worker.failing_watchdog f ORDER BY f.name),
                 EXISTS (SELECT FROM integration.pause p WHERE (p.scope, p.name) = ('all', 'copied_database')),
                 EXISTS (SELECT FROM integration_worker.pause_in_force p WHERE p.scope = 'all'))::integration_worker.health_facts

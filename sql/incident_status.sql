@@ -24,7 +24,7 @@ COMMENT ON FUNCTION integration_worker.failed_count(text, text) IS
 
 CREATE VIEW integration_worker.incident_facts AS
 SELECT i.id,
-       CASE WHEN i.state = 'snoozed' AND i.snoozed_until <= statement_timestamp() THEN 'open' ELSE i.state END AS state,
+       integration_worker.incident_state(i.state, i.snoozed_until, statement_timestamp()) AS state,
        i.severity, i.endpoint, e.connector, integration_worker.translated('class.' || i.error_class, coalesce(k.title, i.error_class)) AS title, i.error_class,
        i.owner, i.responsible, i.assignee,
        CASE WHEN i.id = 0 THEN i.remedy

@@ -39,6 +39,13 @@ CREATE TRIGGER reopen BEFORE UPDATE OF state ON integration.incident
     FOR EACH ROW WHEN (OLD.state = 'resolved' AND NEW.state = 'open')
     EXECUTE FUNCTION integration_worker.reopen_incident();
 
+-- Without a search_path, so that it becomes a part of the query around it.
+CREATE FUNCTION integration_worker.incident_state(state text, snoozed_until timestamptz, at timestamptz) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    RETURN CASE WHEN state = 'snoozed' AND snoozed_until <= at THEN 'open' ELSE state END;
+COMMENT ON FUNCTION integration_worker.incident_state(text, timestamptz, timestamptz) IS
+    'The state of an incident at a time: one that was put off until then is open.';
+
 CREATE FUNCTION integration_worker.raise_incidents(
         verdicts integration_worker.verdict[], standings integration_worker.standing[], settled_at timestamptz)
     RETURNS void
@@ -54,7 +61,7 @@ BEGIN
     ), counted AS (
         -- An incident that somebody is editing is not waited for; it misses this batch.
         UPDATE integration.incident i
-           SET state = CASE WHEN i.state = 'snoozed' AND i.snoozed_until <= settled_at THEN 'open' ELSE i.state END,
+           SET state = integration_worker.incident_state(i.state, i.snoozed_until, settled_at),
                last_seen_at = settled_at, syncs = i.syncs + g.syncs, objects = i.objects + g.objects,
                customers = greatest(i.customers, g.customers), example = g.example,
                impact = CASE WHEN g.impact IS NULL THEN i.impact ELSE coalesce(i.impact, 0) + g.impact END

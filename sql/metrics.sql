@@ -53,13 +53,10 @@ CREATE FUNCTION integration.incident_metrics() RETURNS TABLE (severity text, ope
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT s.n::text, count(i.id)
-      FROM generate_series(1, 4) AS s (n)
-      LEFT JOIN integration.incident i
-        ON i.severity = s.n AND i.resolved_at IS NULL AND i.state <> 'ignored'
-       AND (i.state <> 'snoozed' OR i.snoozed_until <= statement_timestamp())
-     GROUP BY s.n
-     ORDER BY s.n
+    SELECT c.severity::text, c.open
+      FROM unnest(integration_worker.count_incidents('{open,acknowledged}', statement_timestamp()))
+           WITH ORDINALITY AS c (open, severity)
+     ORDER BY c.severity
 $$;
 COMMENT ON FUNCTION integration.incident_metrics() IS
     'Open incidents by severity, without those that are ignored or snoozed: integration_incidents_… of prometheus().';

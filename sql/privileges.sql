@@ -136,6 +136,7 @@ AS $$
         ('support', 'EXECUTE', 'FUNCTION integration_worker.duration_words(interval)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.held_by(text, timestamptz, boolean, text, timestamptz, '
                                'timestamptz, bigint, timestamptz, integer, integer)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.incident_state(text, timestamptz, timestamptz)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.pause_holds(text, text, text, text, text[])'),
         ('support', 'SELECT', 'integration.traffic'),
         ('support', 'SELECT', 'integration.endpoint_traffic'),

@@ -2,7 +2,7 @@
 BEGIN;
 \ir ../lib/settle.sql
 \ir ../lib/refusal.sql
-SELECT plan(47);
+SELECT plan(50);
 SET LOCAL TimeZone = 'UTC';
 
 INSERT INTO integration.connector (name, severity) VALUES ('worst', 1), ('bad', 2), ('minor', 4);
@@ -58,6 +58,9 @@ SELECT is(pg_temp.fact('unattended'), '[0, 1, 0, 1]', 'one that somebody looks a
 SELECT is(pg_temp.fact('severities'), '[1, 1, 0, 1]', 'is there still');
 SELECT integration.snooze(i.id, now() + interval '1 d') FROM integration.incident i WHERE i.severity = 1;
 SELECT is(pg_temp.fact('severities'), '[0, 1, 0, 1]', 'one that is put off is not');
+SELECT is(pg_temp.fact('severities', now() + interval '1 d'), '[1, 1, 0, 1]', 'until its time is over');
+SELECT is(pg_temp.fact('unattended', now() + interval '1 d'), '[1, 1, 0, 1]', 'then somebody has to look after it again');
+SELECT is(ARRAY(SELECT m.open FROM integration.incident_metrics() m), '{0,1,0,1}', 'Prometheus is told the same');
 SELECT pg_temp.enqueue('outside'), pg_temp.enqueue('minor');
 SELECT is(pg_temp.fact('oldest_due_at', now() + interval '1 min')::timestamptz, now(), 'the oldest due');
 SELECT is(pg_temp.fact('oldest_due_at', now() - interval '1 min'), NULL, 'by then');

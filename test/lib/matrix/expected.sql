@@ -133,6 +133,7 @@ INSERT INTO expected VALUES
     ('integration_worker.held_class(integer,text)',            '',                 'X',  '',   '',   ''),
     ('integration_worker.fields_for(bigint,boolean,text[])',   '',                 'X',  'X',  'X',  'X'),
     ('integration_worker.held_by(text,timestamp with time zone,boolean,text,timestamp with time zone,timestamp with time zone,bigint,timestamp with time zone,integer,integer)', '',                 '',   'X',  'X',  'X'),
+    ('integration_worker.incident_state(text,timestamp with time zone,timestamp with time zone)', '',  '',   'X',  'X',  'X'),
     ('integration_worker.length_of(tstzmultirange)',           '',                 '',   'X',  'X',  'X'),
     ('integration_worker.period(timestamp with time zone,timestamp with time zone)', '',  '',   'X',  'X',  'X'),
     ('integration_worker.live_endpoints()',                    '',                 '',   'X',  'X',  'X'),
