@@ -252,7 +252,7 @@ DECLARE
                      WHERE f.id = ANY (ids[1:5]));
 BEGIN
     RAISE NOTICE USING
-        MESSAGE = format('%s syncs would be %s', cardinality(ids), integration_worker.past_tense(bulk.verb)),
+        MESSAGE = format('syncs that would be %s: %s', integration_worker.past_tense(bulk.verb), cardinality(ids)),
         DETAIL = coalesce(sample, 'None fits.'),
         HINT = CASE WHEN ids = '{}' THEN 'Look at SELECT endpoint, error_class, count(*) FROM integration.failed GROUP BY 1, 2.'
                     ELSE 'Nothing was changed: leave dry_run out to do it.' END;

@@ -94,7 +94,7 @@ INSERT INTO integration.phrase (key, words) VALUES
     ('customer.page.title', 'Your data on its way: {customer}'),
     ('customer.page.as_of', 'As of {time}, times in {zone}'),
     ('customer.page.verdict_failed', '{count} of your records did not arrive.'),
-    ('customer.page.verdict_retrying', '{count} of your records are tried again; everything else has arrived.'),
+    ('customer.page.verdict_retrying', '{count} of your records did not arrive yet and will be tried again; everything else did.'),
     ('customer.page.verdict_pending', 'Some of your records are on their way; everything else has arrived.'),
     ('customer.page.verdict_delivered', 'Everything has arrived.'),
     ('customer.page.arrived_today', 'Arrived, 24 h'),

@@ -79,7 +79,7 @@ COMMENT ON FUNCTION integration_worker.delivered_since(integer, timestamptz, int
     'How many deliveries there were, up to a number; by the index of recent attempts.';
 
 INSERT INTO integration.phrase (key, words) VALUES
-    ('expected_missing', 'Expected: at least {at_least} every {every}; since {since} there were {count}.'),
+    ('expected_missing', 'Expected: at least {at_least} every {every}; delivered since {since}: {count}.'),
     ('expected_last', 'The last delivery was at {last}.'),
     ('expected_never', 'There has never been one.'),
     ('expected_waiting', 'Waiting to be sent: {waiting}, the first since {oldest}: SELECT integration.why({example}) says what holds it back.'),

@@ -192,7 +192,7 @@ DECLARE
 BEGIN
     IF waiting > 0 THEN
         RAISE NOTICE USING
-            MESSAGE = format('%s failed syncs of this incident are left', waiting),
+            MESSAGE = format('failed syncs of this incident that are left: %s', waiting),
             HINT = format('SELECT integration.retry_where(endpoint => %L, error_class => %L, reason => ''why'') sends them again.',
                           incident.endpoint, incident.error_class);
     END IF;

@@ -34,7 +34,7 @@ INSERT INTO integration.notice_text (change, title, body) VALUES
      || 'At stake: {impact}' || E'\n' || 'Say that you look after it: SELECT integration.acknowledge({incident});'
      || E'\n' || 'What to do: SELECT * FROM integration.runbook({incident});' || E'\n' || '{runbook_url}'),
     ('acknowledged', '{owner} looks after: {title} at {place} (incident {incident})', ''),
-    ('resolved', 'Over: {title} at {place} (incident {incident})', 'It took {duration}, {syncs} failures.' || E'\n' || 'What helped: {resolution}'),
+    ('resolved', 'Over: {title} at {place} (incident {incident})', 'It took {duration}; failures: {syncs}.' || E'\n' || 'What helped: {resolution}'),
     ('digest', '{count} changes of incidents', ''),
     ('customer_escalated', 'Disturbed since {since}: {product}', '{message}' || E'\n' || '{advice}' || E'\n' || 'If you ask us about it, please name number {incident}.'),
     ('customer_acknowledged', 'Somebody is looking into it: {product}', 'If you ask us about it, please name number {incident}.'),

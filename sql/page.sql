@@ -36,14 +36,14 @@ CREATE FUNCTION integration_worker.page_incident(incident integration.incident_s
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT format('<article class="problem %s"><h3>%s %s</h3><p class="soft">Incident %s, %s since %s (%s); %s failures of %s objects%s%s</p>'
+    SELECT format('<article class="problem %s"><h3>%s %s</h3><p class="soft">Incident %s, %s since %s (%s); failures: %s, objects: %s%s%s</p>'
                   '<p><strong>What to do:</strong> %s</p><dl class="facts">%s</dl></article>',
         CASE WHEN incident.severity <= 2 THEN 'critical' ELSE 'warning' END,
         concat_ws(' at ', integration_worker.html_name(incident.title), integration_worker.html_name(nullif(incident.endpoint, ''))),
         format('<span class="badge %s">severity %s</span>', CASE WHEN incident.severity <= 2 THEN 'critical' ELSE 'warning' END, incident.severity),
         incident.id, incident.state, integration_worker.html_time(incident.opened_at), integration_worker.html_age(incident.age),
         integration_worker.html_number(incident.syncs), integration_worker.html_number(incident.objects),
-        CASE WHEN incident.waiting > 0 THEN format(', %s wait for a person', integration_worker.html_number(incident.waiting)) END,
+        CASE WHEN incident.waiting > 0 THEN format(', waiting for a person: %s', integration_worker.html_number(incident.waiting)) END,
         CASE WHEN incident.level > 0 THEN format('; nobody looks after it, level %s since %s', incident.level, integration_worker.html_time(incident.escalated_at)) END,
         coalesce(integration_worker.html(incident.remedy), 'nothing is known to help yet.'),
         concat(integration_worker.page_fact('Helped before', integration_worker.html(incident.worked_before)),

@@ -62,7 +62,7 @@ DECLARE
     bars text;
 BEGIN
     SELECT greatest(max(h.delivered + h.failed), 1),
-           format('%s attempts delivered, %s failed in 24 hours', integration_worker.html_number(sum(h.delivered)),
+           format('Attempts in 24 hours: %s delivered, %s failed', integration_worker.html_number(sum(h.delivered)),
                   integration_worker.html_number(sum(h.failed)))
       INTO most, said
       FROM unnest(hours) h;

@@ -48,12 +48,12 @@ INSERT INTO integration.phrase (key, words) VALUES
     ('why.ordered_after_failed',
      'Sync {sync} waits because sync {other} comes before it under ordering key "{ordering_key}" and is {state}; '
      'it goes when that one is retried and delivered, amended or cancelled (SELECT integration.why({other})).'),
-    ('why.rate', 'Sync {sync} waits because endpoint "{endpoint}" gets {rate} requests a second at most; the next may leave at {time}.'),
+    ('why.rate', 'Sync {sync} waits because the rate limit of endpoint "{endpoint}" is {rate} a second; the next may leave at {time}.'),
     ('why.rate_announced',
      'Sync {sync} waits because endpoint "{endpoint}" said how much is left of its rate limit: the next may leave at {time}. '
      'If that is not true any more, SELECT integration.resume(''endpoint'', {which}) sends it at once.'),
-    ('why.window', 'Sync {sync} waits because endpoint "{endpoint}" has {in_flight} requests under way and gets no more than {window} '
-                   'at once just now; it goes when one of them ends.'),
+    ('why.window', 'Sync {sync} waits because endpoint "{endpoint}" has as many requests under way as it gets at once '
+                   'just now ({in_flight} of {window}); it goes when one of them ends.'),
     ('why.in_flight', 'Sync {sync} is being sent right now: attempt {next} began at {time}.'),
     ('why.due', 'Sync {sync} is due since {time} and leaves within moments.'),
     ('why.no_worker', 'Sync {sync} is due since {time}, but no worker runs in this database, so nothing is sent: look for '
@@ -77,7 +77,7 @@ INSERT INTO integration.phrase (key, words) VALUES
     ('action.was', 'was {state}'),
     ('action.role', 'by role {role}'),
     ('action.copied', 'as sync {other}'),
-    ('action.together', 'together with {count} others'),
+    ('action.together', 'together with others ({count})'),
     ('verb.replay', 'replay'),
     ('verb.pause', 'pause'),
     ('verb.ping', 'ping');

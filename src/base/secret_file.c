@@ -143,7 +143,8 @@ derive(const char *path, int descriptor, SealKey *key, SecretFileProblem *proble
 	if (!read_all(descriptor, material, sizeof(material), &length))
 		refuse(problem, "\"%s\" can't be read: %s.", path, strerror(errno));
 	else if (length < SEAL_KEY_BYTES)
-		refuse(problem, "\"%s\" holds %zu bytes; %d are needed.", path, length, SEAL_KEY_BYTES);
+		refuse(problem, "\"%s\" holds %zu of the %d bytes that are needed.", path, length,
+			   SEAL_KEY_BYTES);
 	else if (length > SECRET_FILE_MOST_BYTES)
 		refuse(problem, "\"%s\" holds more than %d bytes.", path, SECRET_FILE_MOST_BYTES);
 	else

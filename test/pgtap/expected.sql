@@ -28,7 +28,7 @@ SELECT is(integration_worker.watch_expected('2026-01-05 20:00+00'), NULL, 'in it
 SELECT is(pg_temp.state_of('shop'), NULL, 'the first day is not over');
 SELECT integration_worker.watch_expected('2026-01-06 08:01+00');
 SELECT is(pg_temp.state_of('shop'), 'open', 'a day without anything');
-SELECT is(pg_temp.note_of('shop'), 'Expected: at least 1 every 1 d; since 2026-01-05 08:01:00 UTC there were 0. There has never been one. Nothing waits to be sent: the application has enqueued nothing.',
+SELECT is(pg_temp.note_of('shop'), 'Expected: at least 1 every 1 d; delivered since 2026-01-05 08:01:00 UTC: 0. There has never been one. Nothing waits to be sent: the application has enqueued nothing.',
           'what is missing, on whose side');
 SELECT is(pg_temp.state_of('post'), NULL, 'who expects nothing misses nothing');
 SELECT pg_temp.bring(pg_temp.enqueue('shop'), 'http:200', at => '2026-01-06 09:00+00');
@@ -70,7 +70,7 @@ DELETE FROM integration.incident;
 SELECT pg_temp.bring(pg_temp.enqueue('bill'), 'http:200', at => '2026-01-05 08:30+00'), pg_temp.bring(pg_temp.enqueue('bill'), 'http:200', at => '2026-01-05 08:50+00');
 SELECT integration_worker.watch_expected('2026-01-05 09:01+00');
 SELECT is(pg_temp.state_of('bill'), 'open', 'two where three are expected');
-SELECT matches(pg_temp.note_of('bill'), '^Expected: at least 3 every 1 h; since 2026-01-05 08:01:00 UTC there were 2\. ', 'how many there were');
+SELECT matches(pg_temp.note_of('bill'), '^Expected: at least 3 every 1 h; delivered since 2026-01-05 08:01:00 UTC: 2\. ', 'how many there were');
 SELECT pg_temp.bring(pg_temp.enqueue('bill'), 'http:200', at => '2026-01-05 09:02+00');
 SELECT integration_worker.watch_expected('2026-01-05 09:03+00');
 SELECT is(pg_temp.state_of('bill'), 'resolved', 'three within an hour');

@@ -136,7 +136,7 @@ SELECT is(pg_temp.told(now() + interval '2 h'), array_fill('all opened'::text, A
 -- Words
 SELECT is(pg_temp.payload('json', 'acknowledged', :shop) ->> 'title' ~ '^Ann looks after: ', true, 'who looks after it');
 SELECT integration.resolve(:shop, 'corrected the field');
-SELECT is(pg_temp.payload('json', 'resolved', :shop) ->> 'body' ~ E'^It took .*, 3 failures\\.\nWhat helped: corrected the field$', true,
+SELECT is(pg_temp.payload('json', 'resolved', :shop) ->> 'body' ~ E'^It took .*; failures: 3\\.\nWhat helped: corrected the field$', true,
           'how long it took, what helped');
 INSERT INTO integration.notice_text (locale, change, title, body) VALUES ('de', 'resolved', 'Vorbei: {title}', '');
 SELECT is(pg_temp.payload('json', 'resolved', :shop, 'de') ->> 'title' ~ '^Vorbei: ', true, 'in another language');

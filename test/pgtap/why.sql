@@ -119,10 +119,10 @@ SELECT is(pg_temp.live(NULL, NULL, 1, 4, true), format('Sync N is due since %s a
 SELECT matches(pg_temp.live(NULL, NULL, NULL, NULL, false), format('^Sync N is due since %s, but no worker runs in this database, so nothing is sent: .*shared_preload_libraries = ''integration''', pg_temp.at(now())), 'no worker');
 SELECT is(pg_temp.live(now(), NULL, 1, 4, true), format('Sync N is being sent right now: attempt 1 began at %s.', pg_temp.at(now())), 'in flight');
 SELECT matches(pg_temp.live(NULL, statement_timestamp() + interval '90 ms', 1, 4, true),
-               '^Sync N waits because endpoint "shop" gets 10 requests a second at most; the next may leave at ', 'its rate');
+               '^Sync N waits because the rate limit of endpoint "shop" is 10 a second; the next may leave at ', 'its rate');
 SELECT matches(pg_temp.live(NULL, now() + interval '1 hour', 1, 4, true),
                format('^Sync N waits because endpoint "shop" said how much is left of its rate limit: the next may leave at %s \(in (1 h|59 min \d+ s)\)\. .*integration\.resume\(''endpoint'', ''shop''\)', pg_temp.at(now() + interval '1 hour')), 'an announced limit');
-SELECT is(pg_temp.live(NULL, now(), 4, 4, true), 'Sync N waits because endpoint "shop" has 4 requests under way and gets no more than 4 at once just now; it goes when one of them ends.', 'its window');
+SELECT is(pg_temp.live(NULL, now(), 4, 4, true), 'Sync N waits because endpoint "shop" has as many requests under way as it gets at once just now (4 of 4); it goes when one of them ends.', 'its window');
 SELECT matches(integration.why(pg_temp.id('due')), format('^Sync %s is due since', pg_temp.id('due')), 'why() asks shared memory');
 
 -- the endpoint

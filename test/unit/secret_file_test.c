@@ -107,7 +107,7 @@ check_keys(void)
 	check_key(below("none"), "No such file", "no file");
 	check_key(below("secrets"), "is no regular file", "a directory");
 	check_key("/dev/zero", "is no regular file", "a device");
-	check_key(below("short"), "holds 31 bytes", "too short");
+	check_key(below("short"), "holds 31 of the 32 bytes", "too short");
 	check_key(below("long"), "holds more than", "too long");
 	if (geteuid() != 0)
 		check_key(below("group"), "others may read it", "readable to the group");
