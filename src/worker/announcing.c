@@ -25,6 +25,7 @@ static struct
 	bool		is_ours;		/* since it was last looked, by having the
 								 * first shard */
 	uint32		seen;			/* of the slot's incident_changes */
+	uint32		seen_back;		/* of the times that the clock went back */
 	bool		must_notify;
 	TimestampTz look_at;		/* 0: it has not looked yet */
 	TimestampTz send_at;		/* a digest is due; DT_NOEND: none is */
@@ -55,14 +56,16 @@ notify_step(void *arg)
 	*is_left = notices_notify();
 }
 
-/* What the worker that had the first shard before has left is done now. */
+/* What another worker has left that had the first shard, or a clock that ran ahead, is done now. */
 static void
-take_over(TimestampTz now)
+take_over(const Sender *sender)
 {
 	state.is_ours = true;
+	state.seen_back = sender->agenda.turns_back;
 	state.must_notify = true;
-	state.look_at = now;
-	state.send_at = now;
+	state.look_at = sender->now;
+	state.send_at = sender->now;
+	state.notify_at = sender->now;
 }
 
 static void
@@ -107,8 +110,8 @@ announcing_turn(const Sender *sender)
 	state.is_ours = state.is_ours && sender_owns(sender, 0);
 	if (!sender_owns(sender, 0) || sender->sql_again_at > sender->now)
 		return;
-	if (!state.is_ours)
-		take_over(sender->now);
+	if (!state.is_ours || state.seen_back != sender->agenda.turns_back)
+		take_over(sender);
 	if (changes != state.seen || state.look_at <= sender->now)
 	{
 		state.seen = changes;

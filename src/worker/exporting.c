@@ -34,6 +34,7 @@
 static struct
 {
 	bool		is_reloaded;	/* the settings were, since it was prepared */
+	uint32		seen_back;		/* of the times that the clock went back */
 	TimestampTz prepare_at;		/* the signals are looked at next */
 	TelemetrySignals signals;
 	TelemetryAttempt waiting[WAITING_MOST];
@@ -214,11 +215,25 @@ send_metrics(const Sender *sender)
 	MemoryContextSwitchTo(caller);
 }
 
+/* What was to come while the clock ran ahead comes now. */
+static void
+turn_back(const Sender *sender)
+{
+	if (state.seen_back == sender->agenda.turns_back)
+		return;
+	state.seen_back = sender->agenda.turns_back;
+	state.first_at = Min(state.first_at, sender->now);
+	state.send_at = Min(state.send_at, sender->now);
+	/* has the rest begin anew */
+	exporting_reload();
+}
+
 void
 exporting_turn(const Sender *sender)
 {
 	if (sender->sql_again_at > sender->now)
 		return;
+	turn_back(sender);
 	if (state.prepare_at <= sender->now)
 		prepare(sender);
 	if (due_at() <= sender->now)

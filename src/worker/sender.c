@@ -505,11 +505,14 @@ sender_turn_back(Sender *sender)
 	sender->agenda.must_load = true;
 	sender->agenda.must_feed = true;
 	sender->agenda.feed_at = sender->now;
+	sender->agenda.turns_back++;
 	sender->agenda.look_at = sender->now;
 	sender->agenda.look_back_at = sender->now;
 	sender->agenda.expire_at = sender->now;
 	sender->upkeep.maintain_at = sender->now;
 	sender->upkeep.ranges_at = sender->now;
+	sender->upkeep.retain_at = sender->now;
+	sender->upkeep.forget_at = sender->now;
 	sender->line.checked_at = Min(sender->line.checked_at, sender->now);
 	sender->locks.again_at = Min(sender->locks.again_at, sender->now);
 	/* else marks of ours would look older than our locks: left behind */

@@ -291,6 +291,7 @@ typedef struct Agenda
 	TimestampTz feed_at;		/* and are looked at not before */
 	bool		must_rewind;	/* read from the beginning */
 	TimestampTz noticed_at;		/* of the last turn that read */
+	uint32		turns_back;		/* how often the clock went back */
 	TimestampTz look_at;		/* next safety look */
 	bool		must_look_back; /* at what was passed over behind heads */
 	TimestampTz look_back_at;	/* not before */

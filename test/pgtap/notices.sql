@@ -2,7 +2,7 @@
 BEGIN;
 \ir ../lib/settle.sql
 \ir ../lib/refusal.sql
-SELECT plan(50);
+SELECT plan(51);
 
 INSERT INTO integration.connector (name, owner, severity, runbook_url)
 VALUES ('crm', 'sales-it', 2, 'https://wiki.example.com/crm'), ('mail', 'office', 4, NULL);
@@ -68,7 +68,7 @@ SELECT is((SELECT ROW (o.object_type, o.object_id, o.ordering_key, o.priority, o
 DELETE FROM integration_worker.notice_due;
 UPDATE integration.notice_endpoint SET changes = '{opened}' WHERE endpoint = 'all';
 DELETE FROM integration.notice_endpoint WHERE endpoint <> 'all';
-INSERT INTO integration.endpoint (name, url, connector) SELECT 'e' || n, 'https://api.example.com/', 'mail' FROM generate_series(1, 20) n;
+INSERT INTO integration.endpoint (name, url, connector) SELECT 'e' || n, 'https://api.example.com/', 'mail' FROM generate_series(1, 21) n;
 SELECT count(pg_temp.refuse_one('e' || n)) FROM generate_series(1, 12) n;
 SELECT is(pg_temp.told(now() + interval '1 h'), '{all opened,all opened,all opened,all opened,all digest}', 'twelve at once: four and a digest');
 SELECT is((SELECT ROW (o.payload ->> 'title', jsonb_array_length(o.payload -> 'changes'), array_length(string_to_array(o.payload ->> 'body', E'\n'), 1))::text
@@ -80,6 +80,8 @@ SELECT is(pg_temp.told(now() + interval '1 h 10 s'), '{}', 'two more within the 
 SELECT is(integration_worker.send_notices(now() + interval '1 h 10 s'), now() + interval '1 h 1 min 1 us', 'until there is room for one');
 SELECT is(pg_temp.told(now() + interval '1 h 1 min 1 us'), '{all digest}', 'then together');
 SELECT is(integration_worker.send_notices(now() + interval '1 h 2 min'), 'infinity', 'nothing is left');
+SELECT pg_temp.refuse_one('e21');
+SELECT is(pg_temp.told(now()), '{all opened}', 'what was told while the clock ran an hour ahead is in nobody''s way');
 
 SELECT is((SELECT array_agg(DISTINCT o.ordering_key) FROM integration.outbox o WHERE o.operation = 'digest'), '{digest}', 'digests go in order');
 SELECT is((SELECT count(DISTINCT o.ordering_key) FROM integration.outbox o WHERE o.operation = 'opened'),

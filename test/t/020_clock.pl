@@ -27,6 +27,7 @@ sub set_clock
 }
 
 my $node = integration_node('main');
+$node->append_conf('postgresql.conf', sprintf "integration.otlp_endpoint = '%s'\n", $receiver->url('/ok/otlp'));
 $node->stop;
 set_clock(0);
 {
@@ -40,11 +41,18 @@ add_syncs($node, 'paced', 20);
 my $is_left = 'SELECT count(*) BETWEEN 1 AND %d FROM integration.queue';
 wait_until($node, sprintf($is_left, 19), 'the endpoint is sent to at its rate');
 my $before = value($node, 'SELECT now()');
+# As the commit of a prepared transaction would, in silence.
+value($node, q{
+	WITH found AS (INSERT INTO integration.incident (endpoint, error_class) VALUES ('', 'dns') RETURNING id)
+	INSERT INTO integration_worker.incident_change (incident, change) SELECT f.id, 'opened' FROM found f RETURNING 1});
 set_clock(-HOUR_S);
+my $batches = $receiver->arrived('/ok/otlp/v1/traces');
 is(value($node, "SELECT now() < '$before'"), 't', 'the clock is set back');
 wait_until($node, queue_is_empty(), 'the rest is sent at its rate, too');
 wait_until($node, q{SELECT last_turn_at < now() + interval '1 min' FROM integration.worker_status},
 	'and the worker shows its figures');
+wait_until($node, 'SELECT NOT EXISTS (SELECT FROM integration_worker.incident_change)', 'people are told of incidents');
+ok(wait_for(sub { my $arrived = $receiver->arrived('/ok/otlp/v1/traces'); $arrived > $batches }), 'collectors of attempts');
 
 # A mark that is younger than the lock by its order, but older by the clock, is the worker's own.
 {
