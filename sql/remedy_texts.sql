@@ -104,6 +104,7 @@ SELECT 'engineer', unnest(t.reasons::text[]), t.words
     ('{secret_missing,secret_unreadable,signing_failed}',
      'integration.secret_status: no valid version, or one sealed with another key. After a restore the key file must be the one it was sealed with; else SELECT integration.set_secret(credential, value) anew.'),
     ('{oauth_rejected}', 'The token endpoint refused: error and error_description stand in the attempt''s error. Check client_id, scope and token_url in the credential''s settings, then set_secret().'),
+    ('{oauth_wrong_address}', 'What answers at token_url is no token endpoint: the attempt''s error has the status. Correct token_url in the settings of the credential: UPDATE integration.credential SET settings = settings || ''{"token_url": "https://…"}'' WHERE name = ….'),
     ('{oauth_unavailable,oauth_rate_limited}', 'It is the token endpoint (token_url in the credential''s settings) that fails, not the API: integration.ping(endpoint) asks again.'),
     ('{clock_skew}', 'Compare the Date header of the answer with date -u on the database server; start time synchronisation there (chronyc tracking). Signatures hold again once the clock is right.'),
     ('{response_rejected}', 'An error_rule took this answer for a failure: its note says why, response_body what is wrong. SELECT * FROM integration.error_rule.'),

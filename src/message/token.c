@@ -271,6 +271,14 @@ read_no_answer(const TokenFacts *facts, TokenAnswer *answer)
 			 is_blocked_here ? "called" : "reached", said);
 }
 
+/* What answers is no token endpoint: that would say an error of RFC 6749 §5.2. */
+static bool
+is_elsewhere(int http_status, const char *code)
+{
+	return code[0] == '\0' && ((http_status >= 300 && http_status <= 399) ||
+							   http_status == 404 || http_status == 405 || http_status == 410);
+}
+
 /* RFC 6749 §5.2, and the two that §4.1.2.1 has for a server in trouble. */
 static const char *
 reason_of(int http_status, const char *code)
@@ -280,7 +288,7 @@ reason_of(int http_status, const char *code)
 	if (http_status < 200 || http_status >= 500 || http_status == 408 || http_status == 425 ||
 		strcmp(code, "server_error") == 0 || strcmp(code, "temporarily_unavailable") == 0)
 		return "oauth_unavailable";
-	return "oauth_rejected";
+	return is_elsewhere(http_status, code) ? "oauth_wrong_address" : "oauth_rejected";
 }
 
 static void

@@ -42,9 +42,9 @@ SELECT t.reason, t.idempotent, t.endpoint,
                        WHEN t.retryable = 'if_idempotent' THEN t.idempotent
                        ELSE t.retryable IN ('yes', 'once') END AS again) d;
 
-SELECT plan(11 + 2 * 2 * 284);
+SELECT plan(11 + 2 * 2 * 285);
 
-SELECT is((SELECT count(*) FROM integration.error_reason), 284::bigint, 'all rows of the taxonomy are there');
+SELECT is((SELECT count(*) FROM integration.error_reason), 285::bigint, 'all rows of the taxonomy are there');
 SELECT is((SELECT count(*) FROM integration.error_class k WHERE NOT k.is_watched), 36::bigint, 'all error classes are there');
 SELECT is_empty($$SELECT c.name FROM integration.error_class c
                    WHERE c.name <> 'copied_database' AND NOT c.is_watched
@@ -115,7 +115,7 @@ SELECT is(format('queue %s, closing %s, object %s, endpoint %s, paused %s, incid
   LEFT JOIN integration.incident i ON i.endpoint = b.endpoint
  ORDER BY p.endpoint;
 
-SELECT is((SELECT count(*) FROM integration.attempt a JOIN brought b ON b.id = a.outbox_id), 2 * 284::bigint,
+SELECT is((SELECT count(*) FROM integration.attempt a JOIN brought b ON b.id = a.outbox_id), 2 * 285::bigint,
           'one attempt each');
 SELECT is_empty($$SELECT a.reason FROM integration.attempt a JOIN brought b ON b.id = a.outbox_id
                    WHERE a.outcome = 'failed' AND a.error IS NULL$$, 'each failure has a text');
