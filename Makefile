@@ -62,8 +62,7 @@ test-fuzz:
 test-soak:
 	@test/soak/run
 
-## make test-peers    others verify our signatures, issue tokens, scrape figures, read telemetry: npm standardwebhooks, Swift's S3, npm oidc-provider, Prometheus
-## make test-peers    others verify our signatures, issue tokens, scrape figures: npm standardwebhooks, Swift's S3, npm oidc-provider, npm cloudevents, Prometheus, Chromium
+## make test-peers    others verify our signatures, issue tokens, scrape figures, read telemetry: npm standardwebhooks, Swift's S3, npm oidc-provider, npm cloudevents, Prometheus, Chromium
 test-peers:
 	@test/peers/run
 
