@@ -72,6 +72,13 @@ CREATE FUNCTION integration_worker.live_endpoints(
 COMMENT ON FUNCTION integration_worker.live_endpoints() IS
     'What the workers of this database do at each endpoint right now, from shared memory.';
 
+CREATE FUNCTION integration_worker.awaits_token(endpoint_id integer) RETURNS boolean
+    LANGUAGE c STRICT VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'integration_awaits_token';
+COMMENT ON FUNCTION integration_worker.awaits_token(integer) IS
+    'Whether what is due at an endpoint can''t leave just now for lack of an access token, from shared memory.';
+
 CREATE FUNCTION integration_worker.live_syncs(OUT outbox_id bigint, OUT started_at timestamptz)
     RETURNS SETOF record
     LANGUAGE c STRICT VOLATILE ROWS 10

@@ -55,6 +55,8 @@ INSERT INTO integration.phrase (key, words) VALUES
     ('why.window', 'Sync {sync} waits because endpoint "{endpoint}" has as many requests under way as it gets at once '
                    'just now ({in_flight} of {window}); it goes when one of them ends.'),
     ('why.in_flight', 'Sync {sync} is being sent right now: attempt {next} began at {time}.'),
+    ('why.token', 'Sync {sync} is due since {time} and leaves as soon as there is an access token for endpoint "{endpoint}": '
+                  'the token endpoint of its credential is asked for one.'),
     ('why.due', 'Sync {sync} is due since {time} and leaves within moments.'),
     ('why.no_worker', 'Sync {sync} is due since {time}, but no worker runs in this database, so nothing is sent: look for '
                       '"integration" in the server''s log, and for shared_preload_libraries = ''integration'' in postgresql.conf.'),
@@ -289,7 +291,7 @@ COMMENT ON FUNCTION integration_worker.why_rated(integration_worker.waiting, tim
 -- What only shared memory knows comes as arguments, so that a test can say it.
 CREATE FUNCTION integration_worker.why_waiting(
         id bigint, started_at timestamptz, rate_free_at timestamptz, in_flight integer, "window" integer,
-        has_worker boolean)
+        has_worker boolean, awaits_token boolean DEFAULT false)
     RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -318,12 +320,13 @@ BEGIN
         WHEN 'window' THEN RETURN integration_worker.say('why.window', words);
         ELSE
             RETURN integration_worker.say(CASE WHEN started_at IS NOT NULL THEN 'why.in_flight'
-                                               WHEN has_worker THEN 'why.due'
-                                               ELSE 'why.no_worker' END, words);
+                                               WHEN NOT has_worker THEN 'why.no_worker'
+                                               WHEN awaits_token THEN 'why.token'
+                                               ELSE 'why.due' END, words);
     END CASE;
 END
 $$;
-COMMENT ON FUNCTION integration_worker.why_waiting(bigint, timestamptz, timestamptz, integer, integer, boolean) IS
+COMMENT ON FUNCTION integration_worker.why_waiting(bigint, timestamptz, timestamptz, integer, integer, boolean, boolean) IS
     'One sentence about a sync that waits to be sent.';
 
 CREATE FUNCTION integration.why(id bigint) RETURNS text
@@ -340,7 +343,8 @@ BEGIN
     IF state IN ('pending', 'retrying') THEN
         RETURN (SELECT integration_worker.why_waiting(
                            w.id, l.started_at, e.rate_free_at, e.in_flight, e."window",
-                           EXISTS (SELECT FROM integration_worker.live_workers()))
+                           EXISTS (SELECT FROM integration_worker.live_workers()),
+                           integration_worker.awaits_token(w.endpoint_id))
                   FROM integration_worker.waiting w
                   LEFT JOIN integration_worker.live_syncs() l ON l.outbox_id = w.id
                   LEFT JOIN integration_worker.live_endpoints() e ON e.endpoint_id = w.endpoint_id

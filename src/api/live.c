@@ -17,6 +17,7 @@
 #include "worker/shared.h"
 
 SQL_FUNCTION(integration_live_endpoints);
+SQL_FUNCTION(integration_awaits_token);
 SQL_FUNCTION(integration_live_syncs);
 SQL_FUNCTION(integration_live_workers);
 SQL_FUNCTION(integration_silent_since);
@@ -83,6 +84,27 @@ integration_live_endpoints(PG_FUNCTION_ARGS)
 	while (copy_live(live, &number))
 		put_endpoints(live, rows, columns);
 	PG_RETURN_NULL();
+}
+
+static bool
+shows_awaiting(const LiveWorker *live, int32 endpoint_id)
+{
+	for (int i = 0; i < live->live_endpoint_count; i++)
+		if (live->live_endpoints[i].endpoint_id == endpoint_id)
+			return live->live_endpoints[i].awaits_token;
+	return false;
+}
+
+Datum
+integration_awaits_token(PG_FUNCTION_ARGS)
+{
+	LiveWorker *live = palloc(sizeof(LiveWorker));
+	bool		awaits = false;
+	int			number = 0;
+
+	while (!awaits && copy_live(live, &number))
+		awaits = shows_awaiting(live, PG_GETARG_INT32(0));
+	PG_RETURN_BOOL(awaits);
 }
 
 static void

@@ -53,6 +53,7 @@ publish_endpoints(Sender *sender, LiveWorker *live)
 				.in_flight = endpoint->in_flight,
 				.waiting = endpoint->ready_count,
 				.rate_free_at = free_at > sender->now ? free_at : 0,
+				.awaits_token = endpoint->awaits_token,
 		};
 	}
 	live->live_endpoint_count = count;

@@ -125,6 +125,8 @@ typedef struct Endpoint
 	dlist_node	token_node;
 	int64		awaited_token;	/* the request for one that it waits for; 0:
 								 * none; see tokens.c */
+	bool		awaits_token;	/* what was chosen last could not leave
+								 * without one */
 	TimestampTz again_at;
 	bool		is_claimant;	/* counted in sender->line.claimant_count */
 	Trust		trust;

@@ -55,6 +55,7 @@ typedef struct LiveEndpoint
 	int32		in_flight;
 	int32		waiting;
 	TimestampTz rate_free_at;	/* 0: no rate limit holds it */
+	bool		awaits_token;	/* of OAuth */
 } LiveEndpoint;
 
 /* A sync that is being sent right now. */

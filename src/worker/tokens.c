@@ -304,6 +304,7 @@ tokens_are_there(Sender *sender, Lease *lease, TimestampTz *again_at)
 	Token	   *token;
 	int64		awaited = endpoint->awaited_token;
 
+	endpoint->awaits_token = false;
 	if (endpoint->row.credential == NULL ||
 		!credentials_client(sender, endpoint->row.credential, &client))
 		return true;
@@ -324,6 +325,7 @@ tokens_are_there(Sender *sender, Lease *lease, TimestampTz *again_at)
 	if (token->request != NULL)
 		endpoint->awaited_token = token->request->number;
 	*again_at = is_backing_off(token, sender->now) ? token->failed_at + token->wait_us : DT_NOEND;
+	endpoint->awaits_token = true;
 	return false;
 }
 

@@ -81,6 +81,8 @@ sub attempts
 	wait_until($node, state_is('delivered', $id), 'another endpoint is served');
 	ok(wait_for(sub { asked() == 1 }), 'a token is asked for');
 	is(scalar $server->arrived('/api/'), 0, 'while these wait');
+	wait_until($node, q{SELECT bool_and(integration.why(s.id) LIKE '%as soon as there is an access token for endpoint "shop"%')
+	                      FROM integration.sync s WHERE s.endpoint = 'shop'}, 'why() says for what');
 	$server->ask('set', hold => '');
 	wait_until($node, all_are('shop', 'delivered', 20), 'they are delivered');
 	wait_until($node, all_are('other', 'delivered', 5), 'so are those of another endpoint with the credential');

@@ -3,7 +3,7 @@ BEGIN;
 \ir ../lib/refusal.sql
 SET LOCAL TimeZone = 'Europe/Berlin';
 SET LOCAL DateStyle = 'ISO, YMD';
-SELECT plan(42);
+SELECT plan(43);
 
 INSERT INTO integration.connector (name, owner) VALUES ('erp', 'sales team');
 INSERT INTO integration.endpoint (name, connector, url, customer, rate_limit) VALUES ('shop', 'erp', 'https://shop.example.com/', 'acme', 10);
@@ -123,6 +123,8 @@ SELECT matches(pg_temp.live(NULL, statement_timestamp() + interval '90 ms', 1, 4
 SELECT matches(pg_temp.live(NULL, now() + interval '1 hour', 1, 4, true),
                format('^Sync N waits because endpoint "shop" said how much is left of its rate limit: the next may leave at %s \(in (1 h|59 min \d+ s)\)\. .*integration\.resume\(''endpoint'', ''shop''\)', pg_temp.at(now() + interval '1 hour')), 'an announced limit');
 SELECT is(pg_temp.live(NULL, now(), 4, 4, true), 'Sync N waits because endpoint "shop" has as many requests under way as it gets at once just now (4 of 4); it goes when one of them ends.', 'its window');
+SELECT matches(integration_worker.why_waiting(pg_temp.id('due'), NULL, NULL, 0, 4, true, true),
+               'leaves as soon as there is an access token for endpoint "shop": the token endpoint of its credential is asked for one\.$', 'its token');
 SELECT matches(integration.why(pg_temp.id('due')), format('^Sync %s is due since', pg_temp.id('due')), 'why() asks shared memory');
 
 -- the endpoint
