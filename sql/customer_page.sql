@@ -123,28 +123,18 @@ INSERT INTO integration.phrase (key, words) VALUES
     ('customer.page.about_latest', 'About your latest 500 records, and all that did not arrive.'),
     ('customer.page.about_all', 'About all your records that are kept.');
 
-CREATE FUNCTION integration_worker.page_text(texts jsonb, key text, words jsonb DEFAULT '{}') RETURNS text
-    LANGUAGE sql IMMUTABLE STRICT
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT integration_worker.html(integration_worker.fill_in(coalesce(texts ->> ('page.' || key), key), words))
-$$;
-COMMENT ON FUNCTION integration_worker.page_text(jsonb, text, jsonb) IS
-    'A sentence of a customer''s page; texts: integration_worker.customer_vocabulary().';
-
 CREATE FUNCTION integration_worker.customer_next(line integration_worker.customer_line, texts jsonb) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT CASE
-        WHEN line.can_retry THEN
-             replace(integration_worker.page_text(texts, 'can_retry', '{"statement": "{statement}"}'), '{statement}',
-                     format('<code>SELECT integration.retry(%s);</code>', line.id))
-        WHEN line.state = 'failed' THEN integration_worker.page_text(texts, 'contact')
+        WHEN line.can_retry THEN integration_worker.page_text(texts, 'can_retry', jsonb_build_object(
+             'statement', integration_worker.html_statement(format('SELECT integration.retry(%s);', line.id))))
+        WHEN line.state = 'failed' THEN texts ->> 'contact'
         WHEN line.next_attempt_at > statement_timestamp() THEN
              integration_worker.page_text(texts, 'tried_in', jsonb_build_object(
-                 'length', integration_worker.duration_words(line.next_attempt_at - statement_timestamp())))
-        ELSE integration_worker.page_text(texts, 'tried_soon') END
+                 'length', integration_worker.duration_words(line.next_attempt_at - statement_timestamp(), texts)))
+        ELSE texts ->> 'tried_soon' END
 $$;
 COMMENT ON FUNCTION integration_worker.customer_next(integration_worker.customer_line, jsonb) IS 'What comes next for a sync that is not delivered.';
 
@@ -152,8 +142,8 @@ CREATE FUNCTION integration_worker.customer_rows(lines integration_worker.custom
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT concat('<section><h2>', integration_worker.page_text(texts, 'list_' || customer_rows.state), '</h2>',
-               integration_worker.html_table(customer_rows.state, integration_worker.page_text(texts, 'about_' || customer_rows.state),
+    SELECT concat('<section><h2>', texts ->> ('list_' || customer_rows.state), '</h2>',
+               integration_worker.html_table(customer_rows.state, texts ->> ('about_' || customer_rows.state),
                h.heads,
                string_agg(concat('<tr>',
                    integration_worker.html_cell(h.heads[1],
@@ -162,10 +152,10 @@ AS $$
                    integration_worker.html_cell(h.heads[3], concat(
                        integration_worker.html(l.explanation), integration_worker.customer_fields(l.id))),
                    integration_worker.html_cell(h.heads[4], integration_worker.customer_next(l, texts)),
-                   integration_worker.html_cell(h.heads[5], integration_worker.html_time(l.created_at)),
+                   integration_worker.html_cell(h.heads[5], integration_worker.html_time(l.created_at, texts)),
                    '</tr>'), '' ORDER BY l.id DESC)),
                CASE WHEN max(c.count) > 50 THEN
-                    format('<p>%s</p>', integration_worker.page_text(texts, 'more', jsonb_build_object('count', max(c.count) - 50))) END,
+                    format('<p>%s</p>', integration_worker.page_text(texts, 'more', jsonb_build_object('count', integration_worker.html_number(max(c.count) - 50, texts)))) END,
                '</section>')
       FROM (SELECT x.*
               FROM unnest(lines) x
@@ -173,8 +163,7 @@ AS $$
              ORDER BY x.id DESC
              LIMIT 50) l
      CROSS JOIN (SELECT count(*) FROM unnest(lines) x WHERE x.state = customer_rows.state) c
-     CROSS JOIN (SELECT ARRAY(SELECT integration_worker.page_text(texts, k.key)
-                                FROM unnest('{record,system,happened,comes_next,since}'::text[]) AS k (key))) AS h (heads)
+     CROSS JOIN (SELECT integration_worker.page_heads(texts, '{record,system,happened,comes_next,since}')) AS h (heads)
      GROUP BY h.heads
 $$;
 COMMENT ON FUNCTION integration_worker.customer_rows(integration_worker.customer_line[], text, jsonb) IS
@@ -184,16 +173,15 @@ CREATE FUNCTION integration_worker.customer_systems(lines integration_worker.cus
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT concat('<section><h2>', integration_worker.page_text(texts, 'list_systems'), '</h2>',
-               integration_worker.html_table('systems', integration_worker.page_text(texts, 'about_systems'),
-               integration_worker.page_text(texts, 'system')
-               || ARRAY(SELECT '>' || integration_worker.page_text(texts, h.key) FROM unnest('{arrived,pending,failed,last_arrival}'::text[]) AS h (key)),
+    SELECT concat('<section><h2>', texts ->> 'list_systems', '</h2>',
+               integration_worker.html_table('systems', texts ->> 'about_systems',
+               integration_worker.page_heads(texts, '{system,>arrived,>pending,>failed,>last_arrival}'),
                string_agg(concat('<tr>',
-                   integration_worker.html_cell(integration_worker.page_text(texts, 'system'), integration_worker.html_name(s.system)),
-                   integration_worker.html_cell(integration_worker.page_text(texts, 'arrived'), integration_worker.html_number(s.arrived), 'n'),
-                   integration_worker.html_cell(integration_worker.page_text(texts, 'pending'), integration_worker.html_number(s.under_way), 'n'),
-                   integration_worker.html_cell(integration_worker.page_text(texts, 'failed'), integration_worker.html_number(s.failed), 'n'),
-                   integration_worker.html_cell(integration_worker.page_text(texts, 'last_arrival'), integration_worker.html_time(s.last_arrival), 'n'),
+                   integration_worker.html_cell(texts ->> 'system', integration_worker.html_name(s.system)),
+                   integration_worker.html_cell(texts ->> 'arrived', integration_worker.html_number(s.arrived, texts), 'n'),
+                   integration_worker.html_cell(texts ->> 'pending', integration_worker.html_number(s.under_way, texts), 'n'),
+                   integration_worker.html_cell(texts ->> 'failed', integration_worker.html_number(s.failed, texts), 'n'),
+                   integration_worker.html_cell(texts ->> 'last_arrival', integration_worker.html_time(s.last_arrival, texts), 'n'),
                    '</tr>'), '' ORDER BY s.system)), '</section>')
       FROM (SELECT l.system, count(*) FILTER (WHERE l.state = 'delivered') AS arrived,
                    count(*) FILTER (WHERE l.state IN ('pending', 'retrying')) AS under_way,
@@ -213,15 +201,15 @@ AS $$
     SELECT concat(
         integration_worker.html_verdict(CASE v.state WHEN 'failed' THEN 'warning' ELSE 'ok' END, integration_worker.page_text(
             texts, 'verdict_' || v.state,
-            jsonb_build_object('count', integration_worker.html_number(CASE v.state WHEN 'failed' THEN s.failed ELSE s.retrying END)))),
+            jsonb_build_object('count', integration_worker.html_number(CASE v.state WHEN 'failed' THEN s.failed ELSE s.retrying END, texts)))),
         '<dl class="tiles">',
-        integration_worker.html_tile('arrived', integration_worker.page_text(texts, 'arrived_today'),
-                                     integration_worker.html_number(s.arrived) || CASE WHEN s.is_part THEN '+' ELSE '' END),
-        integration_worker.html_tile('pending_count', integration_worker.page_text(texts, 'pending'), integration_worker.html_number(s.pending)),
-        integration_worker.html_tile('retrying_count', integration_worker.page_text(texts, 'retrying'), integration_worker.html_number(s.retrying)),
-        integration_worker.html_tile('failed_count', integration_worker.page_text(texts, 'failed'), integration_worker.html_number(s.failed),
+        integration_worker.html_tile('arrived', texts ->> 'arrived_today',
+                                     integration_worker.html_number(s.arrived, texts) || CASE WHEN s.is_part THEN '+' ELSE '' END),
+        integration_worker.html_tile('pending_count', texts ->> 'pending', integration_worker.html_number(s.pending, texts)),
+        integration_worker.html_tile('retrying_count', texts ->> 'retrying', integration_worker.html_number(s.retrying, texts)),
+        integration_worker.html_tile('failed_count', texts ->> 'failed', integration_worker.html_number(s.failed, texts),
                                      CASE WHEN s.failed > 0 THEN 'critical' ELSE 'ok' END),
-        integration_worker.html_tile('usual', integration_worker.page_text(texts, 'usual'), integration_worker.html_age(s.usual)), '</dl>')
+        integration_worker.html_tile('usual', texts ->> 'usual', integration_worker.html_age(s.usual, texts)), '</dl>')
       FROM (SELECT count(*) FILTER (WHERE l.state = 'delivered' AND l.finished_at >= statement_timestamp() - interval '24 hours') AS arrived,
                    count(*) FILTER (WHERE l.state = 'pending') AS pending, count(*) FILTER (WHERE l.state = 'retrying') AS retrying,
                    count(*) FILTER (WHERE l.state = 'failed') AS failed,
@@ -241,18 +229,20 @@ CREATE FUNCTION integration_worker.customer_page(customer text) RETURNS text
 AS $$
 DECLARE
     lines integration_worker.customer_line[] := integration_worker.lines_of_customer(customer, 500);
-    texts jsonb := integration_worker.customer_vocabulary(customer);
     subject integration.customer;
+    texts jsonb;
 BEGIN
     SELECT c.* INTO subject FROM integration.customer c WHERE c.name = customer_page.customer;
+    texts := integration_worker.page_texts('customer.page.', subject.locale);
     RETURN integration_worker.html_page(
-        integration_worker.page_text(texts, 'title', jsonb_build_object('customer', coalesce(subject.title, customer))),
+        integration_worker.page_text(texts, 'title', jsonb_build_object('customer', integration_worker.html(coalesce(subject.title, customer)))),
         integration_worker.page_text(texts, 'as_of', jsonb_build_object(
-            'time', to_char(statement_timestamp(), 'YYYY-MM-DD HH24:MI:SS'), 'zone', current_setting('TimeZone'))),
+            'time', integration_worker.html(to_char(statement_timestamp(), texts ->> 'time.now')),
+            'zone', integration_worker.html(current_setting('TimeZone')))),
         concat(integration_worker.customer_overview(lines, texts), integration_worker.customer_rows(lines, 'failed', texts),
                integration_worker.customer_rows(lines, 'retrying', texts), integration_worker.customer_systems(lines, texts)),
-        integration_worker.page_text(texts, CASE WHEN cardinality(lines) >= 500 THEN 'about_latest' ELSE 'about_all' END),
-        coalesce(subject.locale, nullif(current_setting('integration.locale', true), ''), 'en'));
+        texts ->> (CASE WHEN cardinality(lines) >= 500 THEN 'about_latest' ELSE 'about_all' END),
+        texts ->> 'language');
 END
 $$;
 COMMENT ON FUNCTION integration_worker.customer_page(text) IS 'The page for a customer, in the customer''s language.';

@@ -55,22 +55,12 @@ CREATE FUNCTION integration_worker.customer_vocabulary(customer text) RETURNS js
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
-    WITH reader AS (
-        SELECT (SELECT c.locale FROM integration.customer c WHERE c.name = customer_vocabulary.customer) AS locale
-    ), spoken AS (
-        SELECT DISTINCT ON (p.key) substr(p.key, length('customer.') + 1) AS key, p.words
-          FROM reader r
-         CROSS JOIN integration_worker.languages(r.locale) AS l (languages)
-          JOIN integration.phrase p ON p.locale = ANY (l.languages) AND starts_with(p.key, 'customer.')
-         ORDER BY p.key, array_position(l.languages, p.locale)
-    ), advice AS (
-        SELECT 'advice.' || a.key AS key, a.value
-          FROM reader r
-         CROSS JOIN jsonb_each_text(integration_worker.remedies('customer', r.locale)) a
-    )
     SELECT (SELECT jsonb_object_agg('cause.' || k.name, k.customer_message) FROM integration.error_class k)
-           || coalesce((SELECT jsonb_object_agg(a.key, a.value) FROM advice a), '{}')
-           || coalesce((SELECT jsonb_object_agg(s.key, s.words) FROM spoken s), '{}')
+           || coalesce((SELECT jsonb_object_agg('advice.' || a.key, a.value)
+                          FROM jsonb_each_text(integration_worker.remedies('customer', r.locale)) a), '{}')
+           || (SELECT jsonb_object_agg(substr(p.key, length('customer.') + 1), p.value)
+                 FROM jsonb_each_text(integration_worker.phrases('{customer.}', r.locale)) p)
+      FROM (SELECT (SELECT c.locale FROM integration.customer c WHERE c.name = customer_vocabulary.customer) AS locale) r
 $$;
 COMMENT ON FUNCTION integration_worker.customer_vocabulary(text) IS
     'All that a customer can be told, in the language of integration.customer: by standing.STATUS, next.STATUS, cause.CLASS, advice.REASON, advice.:CLASS.';

@@ -116,11 +116,11 @@ COMMENT ON FUNCTION integration_worker.is_silent(integration_worker.health_facts
     'Whether a worker does not come round, as the launcher found or its last turn tells.';
 
 CREATE FUNCTION integration_worker.health_findings(facts integration_worker.health_facts)
-    RETURNS TABLE (code integer, sentence text)
+    RETURNS TABLE (code integer, key text, sentence text)
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT f.code, integration_worker.say(f.key, f.words)
+    SELECT f.code, f.key, integration_worker.say(f.key, f.words)
       FROM (VALUES
         (1, 2, 'health_no_worker', facts.workers = 0, '{}'::jsonb),
         (2, 2, 'health_silent', integration_worker.is_silent(facts),

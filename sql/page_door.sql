@@ -37,10 +37,9 @@ BEGIN
             HINT = coalesce(format('Yours is SELECT integration.status_page(%L).', 'customer:' || customers[1]),
                             'SELECT integration.grant_support(…) or integration.grant_customer(…) lets a role see pages.');
     ELSIF scope = 'all' THEN
-        RETURN integration_worker.page_about('Integration status', NULL);
+        RETURN integration_worker.page_about(scope, NULL);
     END IF;
-    RETURN integration_worker.page_about('Integration status: ' || integration_worker.html_name(scope),
-                                         integration_worker.names_in_scope(scope));
+    RETURN integration_worker.page_about(scope, integration_worker.names_in_scope(scope));
 END
 $$;
 COMMENT ON FUNCTION integration_worker.page_for(text, boolean, text[]) IS 'The page about a scope, for a caller who may see it.';

@@ -2,76 +2,171 @@
 
 -- As text and as the value of an attribute in quotes; what no text holds is taken out (HTML, 13.1.4 and 13.2.3.5).
 CREATE FUNCTION integration_worker.html(value text) RETURNS text
-    LANGUAGE sql IMMUTABLE STRICT
+    LANGUAGE plpgsql IMMUTABLE STRICT
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT replace(replace(replace(replace(replace(
+BEGIN
+    RETURN replace(replace(replace(replace(replace(
                regexp_replace(value, '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]', '', 'g'),
-               '&', '&amp;'), '<', '&lt;'), '>', '&gt;'), '"', '&quot;'), '''', '&#39;')
+               '&', '&amp;'), '<', '&lt;'), '>', '&gt;'), '"', '&quot;'), '''', '&#39;');
+END
 $$;
 COMMENT ON FUNCTION integration_worker.html(text) IS 'A text as a browser shows it unchanged.';
 
 -- Isolated, so that a name written from right to left turns nothing else around.
 CREATE FUNCTION integration_worker.html_name(value text) RETURNS text
-    LANGUAGE sql IMMUTABLE STRICT
+    LANGUAGE plpgsql IMMUTABLE STRICT
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT '<bdi>' || integration_worker.html(left(value, 200) || CASE WHEN length(value) > 200 THEN '…' ELSE '' END) || '</bdi>'
+BEGIN
+    RETURN '<bdi>' || integration_worker.html(left(value, 200) || CASE WHEN length(value) > 200 THEN '…' ELSE '' END) || '</bdi>';
+END
 $$;
 COMMENT ON FUNCTION integration_worker.html_name(text) IS 'A name that somebody gave, within a line; its first 200 characters.';
 
-CREATE FUNCTION integration_worker.html_number(value numeric) RETURNS text
-    LANGUAGE sql IMMUTABLE STRICT
+INSERT INTO integration.phrase (key, words) VALUES
+    -- What stands between groups of digits, what before decimals.
+    ('number.marks', ',.'),
+    ('number.percent', '{n} %'),
+    -- As to_char() reads them: the moment of a page, one of today, an earlier one, the hour of a bar.
+    ('time.now', 'YYYY-MM-DD HH24:MI:SS'),
+    ('time.today', 'HH24:MI:SS'),
+    ('time.earlier', 'YYYY-MM-DD HH24:MI'),
+    ('time.hour', 'HH24:MI');
+
+CREATE FUNCTION integration_worker.page_language(page text, locale text) RETURNS text
+    LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT to_char(value, 'FM999,999,999,999,999,999,990')
+    SELECT l.language
+      FROM unnest(integration_worker.languages(page_language.locale)) WITH ORDINALITY AS l (language, n)
+     WHERE EXISTS (SELECT FROM integration.phrase p WHERE p.locale = l.language AND starts_with(p.key, page))
+     ORDER BY l.n
+     LIMIT 1
 $$;
-COMMENT ON FUNCTION integration_worker.html_number(numeric) IS 'A whole number in groups of three digits.';
+COMMENT ON FUNCTION integration_worker.page_language(text, text) IS 'The best language that has a phrase of a page.';
 
-CREATE FUNCTION integration_worker.html_time(at timestamptz) RETURNS text
-    LANGUAGE sql STABLE STRICT
+-- Once for a page, not for each of its labels.  What to_char() reads stays as it is.
+CREATE FUNCTION integration_worker.page_texts(page text, locale text DEFAULT NULL) RETURNS jsonb
+    LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT format('<time datetime="%s">%s</time>', to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
-                  to_char(at, CASE WHEN at::date = statement_timestamp()::date THEN 'HH24:MI:SS' ELSE 'YYYY-MM-DD HH24:MI' END))
+    SELECT jsonb_object_agg(CASE WHEN starts_with(p.key, page) THEN substr(p.key, length(page) + 1) ELSE p.key END,
+                            CASE WHEN starts_with(p.key, 'time.') THEN p.value ELSE integration_worker.html(p.value) END)
+           || jsonb_build_object('language', integration_worker.page_language(page, page_texts.locale))
+      FROM jsonb_each_text(integration_worker.phrases(
+               page || '{duration.,number.,time.,incident.,responsible.}'::text[], page_texts.locale)) p
 $$;
-COMMENT ON FUNCTION integration_worker.html_time(timestamptz) IS 'A moment in the time zone of the session; without its date when that is today''s.';
+COMMENT ON FUNCTION integration_worker.page_texts(text, text) IS
+    'What a page can say, as HTML: its own phrases without the beginning of their keys, those it shares with others.';
 
-CREATE FUNCTION integration_worker.html_duration(ms bigint) RETURNS text
-    LANGUAGE sql IMMUTABLE STRICT
+CREATE FUNCTION integration_worker.page_text(texts jsonb, key text, words jsonb) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE WHEN ms < 1000 THEN format('%s ms', ms)
-                WHEN ms < 10000 THEN format('%s s', round(ms / 1000.0, 1))
-                ELSE integration_worker.duration_words(ms * interval '1 ms') END
+BEGIN
+    RETURN integration_worker.fill_in(texts ->> key, words);
+END
 $$;
-COMMENT ON FUNCTION integration_worker.html_duration(bigint) IS 'A duration in the unit that suits it.';
+COMMENT ON FUNCTION integration_worker.page_text(jsonb, text, jsonb) IS
+    'A sentence of a page; what is filled in is HTML already. NULL where one of its words is.';
 
-CREATE FUNCTION integration_worker.html_age(length interval) RETURNS text
-    LANGUAGE sql IMMUTABLE STRICT
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT integration_worker.duration_words(greatest(length, '0'))
-$$;
-COMMENT ON FUNCTION integration_worker.html_age(interval) IS 'How long ago; NULL: no time is known.';
-
--- Whatever else stands there might be a script.
-CREATE FUNCTION integration_worker.html_link(url text) RETURNS text
-    LANGUAGE sql IMMUTABLE STRICT
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT CASE WHEN url ~* '^https?://' THEN format('<a rel="noreferrer" href="%1$s">%1$s</a>', integration_worker.html(url))
-                ELSE integration_worker.html(url) END
-$$;
-COMMENT ON FUNCTION integration_worker.html_link(text) IS 'A link, if it leads to a page.';
-
--- The label is shown where the screen is too narrow for a table.
-CREATE FUNCTION integration_worker.html_cell(label text, content text, class text DEFAULT '') RETURNS text
+CREATE FUNCTION integration_worker.page_heads(texts jsonb, keys text[]) RETURNS text[]
     LANGUAGE sql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT format('<td data-label="%s"%s><div>%s</div></td>', label, CASE WHEN class <> '' THEN format(' class="%s"', class) END,
-                  coalesce(nullif(content, ''), '<span class="none">–</span>'))
+    SELECT ARRAY(SELECT CASE WHEN k.key LIKE '>%' THEN '>' ELSE '' END || (texts ->> ltrim(k.key, '>'))
+                   FROM unnest(keys) WITH ORDINALITY AS k (key, n)
+                  ORDER BY k.n)
+$$;
+COMMENT ON FUNCTION integration_worker.page_heads(jsonb, text[]) IS
+    'The heads of a table by their keys; one that begins with > stands above figures.';
+
+CREATE FUNCTION integration_worker.html_number(value numeric, texts jsonb, digits integer DEFAULT 0) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN translate(to_char(value, rpad('FM999,999,999,999,999,999,990.', 30 + digits, '0')), ',.', texts ->> 'number.marks');
+END
+$$;
+COMMENT ON FUNCTION integration_worker.html_number(numeric, jsonb, integer) IS 'A number in groups of three digits, with so many decimals.';
+
+CREATE FUNCTION integration_worker.html_percent(share numeric, texts jsonb, digits integer) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN replace(texts ->> 'number.percent', '{n}', integration_worker.html_number(100 * share, texts, digits));
+END
+$$;
+COMMENT ON FUNCTION integration_worker.html_percent(numeric, jsonb, integer) IS 'A share as so much in a hundred.';
+
+CREATE FUNCTION integration_worker.html_time(at timestamptz, texts jsonb) RETURNS text
+    LANGUAGE plpgsql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN format('<time datetime="%s">%s</time>', to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+                  integration_worker.html(to_char(at, texts ->> CASE WHEN at::date = statement_timestamp()::date
+                                                                     THEN 'time.today' ELSE 'time.earlier' END)));
+END
+$$;
+COMMENT ON FUNCTION integration_worker.html_time(timestamptz, jsonb) IS 'A moment in the time zone of the session; without its date when that is today''s.';
+
+CREATE FUNCTION integration_worker.html_duration(ms bigint, texts jsonb) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN CASE WHEN ms < 1000 THEN replace(texts ->> 'duration.milliseconds', '{n}', ms::text)
+                WHEN ms < 10000 THEN replace(texts ->> 'duration.seconds', '{n}', integration_worker.html_number(ms / 1000.0, texts, 1))
+                ELSE integration_worker.duration_words(ms * interval '1 ms', texts) END;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.html_duration(bigint, jsonb) IS 'A duration in the unit that suits it.';
+
+CREATE FUNCTION integration_worker.html_age(length interval, texts jsonb) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN integration_worker.duration_words(greatest(length, '0'), texts);
+END
+$$;
+COMMENT ON FUNCTION integration_worker.html_age(interval, jsonb) IS 'How long ago; NULL: no time is known.';
+
+-- Whatever else stands there might be a script.
+CREATE FUNCTION integration_worker.html_link(url text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN CASE WHEN url ~* '^https?://' THEN format('<a rel="noreferrer" href="%1$s">%1$s</a>', integration_worker.html(url))
+                ELSE integration_worker.html(url) END;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.html_link(text) IS 'A link, if it leads to a page.';
+
+CREATE FUNCTION integration_worker.html_statement(statement text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN format('<code>%s</code>', integration_worker.html(statement));
+END
+$$;
+COMMENT ON FUNCTION integration_worker.html_statement(text) IS 'A statement that somebody can run.';
+
+-- The label is shown where the screen is too narrow for a table.
+CREATE FUNCTION integration_worker.html_cell(label text, content text, class text DEFAULT '') RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN format('<td data-label="%s"%s><div>%s</div></td>', label, CASE WHEN class <> '' THEN format(' class="%s"', class) END,
+                  coalesce(nullif(content, ''), '<span class="none">–</span>'));
+END
 $$;
 COMMENT ON FUNCTION integration_worker.html_cell(text, text, text) IS 'A cell of a table; its content is HTML already.';
 
@@ -104,21 +199,23 @@ AS $$
                   level,
                   CASE level WHEN 'ok' THEN 'M12 1a11 11 0 1 0 0 22 11 11 0 0 0 0-22zm-1.6 16L5.5 12l1.7-1.7 3.2 3.2 6.4-6.4L18.500 8.800z'
                              WHEN 'warning' THEN 'M12 2 0.500 22h23zm-1.200 7h2.400v7h-2.400zm0 8.600h2.400V20h-2.400z'
+                             WHEN 'quiet' THEN 'M12 1a11 11 0 1 0 0 22 11 11 0 0 0 0-22zm-1.200 5h2.400v2.400h-2.400zm0 4.400h2.400V18h-2.400z'
                              ELSE 'M7.500 1h9L23 7.500v9L16.500 23h-9L1 16.500v-9zM10.800 6v8h2.400V6zm0 9.600V18h2.400v-2.400z' END, words)
 $$;
-COMMENT ON FUNCTION integration_worker.html_verdict(text, text) IS 'The first sentence of a page: ok, warning or critical, in words that are HTML already.';
+COMMENT ON FUNCTION integration_worker.html_verdict(text, text) IS 'The first sentence of a page: ok, quiet, warning or critical, in words that are HTML already.';
 
 -- No script runs in a page, whatever stands in it.
-CREATE FUNCTION integration_worker.html_page(title text, subtitle text, content text, footer text, language text DEFAULT 'en') RETURNS text
+CREATE FUNCTION integration_worker.html_page(title text, subtitle text, content text, footer text, language text) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT format('<!DOCTYPE html>%1$s<html lang="%7$s"><head><meta charset="utf-8">'
                   '<meta http-equiv="Content-Security-Policy" content="default-src ''none''; style-src ''unsafe-inline''">'
                   '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
-                  '<meta name="robots" content="noindex"><title>%2$s</title><style>%3$s</style></head><body>'
+                  '<meta name="robots" content="noindex"><title>%8$s</title><style>%3$s</style></head><body>'
                   '<header><h1>%2$s</h1><p>%4$s</p></header><main>%5$s</main><footer><p>%6$s</p></footer></body></html>',
-                  E'\n', title, integration_worker.page_style(), subtitle, content, footer, integration_worker.html(language))
+                  E'\n', title, integration_worker.page_style(), subtitle, content, footer, integration_worker.html(language),
+                  regexp_replace(title, '<[^>]*>', '', 'g'))
 $$;
 COMMENT ON FUNCTION integration_worker.html_page(text, text, text, text, text) IS 'A whole page; its parts are HTML already.';
 
@@ -140,7 +237,7 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 .verdict { display: flex; gap: .75rem; align-items: center; font-size: 1.125rem; font-weight: 600; margin: 1.25rem 0 1rem;
   padding: .9rem 1.1rem; border-radius: .75rem; border: 1px solid currentColor; background: var(--card) }
 .verdict svg { width: 1.75rem; height: 1.75rem; flex: none; fill: currentColor; fill-rule: evenodd }
-.ok { color: var(--ok) } .warning { color: var(--warning) } .critical { color: var(--critical) }
+.ok { color: var(--ok) } .warning { color: var(--warning) } .critical { color: var(--critical) } .quiet { color: var(--soft) }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .75rem; margin: 0 }
 .tile { background: var(--card); border: 1px solid var(--line); border-radius: .75rem; padding: .7rem .9rem } .tile dt { font-size: .8125rem; color: var(--soft) }
 .tile dd { margin: 0; font-size: 1.25rem; font-weight: 600; line-height: 1.4; overflow-wrap: break-word }

@@ -36,16 +36,18 @@ COMMENT ON FUNCTION integration_worker.languages(text) IS
 
 -- In one pass, since what is filled in may hold braces, too.
 CREATE FUNCTION integration_worker.fill_in(template text, words jsonb, as_literals boolean DEFAULT false) RETURNS text
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE WHEN bool_and(f.piece IS NOT NULL) THEN string_agg(f.piece, '' ORDER BY f.n) END
-      FROM (SELECT m.n,
-                   CASE WHEN words ? m.found[2] IS NOT TRUE THEN m.found[1]
-                        WHEN as_literals AND jsonb_typeof(words -> m.found[2]) = 'string'
-                        THEN quote_literal(words ->> m.found[2])
-                        ELSE words ->> m.found[2] END AS piece
-              FROM regexp_matches(template, '([^{]+|\{([a-z_]+)\}|\{)', 'g') WITH ORDINALITY AS m (found, n)) f
+BEGIN
+    RETURN (SELECT CASE WHEN bool_and(f.piece IS NOT NULL) THEN string_agg(f.piece, '' ORDER BY f.n) END
+              FROM (SELECT m.n,
+                           CASE WHEN words ? m.found[2] IS NOT TRUE THEN m.found[1]
+                                WHEN as_literals AND jsonb_typeof(words -> m.found[2]) = 'string'
+                                THEN quote_literal(words ->> m.found[2])
+                                ELSE words ->> m.found[2] END AS piece
+                      FROM regexp_matches(template, '([^{]+|\{([a-z_]+)\}|\{)', 'g') WITH ORDINALITY AS m (found, n)) f);
+END
 $$;
 COMMENT ON FUNCTION integration_worker.fill_in(text, jsonb, boolean) IS
     'A template with the {words} in it replaced, in statements by literals; NULL where it lacks one of them.';
@@ -80,7 +82,22 @@ $$;
 COMMENT ON FUNCTION integration_worker.say(text, jsonb, text) IS
     'A phrase with its {words} filled in, NULL where one of them is null: a part of a sentence that has nothing to say. What no language has is the last word of the key.';
 
+CREATE FUNCTION integration_worker.phrases(beginnings text[], locale text DEFAULT NULL) RETURNS jsonb
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(jsonb_object_agg(s.key, s.words), '{}')
+      FROM (SELECT DISTINCT ON (p.key) p.key, p.words
+              FROM integration_worker.languages(phrases.locale) AS l (languages)
+              JOIN integration.phrase p ON p.locale = ANY (l.languages)
+             WHERE EXISTS (SELECT FROM unnest(beginnings) AS b (beginning) WHERE starts_with(p.key, b.beginning))
+             ORDER BY p.key, array_position(l.languages, p.locale)) s
+$$;
+COMMENT ON FUNCTION integration_worker.phrases(text[], text) IS
+    'All phrases whose keys begin so, by key, in the best language there is: for what says many in a row.';
+
 INSERT INTO integration.phrase (key, words) VALUES
+    ('duration.milliseconds', '{n} ms'),
     ('duration.seconds', '{n} s'),
     ('duration.minutes', '{n} min'),
     ('duration.hours', '{n} h'),
@@ -101,18 +118,34 @@ INSERT INTO integration.phrase (key, words) VALUES
     ('responsible.operations', 'operations'),
     ('responsible.remote_vendor', 'remote_vendor');
 
-CREATE FUNCTION integration_worker.duration_words(length interval) RETURNS text
-    LANGUAGE sql STABLE SECURITY DEFINER
+CREATE FUNCTION integration_worker.duration_words(length interval, texts jsonb) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT coalesce(string_agg(integration_worker.say('duration.' || u.unit, jsonb_build_object('n', u.n)), ' ' ORDER BY u.place), '')
-      FROM (SELECT ceil(extract(epoch FROM length))::bigint AS s) l
-     CROSS JOIN LATERAL (VALUES
-           (1, 'days', l.s / 86400, l.s >= 86400),
-           (2, 'hours', l.s / 3600 % 24, l.s >= 3600),
-           (3, 'minutes', l.s / 60 % 60, l.s BETWEEN 60 AND 86399),
-           (4, 'seconds', CASE WHEN l.s < 60 THEN l.s ELSE l.s % 60 END, l.s < 3600)) AS u (place, unit, n, shown)
-     WHERE u.shown AND (u.n > 0 OR l.s <= 0)
+DECLARE
+    seconds bigint := ceil(extract(epoch FROM length));
+    units text[] := CASE WHEN seconds >= 86400 THEN '{days,hours}' WHEN seconds >= 3600 THEN '{hours,minutes}' ELSE '{minutes,seconds}' END;
+    unit_s integer := CASE WHEN seconds >= 86400 THEN 86400 WHEN seconds >= 3600 THEN 3600 ELSE 60 END;
+    large bigint := seconds / unit_s;
+    small bigint := seconds % unit_s / CASE unit_s WHEN 86400 THEN 3600 WHEN 3600 THEN 60 ELSE 1 END;
+BEGIN
+    IF seconds < 60 THEN
+        RETURN replace(texts ->> 'duration.seconds', '{n}', seconds::text);
+    END IF;
+    RETURN concat_ws(' ', CASE WHEN large > 0 THEN replace(texts ->> ('duration.' || units[1]), '{n}', large::text) END,
+                     CASE WHEN small > 0 THEN replace(texts ->> ('duration.' || units[2]), '{n}', small::text) END);
+END
+$$;
+COMMENT ON FUNCTION integration_worker.duration_words(interval, jsonb) IS
+    'A length of time for people, to two units; texts: the phrases duration.….';
+
+CREATE FUNCTION integration_worker.duration_words(length interval) RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN integration_worker.duration_words(length, integration_worker.phrases('{duration.}'));
+END
 $$;
 COMMENT ON FUNCTION integration_worker.duration_words(interval) IS 'A length of time for people, to two units.';
 

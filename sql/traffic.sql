@@ -187,14 +187,16 @@ COMMENT ON FUNCTION integration_worker.durations_at(double precision[], integer[
     'The durations that these ascending shares of attempts did not exceed, from their counts by ascending up_to_ms; empty: there were none.';
 
 CREATE FUNCTION integration_worker.percentile_of(traffic integration.traffic[], share double precision) RETURNS integer
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT (integration_worker.durations_at(ARRAY[share], array_agg(b.up_to_ms ORDER BY b.up_to_ms),
-                                            array_agg(b.attempts ORDER BY b.up_to_ms)))[1]
-      FROM (SELECT t.up_to_ms, sum(t.delivered + t.failed)::bigint AS attempts
-              FROM unnest(traffic) t
-             GROUP BY 1) b
+BEGIN
+    RETURN (SELECT (integration_worker.durations_at(ARRAY[share], array_agg(b.up_to_ms ORDER BY b.up_to_ms),
+                                                    array_agg(b.attempts ORDER BY b.up_to_ms)))[1]
+              FROM (SELECT t.up_to_ms, sum(t.delivered + t.failed)::bigint AS attempts
+                      FROM unnest(traffic) t
+                     GROUP BY 1) b);
+END
 $$;
 COMMENT ON FUNCTION integration_worker.percentile_of(integration.traffic[], double precision) IS
     'The duration that this share of all these attempts did not exceed.';

@@ -1,7 +1,7 @@
 -- The status page: its figures are the views', whatever stands in the tables is shown as text, everybody gets their own.
 BEGIN;
 \ir ../lib/refusal.sql
-SELECT plan(58);
+SELECT plan(59);
 
 INSERT INTO integration.connector (name, title, owner, contact, runbook_url, severity, sla) VALUES
     ('erp', 'ERP & Co', 'team <b>', 'erp@example.com', 'javascript:alert(1)', 1, '1 hour'),
@@ -75,7 +75,10 @@ SELECT is(pg_temp.says('endpoint:mail', 'delivered'), '1,234', 'of an endpoint')
 SELECT is(pg_temp.says('endpoint:mail', 'failed'), '0', 'of an endpoint, nothing else');
 SELECT alike(p.html, '%Correct &lt;the&gt; data.%', 'the remedy') FROM page p WHERE p.scope = 'all';
 SELECT alike(p.html, '%team &lt;b&gt;%', 'the owner') FROM page p WHERE p.scope = 'all';
-SELECT alike(p.html, '%integration.resume(&#39;connector&#39;, &#39;crm&#39;)%', 'how a pause ends') FROM page p WHERE p.scope = 'all';
+SELECT alike(p.html, '%integration.resume(&#39;connector&#39;, &#39;crm&#39;, &#39;why&#39;);%', 'how a pause ends') FROM page p WHERE p.scope = 'all';
+
+SELECT alike(p.html, '%<title>Integration status: connector:crm</title>%<h1>Integration status: <bdi>connector:crm</bdi></h1>%', 'what it is about')
+  FROM page p WHERE p.scope = 'connector:crm';
 
 -- a customer
 SELECT is(pg_temp.says('customer:acme', 'arrived'), '499+', 'of the latest 500, and there are more');

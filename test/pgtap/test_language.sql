@@ -1,7 +1,7 @@
 -- A language made by this test, in which each text is in ⟦brackets⟧: what is shown without them was left in code.
 BEGIN;
 \ir ../lib/settle.sql
-SELECT plan(22);
+SELECT plan(25);
 
 -- Every text there is, in the test language
 INSERT INTO integration.phrase (locale, key, words)
@@ -127,19 +127,34 @@ SELECT is((SELECT count(*) FROM integration.customer_sync s WHERE s.explanation 
 SELECT is((SELECT count(*) FROM integration.incident_status s WHERE s.title LIKE '⟦%' AND s.remedy LIKE '⟦%') >= 2, true, 'titles');
 SELECT alike((SELECT s.remedy FROM integration.incident_status s WHERE s.endpoint = 'shop' LIMIT 1), '⟦%⟧', 'also beside what worked before');
 
--- The page of a customer: what is between its tags
-SELECT is_empty($$SELECT t.said FROM regexp_split_to_table(pg_temp.outside(regexp_replace(regexp_replace(
-                       integration.status_page('customer:acme'), '<style>.*</style>', ''), '<[^>]*>', '|', 'g')), '[|]') AS t (said)
-                   WHERE pg_temp.in_code(t.said)$$, 'the page of a customer');
+-- The pages: what is between their tags but names, moments, statements, and the words in attributes.
+INSERT INTO integration.pause (scope, name, reason, actor) VALUES ('connector', 'erp', 'moves', 'Ada'), ('customer', 'acme', 'asked', 'Ada'), ('all', '', 'drill', 'Ada');
+UPDATE integration.incident SET level = 2, escalated_at = now(), impact = 1234, owner = CASE WHEN endpoint = 'shop' THEN 'team' END WHERE resolved_at IS NULL;
+CREATE TEMP TABLE page AS SELECT s.scope, integration.status_page(s.scope) AS html FROM unnest('{all,connector:erp,endpoint:stopped,customer:acme}'::text[]) AS s (scope);
+CREATE FUNCTION pg_temp.texts(html text) RETURNS SETOF text
+    LANGUAGE sql
+AS $$
+    SELECT t.said
+      FROM regexp_split_to_table(pg_temp.outside(regexp_replace(regexp_replace(
+               html, '(?:<style>.*?</style>|<code>.*?</code>|<bdi>.*?</bdi>|<time .*?</time>){1,1}?', '', 'g'), '<[^>]*>', '|', 'g')), '[|]') AS t (said)
+    UNION ALL
+    SELECT pg_temp.outside(m[1]) FROM regexp_matches(html, ' (?:data-label|aria-label|alt|title)="([^"]*)"', 'g') m
+$$;
+SELECT is_empty($$SELECT p.scope, t.said FROM page p CROSS JOIN LATERAL pg_temp.texts(p.html) AS t (said)
+                   WHERE t.said ~ '[[:alpha:]]{2}' AND t.said <> 'restarted'$$, 'the pages: no word is left, but what somebody wrote');
+SELECT is((SELECT array_agg(m[1] ORDER BY m[1]) FROM page p CROSS JOIN LATERAL regexp_matches(p.html, '<table id="([a-z_]+)"', 'g') m WHERE p.scope = 'all'),
+          '{ended_table,endpoint_table,hours,sla_table}', 'with every table');
+SELECT is((SELECT count(*) FROM page p CROSS JOIN LATERAL regexp_matches(p.html, '⟦', 'g') m WHERE p.scope = 'all') > 200, true, 'of many texts');
+SELECT is((SELECT substring(p.html FROM '<html lang="([^"]*)"') FROM page p WHERE p.scope = 'all'), 'qps', 'their language is said');
 
--- The functions that have sentences in them: the pages of those who run this, what monitors read, what is wrong with an
--- input, what the server's log gets, what an attempt leaves on record is written once, for all readers.
+-- The functions that have sentences in them: what monitors read, what is wrong with an input, what the server's log gets,
+-- what an attempt leaves on record is written once, for all readers.
 SELECT is_empty($$SELECT p.proname, m[1]
                     FROM pg_proc p
                    CROSS JOIN LATERAL regexp_matches(regexp_replace(p.prosrc, '--[^\n]*', '', 'g'), '''((?:[^'']|'''')*)''', 'g') m
                    WHERE p.pronamespace IN ('integration'::regnamespace, 'integration_worker'::regnamespace)
-                     AND p.prosrc !~ 'RAISE' AND p.proname !~ '(^|_)(problem|refusal|hint|missing|privileges)($|_)|^(page|traffic|duration)_|_metrics$'
-                     AND p.proname NOT IN ('log_line', 'look_for_copy', 'explain', 'error_text', 'recover', 'view_secret', 'curl_of', 'prometheus')
+                     AND p.prosrc !~ 'RAISE' AND p.proname !~ '(^|_)(problem|refusal|hint|missing|privileges)($|_)|_metrics?$'
+                     AND p.proname NOT IN ('log_line', 'look_for_copy', 'explain', 'error_text', 'recover', 'view_secret', 'curl_of', 'prometheus', 'page_style')
                      AND m[1] ~ '[a-z]{2,},? [a-z]{2,},? [a-z]{2,}'$$, 'no other function has a sentence in it');
 SELECT set_eq($$SELECT c.relname, m[1]
                     FROM pg_class c
