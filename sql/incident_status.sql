@@ -22,17 +22,21 @@ $$;
 COMMENT ON FUNCTION integration_worker.failed_count(text, text) IS
     'How many syncs of an endpoint wait for a person with this class; by the index of failed ones.';
 
+-- What is said of all of them is asked for once.
 CREATE VIEW integration_worker.incident_facts AS
+WITH said AS MATERIALIZED (
+    SELECT integration_worker.remedies('support') AS remedies, integration_worker.what_worked() AS worked
+)
 SELECT i.id,
        integration_worker.incident_state(i.state, i.snoozed_until, statement_timestamp()) AS state,
        i.severity, i.endpoint, e.connector, integration_worker.translated('class.' || i.error_class, coalesce(k.title, i.error_class)) AS title, i.error_class,
        i.owner, i.responsible, i.assignee,
        CASE WHEN i.id = 0 THEN i.remedy
-            ELSE coalesce((SELECT integration_worker.remedies('support')) ->> CASE x.error_class WHEN i.error_class THEN x.reason END,
-                          (SELECT integration_worker.remedies('support')) ->> (':' || i.error_class), i.remedy) END AS remedy,
-       coalesce((SELECT integration_worker.what_worked()) ->> ('endpoint ' || i.endpoint || ':' || i.error_class),
-                (SELECT integration_worker.what_worked()) ->> ('connector ' || e.connector || ':' || i.error_class),
-                (SELECT integration_worker.what_worked()) ->> (':' || i.error_class)) AS worked_before,
+            ELSE coalesce(s.remedies ->> CASE x.error_class WHEN i.error_class THEN x.reason END,
+                          s.remedies ->> (':' || i.error_class), i.remedy) END AS remedy,
+       coalesce(s.worked ->> ('endpoint ' || i.endpoint || ':' || i.error_class),
+                s.worked ->> ('connector ' || e.connector || ':' || i.error_class),
+                s.worked ->> (':' || i.error_class)) AS worked_before,
        i.syncs, integration_worker.failed_count(i.endpoint, i.error_class) AS waiting,
        i.objects, i.customers, i.impact,
        i.example, x.object_type, x.object_id, x.error, CASE x.error_class WHEN i.error_class THEN x.reason END AS reason,
@@ -41,6 +45,7 @@ SELECT i.id,
        format('SELECT * FROM integration.runbook(%s);', i.id) AS next_step,
        i.resolved_at, i.level, i.escalated_at
   FROM integration.incident i
+ CROSS JOIN said s
   LEFT JOIN integration.endpoint e ON e.name = i.endpoint
   LEFT JOIN integration.connector c ON c.name = e.connector
   LEFT JOIN integration.error_class k ON k.name = i.error_class

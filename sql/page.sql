@@ -100,7 +100,7 @@ INSERT INTO integration.phrase (key, words) VALUES
 
 CREATE TYPE integration_worker.page_figures AS (
     endpoints bigint, delivered bigint, attempts_failed bigint, backlog bigint, oldest_due_at timestamptz, failed bigint,
-    held bigint, stopped bigint, incidents bigint, active bigint, worst smallint, is_sending boolean);
+    held bigint, stopped bigint, incidents bigint, active bigint, worst smallint, is_sending boolean, is_paused boolean);
 COMMENT ON TYPE integration_worker.page_figures IS
     'What the page says in a sentence, in tiles. active: incidents that are neither snoozed nor ignored; worst: the severity of the worst of those.';
 
@@ -111,7 +111,7 @@ CREATE FUNCTION integration_worker.page_figures(
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT ROW (e.endpoints, h.delivered, h.failed, e.backlog, e.oldest_due_at, e.failed, e.held, e.stopped,
-                i.incidents, i.active, i.worst, facts.sending > 0 AND NOT integration_worker.is_silent(facts))::integration_worker.page_figures
+                i.incidents, i.active, i.worst, facts.sending > 0 AND NOT integration_worker.is_silent(facts), facts.is_paused AND NOT facts.is_copy)::integration_worker.page_figures
       FROM (SELECT count(*) AS endpoints, coalesce(sum(x.backlog), 0) AS backlog, min(x.oldest_due_at) AS oldest_due_at,
                    coalesce(sum(x.failed), 0) AS failed, count(*) FILTER (WHERE x.blocked_by = 'stopped') AS stopped,
                    count(*) FILTER (WHERE x.blocked_by IN ('paused', 'stopped', 'open', 'retry_after')) AS held
@@ -159,9 +159,10 @@ AS $$
                        texts, CASE p.count WHEN 1 THEN p.one ELSE p.many END,
                        jsonb_build_object('count', integration_worker.html_number(p.count, texts)))), ', ' ORDER BY p.n), '') AS words
               FROM (VALUES (1, NOT figures.is_sending, NULL::bigint, NULL, NULL, texts ->> 'verdict_not_sent'),
-                           (2, figures.active > 0, figures.active, 'verdict_incident', 'verdict_incidents', NULL),
-                           (3, figures.failed > 0, figures.failed, 'verdict_failed_one', 'verdict_failed', NULL),
-                           (4, figures.held > 0, figures.held, 'verdict_held_one', 'verdict_held', NULL)) AS p (n, is_so, count, one, many, words)
+                           (2, figures.is_paused, NULL, NULL, NULL, texts ->> 'paused_all'),
+                           (3, figures.active > 0, figures.active, 'verdict_incident', 'verdict_incidents', NULL),
+                           (4, figures.failed > 0, figures.failed, 'verdict_failed_one', 'verdict_failed', NULL),
+                           (5, figures.held > 0 AND NOT figures.is_paused, figures.held, 'verdict_held_one', 'verdict_held', NULL)) AS p (n, is_so, count, one, many, words)
              WHERE p.is_so) w
 $$;
 COMMENT ON FUNCTION integration_worker.page_verdict(integration_worker.page_figures, jsonb) IS 'The whole page in a sentence.';
@@ -176,14 +177,23 @@ END
 $$;
 COMMENT ON FUNCTION integration_worker.page_fact(text, text) IS 'A line of a list of facts; both are HTML already.';
 
--- remedy: HTML already, as the facts are.
-CREATE FUNCTION integration_worker.page_problem(level text, title text, about text, remedy text, facts text) RETURNS text
+CREATE FUNCTION integration_worker.page_facts(lines text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN format('<dl class="facts">%s</dl>', lines);
+END
+$$;
+COMMENT ON FUNCTION integration_worker.page_facts(text) IS 'A list of facts, whose lines are made by page_fact().';
+
+CREATE FUNCTION integration_worker.page_problem(level text, title text, about text, remedy text, rest text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     RETURN concat(format('<article class="problem %s"><h3>%s</h3>', level, title), '<p class="soft">' || about || '</p>',
-                  '<p>' || remedy || '</p>', '<dl class="facts">' || facts || '</dl>', '</article>');
+                  '<p>' || remedy || '</p>', rest, '</article>');
 END
 $$;
 COMMENT ON FUNCTION integration_worker.page_problem(text, text, text, text, text) IS
@@ -208,7 +218,7 @@ END
 $$;
 COMMENT ON FUNCTION integration_worker.incident_lines(integration.incident_status, jsonb) IS 'Since when an incident is open, how much it hits.';
 
-CREATE FUNCTION integration_worker.incident_page_facts(incident integration.incident_status, texts jsonb) RETURNS text
+CREATE FUNCTION integration_worker.incident_page_facts(incident integration.incident_status, with_steps boolean, texts jsonb) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -216,7 +226,7 @@ BEGIN
     RETURN concat(
         integration_worker.page_fact(texts ->> 'responsible', replace(texts ->> ('responsible.' || incident.responsible), '_', ' ')),
         integration_worker.page_fact(texts ->> 'owner', coalesce(integration_worker.html_name(coalesce(incident.assignee, incident.owner)),
-                                                                 texts ->> 'no_owner')),
+                                                                 format('<strong class="warning">%s</strong>', texts ->> 'no_owner'))),
         integration_worker.page_fact(texts ->> 'at_stake', integration_worker.html_number(incident.impact, texts)),
         integration_worker.page_fact(texts ->> 'example', integration_worker.page_text(texts, 'example_of', jsonb_build_object(
             'sync', incident.example, 'object', integration_worker.html_name(concat_ws(' ', incident.object_type, incident.object_id)),
@@ -224,13 +234,29 @@ BEGIN
         integration_worker.page_fact(texts ->> 'contact', integration_worker.html_name(incident.contact)),
         integration_worker.page_fact(texts ->> 'runbook', integration_worker.html_link(incident.runbook_url)),
         integration_worker.page_fact(texts ->> 'note', integration_worker.html(left(incident.note, 300))),
-        integration_worker.page_fact(texts ->> 'next_step', integration_worker.html_statement(incident.next_step)));
+        CASE WHEN NOT with_steps THEN
+            integration_worker.page_fact(texts ->> 'next_step', integration_worker.html_statement(incident.next_step)) END);
 END
 $$;
-COMMENT ON FUNCTION integration_worker.incident_page_facts(integration.incident_status, jsonb) IS
+COMMENT ON FUNCTION integration_worker.incident_page_facts(integration.incident_status, boolean, jsonb) IS
     'Who is to do something about an incident, what it is about.';
 
-CREATE FUNCTION integration_worker.page_incident(incident integration.incident_status, texts jsonb) RETURNS text
+-- Closed at first, so that all that is wrong is seen at once.
+CREATE FUNCTION integration_worker.incident_steps(incident integration.incident_status, texts jsonb) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (SELECT format('<details><summary>%s</summary><ol>%s</ol></details>', texts ->> 'next_step', string_agg(
+                       format('<li>%s</li>', concat_ws('<br/>', concat_ws(' ', integration_worker.html(r.what),
+                              '(' || integration_worker.html(r.who) || ')'), integration_worker.html_statement(r.statement))), '' ORDER BY r.step))
+              FROM integration.runbook(incident.id) r
+            HAVING count(*) > 0);
+END
+$$;
+COMMENT ON FUNCTION integration_worker.incident_steps(integration.incident_status, jsonb) IS 'The runbook of an incident.';
+
+CREATE FUNCTION integration_worker.page_incident(incident integration.incident_status, with_steps boolean, texts jsonb) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -245,11 +271,13 @@ BEGIN
                        integration_worker.incident_lines(incident, texts),
                        format('<strong>%s</strong> %s', texts ->> 'what_to_do',
                               coalesce(nullif(integration_worker.html(incident.remedy), ''), texts ->> 'no_remedy')),
-                       integration_worker.incident_page_facts(incident, texts))
+                       integration_worker.page_facts(integration_worker.incident_page_facts(incident, with_steps, texts)) || CASE WHEN with_steps
+                           THEN coalesce(integration_worker.incident_steps(incident, texts), '') ELSE '' END)
               FROM (SELECT CASE WHEN incident.severity <= 2 THEN 'critical' ELSE 'warning' END AS level) l);
 END
 $$;
-COMMENT ON FUNCTION integration_worker.page_incident(integration.incident_status, jsonb) IS 'An open incident with what to do, who does it.';
+COMMENT ON FUNCTION integration_worker.page_incident(integration.incident_status, boolean, jsonb) IS
+    'An open incident with what to do, who does it; with_steps: with its whole runbook.';
 
 -- What keeps the whole from being sent, or from being noticed; the rest that health() finds is in incidents, pauses.
 CREATE FUNCTION integration_worker.page_health(facts integration_worker.health_facts, texts jsonb) RETURNS text
@@ -259,14 +287,17 @@ AS $$
     SELECT string_agg(integration_worker.page_problem(
                CASE f.code WHEN 2 THEN 'critical' ELSE 'warning' END, texts ->> f.key, NULL,
                format('<strong>%s</strong> %s', texts ->> 'what_to_do', integration_worker.html(f.sentence)),
-               integration_worker.page_fact(texts ->> 'responsible', texts ->> 'responsible.operations')
-               || integration_worker.page_fact(texts ->> 'next_step', integration_worker.html_statement('SELECT * FROM integration.health();'))), '')
+               integration_worker.page_facts(
+                   integration_worker.page_fact(texts ->> 'responsible', texts ->> 'responsible.operations')
+                   || integration_worker.page_fact(texts ->> 'next_step', integration_worker.html_statement('SELECT * FROM integration.health();')))), '')
       FROM integration_worker.health_findings(facts) f
      WHERE texts ? f.key
 $$;
 COMMENT ON FUNCTION integration_worker.page_health(integration_worker.health_facts, jsonb) IS 'What is wrong with the workers; NULL: nothing.';
 
-CREATE FUNCTION integration_worker.page_pauses(endpoints integration.endpoint_status[], is_whole boolean, texts jsonb) RETURNS text
+CREATE FUNCTION integration_worker.page_pauses(
+        endpoints integration.endpoint_status[], is_whole boolean, of_all boolean, texts jsonb)
+    RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -279,18 +310,20 @@ AS $$
                    coalesce(integration_worker.page_text(texts, 'pause_until', jsonb_build_object(
                        'until', integration_worker.html_time(p.until, texts))), texts ->> 'pause_forever')),
                NULL,
-               concat(integration_worker.page_fact(texts ->> 'owner', integration_worker.html_name(
-                          integration_worker.owner_of_scope(p.scope, p.name))),
-                      integration_worker.page_fact(texts ->> 'resume', integration_worker.html_statement(
-                          format('SELECT integration.resume(%L, %L, ''why'');', p.scope, nullif(p.name, '')))))), '' ORDER BY p.since)
+               integration_worker.page_facts(concat(
+                   integration_worker.page_fact(texts ->> 'owner', integration_worker.html_name(
+                       integration_worker.owner_of_scope(p.scope, p.name))),
+                   integration_worker.page_fact(texts ->> 'resume', integration_worker.html_statement(
+                       format('SELECT integration.resume(%L, %L, ''why'');', p.scope, nullif(p.name, ''))))))), '' ORDER BY p.since)
       FROM integration_worker.pause_in_force p
-     WHERE (p.scope = 'all' AND p.name = '')
-        OR (is_whole AND p.scope <> 'all')
-        OR EXISTS (SELECT FROM unnest(endpoints) e
-                    WHERE (p.scope, p.name) IN (('endpoint', e.name), ('connector', e.connector), ('customer', e.customer)))
+     WHERE (p.scope = 'all') = of_all
+       AND ((of_all AND p.name = '')
+            OR (is_whole AND NOT of_all)
+            OR EXISTS (SELECT FROM unnest(endpoints) e
+                        WHERE (p.scope, p.name) IN (('endpoint', e.name), ('connector', e.connector), ('customer', e.customer))))
 $$;
-COMMENT ON FUNCTION integration_worker.page_pauses(integration.endpoint_status[], boolean, jsonb) IS
-    'What somebody holds back; a copied database is an incident.';
+COMMENT ON FUNCTION integration_worker.page_pauses(integration.endpoint_status[], boolean, boolean, jsonb) IS
+    'What somebody holds back, everything or parts; a copied database is an incident.';
 
 CREATE FUNCTION integration_worker.page_more(count bigint, statement text, texts jsonb) RETURNS text
     LANGUAGE sql IMMUTABLE
@@ -302,21 +335,22 @@ $$;
 COMMENT ON FUNCTION integration_worker.page_more(bigint, text, jsonb) IS 'How many are left out, where they are.';
 
 -- Worst first, as the view lists them; a page is no place for hundreds.
-CREATE FUNCTION integration_worker.page_problems(names text[], holds text, count_of bigint, texts jsonb) RETURNS text
+CREATE FUNCTION integration_worker.page_problems(names text[], first text, last text, count_of bigint, texts jsonb) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT concat(format('<section id="problems"><h2>%s</h2>', texts ->> 'problems'),
-                  coalesce(nullif(concat(holds, string_agg(integration_worker.page_incident(i.incident, texts), '')), ''),
+                  coalesce(nullif(concat(first, string_agg(integration_worker.page_incident(i.incident, i.n <= 3, texts), '' ORDER BY i.n), last), ''),
                            format('<p class="ok">%s</p>', texts ->> 'no_problems')),
                   CASE WHEN count_of > 30 THEN integration_worker.page_more(count_of - 30, 'SELECT * FROM integration.incident_status;', texts) END,
                   '</section>')
-      FROM (SELECT s AS incident
+      FROM (SELECT s AS incident, row_number() OVER () AS n
               FROM integration.incident_status s
              WHERE names IS NULL OR s.endpoint = '' OR s.endpoint = ANY (names)
              LIMIT 30) i
 $$;
-COMMENT ON FUNCTION integration_worker.page_problems(text[], text, bigint, jsonb) IS 'The section about what is wrong.';
+COMMENT ON FUNCTION integration_worker.page_problems(text[], text, text, bigint, jsonb) IS
+    'The section about what is wrong; first, last: what stands before, behind the incidents.';
 
 CREATE FUNCTION integration_worker.endpoint_badge(endpoint integration.endpoint_status, texts jsonb) RETURNS text
     LANGUAGE plpgsql IMMUTABLE
@@ -324,8 +358,8 @@ CREATE FUNCTION integration_worker.endpoint_badge(endpoint integration.endpoint_
 AS $$
 BEGIN
     RETURN (SELECT format('<span class="badge %s">%s</span>', s.level, texts ->> ('state_' || s.state))
-              FROM (SELECT CASE WHEN endpoint.blocked_by IN ('paused', 'stopped') THEN 'critical'
-                                WHEN endpoint.blocked_by IN ('open', 'retry_after') THEN 'warning'
+              FROM (SELECT CASE WHEN endpoint.blocked_by = 'stopped' THEN 'critical'
+                                WHEN endpoint.blocked_by IN ('paused', 'open', 'retry_after') THEN 'warning'
                                 WHEN endpoint.attempts_last_hour > 0 THEN 'ok' ELSE 'quiet' END AS level,
                            CASE WHEN endpoint.blocked_by IN ('paused', 'stopped', 'open', 'retry_after') THEN endpoint.blocked_by
                                 WHEN endpoint.attempts_last_hour > 0 THEN 'sending' ELSE 'idle' END AS state) s);
@@ -502,8 +536,8 @@ BEGIN
             'zone', integration_worker.html(current_setting('TimeZone')))),
         concat(integration_worker.page_verdict(figures, texts),
                integration_worker.page_problems(
-                   names, concat(integration_worker.page_health(facts, texts), integration_worker.page_pauses(endpoints, names IS NULL, texts)),
-                   figures.incidents, texts),
+                   names, concat(integration_worker.page_health(facts, texts), integration_worker.page_pauses(endpoints, names IS NULL, true, texts)),
+                   integration_worker.page_pauses(endpoints, names IS NULL, false, texts), figures.incidents, texts),
                integration_worker.page_tiles(figures, texts), integration_worker.page_charts(hours, texts),
                integration_worker.page_endpoints(endpoints, traffic, since, texts),
                integration_worker.page_sla(names, texts), integration_worker.page_ended(names, texts)),

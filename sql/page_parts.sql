@@ -238,7 +238,7 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
   padding: .9rem 1.1rem; border-radius: .75rem; border: 1px solid currentColor; background: var(--card) }
 .verdict svg { width: 1.75rem; height: 1.75rem; flex: none; fill: currentColor; fill-rule: evenodd }
 .ok { color: var(--ok) } .warning { color: var(--warning) } .critical { color: var(--critical) } .quiet { color: var(--soft) }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .75rem; margin: 0 }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .75rem; margin: 1rem 0 }
 .tile { background: var(--card); border: 1px solid var(--line); border-radius: .75rem; padding: .7rem .9rem } .tile dt { font-size: .8125rem; color: var(--soft) }
 .tile dd { margin: 0; font-size: 1.25rem; font-weight: 600; line-height: 1.4; overflow-wrap: break-word }
 .two { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1rem } .two section { margin: 0 }
@@ -258,7 +258,7 @@ figure { margin: 0 } .chart { display: block; width: 100%; height: 9rem; backgro
 .legend { display: flex; flex-wrap: wrap; gap: .25rem 1.1rem; list-style: none; margin: .5rem 0 0; padding: 0; font-size: .8125rem }
 .legend svg { display: inline-block; width: 1.6rem; height: .7rem; vertical-align: -.05rem; margin-right: .4rem } .legend path { stroke-width: 2.5; fill: none }
 .spark { width: 7.5rem; max-width: 100%; height: 1.6rem; vertical-align: middle } .spark .good { fill: var(--good) } .spark .bad { fill: var(--bad) }
-.fields { margin: .25rem 0 0; padding-left: 1.1rem } details { margin-top: .6rem; font-size: .875rem } summary { cursor: pointer; color: var(--blue) }
+.fields { margin: .25rem 0 0; padding-left: 1.1rem } details { margin-top: .6rem; font-size: .875rem } summary { cursor: pointer; color: var(--blue) } ol { margin: .5rem 0 0; padding-left: 1.3rem } ol li + li { margin-top: .4rem }
 table { border-collapse: collapse; width: 100%; font-size: .875rem } caption { text-align: left; margin: 0 0 .5rem } td .soft { font-size: .8125rem; margin: 0 }
 th, td { text-align: left; padding: .45rem .6rem .45rem 0; border-bottom: 1px solid var(--line); vertical-align: top } td { min-width: 4.5rem }
 th { overflow-wrap: break-word; color: var(--soft); font-weight: 600 }
@@ -266,7 +266,7 @@ td.n, th.n { text-align: right; padding-right: 1rem; white-space: nowrap } tbody
 @media (max-width: 58rem) { body { padding: 1rem .75rem 2rem } section { padding: .9rem } thead { display: block; position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) }
   table, tbody, caption { display: block } tr { display: block; padding: .5rem 0; border-bottom: 1px solid var(--line) } tbody tr:last-child { border-bottom: 0 }
   td, td.n { display: grid; min-width: 0; grid-template-columns: 8.5rem minmax(0, 1fr); gap: .5rem; text-align: left; white-space: normal; border: 0; padding: .15rem 0 }
-  td::before { content: attr(data-label); color: var(--soft) } dl.facts { grid-template-columns: 1fr; gap: 0 } .facts dd { margin-bottom: .35rem } }
+  td::before { content: attr(data-label); color: var(--soft) } dl.facts { grid-template-columns: 6.25rem minmax(0, 1fr); gap: .15rem .5rem } }
 @media print { body { background: none; max-width: none } section { break-inside: avoid } }
 ', '\s*\n\s*', ' ', 'g')
 $$;

@@ -1,7 +1,7 @@
 -- The status page: its figures are the views', whatever stands in the tables is shown as text, everybody gets their own.
 BEGIN;
 \ir ../lib/refusal.sql
-SELECT plan(59);
+SELECT plan(72);
 
 INSERT INTO integration.connector (name, title, owner, contact, runbook_url, severity, sla) VALUES
     ('erp', 'ERP & Co', 'team <b>', 'erp@example.com', 'javascript:alert(1)', 1, '1 hour'),
@@ -79,6 +79,30 @@ SELECT alike(p.html, '%integration.resume(&#39;connector&#39;, &#39;crm&#39;, &#
 
 SELECT alike(p.html, '%<title>Integration status: connector:crm</title>%<h1>Integration status: <bdi>connector:crm</bdi></h1>%', 'what it is about')
   FROM page p WHERE p.scope = 'connector:crm';
+
+SELECT alike(p.html, '%<code>SELECT integration.acknowledge(' || i.id || ');</code>%', 'the steps of the worst')
+  FROM page p CROSS JOIN integration.incident_status i WHERE p.scope = 'all';
+SELECT matches(p.html, 'severity 1.*Connector <bdi>crm</bdi> is paused.*class="tiles"', 'the worst first, figures after it') FROM page p WHERE p.scope = 'all';
+
+-- the first sentence: endpoints, delivered, failed attempts, failed syncs, held back, stopped, incidents, severity of the worst, sending, paused
+SELECT matches(integration_worker.page_verdict(
+                   ROW (v.f[1], v.f[2], v.f[3], 0, NULL, v.f[4], v.f[5], v.f[6], v.f[7], v.f[7], v.f[8], v.is_sending, v.is_paused)::integration_worker.page_figures,
+                   integration_worker.page_texts('page.')), format('class="verdict %s".*<span>%s</span>', v.level, v.words), v.words)
+  FROM (VALUES ('{0,0,0,0,0,0,0,NULL}'::bigint[], true, false, 'quiet', 'There is no endpoint yet.'),
+               ('{3,0,0,0,0,0,0,NULL}', true, false, 'quiet', 'Nothing was sent in 24 hours.'),
+               ('{3,9,1,0,0,0,0,NULL}', true, false, 'ok', 'Everything is delivered as it should be.'),
+               ('{3,9,1,0,0,0,0,NULL}', false, false, 'critical', 'Nothing is sent.'),
+               ('{3,9,1,0,3,0,0,NULL}', true, true, 'warning', 'Everything is paused.'),
+               ('{3,9,1,1,0,0,1,3}', true, false, 'warning', '1 open incident, 1 sync waits for a person.'),
+               ('{3,9,1,1200,2,1,2,2}', true, false, 'critical', '2 open incidents, 1,200 syncs wait for a person, 2 endpoints are held back.'),
+               ('{3,9,1,0,1,1,0,NULL}', true, false, 'critical', '1 endpoint is held back.')) AS v (f, is_sending, is_paused, level, words);
+
+-- what there is not is not drawn
+SELECT alike(integration_worker.page_charts(integration_worker.hours_of('{}', now()), integration_worker.page_texts('page.')),
+             '<section><h2>Attempts</h2><p>No attempt in 24 hours.</p></section>', 'no charts of nothing');
+SELECT is(integration_worker.page_endpoints('{}', '{}', now(), '{}'), NULL, 'no table of no endpoints');
+-- figures as a language writes them
+SELECT is(integration_worker.html_number(1234567.25, '{"number.marks": ".,"}', 1), '1.234.567,3', 'digits in groups, decimals');
 
 -- a customer
 SELECT is(pg_temp.says('customer:acme', 'arrived'), '499+', 'of the latest 500, and there are more');

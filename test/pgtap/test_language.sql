@@ -17,7 +17,7 @@ SELECT 'qps', 'support', '', r.reason, '⟦' || r.remedy || '⟧' FROM integrati
 UNION ALL
 SELECT 'qps', 'support', k.name, '', '⟦' || k.remedy || '⟧' FROM integration.error_class k;
 INSERT INTO integration.runbook_step (locale, error_class, "position", what, statement, who)
-SELECT 'qps', s.error_class, s."position", '⟦' || s.what || '⟧', s.statement, s.who FROM integration.runbook_step s WHERE s.locale = 'en';
+SELECT 'qps', s.error_class, s."position", '⟦' || s.what || '⟧', s.statement, '⟦' || s.who || '⟧' FROM integration.runbook_step s WHERE s.locale = 'en';
 INSERT INTO integration.notice_text (locale, change, title, body)
 SELECT 'qps', t.change, '⟦' || t.title || '⟧', regexp_replace(t.body, '^(.+)$', '⟦\1⟧', 'gn') FROM integration.notice_text t WHERE t.locale = 'en';
 SET LOCAL integration.locale = 'qps';
