@@ -11,13 +11,15 @@ INSERT INTO integration.phrase (key, words) VALUES
     ('place.database', 'this database');
 
 CREATE FUNCTION integration_worker.failed_count(endpoint text, error_class text) RETURNS bigint
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT count(*)
-      FROM integration.endpoint e
-      JOIN integration.queue q ON q.endpoint_id = e.id
-     WHERE e.name = failed_count.endpoint AND q.state = 'failed' AND q.error_class = failed_count.error_class
+BEGIN
+    RETURN (SELECT count(*)
+              FROM integration.endpoint e
+              JOIN integration.queue q ON q.endpoint_id = e.id
+             WHERE e.name = failed_count.endpoint AND q.state = 'failed' AND q.error_class = failed_count.error_class);
+END
 $$;
 COMMENT ON FUNCTION integration_worker.failed_count(text, text) IS
     'How many syncs of an endpoint wait for a person with this class; by the index of failed ones.';
@@ -136,74 +138,82 @@ COMMENT ON FUNCTION integration_worker.behind_words(integer, text) IS
     'How many syncs of an endpoint wait behind failed ones of this class under an ordering key; NULL: none does.';
 
 CREATE FUNCTION integration_worker.reason_of(sync bigint) RETURNS text
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT a.reason FROM integration.attempt a WHERE a.outbox_id = sync ORDER BY a.attempt_no DESC LIMIT 1
+BEGIN
+    RETURN (SELECT a.reason FROM integration.attempt a WHERE a.outbox_id = sync ORDER BY a.attempt_no DESC LIMIT 1);
+END
 $$;
 COMMENT ON FUNCTION integration_worker.reason_of(bigint) IS 'What happened at the last attempt of a sync; NULL: there was none.';
 
 CREATE FUNCTION integration_worker.whose(sync bigint) RETURNS text
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT nullif(concat_ws(', ', coalesce(c.title, f.customer), c.contact), '')
-      FROM integration_worker.sync_facts f
-      LEFT JOIN integration.customer c ON c.name = f.customer
-     WHERE f.id = sync
+BEGIN
+    RETURN (SELECT nullif(concat_ws(', ', coalesce(c.title, f.customer), c.contact), '')
+              FROM integration_worker.sync_facts f
+              LEFT JOIN integration.customer c ON c.name = f.customer
+             WHERE f.id = sync);
+END
 $$;
 COMMENT ON FUNCTION integration_worker.whose(bigint) IS
     'Whose sync it is, with the contact where that is known; NULL: nobody''s in particular.';
 
 CREATE FUNCTION integration_worker.endpoint_words(incident integration.incident) RETURNS jsonb
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT jsonb_build_object(
-               'url', e.url, 'held', CASE WHEN p.reason IS NULL THEN integration_worker.say('held.' || h.held) END,
-               'paused', p.reason, 'retry_after', integration_worker.time_words(h.retry_after_until),
-               'queued', CASE WHEN h.held IS NOT NULL OR h.retry_after_until IS NOT NULL
-                              THEN integration_worker.queued_words(e.id) END,
-               'behind', integration_worker.behind_words(e.id, incident.error_class),
-               'credential', c.credential,
-               'without_credential', CASE WHEN c.credential IS NULL THEN e.name END)
-      FROM integration.endpoint_config e
-     CROSS JOIN LATERAL (
-           SELECT CASE WHEN integration_worker.reason_of(incident.example) LIKE '%:certificate'
-                       THEN coalesce(e.certificate, e.credential)
-                       ELSE coalesce(e.credential, e.certificate, e.signing) END AS credential) c
-      LEFT JOIN LATERAL (
-           SELECT nullif(x.state, 'closed') AS held,
-                  CASE WHEN x.retry_after_until > statement_timestamp() THEN x.retry_after_until END AS retry_after_until
-             FROM integration.endpoint_health x
-            WHERE x.endpoint_id = e.id) h ON true
-      LEFT JOIN integration_worker.pause_in_force p ON p.scope = 'endpoint' AND p.name = e.name
-     WHERE e.name = incident.endpoint
+BEGIN
+    RETURN (SELECT jsonb_build_object(
+                       'url', e.url, 'held', CASE WHEN p.reason IS NULL THEN integration_worker.say('held.' || h.held) END,
+                       'paused', p.reason, 'retry_after', integration_worker.time_words(h.retry_after_until),
+                       'queued', CASE WHEN h.held IS NOT NULL OR h.retry_after_until IS NOT NULL
+                                      THEN integration_worker.queued_words(e.id) END,
+                       'behind', integration_worker.behind_words(e.id, incident.error_class),
+                       'credential', c.credential,
+                       'without_credential', CASE WHEN c.credential IS NULL THEN e.name END)
+              FROM integration.endpoint_config e
+             CROSS JOIN LATERAL (
+                   SELECT CASE WHEN integration_worker.reason_of(incident.example) LIKE '%:certificate'
+                               THEN coalesce(e.certificate, e.credential)
+                               ELSE coalesce(e.credential, e.certificate, e.signing) END AS credential) c
+              LEFT JOIN LATERAL (
+                   SELECT nullif(x.state, 'closed') AS held,
+                          CASE WHEN x.retry_after_until > statement_timestamp() THEN x.retry_after_until END AS retry_after_until
+                     FROM integration.endpoint_health x
+                    WHERE x.endpoint_id = e.id) h ON true
+              LEFT JOIN integration_worker.pause_in_force p ON p.scope = 'endpoint' AND p.name = e.name
+             WHERE e.name = incident.endpoint);
+END
 $$;
 COMMENT ON FUNCTION integration_worker.endpoint_words(integration.incident) IS
     'What texts about an incident say of its endpoint; NULL: it has none.';
 
 CREATE FUNCTION integration_worker.runbook_words(incident integration.incident) RETURNS jsonb
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT jsonb_build_object(
-               'incident', s.id, 'title', s.title, 'endpoint', nullif(s.endpoint, ''), 'connector', s.connector,
-               'error_class', s.error_class, 'remedy', s.remedy, 'responsible', integration_worker.say('responsible.' || s.responsible),
-               'owner', coalesce(s.assignee, s.owner), 'contact', s.contact, 'runbook_url', s.runbook_url,
-               'worked_before', s.worked_before, 'example', s.example, 'error', rtrim(left(s.error, 300), '. '),
-               'object', nullif(concat_ws(' ', s.object_type, s.object_id), ''),
-               'customer', integration_worker.whose(s.example),
-               'waiting', nullif(s.waiting, 0),
-               'engineer', coalesce((SELECT integration_worker.remedies('engineer')) ->> s.reason,
-                                    (SELECT integration_worker.remedies('engineer')) ->> (':' || s.error_class)),
-               'open', CASE WHEN s.state = 'open' THEN integration_worker.say('incident.open') END, 'note', s.note,
-               'delivering', CASE WHEN NOT integration_worker.is_watched(s.error_class) THEN nullif(s.endpoint, '') END,
-               'watched', CASE WHEN integration_worker.is_watched(s.error_class) THEN s.title END)
-           || coalesce(integration_worker.endpoint_words(incident),
-                       '{"url": null, "held": null, "paused": null, "retry_after": null, "queued": null, "behind": null, "credential": null, "without_credential": null}')
-      FROM integration_worker.incident_facts s
-     WHERE s.id = incident.id
+BEGIN
+    RETURN (SELECT jsonb_build_object(
+                       'incident', s.id, 'title', s.title, 'endpoint', nullif(s.endpoint, ''), 'connector', s.connector,
+                       'error_class', s.error_class, 'remedy', s.remedy, 'responsible', integration_worker.say('responsible.' || s.responsible),
+                       'owner', coalesce(s.assignee, s.owner), 'contact', s.contact, 'runbook_url', s.runbook_url,
+                       'worked_before', s.worked_before, 'example', s.example, 'error', rtrim(left(s.error, 300), '. '),
+                       'object', nullif(concat_ws(' ', s.object_type, s.object_id), ''),
+                       'customer', integration_worker.whose(s.example),
+                       'waiting', nullif(s.waiting, 0),
+                       'engineer', coalesce(n.remedies ->> s.reason, n.remedies ->> (':' || s.error_class)),
+                       'open', CASE WHEN s.state = 'open' THEN integration_worker.say('incident.open') END, 'note', s.note,
+                       'delivering', CASE WHEN NOT integration_worker.is_watched(s.error_class) THEN nullif(s.endpoint, '') END,
+                       'watched', CASE WHEN integration_worker.is_watched(s.error_class) THEN s.title END)
+                   || coalesce(integration_worker.endpoint_words(incident),
+                               '{"url": null, "held": null, "paused": null, "retry_after": null, "queued": null, "behind": null, "credential": null, "without_credential": null}')
+              FROM integration_worker.incident_facts s
+             CROSS JOIN (SELECT integration_worker.remedies('engineer') AS remedies OFFSET 0) n
+             WHERE s.id = incident.id);
+END
 $$;
 COMMENT ON FUNCTION integration_worker.runbook_words(integration.incident) IS
     'What the steps of a runbook are filled in with; a word without a value is null.';
@@ -217,6 +227,7 @@ DECLARE
     subject integration.incident := integration_worker.require_incident(runbook.incident, locked => false);
     words jsonb := integration_worker.runbook_words(subject);
     languages text[] := integration_worker.languages();
+    reason text := integration_worker.reason_of(subject.example);
 BEGIN
     IF subject.resolved_at IS NOT NULL THEN
         RETURN QUERY
@@ -235,7 +246,7 @@ BEGIN
                    integration_worker.fill_in(s.statement, words, true) AS statement,
                    integration_worker.fill_in(s.who, words) AS who, s.statement IS NOT NULL AS has_statement
               FROM integration.runbook_step s
-             WHERE s.error_class IN ('', subject.error_class, integration_worker.reason_of(subject.example))
+             WHERE s.error_class IN ('', subject.error_class, reason)
                AND s.locale = ANY (languages)
              ORDER BY s."position", s.error_class, array_position(languages, s.locale)) f
      WHERE f.what IS NOT NULL AND (f.statement IS NOT NULL OR NOT f.has_statement)

@@ -17,19 +17,21 @@ COMMENT ON COLUMN integration.phrase.words IS 'The text; the {words} of the Engl
 COMMENT ON COLUMN integration.phrase.shipped IS 'Unchanged since it came with the extension; other rows are carried by a dump.';
 
 CREATE FUNCTION integration_worker.languages(locale text DEFAULT NULL) RETURNS text[]
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    WITH part AS (
-        SELECT p.n, CASE WHEN p.n > 1 AND length(p.subtag) = 2 THEN upper(p.subtag)
-                         WHEN p.n > 1 AND length(p.subtag) = 4 THEN initcap(p.subtag)
-                         ELSE lower(p.subtag) END AS subtag
-          FROM regexp_split_to_table(left(coalesce(locale, current_setting('integration.locale', true), ''), 40), '[-_]')
-               WITH ORDINALITY AS p (subtag, n)
-    )
-    SELECT array_remove(array_agg(l.language ORDER BY l.n DESC), 'en') || 'en'::text
-      FROM (SELECT p.n, string_agg(p.subtag, '-') OVER (ORDER BY p.n) AS language FROM part p) l
-     WHERE l.language <> ''
+BEGIN
+    RETURN (WITH part AS (
+                SELECT p.n, CASE WHEN p.n > 1 AND length(p.subtag) = 2 THEN upper(p.subtag)
+                                 WHEN p.n > 1 AND length(p.subtag) = 4 THEN initcap(p.subtag)
+                                 ELSE lower(p.subtag) END AS subtag
+                  FROM regexp_split_to_table(left(coalesce(locale, current_setting('integration.locale', true), ''), 40), '[-_]')
+                       WITH ORDINALITY AS p (subtag, n)
+            )
+            SELECT array_remove(array_agg(l.language ORDER BY l.n DESC), 'en') || 'en'::text
+              FROM (SELECT p.n, string_agg(p.subtag, '-') OVER (ORDER BY p.n) AS language FROM part p) l
+             WHERE l.language <> '');
+END
 $$;
 COMMENT ON FUNCTION integration_worker.languages(text) IS
     'Which languages a text is looked for in, the best first: {de-AT,de,en}, also for de_at. NULL: of integration.locale.';
@@ -83,15 +85,17 @@ COMMENT ON FUNCTION integration_worker.say(text, jsonb, text) IS
     'A phrase with its {words} filled in, NULL where one of them is null: a part of a sentence that has nothing to say. What no language has is the last word of the key.';
 
 CREATE FUNCTION integration_worker.phrases(beginnings text[], locale text DEFAULT NULL) RETURNS jsonb
-    LANGUAGE sql STABLE SECURITY DEFINER
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT coalesce(jsonb_object_agg(s.key, s.words), '{}')
-      FROM (SELECT DISTINCT ON (p.key) p.key, p.words
-              FROM integration_worker.languages(phrases.locale) AS l (languages)
-              JOIN integration.phrase p ON p.locale = ANY (l.languages)
-             WHERE EXISTS (SELECT FROM unnest(beginnings) AS b (beginning) WHERE starts_with(p.key, b.beginning))
-             ORDER BY p.key, array_position(l.languages, p.locale)) s
+BEGIN
+    RETURN (SELECT coalesce(jsonb_object_agg(s.key, s.words), '{}')
+              FROM (SELECT DISTINCT ON (p.key) p.key, p.words
+                      FROM integration_worker.languages(phrases.locale) AS l (languages)
+                      JOIN integration.phrase p ON p.locale = ANY (l.languages)
+                     WHERE EXISTS (SELECT FROM unnest(beginnings) AS b (beginning) WHERE starts_with(p.key, b.beginning))
+                     ORDER BY p.key, array_position(l.languages, p.locale)) s);
+END
 $$;
 COMMENT ON FUNCTION integration_worker.phrases(text[], text) IS
     'All phrases whose keys begin so, by key, in the best language there is: for what says many in a row.';

@@ -24,24 +24,26 @@ COMMENT ON COLUMN integration.remedy.shipped IS 'Unchanged since it came with th
 -- In one piece, so that a view that shows ten thousand failures asks once.  The reader's own language goes before the
 -- more exact text in another one.
 CREATE FUNCTION integration_worker.remedies(audience text, locale text DEFAULT NULL) RETURNS jsonb
-    LANGUAGE sql STABLE SECURITY DEFINER
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
-    WITH spoken AS (
-        SELECT r.error_class, r.reason, r.words, array_position(l.languages, r.locale) AS rank
-          FROM integration_worker.languages(remedies.locale) AS l (languages)
-          JOIN integration.remedy r ON r.locale = ANY (l.languages) AND r.audience = remedies.audience
-    )
-    SELECT coalesce(jsonb_object_agg(b.subject, b.words), '{}')
-      FROM (SELECT DISTINCT ON (t.subject) t.subject, t.words
-              FROM (SELECT s.reason AS subject, s.words, s.rank, 0 AS breadth FROM spoken s WHERE s.reason <> ''
-                    UNION ALL
-                    SELECT ':' || s.error_class, s.words, s.rank, 1 FROM spoken s WHERE s.error_class <> ''
-                    UNION ALL
-                    SELECT e.reason, s.words, s.rank, 1
-                      FROM spoken s
-                      JOIN integration.error_reason e ON e.error_class = s.error_class) t
-             ORDER BY t.subject, t.rank, t.breadth) b
+BEGIN
+    RETURN (WITH spoken AS (
+                SELECT r.error_class, r.reason, r.words, array_position(l.languages, r.locale) AS rank
+                  FROM integration_worker.languages(remedies.locale) AS l (languages)
+                  JOIN integration.remedy r ON r.locale = ANY (l.languages) AND r.audience = remedies.audience
+            )
+            SELECT coalesce(jsonb_object_agg(b.subject, b.words), '{}')
+              FROM (SELECT DISTINCT ON (t.subject) t.subject, t.words
+                      FROM (SELECT s.reason AS subject, s.words, s.rank, 0 AS breadth FROM spoken s WHERE s.reason <> ''
+                            UNION ALL
+                            SELECT ':' || s.error_class, s.words, s.rank, 1 FROM spoken s WHERE s.error_class <> ''
+                            UNION ALL
+                            SELECT e.reason, s.words, s.rank, 1
+                              FROM spoken s
+                              JOIN integration.error_reason e ON e.error_class = s.error_class) t
+                     ORDER BY t.subject, t.rank, t.breadth) b);
+END
 $$;
 COMMENT ON FUNCTION integration_worker.remedies(text, text) IS
     'What integration.remedy says to an audience in a language (NULL: integration.locale): an object by reason, and by :error_class for what has no reason. What it lacks stands in error_reason, error_class.';
@@ -77,27 +79,29 @@ COMMENT ON FUNCTION integration_worker.remedies_when_failed() IS
 
 -- In one piece, too.  The newest that helped, of the endpoint, of the product, of anybody.
 CREATE FUNCTION integration_worker.what_worked() RETURNS jsonb
-    LANGUAGE sql STABLE SECURITY DEFINER
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
-    WITH spoken AS MATERIALIZED (
-        SELECT integration_worker.translated('remedy.worked', '') AS template, integration_worker.translated('time.pattern', '') AS pattern
-    ), newest AS (
-        SELECT DISTINCT ON (s.subject) s.subject, i.id, i.resolved_at, i.resolution
-          FROM integration.incident i
-          LEFT JOIN integration.endpoint e ON e.name = i.endpoint
-         CROSS JOIN LATERAL (VALUES
-               ('endpoint ' || i.endpoint || ':' || i.error_class),
-               ('connector ' || e.connector || ':' || i.error_class),
-               (':' || i.error_class)) AS s (subject)
-         WHERE i.worked AND i.resolved_at IS NOT NULL AND s.subject IS NOT NULL
-         ORDER BY s.subject, i.resolved_at DESC
-    )
-    SELECT coalesce(jsonb_object_agg(n.subject,
-               replace(replace(replace(s.template, '{incident}', n.id::text), '{time}', to_char(n.resolved_at, s.pattern)),
-                       '{resolution}', rtrim(n.resolution, '. '))), '{}')
-      FROM newest n
-     CROSS JOIN spoken s
+BEGIN
+    RETURN (WITH spoken AS MATERIALIZED (
+                SELECT integration_worker.translated('remedy.worked', '') AS template, integration_worker.translated('time.pattern', '') AS pattern
+            ), newest AS (
+                SELECT DISTINCT ON (s.subject) s.subject, i.id, i.resolved_at, i.resolution
+                  FROM integration.incident i
+                  LEFT JOIN integration.endpoint e ON e.name = i.endpoint
+                 CROSS JOIN LATERAL (VALUES
+                       ('endpoint ' || i.endpoint || ':' || i.error_class),
+                       ('connector ' || e.connector || ':' || i.error_class),
+                       (':' || i.error_class)) AS s (subject)
+                 WHERE i.worked AND i.resolved_at IS NOT NULL AND s.subject IS NOT NULL
+                 ORDER BY s.subject, i.resolved_at DESC
+            )
+            SELECT coalesce(jsonb_object_agg(n.subject,
+                       replace(replace(replace(s.template, '{incident}', n.id::text), '{time}', to_char(n.resolved_at, s.pattern)),
+                               '{resolution}', rtrim(n.resolution, '. '))), '{}')
+              FROM newest n
+             CROSS JOIN spoken s);
+END
 $$;
 COMMENT ON FUNCTION integration_worker.what_worked() IS
     'What helped the last time against a class of error, in people''s words: an object by "endpoint NAME:CLASS", "connector NAME:CLASS", ":CLASS".';

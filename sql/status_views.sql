@@ -87,16 +87,18 @@ COMMENT ON COLUMN integration.object_status.next_attempt_at IS 'When the first o
 COMMENT ON COLUMN integration.object_status.owner IS 'The team whose work it is, by integration.owner_rule, else the endpoint''s, its connector''s, the customer''s.';
 
 CREATE FUNCTION integration_worker.sparkline(steps integer[], attempts bigint[], delivered bigint[]) RETURNS text
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT string_agg(CASE WHEN s.attempts IS NULL THEN '·'
-                           WHEN s.delivered * 2 < s.attempts THEN '×'
-                           ELSE substr('▁▂▃▄▅▆▇█', ceil(8.0 * s.attempts / m.most)::integer, 1) END, '' ORDER BY g.n)
-      FROM generate_series(1, 12) AS g (n)
-      LEFT JOIN unnest(steps, attempts, delivered) AS s (step, attempts, delivered)
-        ON greatest(least(s.step, 12), 1) = g.n
-     CROSS JOIN (SELECT max(a) AS most FROM unnest(attempts) a) m
+BEGIN
+    RETURN (SELECT string_agg(CASE WHEN s.attempts IS NULL THEN '·'
+                                   WHEN s.delivered * 2 < s.attempts THEN '×'
+                                   ELSE substr('▁▂▃▄▅▆▇█', ceil(8.0 * s.attempts / m.most)::integer, 1) END, '' ORDER BY g.n)
+              FROM generate_series(1, 12) AS g (n)
+              LEFT JOIN unnest(steps, attempts, delivered) AS s (step, attempts, delivered)
+                ON greatest(least(s.step, 12), 1) = g.n
+             CROSS JOIN (SELECT max(a) AS most FROM unnest(attempts) a) m);
+END
 $$;
 COMMENT ON FUNCTION integration_worker.sparkline(integer[], bigint[], bigint[]) IS
     'Twelve steps as a line of characters: · nothing, × more than half failed, else a bar; NULL arrays: nothing at all.';
