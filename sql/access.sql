@@ -15,6 +15,11 @@ COMMENT ON COLUMN integration.customer_grant.customer IS 'The customer, as in ou
 COMMENT ON COLUMN integration.customer_grant.granted_at IS 'When.';
 COMMENT ON COLUMN integration.customer_grant.granted_by IS 'The database user of the session.';
 
+INSERT INTO integration.phrase (key, words) VALUES
+    ('grant.sees_all', 'role {role} sees the syncs of all customers already'),
+    ('grant.no_customer', 'nothing belongs to customer "{customer}" yet: is the name right?'),
+    ('revoke.not_granted', 'role {role} was not granted customer "{customer}"');
+
 -- What REVOKE or DROP OWNED took from the role stays taken, whatever stands in the table.
 -- In a view, where the user is the one who asks: a function with its owner's rights couldn't tell.  The array is made
 -- once, however many roles there are.

@@ -162,7 +162,7 @@ BEGIN
     ELSIF waiting.outbox_id IS NULL THEN
         PERFORM integration_worker.reopen(retry_as.id);
     ELSIF waiting.state <> 'failed' AND waiting.claimed_at IS NOT NULL THEN
-        RAISE NOTICE 'sync % is being sent right now, to an endpoint that must not get it twice', retry_as.id;
+        RAISE NOTICE '%', integration_worker.say('retry.in_flight', jsonb_build_object('sync', retry_as.id));
         RETURN waiting.state;
     ELSE
         PERFORM integration_worker.revive_status(ARRAY[retry_as.id]);
@@ -220,6 +220,11 @@ $$;
 COMMENT ON FUNCTION integration_worker.hand_over(integer, text) IS
     'Has the worker look at the first sync of an ordering key.';
 
+INSERT INTO integration.phrase (key, words) VALUES
+    ('retry.in_flight', 'sync {sync} is being sent right now, to an endpoint that must not get it twice'),
+    ('cancel.in_flight', 'sync {sync} is being sent right now and may still arrive'),
+    ('cancel.may_arrive', 'If it arrives, its state will be delivered.');
+
 CREATE FUNCTION integration_worker.warn_if_in_flight(id bigint) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -227,8 +232,8 @@ AS $$
 BEGIN
     IF EXISTS (SELECT FROM integration_worker.live_syncs() l WHERE l.outbox_id = id) THEN
         RAISE NOTICE USING
-            MESSAGE = format('sync %s is being sent right now and may still arrive', id),
-            HINT = 'If it arrives, its state will be delivered.';
+            MESSAGE = integration_worker.say('cancel.in_flight', jsonb_build_object('sync', id)),
+            HINT = integration_worker.say('cancel.may_arrive');
     END IF;
 END
 $$;

@@ -37,6 +37,7 @@ COMMENT ON FUNCTION integration_worker.differences(jsonb, jsonb) IS
     'In which kinds two fingerprints differ, as far as both know them.';
 
 INSERT INTO integration.phrase (key, words) VALUES
+    ('adopt.no_copy', 'this database is no copy: it sends already'),
     ('copied_database.remedy', 'This database is a copy: {difference}. If it takes over from the original, run SELECT integration.adopt(); '
                                'if the original still sends, leave it as it is.'),
     ('copied_database.dump', 'it was restored from a dump'),
@@ -228,7 +229,7 @@ BEGIN
     SELECT i.* INTO home FROM integration.installation i FOR UPDATE;
     words := integration_worker.copy_words(home.fingerprint, present);
     IF words IS NULL AND NOT integration_worker.is_held_as_copy() THEN
-        RAISE NOTICE 'this database is no copy: it sends already';
+        RAISE NOTICE '%', integration_worker.say('adopt.no_copy');
         RETURN 0;
     END IF;
     PERFORM integration_worker.check_references(true);

@@ -233,29 +233,36 @@ $$;
 COMMENT ON FUNCTION integration_worker.do_step(integration_worker.bulk, bigint[]) IS
     'Does to these syncs what was asked; returns to how many.';
 
-CREATE FUNCTION integration_worker.past_tense(verb text) RETURNS text
-    LANGUAGE sql IMMUTABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT CASE verb WHEN 'retry' THEN 'retried' WHEN 'cancel' THEN 'cancelled' WHEN 'amend' THEN 'amended' ELSE 'replayed' END
-$$;
-COMMENT ON FUNCTION integration_worker.past_tense(text) IS 'What was done, by the verb.';
+INSERT INTO integration.phrase (key, words) VALUES
+    ('bulk.would_retry', 'syncs that would be retried: {count}'),
+    ('bulk.would_cancel', 'syncs that would be cancelled: {count}'),
+    ('bulk.would_amend', 'syncs that would be amended: {count}'),
+    ('bulk.would_replay', 'syncs that would be replayed: {count}'),
+    ('bulk.so_far_retry', 'syncs retried: {done} of {count}'),
+    ('bulk.so_far_cancel', 'syncs cancelled: {done} of {count}'),
+    ('bulk.so_far_amend', 'syncs amended: {done} of {count}'),
+    ('bulk.so_far_replay', 'syncs replayed: {done} of {count}'),
+    ('bulk.sample', 'Sync {sync} to {endpoint}:'),
+    ('bulk.none', 'None fits.'),
+    ('bulk.look', 'Look at {statement}.'),
+    ('bulk.unchanged', 'Nothing was changed: leave dry_run out to do it.');
 
 CREATE FUNCTION integration_worker.show_choice(bulk integration_worker.bulk, ids bigint[]) RETURNS void
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    sample text := (SELECT string_agg(concat_ws(' ', 'Sync', f.id, 'to', f.endpoint || ':', f.object_type, f.object_id,
-                                                '(' || nullif(concat_ws(': ', f.error_class, f.error), '') || ')'), E'\n' ORDER BY f.id)
+    sample text := (SELECT string_agg(concat_ws(' ', integration_worker.say('bulk.sample', jsonb_build_object('sync', f.id, 'endpoint', f.endpoint)),
+                                                f.object_type, f.object_id, '(' || nullif(concat_ws(': ', f.error_class, f.error), '') || ')'), E'\n' ORDER BY f.id)
                       FROM integration_worker.sync_facts f
                      WHERE f.id = ANY (ids[1:5]));
 BEGIN
     RAISE NOTICE USING
-        MESSAGE = format('syncs that would be %s: %s', integration_worker.past_tense(bulk.verb), cardinality(ids)),
-        DETAIL = coalesce(sample, 'None fits.'),
-        HINT = CASE WHEN ids = '{}' THEN 'Look at SELECT endpoint, error_class, count(*) FROM integration.failed GROUP BY 1, 2.'
-                    ELSE 'Nothing was changed: leave dry_run out to do it.' END;
+        MESSAGE = integration_worker.say('bulk.would_' || bulk.verb, jsonb_build_object('count', cardinality(ids))),
+        DETAIL = coalesce(sample, integration_worker.say('bulk.none')),
+        HINT = CASE WHEN ids = '{}' THEN integration_worker.say('bulk.look', jsonb_build_object(
+                        'statement', 'SELECT endpoint, error_class, count(*) FROM integration.failed GROUP BY 1, 2'))
+                    ELSE integration_worker.say('bulk.unchanged') END;
 END
 $$;
 COMMENT ON FUNCTION integration_worker.show_choice(integration_worker.bulk, bigint[]) IS
@@ -288,7 +295,7 @@ BEGIN
         PERFORM integration_worker.note_progress(bulk.verb, bulk.subject, total, seen);
         CONTINUE WHEN seen = total;
         IF seen % told_each = 0 THEN
-            RAISE NOTICE '% of % syncs %', seen, total, integration_worker.past_tense(bulk.verb);
+            RAISE NOTICE '%', integration_worker.say('bulk.so_far_' || bulk.verb, jsonb_build_object('done', seen, 'count', total));
         END IF;
         PERFORM pg_sleep(extract(epoch FROM clock_timestamp() - began));
     END LOOP;

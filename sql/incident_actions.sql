@@ -182,6 +182,10 @@ $$;
 COMMENT ON FUNCTION integration.reopen(bigint, text) IS
     'Takes up an incident again that is resolved, ignored, snoozed or acknowledged. Returns its state.';
 
+INSERT INTO integration.phrase (key, words) VALUES
+    ('resolve.left', 'failed syncs of this incident that are left: {count}'),
+    ('resolve.retry_left', '{statement} sends them again.');
+
 -- Those that are left would open it again only when one of them fails once more.
 CREATE FUNCTION integration_worker.warn_of_waiting(incident integration.incident) RETURNS void
     LANGUAGE plpgsql STABLE
@@ -192,9 +196,10 @@ DECLARE
 BEGIN
     IF waiting > 0 THEN
         RAISE NOTICE USING
-            MESSAGE = format('failed syncs of this incident that are left: %s', waiting),
-            HINT = format('SELECT integration.retry_where(endpoint => %L, error_class => %L, reason => ''why'') sends them again.',
-                          incident.endpoint, incident.error_class);
+            MESSAGE = integration_worker.say('resolve.left', jsonb_build_object('count', waiting)),
+            HINT = integration_worker.say('resolve.retry_left', jsonb_build_object('statement', format(
+                'SELECT integration.retry_where(endpoint => %L, error_class => %L, reason => ''why'')',
+                incident.endpoint, incident.error_class)));
     END IF;
 END
 $$;

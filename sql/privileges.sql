@@ -280,12 +280,12 @@ BEGIN
     VALUES (grant_customer.role, grant_customer.customer)
         ON CONFLICT DO NOTHING;
     IF has_table_privilege(grant_customer.role, 'integration.sync', 'SELECT') THEN
-        RAISE NOTICE 'role % sees the syncs of all customers already', grant_customer.role;
+        RAISE NOTICE '%', integration_worker.say('grant.sees_all', jsonb_build_object('role', grant_customer.role::text));
     END IF;
     IF NOT EXISTS (SELECT FROM integration.customer c WHERE c.name = grant_customer.customer)
        AND NOT EXISTS (SELECT FROM integration.endpoint e WHERE e.customer = grant_customer.customer)
        AND NOT EXISTS (SELECT FROM integration.outbox o WHERE o.customer = grant_customer.customer) THEN
-        RAISE NOTICE 'nothing belongs to customer "%" yet: is the name right?', grant_customer.customer;
+        RAISE NOTICE '%', integration_worker.say('grant.no_customer', jsonb_build_object('customer', grant_customer.customer));
     END IF;
 END
 $$;
@@ -321,7 +321,8 @@ BEGIN
     DELETE FROM integration.customer_grant g
      WHERE g.role = revoke_customer.role AND g.customer = revoke_customer.customer;
     IF NOT FOUND THEN
-        RAISE NOTICE 'role % was not granted customer "%"', revoke_customer.role, revoke_customer.customer;
+        RAISE NOTICE '%', integration_worker.say('revoke.not_granted', jsonb_build_object(
+            'role', revoke_customer.role::text, 'customer', revoke_customer.customer));
         RETURN;
     END IF;
     IF EXISTS (SELECT FROM integration.customer_grant g WHERE g.role = revoke_customer.role)

@@ -39,6 +39,13 @@ $$;
 COMMENT ON FUNCTION integration_worker.require_scope(text, text) IS
     'Raises an error unless the scope and name of a pause mean something.';
 
+INSERT INTO integration.phrase (key, words) VALUES
+    ('pause.replaced', 'this replaces the pause by {actor} ("{reason}"), which was until {until}'),
+    ('pause.until_ended', 'somebody resumes'),
+    ('pause.nobody', 'nothing waits for customer "{customer}", and no endpoint is theirs: is the name right?'),
+    ('resume.not_held', '{name} was not held'),
+    ('resume.sending', 'sending');
+
 -- Neither is an error, yet both are seldom meant.
 CREATE FUNCTION integration_worker.warn_of_pause(scope text, name text) RETURNS void
     LANGUAGE plpgsql STABLE
@@ -53,15 +60,16 @@ BEGIN
        AND p.name = warn_of_pause.name
        AND (p.until IS NULL OR p.until > clock_timestamp());
     IF FOUND THEN
-        RAISE NOTICE 'this replaces the pause by % ("%"), which was until %', present.actor, present.reason,
-            coalesce(present.until::text, 'somebody resumes');
+        RAISE NOTICE '%', integration_worker.say('pause.replaced', jsonb_build_object(
+            'actor', present.actor, 'reason', present.reason,
+            'until', coalesce(present.until::text, integration_worker.say('pause.until_ended'))));
     END IF;
     IF warn_of_pause.scope = 'customer'
        AND NOT EXISTS (SELECT FROM integration.endpoint e WHERE e.customer = warn_of_pause.name)
        AND NOT EXISTS (SELECT FROM integration.queue q
                          JOIN integration.outbox o ON o.id = q.outbox_id
                         WHERE o.customer = warn_of_pause.name) THEN
-        RAISE NOTICE 'nothing waits for customer "%", and no endpoint is theirs: is the name right?', warn_of_pause.name;
+        RAISE NOTICE '%', integration_worker.say('pause.nobody', jsonb_build_object('customer', warn_of_pause.name));
     END IF;
 END
 $$;
@@ -126,8 +134,9 @@ BEGIN
             HINT = 'SELECT integration.adopt() has it take over from the original.';
     END IF;
     IF ended.scope IS NULL AND held.endpoint_id IS NULL THEN
-        RAISE NOTICE '% was not held', CASE resume.scope WHEN 'all' THEN 'sending'
-                                       ELSE format('%s "%s"', resume.scope, resume.name) END;
+        RAISE NOTICE '%', integration_worker.say('resume.not_held', jsonb_build_object(
+            'name', CASE resume.scope WHEN 'all' THEN integration_worker.say('resume.sending')
+                                      ELSE integration_worker.say('pause.' || resume.scope, jsonb_build_object('name', resume.name)) END));
         RETURN false;
     END IF;
     INSERT INTO integration.action (verb, endpoint, reason, details)

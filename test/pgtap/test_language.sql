@@ -1,7 +1,7 @@
 -- A language made by this test, in which each text is in ⟦brackets⟧: what is shown without them was left in code.
 BEGIN;
 \ir ../lib/settle.sql
-SELECT plan(25);
+SELECT plan(26);
 
 -- Every text there is, in the test language
 INSERT INTO integration.phrase (locale, key, words)
@@ -156,6 +156,9 @@ SELECT is_empty($$SELECT p.proname, m[1]
                      AND p.prosrc !~ 'RAISE' AND p.proname !~ '(^|_)(problem|refusal|hint|missing|privileges)($|_)|_metrics?$'
                      AND p.proname NOT IN ('log_line', 'look_for_copy', 'explain', 'error_text', 'recover', 'view_secret', 'curl_of', 'prometheus', 'page_style')
                      AND m[1] ~ '[a-z]{2,},? [a-z]{2,},? [a-z]{2,}'$$, 'no other function has a sentence in it');
+SELECT is_empty($$SELECT p.proname FROM pg_proc p
+                   WHERE p.pronamespace IN ('integration'::regnamespace, 'integration_worker'::regnamespace)
+                     AND p.prosrc ~ 'RAISE NOTICE (''[^'']*[a-z]{2}|USING\s+MESSAGE = (?!integration_worker[.]say))'$$, 'nor a notice');
 SELECT set_eq($$SELECT c.relname, m[1]
                     FROM pg_class c
                    CROSS JOIN LATERAL regexp_matches(pg_get_viewdef(c.oid), '''((?:[^'']|'''')*)''', 'g') m
