@@ -1,7 +1,7 @@
 -- The status page of a customer: their own objects in plain words, nothing of how we work.
 
 CREATE TYPE integration_worker.customer_line AS (
-    id bigint, system text, object_type text, object_id text, state text, explanation text, can_retry boolean,
+    id bigint, system text, object_type text, object_id text, state text, explanation text, advice text, can_retry boolean,
     created_at timestamptz, next_attempt_at timestamptz, finished_at timestamptz);
 
 -- The latest by the indexes of what belongs to them; what failed however old, of the first 20,000 that failed at all.
@@ -43,8 +43,8 @@ CREATE FUNCTION integration_worker.lines_of_customer(customer text, most integer
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT array_agg((o.id, coalesce(c.title, c.name), o.object_type, o.object_id, s.state,
-                      concat_ws(' ', v.texts ->> ('cause.' || integration_worker.customer_class(w.status, coalesce(h.held_class, a.error_class))),
-                                v.texts ->> ('next.' || w.status)),
+                      concat_ws(' ', v.texts ->> ('cause.' || k.class), v.texts ->> ('next.' || w.status)),
+                      coalesce(v.texts ->> ('advice.' || a.reason), v.texts ->> ('advice.:' || k.class)),
                       coalesce(q.state = 'failed' AND (q.expires_at > statement_timestamp()) IS NOT FALSE
                                AND NOT (r.remote_state = 'unknown' AND NOT coalesce(e.idempotent, c.idempotent, true)), false),
                       o.created_at, CASE WHEN q.state = 'retrying' THEN q.due_at END,
@@ -73,6 +73,7 @@ AS $$
            SELECT integration_worker.customer_status_of(
                       s.state, r.remote_state = 'unknown' AND NOT coalesce(e.idempotent, c.idempotent, true),
                       r.responsible, h.held_class IS NOT NULL)) AS w (status)
+     CROSS JOIN LATERAL (SELECT integration_worker.customer_class(w.status, coalesce(h.held_class, a.error_class))) AS k (class)
      WHERE coalesce(o.customer, e.customer) = lines_of_customer.customer
        AND o.operation <> 'ping'
        AND s.state <> 'superseded'
@@ -97,6 +98,7 @@ INSERT INTO integration.phrase (key, words) VALUES
     ('customer.page.verdict_retrying', '{count} of your records did not arrive yet and will be tried again; everything else did.'),
     ('customer.page.verdict_pending', 'Some of your records are on their way; everything else has arrived.'),
     ('customer.page.verdict_delivered', 'Everything has arrived.'),
+    ('customer.page.verdict_nothing', 'We know of nothing that was to be sent for you.'),
     ('customer.page.arrived_today', 'Arrived, 24 h'),
     ('customer.page.arrived', 'Arrived'),
     ('customer.page.pending', 'On the way'),
@@ -123,18 +125,23 @@ INSERT INTO integration.phrase (key, words) VALUES
     ('customer.page.about_latest', 'About your latest 500 records, and all that did not arrive.'),
     ('customer.page.about_all', 'About all your records that are kept.');
 
+-- Sending refused data again is of use only after what the advice says.
 CREATE FUNCTION integration_worker.customer_next(line integration_worker.customer_line, texts jsonb) RETURNS text
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE
-        WHEN line.can_retry THEN integration_worker.page_text(texts, 'can_retry', jsonb_build_object(
-             'statement', integration_worker.html_statement(format('SELECT integration.retry(%s);', line.id))))
-        WHEN line.state = 'failed' THEN texts ->> 'contact'
-        WHEN line.next_attempt_at > statement_timestamp() THEN
-             integration_worker.page_text(texts, 'tried_in', jsonb_build_object(
-                 'length', integration_worker.duration_words(line.next_attempt_at - statement_timestamp(), texts)))
-        ELSE texts ->> 'tried_soon' END
+BEGIN
+    IF line.state = 'failed' THEN
+        RETURN concat_ws(' ', integration_worker.html(line.advice), CASE
+            WHEN line.can_retry THEN integration_worker.page_text(texts, 'can_retry', jsonb_build_object(
+                 'statement', integration_worker.html_statement(format('SELECT integration.retry(%s);', line.id))))
+            ELSE texts ->> 'contact' END);
+    ELSIF line.next_attempt_at > statement_timestamp() THEN
+        RETURN integration_worker.page_text(texts, 'tried_in', jsonb_build_object(
+                   'length', integration_worker.duration_words(line.next_attempt_at - statement_timestamp(), texts)));
+    END IF;
+    RETURN texts ->> 'tried_soon';
+END
 $$;
 COMMENT ON FUNCTION integration_worker.customer_next(integration_worker.customer_line, jsonb) IS 'What comes next for a sync that is not delivered.';
 
@@ -199,7 +206,7 @@ CREATE FUNCTION integration_worker.customer_overview(lines integration_worker.cu
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT concat(
-        integration_worker.html_verdict(CASE v.state WHEN 'failed' THEN 'warning' ELSE 'ok' END, integration_worker.page_text(
+        integration_worker.html_verdict(CASE v.state WHEN 'failed' THEN 'warning' WHEN 'nothing' THEN 'quiet' ELSE 'ok' END, integration_worker.page_text(
             texts, 'verdict_' || v.state,
             jsonb_build_object('count', integration_worker.html_number(CASE v.state WHEN 'failed' THEN s.failed ELSE s.retrying END, texts)))),
         '<dl class="tiles">',
@@ -213,11 +220,11 @@ AS $$
       FROM (SELECT count(*) FILTER (WHERE l.state = 'delivered' AND l.finished_at >= statement_timestamp() - interval '24 hours') AS arrived,
                    count(*) FILTER (WHERE l.state = 'pending') AS pending, count(*) FILTER (WHERE l.state = 'retrying') AS retrying,
                    count(*) FILTER (WHERE l.state = 'failed') AS failed,
-                   count(*) >= 500 AS is_part,
+                   count(*) >= 500 AS is_part, count(*) = 0 AS is_empty,
                    percentile_disc(0.95) WITHIN GROUP (ORDER BY l.finished_at - l.created_at) FILTER (WHERE l.state = 'delivered') AS usual
               FROM unnest(lines) l) s
      CROSS JOIN LATERAL (SELECT CASE WHEN s.failed > 0 THEN 'failed' WHEN s.retrying > 0 THEN 'retrying'
-                                     WHEN s.pending > 0 THEN 'pending' ELSE 'delivered' END) AS v (state)
+                                     WHEN s.pending > 0 THEN 'pending' WHEN s.is_empty THEN 'nothing' ELSE 'delivered' END) AS v (state)
 $$;
 COMMENT ON FUNCTION integration_worker.customer_overview(integration_worker.customer_line[], jsonb) IS
     'The first sentence, the figures of a customer''s page.';

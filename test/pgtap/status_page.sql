@@ -1,7 +1,7 @@
 -- The status page: its figures are the views', whatever stands in the tables is shown as text, everybody gets their own.
 BEGIN;
 \ir ../lib/refusal.sql
-SELECT plan(72);
+SELECT plan(76);
 
 INSERT INTO integration.connector (name, title, owner, contact, runbook_url, severity, sla) VALUES
     ('erp', 'ERP & Co', 'team <b>', 'erp@example.com', 'javascript:alert(1)', 1, '1 hour'),
@@ -97,6 +97,15 @@ SELECT matches(integration_worker.page_verdict(
                ('{3,9,1,1200,2,1,2,2}', true, false, 'critical', '2 open incidents, 1,200 syncs wait for a person, 2 endpoints are held back.'),
                ('{3,9,1,0,1,1,0,NULL}', true, false, 'critical', '1 endpoint is held back.')) AS v (f, is_sending, is_paused, level, words);
 
+-- what health() finds that is no incident, no pause
+SELECT matches(integration_worker.page_health(
+                   ROW (now(), 0, 0, NULL, NULL, NULL, NULL, 0, '{0,0,0,0}', '{0,0,0,0}', '{}', false, true)::integration_worker.health_facts,
+                   integration_worker.page_texts('page.')),
+               '^<article class="problem critical"><h3>No worker sends</h3>.*the server&#39;s log says why.*integration[.]health.*</article>$', 'no worker');
+SELECT is(integration_worker.page_health(
+              ROW (now(), 1, 1, 'waits', now(), NULL, NULL, 0, '{1,0,0,0}', '{1,0,0,0}', '{}', false, true)::integration_worker.health_facts,
+              integration_worker.page_texts('page.')), NULL, 'a worker that sends');
+
 -- what there is not is not drawn
 SELECT alike(integration_worker.page_charts(integration_worker.hours_of('{}', now()), integration_worker.page_texts('page.')),
              '<section><h2>Attempts</h2><p>No attempt in 24 hours.</p></section>', 'no charts of nothing');
@@ -111,7 +120,9 @@ SELECT is(pg_temp.says('customer:acme', 'retrying_count'), '1', 'what is tried a
 SELECT alike(p.html, '%SELECT integration.retry(' || m.id || ');%', 'what they can do') FROM page p, made m WHERE p.scope = 'customer:acme' AND m.name LIKE '<img%';
 SELECT unalike(p.html, '%internal.example.com%', 'nothing internal') FROM page p WHERE p.scope = 'customer:acme';
 SELECT unalike(p.html, '%globex%', 'nothing of others') FROM page p WHERE p.scope = 'customer:acme';
+SELECT alike(p.html, '%Please correct the data of this record and save it again.%', 'first of all') FROM page p WHERE p.scope = 'customer:acme';
 SELECT is(pg_temp.says('customer:nobody', 'arrived'), '0', 'a customer without anything');
+SELECT alike(p.html, '%class="verdict quiet"%We know of nothing%', 'is not told that everything arrived') FROM page p WHERE p.scope = 'customer:nobody';
 
 -- in the customer's language; the marks show that no text is left in code
 INSERT INTO integration.customer (name, title, locale) VALUES ('acme', 'Acme & Söhne', 'xx');
