@@ -52,7 +52,7 @@ BEGIN ATOMIC
                preview.id, has_column_privilege('integration.outbox'::regclass, 'payload', 'SELECT')) r;
 END;
 COMMENT ON FUNCTION integration.preview(bigint) IS
-    'The request of a sync as it would be sent now, secrets of credentials and what endpoint.mask hides shown as ***; nothing is sent. Not shown: what each attempt draws anew (traceparent) and what the connection adds (Host, User-Agent, Content-Length). problem says why it could not be.';
+    'The request of a sync as it would be sent now, secrets of credentials and what endpoint.mask hides shown as ***; nothing is sent. Not shown: what each attempt draws anew (traceparent) and what the connection adds (Host, Content-Length). problem says why it could not be.';
 
 -- POSIX 2.2.2: within single quotes everything stands for itself but a single quote.
 CREATE FUNCTION integration_worker.shell_word(value text) RETURNS text

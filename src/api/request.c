@@ -147,14 +147,18 @@ source_of(FunctionCallInfo fcinfo)
 	return source;
 }
 
+/* In the order of the transport, which names the agent first. */
 static ArrayType *
 headers_array(const Request *request)
 {
 	Datum	   *values = palloc(sizeof(Datum) * (request->header_count + 1));
+	int			count = 0;
 
+	if (!request_names_agent(request))
+		values[count++] = CStringGetTextDatum("User-Agent: " REQUEST_USER_AGENT);
 	for (int i = 0; i < request->header_count; i++)
-		values[i] = CStringGetTextDatum(request->headers[i]);
-	return construct_array(values, request->header_count, TEXTOID, -1, false, TYPALIGN_INT);
+		values[count++] = CStringGetTextDatum(request->headers[i]);
+	return construct_array(values, count, TEXTOID, -1, false, TYPALIGN_INT);
 }
 
 Datum

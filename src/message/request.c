@@ -21,6 +21,7 @@
 #define METHOD_MAX_BYTES 20
 #define SHOWN_NAME_BYTES 60
 
+static const char agent_name[] = "User-Agent";
 static const char reason_template[] = "template_error";
 static const char reason_data[] = "template_data_error";
 static const char reason_encoding[] = "payload_unencodable";
@@ -144,6 +145,23 @@ request_set_secret(Request *request, const char *name, const char *value)
 	request->headers[request->header_count++] = line;
 	request->secret_count++;
 	return true;
+}
+
+bool
+request_names_agent(const Request *request)
+{
+	size_t		length = sizeof(agent_name) - 1;
+
+	for (int i = 0; i < request->header_count; i++)
+	{
+		const char *line = request->headers[i];
+
+		/* a semicolon: it has been sent before, with an empty value */
+		if (strncasecmp(line, agent_name, length) == 0 &&
+			(line[length] == ':' || line[length] == ';'))
+			return true;
+	}
+	return false;
 }
 
 void

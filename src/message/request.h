@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#define REQUEST_USER_AGENT "integration/" INTEGRATION_VERSION
+
 typedef enum RequestFormat
 {
 	REQUEST_FORMAT_JSON,
@@ -79,6 +81,12 @@ extern bool request_build(const RequestSource *source, Request *request,
  * nothing was changed.  Does not throw.
  */
 extern bool request_set_secret(Request *request, const char *name, const char *value);
+
+/*
+ * Whether it says itself who sends; else the transport does, with what the
+ * worker calls itself.  Does not throw.
+ */
+extern bool request_names_agent(const Request *request);
 
 /* Wipe what request_set_secret() set.  Does not throw. */
 extern void request_forget_secrets(Request *request);

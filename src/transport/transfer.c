@@ -18,8 +18,6 @@
 #define IDLE_S 300L
 #define IDLE_NOT_IDEMPOTENT_S 10L
 
-#define AGENT_BYTES (sizeof(agent_name) - 1)
-
 static CURLcode set_fixed_options(Transfer *transfer, const TransferSettings *settings);
 static CURLcode set_protocols(CURL *easy);
 static CURLcode set_method(Transfer *transfer, const Request *request);
@@ -32,7 +30,6 @@ static void forget_applied(Transfer *transfer);
 static bool keep_copy(char **copy, const char *string);
 static bool list_headers(Transfer *transfer, const TransferSettings *settings,
 						 const Request *request);
-static bool names_agent(const Request *request);
 static char *header_line(char *line);
 static ReasonFacts collect_facts(const Transfer *transfer, CURLcode code);
 static void collect_info(const Transfer *transfer, ReasonFacts *facts);
@@ -43,8 +40,6 @@ static void write_error(Transfer *transfer, CURLcode code);
 
 /* otherwise a large body waits a second for "100 Continue" */
 static char no_expect[] = "Expect:";
-
-static const char agent_name[] = "User-Agent";
 
 static const struct
 {
@@ -376,7 +371,7 @@ list_headers(Transfer *transfer, const TransferSettings *settings, const Request
 	if (!transfer->headers)
 		return false;
 
-	if (!names_agent(request))
+	if (!request_names_agent(request))
 		transfer->headers[count++].data = settings->user_agent_line;
 	transfer->headers[count++].data = no_expect;
 	for (int i = 0; i < request->header_count; i++)
@@ -385,21 +380,6 @@ list_headers(Transfer *transfer, const TransferSettings *settings, const Request
 		transfer->headers[i - 1].next = &transfer->headers[i];
 	transfer->headers[count - 1].next = NULL;
 	return true;
-}
-
-static bool
-names_agent(const Request *request)
-{
-	for (int i = 0; i < request->header_count; i++)
-	{
-		const char *line = request->headers[i];
-
-		/* a semicolon: it has been sent before, with an empty value */
-		if (strncasecmp(line, agent_name, AGENT_BYTES) == 0 &&
-			(line[AGENT_BYTES] == ':' || line[AGENT_BYTES] == ';'))
-			return true;
-	}
-	return false;
 }
 
 /* To libcurl "Name:" means "leave it out", "Name;" means an empty value. */

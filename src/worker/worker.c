@@ -135,7 +135,7 @@ open_transport(int max_connections)
 	char		problem[256];
 	TransportOptions options = {
 		.max_connections = max_connections,
-		.user_agent = "integration/" INTEGRATION_VERSION,
+		.user_agent = REQUEST_USER_AGENT,
 		.policy = settings_address_policy(),
 		.ca_file = settings_ca_file(),
 	};

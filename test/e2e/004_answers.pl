@@ -75,6 +75,10 @@ sub deliver
 	is($preview->{method}, $request->{method}, 'preview() knows the method');
 	is($preview->{url}, $receiver->url($request->{target}), 'preview() knows the address');
 	is($preview->{body}, $request->{body}, 'preview() knows the body');
+	my %told = map { /^([^:]+): (.*)/ ? (lc $1 => $2) : () } split /\n/, $preview->{headers};
+	my %sent = %{ $request->{headers} };
+	delete @sent{qw(host content-length traceparent)};
+	is_deeply(\%told, \%sent, 'preview() knows the headers');
 }
 
 # CloudEvents.
