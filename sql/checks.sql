@@ -92,6 +92,8 @@ BEGIN
          NEW.rate_limit::text, 'Write requests a second, such as 10 or 0.5, from 0.00001 (about one a day) to 1000000; NULL for no limit.'),
         ('rate_burst', NEW.rate_burst NOT BETWEEN 1 AND 1000000,
          NEW.rate_burst::text, 'Write 1 to 1000000; NULL for one second''s worth of rate_limit.'),
+        ('idempotency_key_style', NEW.idempotency_key_style NOT IN ('bare', 'quoted'),
+         NEW.idempotency_key_style, 'Write bare or quoted.'),
         ('refusals_alike', NEW.refusals_alike NOT BETWEEN 0 AND 1000 OR NEW.refusals_alike = 1,
          NEW.refusals_alike::text, 'Write 2 to 1000; 0 to let any number pass.'),
         ('max_payload_bytes', NEW.max_payload_bytes NOT BETWEEN 1 AND 104857600,

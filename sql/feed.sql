@@ -7,7 +7,7 @@ CREATE FUNCTION integration_worker.endpoints(after_id integer DEFAULT 0, most in
                    rate_limit double precision, rate_burst integer,
                    idempotent boolean, allow_http boolean, credential text, signing text, certificate text,
                    paused_until timestamptz, not_before timestamptz, state text, failures integer, tripped_by bigint,
-                   since timestamptz)
+                   since timestamptz, quotes_key boolean)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
     SET enable_hashjoin = off
@@ -23,7 +23,8 @@ BEGIN
            c.max_concurrency, c.rate_limit, c.rate_burst, c.idempotent, c.allow_http,
            c.credential, c.signing, c.certificate, p.until,
            greatest(CASE WHEN h.state <> 'closed' THEN h.open_until END, h.retry_after_until),
-           coalesce(h.state, 'closed'), coalesce(h.failures, 0), h.tripped_by, h.since
+           coalesce(h.state, 'closed'), coalesce(h.failures, 0), h.tripped_by, h.since,
+           c.idempotency_key_style = 'quoted'
       FROM integration.endpoint_config c
       LEFT JOIN integration.endpoint_health h ON h.endpoint_id = c.id
       LEFT JOIN LATERAL (

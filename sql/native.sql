@@ -53,13 +53,13 @@ COMMENT ON FUNCTION integration_worker.header_problem(jsonb) IS
 CREATE FUNCTION integration_worker.render_request(
         endpoint_method text, endpoint_url text, endpoint_headers jsonb, sync_headers jsonb, format text,
         message_id text, object_type text, object_id text, operation text, remote_id text, payload jsonb,
-        created_at timestamptz, source text, traceparent text,
+        created_at timestamptz, source text, traceparent text, quotes_key boolean,
         OUT method text, OUT url text, OUT headers text[], OUT body text, OUT problem text)
     RETURNS record
     LANGUAGE c STABLE
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'integration_render_request';
-COMMENT ON FUNCTION integration_worker.render_request(text, text, jsonb, jsonb, text, text, text, text, text, text, jsonb, timestamptz, text, text) IS
+COMMENT ON FUNCTION integration_worker.render_request(text, text, jsonb, jsonb, text, text, text, text, text, text, jsonb, timestamptz, text, text, boolean) IS
     'The request as the sender builds it; problem says why it could not be built.';
 
 CREATE FUNCTION integration_worker.live_endpoints(

@@ -28,7 +28,7 @@ BEGIN
            o.object_type, o.object_id, o.operation, s.remote_id,
            CASE WHEN c.format LIKE 'otlp%' THEN integration_worker.otlp_body(o.operation, o.payload)::jsonb
                 WHEN is_whole THEN o.payload ELSE integration_worker.masked(o.payload, c.mask) END, o.created_at,
-           '/integration/' || c.name, NULL) r
+           '/integration/' || c.name, NULL, c.idempotency_key_style = 'quoted') r
      CROSS JOIN LATERAL (SELECT CASE WHEN r.headers IS NOT NULL
                                      THEN integration_worker.masked_headers(c.credential, c.signing) END AS masked) a
      WHERE o.id = request_of.id;

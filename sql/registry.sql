@@ -80,7 +80,8 @@ CREATE TABLE integration.connector (
     api_version text,
     objective numeric NOT NULL DEFAULT 0.9999,
     escalation text,
-    refusals_alike integer
+    refusals_alike integer,
+    idempotency_key_style text
 );
 COMMENT ON TABLE integration.connector IS
     'An external product we integrate with. What a connector sets, its endpoints inherit.';
@@ -110,6 +111,7 @@ COMMENT ON COLUMN integration.connector.dedup_window IS 'Default for endpoint.de
 COMMENT ON COLUMN integration.connector."coalesce" IS 'Default for endpoint.coalesce.';
 COMMENT ON COLUMN integration.connector.remote_id_path IS 'Default for endpoint.remote_id_path.';
 COMMENT ON COLUMN integration.connector.refusals_alike IS 'Default for endpoint.refusals_alike.';
+COMMENT ON COLUMN integration.connector.idempotency_key_style IS 'Default for endpoint.idempotency_key_style.';
 COMMENT ON COLUMN integration.connector.mask IS 'Default for endpoint.mask.';
 COMMENT ON COLUMN integration.connector.status IS
     'active, deprecated (whoever enqueues is warned, once a session) or retired (nothing is enqueued any more; what was is still sent).';
@@ -149,7 +151,8 @@ CREATE TABLE integration.endpoint (
     expected_at_least integer,
     expected_since timestamptz,
     escalation text,
-    refusals_alike integer
+    refusals_alike integer,
+    idempotency_key_style text
 );
 -- Serves the join of a connector's endpoints when the connector changes.
 CREATE INDEX endpoint_connector ON integration.endpoint (connector);
@@ -189,6 +192,8 @@ COMMENT ON COLUMN integration.endpoint."coalesce" IS 'Only the newest pending st
 COMMENT ON COLUMN integration.endpoint.remote_id_path IS 'A jsonpath to the other system''s id in a good answer, such as $.id.';
 COMMENT ON COLUMN integration.endpoint.refusals_alike IS
     'So many different objects refused alike, without a delivery between them, stop the endpoint; default 20; 0: any number is let pass.';
+COMMENT ON COLUMN integration.endpoint.idempotency_key_style IS
+    'How the header Idempotency-Key is written: bare, as most APIs want it, or quoted, the structured field of the IETF''s draft; default bare.';
 COMMENT ON COLUMN integration.endpoint.mask IS
     'Paths to members of payloads, such as {$.iban,$.lines[*].price,$.**.password}, that only administrators see; support and operators see ***. {}: none.';
 COMMENT ON COLUMN integration.endpoint.expected_every IS
@@ -249,12 +254,14 @@ SELECT e.id, e.name, e.connector, e.customer, e.url, e.allow_http,
                        ('coalesce', e."coalesce" IS NOT NULL, c."coalesce" IS NOT NULL),
                        ('remote_id_path', e.remote_id_path IS NOT NULL, c.remote_id_path IS NOT NULL),
                        ('mask', e.mask IS NOT NULL, c.mask IS NOT NULL),
-                       ('refusals_alike', e.refusals_alike IS NOT NULL, c.refusals_alike IS NOT NULL)
+                       ('refusals_alike', e.refusals_alike IS NOT NULL, c.refusals_alike IS NOT NULL),
+                       ('idempotency_key_style', e.idempotency_key_style IS NOT NULL, c.idempotency_key_style IS NOT NULL)
                ) AS s (setting, own, inherited)) AS sources,
        coalesce(e.mask, c.mask, '{}') AS mask,
        coalesce(e.certificate, c.certificate) AS certificate,
        coalesce(c.status, 'active') AS status, c.api_version, coalesce(c.objective, 0.9999) AS objective,
-       coalesce(e.refusals_alike, c.refusals_alike, 20) AS refusals_alike
+       coalesce(e.refusals_alike, c.refusals_alike, 20) AS refusals_alike,
+       coalesce(e.idempotency_key_style, c.idempotency_key_style, 'bare') AS idempotency_key_style
   FROM integration.endpoint e
   LEFT JOIN integration.connector c ON c.name = e.connector;
 COMMENT ON VIEW integration.endpoint_config IS

@@ -139,6 +139,7 @@ source_of(FunctionCallInfo fcinfo)
 		.payload = jsonb_argument(fcinfo, 10),
 		.source = text_argument(fcinfo, 12),
 		.traceparent = text_argument(fcinfo, 13),
+		.quotes_key = !PG_ARGISNULL(14) && PG_GETARG_BOOL(14),
 	};
 
 	if (!PG_ARGISNULL(11))
@@ -174,7 +175,7 @@ integration_render_request(PG_FUNCTION_ARGS)
 
 	if (get_call_result_type(fcinfo, NULL, &columns) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	fit_require(fcinfo, 14, columns, lengthof(values));
+	fit_require(fcinfo, 15, columns, lengthof(values));
 	source = source_of(fcinfo);
 	if (!request_build(&source, &request, &reason, problem, sizeof(problem)))
 	{

@@ -165,9 +165,9 @@ append_parameters(const Draft *draft, const SigningKey *key, Text *parameters)
 		text_append_string(parameters, " \"@query\"");
 	snprintf(created, sizeof(created), " \"content-digest\");created=%" PRId64, draft->now_s);
 	text_append_string(parameters, created);
-	text_append_string(parameters, ";keyid=\"");
+	text_append_string(parameters, ";keyid=");
 	append_key_id(draft, key, parameters);
-	text_append_string(parameters, "\";alg=\"");
+	text_append_string(parameters, ";alg=\"");
 	text_append_string(parameters, key->kind == SIGNING_SHARED ? "hmac-sha256" : "ed25519");
 	text_append_char(parameters, '"');
 }
@@ -181,14 +181,11 @@ append_key_id(const Draft *draft, const SigningKey *key, Text *parameters)
 	char		hex[DIGEST_HEX_BYTES];
 	bool		is_made;
 
-	for (size_t i = 0; i < draft->key_id.length; i++)
-	{
-		if (strchr("\"\\", draft->key_id.data[i]))
-			text_append_char(parameters, '\\');
-		text_append_char(parameters, draft->key_id.data[i]);
-	}
 	if (draft->key_id.length > 0)
+	{
+		text_append_quoted(parameters, draft->key_id.data);
 		return;
+	}
 	if (key->kind == SIGNING_SHARED)
 		is_made = digest_hmac(bytes_at(key->bytes, key->length),
 							  bytes_at(FINGERPRINT_LABEL, strlen(FINGERPRINT_LABEL)), digest);
@@ -196,8 +193,8 @@ append_key_id(const Draft *draft, const SigningKey *key, Text *parameters)
 		is_made = signing_key_public(key, &public_key) &&
 			digest_sha256(bytes_at(public_key.bytes, public_key.length), digest);
 	digest_hex(digest, hex);
-	if (is_made)
-		text_append(parameters, hex, FINGERPRINT_DIGITS);
+	hex[is_made ? FINGERPRINT_DIGITS : 0] = '\0';
+	text_append_quoted(parameters, hex);
 }
 
 static void

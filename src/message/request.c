@@ -43,6 +43,7 @@ static void write_url(Draft *draft);
 static void write_body(Draft *draft);
 static bool carries_body(const char *method);
 static void set_defaults(Draft *draft);
+static void set_idempotency_key(Draft *draft);
 static const char *content_type_of(RequestFormat format);
 static void set_default(Draft *draft, const char *name, const char *value);
 static void set_given(Draft *draft, const char *json, const char *reason);
@@ -283,12 +284,31 @@ set_defaults(Draft *draft)
 	if (draft->request->body && source->format == REQUEST_FORMAT_OTLP_GZIP)
 		header_list_set(&draft->headers, "Content-Encoding", "gzip");
 	header_list_set(&draft->headers, "Accept", "application/json, */*;q=0.5");
-	set_default(draft, "Idempotency-Key", source->message_id);
+	set_idempotency_key(draft);
 	set_default(draft, "webhook-id", source->message_id);
 	set_default(draft, "traceparent", source->traceparent);
 	set_default(draft, "tracestate", source->tracestate);
 	if (source->format == REQUEST_FORMAT_CLOUDEVENTS)
 		envelope_set_headers(source, &draft->headers);
+}
+
+/* draft-ietf-httpapi-idempotency-key-header §2.1; most APIs want it without quotes */
+static void
+set_idempotency_key(Draft *draft)
+{
+	Text		quoted = {0};
+
+	if (!draft->source->quotes_key || !draft->source->message_id)
+	{
+		set_default(draft, "Idempotency-Key", draft->source->message_id);
+		return;
+	}
+	text_append_quoted(&quoted, draft->source->message_id);
+	if (quoted.failed)
+		fail_for_memory(draft);
+	else
+		set_default(draft, "Idempotency-Key", quoted.data);
+	text_free(&quoted);
 }
 
 static const char *

@@ -35,6 +35,7 @@ typedef struct RequestSource
 	RequestFormat format;
 	const char *message_id;		/* Idempotency-Key and webhook-id: the same
 								 * for each attempt */
+	bool		quotes_key;		/* Idempotency-Key as a structured field */
 	const char *object_type;
 	const char *object_id;
 	const char *operation;

@@ -51,6 +51,19 @@ text_append_char(Text *text, char byte)
 }
 
 void
+text_append_quoted(Text *text, const char *string)
+{
+	text_append_char(text, '"');
+	for (; *string; string++)
+	{
+		if (*string == '"' || *string == '\\')
+			text_append_char(text, '\\');
+		text_append_char(text, *string);
+	}
+	text_append_char(text, '"');
+}
+
+void
 text_reserve(Text *text, size_t more)
 {
 	(void) make_room(text, more);

@@ -26,6 +26,9 @@ extern void text_append(Text *text, const char *bytes, size_t length);
 extern void text_append_string(Text *text, const char *string);
 extern void text_append_char(Text *text, char byte);
 
+/* Append a structured field's string (RFC 8941 §4.1.6) of printable ASCII.  Does not throw. */
+extern void text_append_quoted(Text *text, const char *string);
+
 /* Make room for so many bytes, so that appending them costs no more.  Does not throw. */
 extern void text_reserve(Text *text, size_t more);
 

@@ -77,6 +77,7 @@ statements_endpoints(MemoryContext memory, int32 after_id, int *count)
 				.failures = column_int32(i, 20, 0),
 				.tripped_by = column_int64(i, 21, 0),
 				.since = column_time(i, 22, 0),
+				.quotes_key = column_bool(i, 23),
 		};
 	}
 	*count = (int) rows;

@@ -42,6 +42,7 @@ typedef struct EndpointRow
 	int32		failures;
 	int64		tripped_by;		/* the sync that stopped it, 0: none */
 	TimestampTz since;			/* of that state; 0: never called */
+	bool		quotes_key;		/* its Idempotency-Key is a structured field */
 } EndpointRow;
 
 /* What syncs go one at a time by, as hashes; 0: by none. */

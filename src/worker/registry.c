@@ -37,7 +37,7 @@ makes_same_requests(const EndpointRow *a, const EndpointRow *b)
 {
 	return is_same(a->name, b->name) && is_same(a->url, b->url) &&
 		is_same(a->method, b->method) && is_same(a->headers, b->headers) &&
-		is_same(a->format, b->format);
+		is_same(a->format, b->format) && a->quotes_key == b->quotes_key;
 }
 
 static void

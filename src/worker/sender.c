@@ -227,6 +227,7 @@ build_request(const Sender *sender, Lease *lease, const Content *content)
 		.sync_headers = content->headers,
 		.format = endpoint->format,
 		.message_id = message_id,
+		.quotes_key = endpoint->row.quotes_key,
 		.object_type = content->object_type,
 		.object_id = content->object_id,
 		.operation = content->operation,

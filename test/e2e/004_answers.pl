@@ -68,6 +68,7 @@ sub deliver
 	add_endpoint($node, name => 'previewed', url => $receiver->url('/ok/previewed/{object_id}'));
 	value($node, q{SELECT integration.pause('endpoint', 'previewed', 'to look first')});
 	my $id = add_sync($node, endpoint => 'previewed', object_type => 'order', object_id => 'P 1');
+	value($node, q{UPDATE integration.endpoint SET idempotency_key_style = 'quoted' WHERE name = 'previewed'});
 	my $preview = row($node, "SELECT * FROM integration.preview($id)");
 	value($node, q{SELECT integration.resume('endpoint', 'previewed')});
 	wait_until($node, state_is('delivered', $id), 'a previewed sync is sent');
@@ -79,6 +80,7 @@ sub deliver
 	my %sent = %{ $request->{headers} };
 	delete @sent{qw(host content-length traceparent)};
 	is_deeply(\%told, \%sent, 'preview() knows the headers');
+	is($sent{'idempotency-key'}, qq("$sent{'webhook-id'}"), 'a key is quoted from the change on');
 }
 
 # CloudEvents.

@@ -34,6 +34,20 @@ static const struct
 		"traceparent: 00-a-b-01|={\"a\":1}"
 	},
 	{
+		.name = "a quoted key",
+		.source.url = "https://h/",
+		.source.message_id = "m\"\\1",
+		.source.quotes_key = true,
+		.wanted = "POST|https://h/|Content-Type: application/json|" ACCEPT
+		"Idempotency-Key: \"m\\\"\\\\1\"|webhook-id: m\"\\1|="
+	},
+	{
+		.name = "no key to quote",
+		.source.url = "https://h/",
+		.source.quotes_key = true,
+		.wanted = "POST|https://h/|Content-Type: application/json|" ACCEPT "="
+	},
+	{
 		.name = "a URL with values",
 		.source.method = "PUT",
 		.source.url = "https://h/{object_type}/{object_id}",
