@@ -17,6 +17,35 @@ SELECT o.id AS outbox_id, g.given IS NOT NULL AS is_given,
 COMMENT ON VIEW integration_worker.sync_trace IS
     'The trace of each sync, the application''s where it gave one; the ids of its spans: send, process.';
 
+-- An attempt at an old sync has a trace of its own.
+CREATE FUNCTION integration_worker.trace_of(sync bigint) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce((SELECT a.trace_id
+                       FROM integration.attempt a
+                      WHERE a.outbox_id = trace_of.sync
+                      ORDER BY a.attempt_no DESC
+                      LIMIT 1),
+                    (SELECT t.trace_id FROM integration_worker.sync_trace t WHERE t.outbox_id = trace_of.sync))
+$$;
+COMMENT ON FUNCTION integration_worker.trace_of(bigint) IS
+    'The trace of a sync''s last attempt, else its own; NULL: there is no such sync any more.';
+
+CREATE FUNCTION integration_worker.ids_for_log(syncs bigint[]) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat_ws(', ', string_agg(concat('outbox_id=', s.id, ' trace_id=' || integration_worker.trace_of(s.id)), ', ' ORDER BY s.n)
+                               FILTER (WHERE s.n <= 10),
+                     'and ' || nullif(greatest(count(*) - 10, 0), 0) || ' more')
+      FROM unnest(ids_for_log.syncs) WITH ORDINALITY AS s (id, n)
+     WHERE s.id IS NOT NULL
+    HAVING count(*) > 0
+$$;
+COMMENT ON FUNCTION integration_worker.ids_for_log(bigint[]) IS
+    'How a line of the server''s log names syncs, to be found by either id: ten of them at most; NULL: none.';
+
 CREATE VIEW integration_worker.sync_event AS
 SELECT o.id AS outbox_id, o.endpoint, e.connector, coalesce(o.customer, e.customer) AS customer,
        o.object_type, o.object_id, o.operation, o.enqueued_by, o.enqueued_from, o.triggered_by, o.trigger_ref,

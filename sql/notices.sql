@@ -141,12 +141,13 @@ $$;
 COMMENT ON FUNCTION integration_worker.distribute_changes() IS
     'Decides who is told of new changes, and returns them.';
 
-CREATE FUNCTION integration_worker.log_line(change integration_worker.incident_change, OUT line text, OUT hint text)
+CREATE FUNCTION integration_worker.log_line(change integration_worker.incident_change, OUT line text, OUT detail text, OUT hint text)
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT format('integration incident %s %s: %s%s%s', i.id, change.change, i.error_class,
                   ' at endpoint "' || nullif(i.endpoint, '') || '"', ', owner ' || i.owner),
+           'An example: ' || integration_worker.ids_for_log(ARRAY[i.example]) || '.',
            CASE WHEN i.resolved_at IS NULL THEN concat_ws(' ', i.remedy, format('SELECT * FROM integration.runbook(%s) in database "%s" says what to do.', i.id, current_database())) END
       FROM integration.incident i
      WHERE i.id = change.incident

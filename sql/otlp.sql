@@ -285,7 +285,8 @@ BEGIN
         SELECT c.at, CASE WHEN c.change NOT IN ('opened', 'reopened', 'updated', 'escalated') THEN 9 WHEN i.severity <= 2 THEN 17 ELSE 13 END,
                'integration.incident.' || c.change, (integration_worker.log_line(c)).line,
                jsonb_build_object('integration.incident', i.id, 'integration.endpoint.name', nullif(i.endpoint, ''),
-                                  'error.type', i.error_class, 'integration.owner', i.owner, 'integration.responsible', i.responsible)
+                                  'error.type', i.error_class, 'messaging.message.id', i.example::text,
+                                  'integration.owner', i.owner, 'integration.responsible', i.responsible)
           FROM new_rows n
           JOIN integration_worker.incident_change c ON c.id = n.id
           JOIN integration.incident i ON i.id = n.incident

@@ -13,6 +13,16 @@
 #include "store/parameters.h"
 #include "store/session.h"
 
+static Datum
+ids_of(const Crash *crash)
+{
+	Datum	   *ids = palloc(sizeof(Datum) * (crash->count + 1));
+
+	for (int i = 0; i < crash->count; i++)
+		ids[i] = Int64GetDatum(crash->syncs[i]);
+	return parameters_array(INT8OID, ids, NULL, crash->count);
+}
+
 void
 crash_log_note(const Crash *crash)
 {
@@ -22,13 +32,27 @@ crash_log_note(const Crash *crash)
 		.arg_count = 3,
 		.arg_types = types,
 	};
-	Datum	   *ids = palloc(sizeof(Datum) * (crash->count + 1));
-	Datum		values[] = {TimestampTzGetDatum(crash->started_at), Int32GetDatum(crash->pid), 0};
+	Datum		values[] = {
+		TimestampTzGetDatum(crash->started_at), Int32GetDatum(crash->pid), ids_of(crash)
+	};
 
-	for (int i = 0; i < crash->count; i++)
-		ids[i] = Int64GetDatum(crash->syncs[i]);
-	values[2] = parameters_array(INT8OID, ids, NULL, crash->count);
 	session_execute(&statement, values, NULL);
+}
+
+char *
+crash_log_names(const Crash *crash, MemoryContext memory)
+{
+	static const Oid types[] = {INT8ARRAYOID};
+	static Statement statement = {
+		.text = "SELECT integration_worker.ids_for_log($1)",
+		.arg_count = 1,
+		.arg_types = types,
+		.read_only = true,
+	};
+	Datum		values[] = {ids_of(crash)};
+
+	session_execute(&statement, values, NULL);
+	return column_text(0, 1, memory);
 }
 
 TimestampTz

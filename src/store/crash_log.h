@@ -31,6 +31,9 @@ typedef struct Suspect
 /* May be called again for the same one. */
 extern void crash_log_note(const Crash *crash);
 
+/* Its syncs as the server's log names them, in memory; NULL: it had none in hand. */
+extern char *crash_log_names(const Crash *crash, MemoryContext memory);
+
 /* Before when nothing is to be sent, 0: now; how often workers crashed in a row. */
 extern TimestampTz crash_log_resume_at(int *crashes);
 

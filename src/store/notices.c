@@ -13,10 +13,12 @@ static void
 log_change(uint64 i)
 {
 	char	   *line = column_text(i, 1, CurrentMemoryContext);
-	char	   *hint = column_text(i, 2, CurrentMemoryContext);
+	char	   *detail = column_text(i, 2, CurrentMemoryContext);
+	char	   *hint = column_text(i, 3, CurrentMemoryContext);
 
 	ereport(LOG,
 			errmsg("%s", line),
+			detail == NULL ? 0 : errdetail("%s", detail),
 			hint == NULL ? 0 : errhint("%s", hint));
 }
 
@@ -24,7 +26,7 @@ int
 notices_distribute(void)
 {
 	static Statement statement = {
-		.text = "SELECT l.line, l.hint FROM integration_worker.distribute_changes() c, "
+		.text = "SELECT l.line, l.detail, l.hint FROM integration_worker.distribute_changes() c, "
 		"integration_worker.log_line(c) l",
 	};
 	uint64		count = session_execute(&statement, NULL, NULL);

@@ -11,7 +11,6 @@
 
 #include <unistd.h>
 
-#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "postmaster/interrupt.h"
 #include "storage/latch.h"
@@ -24,7 +23,6 @@
 #include "worker/extension.h"
 #include "worker/hand.h"
 
-#define NAMED_SYNCS 10			/* in a line of the log */
 #define LOOK_AGAIN_MS 2000
 
 typedef struct NoteStep
@@ -34,6 +32,13 @@ typedef struct NoteStep
 	int			count;
 	MemoryContext memory;
 } NoteStep;
+
+typedef struct NamesStep
+{
+	const Crash *crash;
+	char	   *names;			/* NULL: none */
+	MemoryContext memory;
+} NamesStep;
 
 typedef struct ResumeStep
 {
@@ -64,24 +69,28 @@ resume_step(void *arg)
 	step->resume_at = crash_log_resume_at(&step->crashes);
 }
 
-static char *
+static void
+names_step(void *arg)
+{
+	NamesStep  *step = arg;
+
+	step->names = crash_log_names(step->crash, step->memory);
+}
+
+static const char *
 list_syncs(const Crash *crash)
 {
-	StringInfoData list;
+	NamesStep	step = {.crash = crash,.memory = CurrentMemoryContext};
 
-	initStringInfo(&list);
-	if (crash->count == 0)
-		appendStringInfoString(&list, "nothing");
-	for (int i = 0; i < crash->count && i < NAMED_SYNCS; i++)
-		appendStringInfo(&list, "%s" INT64_FORMAT, i == 0 ? "" : ", ", crash->syncs[i]);
-	if (crash->count > NAMED_SYNCS)
-		appendStringInfo(&list, ", and %d more", crash->count - NAMED_SYNCS);
-	return list.data;
+	if (!session_run(names_step, &step))
+		return "syncs that can't be read";
+	return step.names == NULL ? "nothing" : step.names;
 }
 
 static void
 report(const Crash *crash, const ResumeStep *resume)
 {
+	const char *syncs = list_syncs(crash);
 	long		wait_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), resume->resume_at);
 
 	ereport(WARNING,
@@ -89,7 +98,7 @@ report(const Crash *crash, const ResumeStep *resume)
 			errmsg("integration worker of database \"%s\" crashed; sending goes on in %ld s",
 				   extension_database(), (wait_ms + 999) / 1000),
 			errdetail("Crash %d in a row. Process %d had in hand: %s.",
-					  resume->crashes, crash->pid, list_syncs(crash)),
+					  resume->crashes, crash->pid, syncs),
 			errhint("The lines above say what ended that process. A sync that is in hand at three crashes is set aside as failed, with the reason worker_crash."));
 }
 

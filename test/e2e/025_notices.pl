@@ -44,6 +44,8 @@ my ($told) = $receiver->arrived('/ok/chat');
 like($told->{body}, qr/at endpoint \\"shop\\" \(incident/, 'of what, where');
 ok(wait_for(sub { return $node->log_contains(qr/integration incident \d+ opened: validation at endpoint "shop", owner sales-it/) }),
 	'the log has a line');
+my ($sync, $trace) = slurp_file($node->logfile) =~ /incident \d+ opened: validation .*\n.*DETAIL:  An example: outbox_id=(\d+) trace_id=([0-9a-f]{32})\.$/m;
+is(value($node, "SELECT a.trace_id FROM integration.attempt a WHERE a.outbox_id = $sync"), $trace, 'and the ids that lead on');
 
 # From the attempt that failed to the notice in the outbox.
 cmp_ok(value($node, q{SELECT extract(epoch FROM n.at - (SELECT min(a.started_at) FROM integration.attempt a JOIN integration.endpoint e ON e.id = a.endpoint_id

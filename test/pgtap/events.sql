@@ -1,7 +1,7 @@
 -- The stream of what happened says what, when, who, for whom, in which trace.
 BEGIN;
 \ir ../lib/settle.sql
-SELECT plan(7);
+SELECT plan(10);
 
 INSERT INTO integration.connector (name, owner, severity) VALUES ('crm', 'sales-it', 2);
 INSERT INTO integration.endpoint (name, url, connector, customer) VALUES ('shop', 'https://api.example.com/', 'crm', 'acme');
@@ -34,6 +34,14 @@ SELECT is((SELECT concat_ws(' ', e.connector, e.customer, e.object_id, e.trigger
           'crm acme PO-2 order.close ui-77 validation', 'what it was about, what caused it')
   FROM sync s;
 SELECT is(count(*), count(DISTINCT e.id), 'each has an id of its own') FROM integration.event e;
+
+SELECT is(integration_worker.ids_for_log(ARRAY[s.good, NULL, s.bad]),
+          (SELECT string_agg(format('outbox_id=%s trace_id=%s', t.outbox_id, t.trace_id), ', ' ORDER BY t.outbox_id = s.bad)
+             FROM integration_worker.sync_trace t WHERE t.outbox_id IN (s.good, s.bad)), 'a line of the log names syncs with their traces')
+  FROM sync s;
+SELECT is(integration_worker.ids_for_log(ARRAY(SELECT -n FROM generate_series(1, 12) n)),
+          (SELECT string_agg('outbox_id=-' || n, ', ') FROM generate_series(1, 10) n) || ', and 2 more', 'ten at most, gone ones without');
+SELECT is(integration_worker.ids_for_log('{}'), NULL, 'or nothing');
 
 SELECT integration.retry(s.bad, 'corrected there') FROM sync s;
 SELECT ok('sync retried' = ANY (pg_temp.names(s.bad)), 'a person retried it') FROM sync s;

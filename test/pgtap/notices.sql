@@ -152,6 +152,9 @@ SELECT is((SELECT l.line FROM integration_worker.distribute_changes() c, integra
           format('integration incident %s reopened: validation at endpoint "shop", owner sales-it', :back), 'a line in the log');
 SELECT is((SELECT l.hint FROM integration_worker.log_line(ROW (1, :back, 'reopened', now(), true)::integration_worker.incident_change) l) ~
           format('correct the fields.* SELECT \* FROM integration.runbook\(%s\) in database ".*" says what to do\.$', :back), true, 'with what to do');
+SELECT is((SELECT l.detail FROM integration_worker.log_line(ROW (1, :back, 'reopened', now(), true)::integration_worker.incident_change) l),
+          (SELECT format('An example: outbox_id=%s trace_id=%s.', t.outbox_id, t.trace_id)
+             FROM integration.incident i JOIN integration_worker.sync_trace t ON t.outbox_id = i.example WHERE i.id = :back), 'and the ids of a sync');
 SELECT is(integration_worker.notify_listeners(), false, 'all are notified');
 SELECT is((SELECT count(*) FROM integration_worker.incident_change), 0::bigint, 'nothing is left');
 

@@ -56,8 +56,8 @@ add_endpoint($node, name => 'hangs', url => $receiver->url('/stall-before/hangs'
 	wait_until($node, "SELECT count(*) = @{[SYNCS]} FROM integration.sync WHERE endpoint = 'many' AND state = 'delivered'",
 		'all others are delivered');
 	is(value($node, q{SELECT count(*) FROM integration.sync WHERE state = 'failed'}), 1, 'nothing else is set aside');
-	like(slurp_file($node->logfile), qr/crashed; sending goes on in 5 s.*\n.*Crash 3 in a row\. .*\b$id\b/,
-		'the log names it, and how long the next worker waits');
+	like(slurp_file($node->logfile), qr/crashed; sending goes on in 5 s.*\n.*Crash 3 in a row\. .*\boutbox_id=$id trace_id=[0-9a-f]{32}\b/,
+		'the log names it, its trace, and how long the next worker waits');
 
 	# A person tries it again: it has three more times.
 	value($node, 'DELETE FROM integration_worker.crash');
