@@ -42,6 +42,16 @@ $$;
 COMMENT ON FUNCTION integration_worker.otlp_url(text) IS
     'Where a signal is to go, by integration.otlp_endpoint, else by the server''s OTEL_*; NULL: nowhere.';
 
+-- OpenTelemetry, Metrics Exporter OTLP: lowmemory means delta for what we have, histograms beside gauges.
+CREATE FUNCTION integration_worker.wants_delta(preference text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(lower(preference) IN ('delta', 'lowmemory'), false)
+$$;
+COMMENT ON FUNCTION integration_worker.wants_delta(text) IS
+    'Whether figures are told as what has come since the last time, by OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE.';
+
 CREATE FUNCTION integration_worker.decoded_percents(text text) RETURNS text
     LANGUAGE sql IMMUTABLE
     SET search_path = pg_catalog, pg_temp

@@ -101,13 +101,14 @@ COMMENT ON FUNCTION integration_worker.export_attempts(bigint[], text[], boolean
 -- Of the stable conventions, OpenTelemetry semantic conventions 1.44.0.
 CREATE FUNCTION integration_worker.duration_metric(
         endpoint_ids integer[], statuses integer[], reasons text[], buckets bigint[], sums double precision[],
-        since timestamptz, now timestamptz)
+        since timestamptz, now timestamptz, is_delta boolean)
     RETURNS jsonb
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT jsonb_build_object('name', 'http.client.request.duration', 'unit', 's',
-               'description', 'Duration of requests to endpoints.', 'histogram', jsonb_build_object('aggregationTemporality', 2,
+               'description', 'Duration of requests to endpoints.', 'histogram', jsonb_build_object(
+               'aggregationTemporality', CASE WHEN is_delta THEN 1 ELSE 2 END,
                'dataPoints', jsonb_agg(jsonb_build_object(
                    'startTimeUnixNano', integration_worker.otlp_time(duration_metric.since),
                    'timeUnixNano', integration_worker.otlp_time(duration_metric.now),
@@ -128,8 +129,8 @@ AS $$
      CROSS JOIN LATERAL (SELECT sum(x.count) AS total, jsonb_agg(x.count::text ORDER BY x.k) AS counts
                            FROM unnest(buckets[15 * h.n - 14 : 15 * h.n]) WITH ORDINALITY AS x (count, k)) b
 $$;
-COMMENT ON FUNCTION integration_worker.duration_metric(integer[], integer[], text[], bigint[], double precision[], timestamptz, timestamptz) IS
-    'The durations of requests since a worker began, by endpoint and outcome; 15 buckets each.';
+COMMENT ON FUNCTION integration_worker.duration_metric(integer[], integer[], text[], bigint[], double precision[], timestamptz, timestamptz, boolean) IS
+    'The durations of requests since a worker began (is_delta: since it told them last), by endpoint and outcome; 15 buckets each.';
 
 -- Counted up to a bound, by the index queue_due: a look at the figures must not take as long as a backlog is large.
 CREATE FUNCTION integration_worker.backlog_metrics(now timestamptz) RETURNS SETOF jsonb
@@ -188,7 +189,7 @@ COMMENT ON FUNCTION integration_worker.backlog_metrics(timestamptz) IS
 
 CREATE FUNCTION integration_worker.export_metrics(
         endpoint_ids integer[], statuses integer[], reasons text[], buckets bigint[], sums double precision[],
-        since timestamptz, with_backlog boolean, worker integer, now timestamptz DEFAULT clock_timestamp())
+        since timestamptz, with_backlog boolean, worker integer, now timestamptz DEFAULT clock_timestamp(), is_delta boolean DEFAULT false)
     RETURNS boolean
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -200,7 +201,7 @@ BEGIN
     IF endpoint_ids <> '{}' THEN
         metrics := metrics || integration_worker.duration_metric(
             export_metrics.endpoint_ids, export_metrics.statuses, export_metrics.reasons, export_metrics.buckets,
-            export_metrics.sums, export_metrics.since, export_metrics.now);
+            export_metrics.sums, export_metrics.since, export_metrics.now, is_delta);
     END IF;
     IF with_backlog THEN
         metrics := metrics || coalesce((SELECT jsonb_agg(m) FROM integration_worker.backlog_metrics(export_metrics.now) m), '[]');
@@ -214,5 +215,5 @@ BEGIN
         1, export_metrics.now);
 END
 $$;
-COMMENT ON FUNCTION integration_worker.export_metrics(integer[], integer[], text[], bigint[], double precision[], timestamptz, boolean, integer, timestamptz) IS
+COMMENT ON FUNCTION integration_worker.export_metrics(integer[], integer[], text[], bigint[], double precision[], timestamptz, boolean, integer, timestamptz, boolean) IS
     'Has a worker''s figures leave, with_backlog: those of the whole database too; false: not now.';

@@ -18,7 +18,9 @@ telemetry_prepare(bool writes)
 {
 	static const Oid types[] = {BOOLOID};
 	static Statement statement = {
-		.text = "SELECT 'traces' = ANY (s.on), 'metrics' = ANY (s.on), 'logs' = ANY (s.on)"
+		.text = "SELECT 'traces' = ANY (s.on), 'metrics' = ANY (s.on), 'logs' = ANY (s.on), "
+		"integration_worker.wants_delta(integration_worker.otel_variable("
+		"'OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE'))"
 		" FROM (SELECT integration_worker.prepare_telemetry($1) AS on) s",
 		.arg_count = 1,
 		.arg_types = types,
@@ -31,6 +33,7 @@ telemetry_prepare(bool writes)
 		.traces = column_bool(0, 1),
 			.metrics = column_bool(0, 2),
 			.logs = column_bool(0, 3),
+			.is_delta = column_bool(0, 4),
 	};
 }
 
@@ -69,20 +72,20 @@ telemetry_send(const TelemetryBatch *batch)
 	return column_bool(0, 1);
 }
 
-void
+bool
 telemetry_send_metrics(const TelemetryDurations *durations)
 {
 	static const Oid types[] = {INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, INT8ARRAYOID,
-	FLOAT8ARRAYOID, TIMESTAMPTZOID, BOOLOID, INT4OID};
+	FLOAT8ARRAYOID, TIMESTAMPTZOID, BOOLOID, INT4OID, TIMESTAMPTZOID, BOOLOID};
 	static Statement statement = {
-		.text = "SELECT integration_worker.export_metrics($1, $2, $3, $4, $5, $6, $7, $8)",
-		.arg_count = 8,
+		.text = "SELECT integration_worker.export_metrics($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+		.arg_count = 10,
 		.arg_types = types,
 	};
 	int			count = durations->count;
 	Datum	   *columns[4];
 	Datum	   *buckets = palloc(sizeof(Datum) * (count * TELEMETRY_BUCKETS + 1));
-	Datum		values[8];
+	Datum		values[10];
 
 	for (int i = 0; i < 4; i++)
 		columns[i] = palloc(sizeof(Datum) * (count + 1));
@@ -105,7 +108,10 @@ telemetry_send_metrics(const TelemetryDurations *durations)
 	values[5] = TimestampTzGetDatum(durations->since);
 	values[6] = BoolGetDatum(durations->with_backlog);
 	values[7] = Int32GetDatum(durations->worker);
+	values[8] = TimestampTzGetDatum(durations->until);
+	values[9] = BoolGetDatum(durations->is_delta);
 	session_execute(&statement, values, NULL);
+	return column_bool(0, 1);
 }
 
 void

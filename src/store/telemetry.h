@@ -17,6 +17,7 @@ typedef struct TelemetrySignals
 	bool		traces;
 	bool		metrics;
 	bool		logs;
+	bool		is_delta;		/* figures are told as what is new in them */
 } TelemetrySignals;
 
 /* An attempt, as its span is known by. */
@@ -53,6 +54,8 @@ typedef struct TelemetryDurations
 	int			count;
 	TelemetryDuration *rows;
 	TimestampTz since;
+	TimestampTz until;
+	bool		is_delta;
 	bool		with_backlog;	/* and what waits in the whole database */
 	int32		worker;
 } TelemetryDurations;
@@ -66,8 +69,8 @@ extern TelemetrySignals telemetry_prepare(bool writes);
  */
 extern bool telemetry_send(const TelemetryBatch *batch);
 
-/* Enqueue the metrics. */
-extern void telemetry_send_metrics(const TelemetryDurations *durations);
+/* Enqueue the metrics.  False: too many wait already. */
+extern bool telemetry_send_metrics(const TelemetryDurations *durations);
 
 /* In place of a payload, which names attempts, what is told of these; in memory. */
 extern void telemetry_render(MemoryContext memory, Content *content);

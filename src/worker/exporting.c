@@ -45,6 +45,8 @@ static struct
 	int64		spent_us;		/* since the last batch was made, and by it */
 	TimestampTz look_at;		/* a batch leaves even if it is empty */
 	TimestampTz metrics_at;
+	TimestampTz told_at;		/* figures are of what came since; 0: since
+								 * the worker began */
 }			state = {.is_reloaded = true,.look_at = DT_NOEND,.metrics_at = DT_NOEND};
 
 typedef struct PrepareStep
@@ -58,6 +60,12 @@ typedef struct SendStep
 	TelemetryBatch batch;
 	bool		is_taken;
 } SendStep;
+
+typedef struct MetricsStep
+{
+	TelemetryDurations durations;
+	bool		is_taken;
+} MetricsStep;
 
 void
 exporting_reload(void)
@@ -131,7 +139,9 @@ send_step(void *arg)
 static void
 metrics_step(void *arg)
 {
-	telemetry_send_metrics(arg);
+	MetricsStep *step = arg;
+
+	step->is_taken = telemetry_send_metrics(&step->durations);
 }
 
 static void
@@ -205,13 +215,19 @@ static void
 send_metrics(const Sender *sender)
 {
 	MemoryContext caller = MemoryContextSwitchTo(sender->scratch);
-	TelemetryDurations durations = measuring_figures();
+	MetricsStep step = {.durations = measuring_figures()};
 
-	durations.since = sender->started_at;
-	durations.with_backlog = sender_owns(sender, 0);
-	durations.worker = sender->number;
+	step.durations.since = Max(state.told_at, sender->started_at);
+	step.durations.until = sender->now;
+	step.durations.is_delta = state.signals.is_delta;
+	step.durations.with_backlog = sender_owns(sender, 0);
+	step.durations.worker = sender->number;
 	state.metrics_at = TimestampTzPlusMilliseconds(sender->now, METRICS_EVERY_MS);
-	(void) session_run(metrics_step, &durations);
+	if (session_run(metrics_step, &step) && step.is_taken && state.signals.is_delta)
+	{
+		measuring_forget();
+		state.told_at = sender->now;
+	}
 	MemoryContextSwitchTo(caller);
 }
 

@@ -104,6 +104,14 @@ measuring_note(const Sender *sender, const Lease *lease)
 	found->sum_s += lease->answer->duration_ms / 1000.0;
 }
 
+void
+measuring_forget(void)
+{
+	if (series != NULL)
+		hash_destroy(series);
+	series = NULL;
+}
+
 TelemetryDurations
 measuring_figures(void)
 {

@@ -18,6 +18,9 @@ extern int	measuring_bound_ms(int bucket);
 /* An attempt was settled.  Does not throw, but for a lack of memory. */
 extern void measuring_note(const Sender *sender, const Lease *lease);
 
+/* Begin anew.  Does not throw. */
+extern void measuring_forget(void);
+
 /* What was counted so far; arrays in the caller's memory context. */
 extern TelemetryDurations measuring_figures(void);
 

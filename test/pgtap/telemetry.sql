@@ -1,7 +1,7 @@
 -- Which telemetry leaves, where to, how much of it; what stands in it.
 BEGIN;
 \ir ../lib/settle.sql
-SELECT plan(21);
+SELECT plan(24);
 
 UPDATE integration.telemetry SET is_on = false;
 DELETE FROM integration.telemetry;
@@ -68,6 +68,12 @@ SELECT is(jsonb_path_query_first(pg_temp.body('metrics'), '$.resourceMetrics[*].
               - '{startTimeUnixNano,timeUnixNano,attributes}'::text[],
           '{"sum": 0.5, "count": "15", "bucketCounts": ["1","1","1","1","1","1","1","1","1","1","1","1","1","1","1"],
             "explicitBounds": [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]}', 'a histogram');
+SELECT is(pg_temp.body('metrics') #>> '{resourceMetrics,0,scopeMetrics,0,metrics,0,histogram,aggregationTemporality}', '2', 'cumulative');
+SELECT ok(integration_worker.export_metrics(ARRAY[pg_temp.endpoint_of(s.good)], '{200}', '{""}', array_fill(1, ARRAY[15])::bigint[], '{0.5}',
+                                            now() - interval '1 min', false, 0, now(), true)
+          AND pg_temp.body('metrics') #>> '{resourceMetrics,0,scopeMetrics,0,metrics,0,histogram,aggregationTemporality}' = '1', 'or what is new') FROM sync s;
+SELECT is((SELECT string_agg(p, ' ') FROM unnest('{cumulative,Delta,lowmemory,x,NULL}'::text[]) p WHERE integration_worker.wants_delta(p)), 'Delta lowmemory',
+          'where it is preferred');
 
 -- A collector that is away, or that refuses.
 SELECT is((SELECT array_agg(pg_temp.export() ORDER BY n) FROM generate_series(1, 9) AS n), '{t,t,t,t,t,t,t,f,f}'::boolean[], 'no more than eight batches wait');
