@@ -8,7 +8,8 @@ CREATE TABLE integration.telemetry (
     dropped bigint NOT NULL DEFAULT 0,
     rejected bigint NOT NULL DEFAULT 0,
     problem text,
-    looked_at timestamptz NOT NULL DEFAULT now()
+    looked_at timestamptz NOT NULL DEFAULT now(),
+    certificates text
 );
 COMMENT ON TABLE integration.telemetry IS
     'Signals that are exported over OTLP: a row each, written by the worker from integration.otlp_endpoint. Its endpoints are like any other: see endpoint_status.';
@@ -21,12 +22,63 @@ COMMENT ON COLUMN integration.telemetry.rejected IS 'What the collector took apa
 COMMENT ON COLUMN integration.telemetry.problem IS 'What the collector said of that last, or why the signal can''t be exported.';
 COMMENT ON COLUMN integration.telemetry.looked_at IS 'Answers until then were looked at.';
 
+COMMENT ON COLUMN integration.telemetry.certificates IS
+    'A hash of what the files of OTEL_EXPORTER_OTLP_CERTIFICATE, _CLIENT_CERTIFICATE and _CLIENT_KEY held when they became the credential of its endpoint; NULL: none are named.';
+
 CREATE FUNCTION integration_worker.otel_variable(name text) RETURNS text
     LANGUAGE c STRICT STABLE
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'integration_otel_variable';
 COMMENT ON FUNCTION integration_worker.otel_variable(text) IS
     'A variable OTEL_* of the server''s environment; NULL: empty or not set.';
+
+-- OpenTelemetry, OTLP Exporter Configuration: what a variable of a signal says wins over the general one.
+CREATE FUNCTION integration_worker.otlp_variable(signal text, name text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(integration_worker.otel_variable(format('OTEL_EXPORTER_OTLP_%s_%s', upper(signal), name)),
+                    integration_worker.otel_variable('OTEL_EXPORTER_OTLP_' || name))
+$$;
+COMMENT ON FUNCTION integration_worker.otlp_variable(text, text) IS
+    'What the server''s environment says of the export of a signal; NULL: nothing.';
+
+-- A path of the server's environment is its administrator's; nobody else can have a file read by it.
+CREATE FUNCTION integration_worker.otlp_file(signal text, name text) RETURNS text
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT pg_read_file(v.path, 0, 65536)
+      FROM integration_worker.otlp_variable(otlp_file.signal, otlp_file.name) AS v (path)
+     WHERE v.path IS NOT NULL
+$$;
+COMMENT ON FUNCTION integration_worker.otlp_file(text, text) IS
+    'What the file holds that such a variable names; NULL: none does.';
+
+CREATE FUNCTION integration_worker.otlp_files(signal text, OUT ca text, OUT pair text, OUT hash text)
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT f.ca, f.pair, encode(sha256(convert_to(nullif(concat_ws(E'\n', f.ca, f.pair), ''), 'UTF8')), 'hex')
+      FROM (SELECT integration_worker.otlp_file(otlp_files.signal, 'CERTIFICATE') AS ca,
+                   nullif(concat_ws(E'\n', integration_worker.otlp_file(otlp_files.signal, 'CLIENT_CERTIFICATE'),
+                                    integration_worker.otlp_file(otlp_files.signal, 'CLIENT_KEY')), '') AS pair) f
+$$;
+COMMENT ON FUNCTION integration_worker.otlp_files(text, OUT text, OUT text, OUT text) IS
+    'Whom connections of a signal trust, what they show (the certificate before its key), by the files that the server''s environment names.';
+
+CREATE FUNCTION integration_worker.otlp_files_hash(signal text) RETURNS text
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (integration_worker.otlp_files(otlp_files_hash.signal)).hash;
+EXCEPTION WHEN system_error OR insufficient_privilege OR data_exception THEN
+    RETURN SQLERRM;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.otlp_files_hash(text) IS
+    'What telemetry.certificates is compared with; why it can''t be told where a file can''t be read.';
 
 -- OpenTelemetry, Environment Variable Specification: an address of a signal is used as it is, to the general one a path is added.
 CREATE FUNCTION integration_worker.otlp_url(signal text) RETURNS text
@@ -80,17 +132,72 @@ COMMENT ON FUNCTION integration_worker.otel_list(text) IS
     'The pairs of a list such as OTEL_RESOURCE_ATTRIBUTES; {} where it can''t be read.';
 
 -- A header that may hold a secret would be readable in the registry: it belongs into a credential.
-CREATE FUNCTION integration_worker.otlp_headers() RETURNS jsonb
+CREATE FUNCTION integration_worker.otlp_headers(signal text) RETURNS jsonb
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT coalesce(jsonb_object_agg(h.key, h.value), '{}')
-      FROM jsonb_each(integration_worker.otel_list(integration_worker.otel_variable('OTEL_EXPORTER_OTLP_HEADERS'))) AS h
+      FROM jsonb_each(integration_worker.otel_list(integration_worker.otlp_variable(signal, 'HEADERS'))) AS h
      WHERE h.key !~* 'auth|key|token|secret|password|cookie'
        AND integration_worker.header_problem(jsonb_build_object(h.key, h.value)) IS NULL
 $$;
-COMMENT ON FUNCTION integration_worker.otlp_headers() IS
-    'The headers of OTEL_EXPORTER_OTLP_HEADERS that can stand in an endpoint.';
+COMMENT ON FUNCTION integration_worker.otlp_headers(text) IS
+    'The headers of OTEL_EXPORTER_OTLP_HEADERS, or of the signal''s own, that can stand in an endpoint.';
+
+-- What people put into the column themselves stays.
+CREATE FUNCTION integration_worker.take_certificates(signal text, ca text, pair text, hash text) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    target text := 'otlp-' || take_certificates.signal;
+BEGIN
+    IF hash IS NOT DISTINCT FROM (SELECT t.certificates FROM integration.telemetry t WHERE t.signal = take_certificates.signal) THEN
+        RETURN;
+    END IF;
+    UPDATE integration.telemetry t SET certificates = hash WHERE t.signal = take_certificates.signal;
+    UPDATE integration.endpoint e SET certificate = NULL WHERE e.name = target AND e.certificate = target AND hash IS NULL;
+    IF hash IS NULL THEN
+        RETURN;
+    END IF;
+    INSERT INTO integration.credential (name, kind, settings)
+    VALUES (target, 'client_certificate', jsonb_strip_nulls(jsonb_build_object('ca', ca)))
+        ON CONFLICT (name) DO UPDATE SET settings = EXCLUDED.settings;
+    DELETE FROM integration.secret s WHERE s.credential = target;
+    IF pair IS NOT NULL THEN
+        PERFORM integration.set_secret(target, pair);
+    END IF;
+    UPDATE integration.endpoint e SET certificate = target WHERE e.name = target AND e.certificate IS NULL;
+END
+$$;
+COMMENT ON FUNCTION integration_worker.take_certificates(text, text, text, text) IS
+    'Makes what otlp_files() says the credential of a signal''s endpoint, once.';
+
+-- Without the authority that was asked for, others could take the collector's place: nothing leaves then.
+CREATE FUNCTION integration_worker.trust_collector(signal text) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    detail text;
+BEGIN
+    PERFORM integration_worker.take_certificates(trust_collector.signal, f.ca, f.pair, f.hash)
+       FROM integration_worker.otlp_files(trust_collector.signal) f;
+EXCEPTION
+    WHEN lock_not_available THEN
+        RAISE;
+    WHEN system_error OR insufficient_privilege OR data_exception OR integrity_constraint_violation
+      OR object_not_in_prerequisite_state THEN
+        GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+        detail := concat_ws(': ', SQLERRM, nullif(detail, ''));
+        UPDATE integration.telemetry t SET is_on = false, problem = detail WHERE t.signal = trust_collector.signal;
+        RAISE WARNING '% can''t be exported with the certificates of the server''s environment', trust_collector.signal
+            USING DETAIL = detail,
+                  HINT = 'Correct the files that OTEL_EXPORTER_OTLP_CERTIFICATE, _CLIENT_CERTIFICATE and _CLIENT_KEY name; they are read again each minute.';
+END
+$$;
+COMMENT ON FUNCTION integration_worker.trust_collector(text) IS
+    'Has a signal''s endpoint show and trust what the server''s environment names; switches the signal off where that can''t be.';
 
 -- What people changed of connector and endpoint stays; the address follows the setting.
 CREATE FUNCTION integration_worker.register_telemetry(signal text, url text) RETURNS void
@@ -111,12 +218,13 @@ BEGIN
     END IF;
     INSERT INTO integration.endpoint (name, connector, url, allow_http, format, headers)
     VALUES (target, 'otlp', register_telemetry.url, register_telemetry.url LIKE 'http:%',
-            CASE integration_worker.otel_variable('OTEL_EXPORTER_OTLP_COMPRESSION') WHEN 'none' THEN 'otlp' ELSE 'otlp-gzip' END,
-            nullif(integration_worker.otlp_headers(), '{}'))
+            CASE integration_worker.otlp_variable(register_telemetry.signal, 'COMPRESSION') WHEN 'none' THEN 'otlp' ELSE 'otlp-gzip' END,
+            nullif(integration_worker.otlp_headers(register_telemetry.signal), '{}'))
         ON CONFLICT (name) DO UPDATE SET url = EXCLUDED.url, allow_http = EXCLUDED.allow_http
      WHERE integration.endpoint.url <> EXCLUDED.url;
     INSERT INTO integration.telemetry (signal, endpoint) VALUES (register_telemetry.signal, target)
         ON CONFLICT ON CONSTRAINT telemetry_pkey DO UPDATE SET is_on = true, problem = NULL WHERE NOT integration.telemetry.is_on;
+    PERFORM integration_worker.trust_collector(register_telemetry.signal);
 EXCEPTION WHEN data_exception OR integrity_constraint_violation OR invalid_text_representation THEN
     UPDATE integration.telemetry t SET is_on = false, problem = SQLERRM WHERE t.signal = register_telemetry.signal;
     RAISE WARNING '% can''t be exported to "%"', register_telemetry.signal, register_telemetry.url
@@ -136,13 +244,14 @@ DECLARE
 BEGIN
     IF prepare_telemetry.writes THEN
         FOR wanted IN
-            SELECT s.signal, integration_worker.otlp_url(s.signal) AS url, t.is_on, e.url AS present
+            SELECT s.signal, integration_worker.otlp_url(s.signal) AS url, t.is_on, e.url AS present,
+                   integration_worker.otlp_files_hash(s.signal) IS DISTINCT FROM t.certificates AS has_new_certificates
               FROM unnest('{traces,metrics,logs}'::text[]) AS s (signal)
               LEFT JOIN integration.telemetry t ON t.signal = s.signal
               LEFT JOIN integration.endpoint e ON e.name = t.endpoint LOOP
             IF wanted.url IS NULL THEN
                 UPDATE integration.telemetry t SET is_on = false WHERE t.signal = wanted.signal AND t.is_on;
-            ELSIF wanted.present IS DISTINCT FROM wanted.url OR NOT wanted.is_on THEN
+            ELSIF wanted.present IS DISTINCT FROM wanted.url OR NOT wanted.is_on OR wanted.has_new_certificates THEN
                 PERFORM integration_worker.register_telemetry(wanted.signal, wanted.url);
             END IF;
         END LOOP;
