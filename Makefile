@@ -153,6 +153,7 @@ SQL_PARTS += incident_actions # acknowledge, assign, snooze, ignore, reopen, res
 SQL_PARTS += runbook      # what to do about an incident: texts
 SQL_PARTS += self_pause   # an endpoint that pauses itself
 SQL_PARTS += interfaces   # what answers say of their own end, of their version
+SQL_PARTS += certificates # client certificates that are about to end
 SQL_PARTS += design_faults # many different objects refused alike, none accepted
 SQL_PARTS += incident_status # incidents as people see them
 SQL_PARTS += notice_texts # notices in words, in the forms of their receivers

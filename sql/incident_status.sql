@@ -176,7 +176,7 @@ BEGIN
                        'without_credential', CASE WHEN c.credential IS NULL THEN e.name END)
               FROM integration.endpoint_config e
              CROSS JOIN LATERAL (
-                   SELECT CASE WHEN integration_worker.reason_of(incident.example) LIKE '%:certificate'
+                   SELECT CASE WHEN integration_worker.reason_of(incident.example) LIKE '%:certificate' OR incident.error_class = 'certificate_ending'
                                THEN coalesce(e.certificate, e.credential)
                                ELSE coalesce(e.credential, e.certificate, e.signing) END AS credential) c
               LEFT JOIN LATERAL (

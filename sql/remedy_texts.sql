@@ -42,6 +42,7 @@ INSERT INTO integration.remedy (audience, error_class, words) VALUES
     ('engineer', 'queue_growing', 'integration.endpoint_status: backlog, oldest_due_at, in_flight, "window", rate_limit. What comes in against what goes out per minute decides: more max_concurrency or rate, or coalesce, or less that is sent.'),
     ('engineer', 'worker_silent', 'integration.worker_status and pg_stat_activity (backend_type integration worker): wait_event, state. Then the server''s log. A worker that hangs may be ended with pg_terminate_backend(pid); its launcher starts a new one, nothing is lost.'),
     ('engineer', 'interface_ending', 'Deprecation, Sunset and Link in response_headers of integration.sync_attempt name the date and what follows it. Plan the move before the date; connector.api_version says what we are on.'),
+    ('engineer', 'certificate_ending', 'integration.secret_status.certificate_expires_at has the date, integration.endpoint_config.certificate who shows it. A new version by set_secret(credential, pem, not_before) may be set ahead; where the other side knows us by that certificate it must know the next one first.'),
     ('engineer', 'design_fault', 'Different objects are refused alike, so it is the mapping or the settings, not the data: compare integration.preview(id) of the example with the API''s documentation, correct it, then SELECT integration.resume(''endpoint'', name).'),
     ('engineer', 'long_failure', 'Nothing was delivered for days. integration.endpoint_status has the last reason; find out whether anybody still runs the other system. SELECT integration.resume(''endpoint'', name) once it is back, or have the endpoint dropped.');
 
@@ -161,6 +162,7 @@ INSERT INTO integration.remedy (audience, error_class, words) VALUES
     ('customer', 'queue_growing', 'You need not do anything.'),
     ('customer', 'worker_silent', 'You need not do anything.'),
     ('customer', 'interface_ending', 'You need not do anything.'),
+    ('customer', 'certificate_ending', 'You need not do anything.'),
     ('customer', 'design_fault', 'You need not do anything.'),
     ('customer', 'long_failure', 'If the other system is no longer used, please tell us.');
 

@@ -122,6 +122,7 @@ AS $$
         'watch_sla',
         'watch_interfaces',
         'watch_design_faults',
+        'watch_certificates',
         'escalate',
         'beat'
     ]
