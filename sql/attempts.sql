@@ -33,6 +33,10 @@ COMMENT ON TABLE integration.attempt_default IS 'Attempts of syncs whose id is i
 CREATE INDEX attempt_default_recent ON integration.attempt_default (endpoint_id, started_at);
 -- Serves retention: the few syncs of a range that are kept longer.
 CREATE INDEX attempt_default_failed ON integration.attempt_default (outbox_id) WHERE outcome = 'failed';
+-- Serves the view event by time; when an attempt ended is written as the view does, by what is immutable.
+CREATE INDEX attempt_default_at ON integration.attempt_default
+    USING brin (started_at, ((started_at AT TIME ZONE 'UTC' + coalesce(duration_ms, 0) * interval '1 ms') AT TIME ZONE 'UTC'))
+    WITH (pages_per_range = 32, autosummarize = on);
 
 COMMENT ON TABLE integration.attempt IS 'One try at a sync, immutable: what was sent, what came back, what it means.';
 COMMENT ON COLUMN integration.attempt.outbox_id IS 'The sync.';

@@ -9,8 +9,7 @@ SELECT o.id AS outbox_id, g.given IS NOT NULL AS is_given,
        lpad(to_hex(hashtextextended(m.id, 3)), 16, '0') AS send_id,
        lpad(to_hex(hashtextextended(m.id, 4)), 16, '0') AS process_id
   FROM integration.outbox o
- CROSS JOIN integration.installation i
- CROSS JOIN LATERAL (SELECT (i.name || '-' || o.id) COLLATE "C" AS id) m
+ CROSS JOIN LATERAL (SELECT ((SELECT i.name FROM integration.installation i) || '-' || o.id) COLLATE "C" AS id) m
  CROSS JOIN LATERAL (
        SELECT regexp_match(o.traceparent, '^(?!ff)(?:00(?=.{53}$)|(?!00)[0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(?:-|$)')
               AS given) g;
@@ -55,7 +54,8 @@ SELECT o.id AS outbox_id, o.endpoint, e.connector, coalesce(o.customer, e.custom
   LEFT JOIN integration.endpoint e ON e.name = o.endpoint;
 COMMENT ON VIEW integration_worker.sync_event IS 'What every event of a sync says about it.';
 
--- Each kind in a branch of its own, so that a condition on outbox_id or incident reads by an index.  What a closing or an
+-- Each kind in a branch of its own, so that a condition on outbox_id, incident or at reads by an index; the states of a
+-- closing are named for the index closing_state.  What a closing or an
 -- incident's row tells as well is not told again by the action behind it.
 CREATE VIEW integration.event AS
 SELECT 'enqueued:' || s.outbox_id AS id, s.created_at AS at, 'sync' AS component, 'enqueued' AS name,
@@ -75,7 +75,7 @@ SELECT 'attempted:' || a.outbox_id || ':' || a.attempt_no, a.started_at, 'sync',
   FROM integration.attempt a
   JOIN integration_worker.sync_event s ON s.outbox_id = a.outbox_id
 UNION ALL
-SELECT 'delivered:' || a.outbox_id, a.started_at + coalesce(a.duration_ms, 0) * interval '1 ms', 'sync', 'delivered',
+SELECT 'delivered:' || a.outbox_id, (a.started_at AT TIME ZONE 'UTC' + coalesce(a.duration_ms, 0) * interval '1 ms') AT TIME ZONE 'UTC', 'sync', 'delivered',
        a.outbox_id, a.attempt_no, NULL,
        s.endpoint, s.connector, s.customer, s.object_type, s.object_id, s.operation, 'integration', s.triggered_by, s.trigger_ref,
        a.reason, NULL, s.trace_id, s.process_id, '{}', 1
@@ -83,7 +83,7 @@ SELECT 'delivered:' || a.outbox_id, a.started_at + coalesce(a.duration_ms, 0) * 
   JOIN integration_worker.sync_event s ON s.outbox_id = a.outbox_id
  WHERE a.outcome = 'delivered'
 UNION ALL
-SELECT 'failed:' || a.outbox_id || ':' || a.attempt_no, a.started_at + coalesce(a.duration_ms, 0) * interval '1 ms', 'sync', 'failed',
+SELECT 'failed:' || a.outbox_id || ':' || a.attempt_no, (a.started_at AT TIME ZONE 'UTC' + coalesce(a.duration_ms, 0) * interval '1 ms') AT TIME ZONE 'UTC', 'sync', 'failed',
        a.outbox_id, a.attempt_no, NULL,
        s.endpoint, s.connector, s.customer, s.object_type, s.object_id, s.operation, 'integration', s.triggered_by, s.trigger_ref,
        a.reason, a.error_class, s.trace_id, s.process_id, jsonb_strip_nulls(jsonb_build_object('error', a.error)), 1
@@ -104,6 +104,7 @@ SELECT c.state || ':' || c.outbox_id, c.closed_at, 'sync', c.state, c.outbox_id,
        jsonb_strip_nulls(jsonb_build_object('superseded_by', c.superseded_by)), 1
   FROM integration.closing c
   JOIN integration_worker.sync_event s ON s.outbox_id = c.outbox_id
+ WHERE c.state IN ('cancelled', 'expired', 'superseded')
 UNION ALL
 SELECT 'action:' || a.id, a.at,
        CASE WHEN a.outbox_id IS NOT NULL THEN 'sync' WHEN a.incident IS NOT NULL THEN 'incident'
@@ -129,7 +130,7 @@ SELECT x.name || ':' || i.id || ':' || i.reopened, x.at, 'incident', x.name, i.e
               ('resolved', i.resolved_at, coalesce(i.resolved_by::text, 'integration'), i.resolution)) AS x (name, at, actor, reason)
  WHERE x.at IS NOT NULL;
 COMMENT ON VIEW integration.event IS
-    'Everything that happened, one row each: what, when, to what, for whom, who caused it. Read it with a condition on outbox_id, or with ORDER BY at for a small database. docs/events.md lists the names.';
+    'Everything that happened, one row each: what, when, to what, for whom, who caused it. Read it with a condition on outbox_id or at. docs/events.md lists the names.';
 COMMENT ON COLUMN integration.event.id IS 'What tells it from all others, the same whenever it is read.';
 COMMENT ON COLUMN integration.event.at IS 'When it happened.';
 COMMENT ON COLUMN integration.event.component IS 'What it happened to: sync, endpoint, incident or database.';

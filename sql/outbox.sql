@@ -35,6 +35,8 @@ COMMENT ON TABLE integration.outbox_default IS 'Syncs whose id is in no range of
 CREATE INDEX outbox_default_object ON integration.outbox_default (object_id, object_type) WHERE object_id IS NOT NULL;
 -- Serves customer_sync, customer_object: what belongs to a customer.
 CREATE INDEX outbox_default_customer ON integration.outbox_default (customer, id) WHERE customer IS NOT NULL;
+-- Serves the view event by time: rows come nearly in that order, so that some bytes for 32 pages are enough.
+CREATE INDEX outbox_default_at ON integration.outbox_default USING brin (created_at) WITH (pages_per_range = 32, autosummarize = on);
 
 COMMENT ON TABLE integration.outbox IS
     'What was asked: one row for each sync, immutable, inserted by the application in its own transaction. INSERT … RETURNING id is all it takes.';
