@@ -11,7 +11,7 @@ SELECT $$SELECT pg_sleep(0.05) WHERE current_setting('integration.secret_key_fil
 
 BEGIN;
 \ir ../lib/refusal.sql
-SELECT plan(14);
+SELECT plan(17);
 
 INSERT INTO integration.connector (name, owner) VALUES ('bank', 'payments');
 INSERT INTO integration.credential (name, kind) VALUES ('bank', 'client_certificate'), ('spare', 'client_certificate'), ('token', 'bearer');
@@ -56,6 +56,15 @@ SELECT matches((SELECT i.note FROM integration.incident i WHERE i.error_class = 
                ' ended at ', 'one that has ended says so');
 UPDATE integration.endpoint SET credential = 'spare', certificate = NULL WHERE name = 'accounts';
 SELECT matches(pg_temp.look(:'ends_at'::timestamptz + interval '1 h'), 'accounts open', 'in the column credential, too');
+
+-- Each is opened now and then.
+DELETE FROM integration_worker.certificate;
+SELECT is(ARRAY[integration_worker.look_at_certificates(:'ends_at'::timestamptz - interval '20 days', '14 days', 1),
+                integration_worker.look_at_certificates(:'ends_at'::timestamptz - interval '20 days', '14 days', 10),
+                integration_worker.look_at_certificates(:'ends_at'::timestamptz - interval '19 days 1 s', '14 days', 10)], '{1,1,0}', 'a few at a time, once a day');
+SELECT is(ARRAY[integration_worker.look_at_certificates(:'ends_at'::timestamptz - interval '14 days', '14 days', 10),
+                integration_worker.look_at_certificates(:'ends_at'::timestamptz - interval '14 days' + interval '10 min', '14 days', 10)], '{2,2}', 'more often near the end');
+SELECT is(integration_worker.watch_certificates(:'ends_at'::timestamptz), NULL, 'when all were looked at it is over for this time');
 
 SELECT * FROM finish();
 ROLLBACK;

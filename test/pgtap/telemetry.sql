@@ -58,8 +58,8 @@ SELECT is(jsonb_array_length(pg_temp.body('traces') #> '{resourceSpans,0,scopeSp
 SELECT bag_eq($$SELECT a #>> '{value,stringValue}' FROM jsonb_path_query(pg_temp.body('traces'),
                 '$.resourceSpans[*].scopeSpans[*].spans[*] ? (@.kind == 3).attributes[*] ? (@.key == "error.type")') a$$,
               ARRAY['422'], 'the failure says what went wrong');
-SELECT ok(pg_temp.body('logs') @? '$.resourceLogs[*].scopeLogs[*].logRecords[*] ? (@.eventName == "integration.incident.opened")',
-          'what happened before is logged');
+SELECT ok(pg_temp.body('logs') @? '$.resourceLogs[*].scopeLogs[*].logRecords[*] ? (@.eventName == "integration.incident.opened").attributes[*] ? (@.key == "messaging.message.id")',
+          'what happened before is logged, with a sync');
 SELECT is((SELECT p.body FROM integration.outbox o CROSS JOIN LATERAL integration.preview(o.id) p WHERE o.operation = 'traces')::jsonb,
           pg_temp.body('traces'), 'preview() shows what leaves');
 SELECT ok(integration_worker.export_metrics(ARRAY[pg_temp.endpoint_of(s.good)], '{200}', '{""}', array_fill(1, ARRAY[15])::bigint[], '{0.5}',
