@@ -1,6 +1,6 @@
 -- One stream of what happened: the view event.
 
--- The ids that C draws for an attempt's trace have the seeds 1, 2 (src/worker/trace.c).
+-- The same ids as in src/base/trace_id.c.
 CREATE VIEW integration_worker.sync_trace AS
 SELECT o.id AS outbox_id, g.given IS NOT NULL AS is_given,
        coalesce(g.given[1],

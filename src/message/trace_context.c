@@ -3,7 +3,9 @@
  *		W3C trace context as it stands in headers.
  *-------------------------------------------------------------------------
  */
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "message/trace_context.h"
@@ -61,6 +63,14 @@ trace_context_write(const TraceContext *context, char traceparent[TRACE_PARENT_B
 	snprintf(traceparent, TRACE_PARENT_BYTES, "00-%.32s-%.16s-%02x",
 			 context->trace_id, context->span_id,
 			 context->flags & (TRACE_SAMPLED | TRACE_RANDOM));
+}
+
+bool
+trace_context_is_in_share(const TraceContext *context, double share)
+{
+	uint64_t	low = strtoull(context->trace_id + 18, NULL, 16);
+
+	return (double) low < share * (double) (UINT64_C(1) << 56);
 }
 
 bool

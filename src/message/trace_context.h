@@ -33,6 +33,13 @@ extern bool trace_context_read(const char *traceparent, TraceContext *context);
 extern void trace_context_write(const TraceContext *context, char traceparent[TRACE_PARENT_BYTES]);
 
 /*
+ * Whether the trace is in a share (0 to 1) of all: by the low 56 bits of its id,
+ * which Level 2 has random, so that whoever samples by them finds whole traces.
+ * Does not throw.
+ */
+extern bool trace_context_is_in_share(const TraceContext *context, double share);
+
+/*
  * Write a tracestate as it is passed on: without blanks, long members left out
  * first, then those at the end where it is too long.  False where it is not
  * valid or nothing is left: the header is then left out.  Does not throw.

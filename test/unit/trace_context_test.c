@@ -95,6 +95,17 @@ check_state(const char *given, const char *passed)
 	tap_text(trace_context_pass_state(given, written) ? written : NULL, passed, given);
 }
 
+static void
+test_shares(void)
+{
+	TraceContext trace = {.trace_id = "4bf92f3577b34da6ff80000000000000"};
+
+	tap_ok(trace_context_is_in_share(&trace, 1), "all of them");
+	tap_ok(trace_context_is_in_share(&trace, 0.51), "the half with the lower 56 bits, and a little more");
+	tap_ok(!trace_context_is_in_share(&trace, 0.5), "not without that");
+	tap_ok(!trace_context_is_in_share(&trace, 0), "none of them");
+}
+
 int
 main(void)
 {
@@ -102,5 +113,6 @@ main(void)
 		check_parent(parents[i].given, parents[i].passed);
 	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
 		check_state(states[i].given, states[i].passed);
+	test_shares();
 	return tap_done();
 }
