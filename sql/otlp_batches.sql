@@ -73,6 +73,7 @@ COMMENT ON FUNCTION integration_worker.export_logs(bigint[], text[], integer, ti
     'Has failures of these syncs and what is due leave as logs; whether there may be more.';
 
 -- Which attempts, not what they were: the request is made of the tables when it leaves, so nothing stands there twice.
+-- Lists as text, which is taken apart ten times as fast as a JSON array.
 CREATE FUNCTION integration_worker.export_attempts(
         syncs bigint[], spans text[], ended boolean[], failures text[], dropped bigint, worker integer,
         now timestamptz DEFAULT clock_timestamp())
@@ -85,7 +86,7 @@ BEGIN
     PERFORM integration_worker.drop_telemetry('traces', export_attempts.dropped);
     PERFORM integration_worker.tend_telemetry(export_attempts.now);
     IF syncs <> '{}' AND NOT integration_worker.send_telemetry('traces', jsonb_build_object(
-               'worker', export_attempts.worker, 'syncs', to_jsonb(syncs), 'spans', to_jsonb(spans), 'ended', to_jsonb(ended)),
+               'worker', export_attempts.worker, 'syncs', syncs::text, 'spans', spans::text, 'ended', ended::text),
                cardinality(syncs), export_attempts.now) THEN
         RETURN false;
     END IF;

@@ -12,6 +12,7 @@
 #include "store/columns.h"
 #include "store/parameters.h"
 #include "store/session.h"
+#include "store/traces.h"
 
 TelemetrySignals
 telemetry_prepare(bool writes)
@@ -117,19 +118,18 @@ telemetry_send_metrics(const TelemetryDurations *durations)
 void
 telemetry_render(MemoryContext memory, Content *content)
 {
-	static const Oid types[] = {TEXTOID, TEXTOID};
-	static Statement statement = {
-		.text = "SELECT integration_worker.otlp_body($1, $2::jsonb)",
-		.arg_count = 2,
-		.arg_types = types,
-		.read_only = true,
-	};
-	Datum		values[2];
+	Text		body = {0};
+	bool		is_whole;
 
-	if (content->payload == NULL)
+	/* metrics and logs stand in the payload as they leave */
+	if (content->payload == NULL || strcmp(content->operation, "traces") != 0)
 		return;
-	values[0] = parameters_text(content->operation);
-	values[1] = parameters_text(pnstrdup(content->payload, content->payload_bytes));
-	session_execute(&statement, values, NULL);
-	content->payload = column_bytes(0, 1, memory, &content->payload_bytes);
+	traces_write(pnstrdup(content->payload, content->payload_bytes), &body);
+	is_whole = !body.failed;
+	if (is_whole)
+		content->payload = memcpy(MemoryContextAllocHuge(memory, body.length), body.data, body.length);
+	content->payload_bytes = body.length;
+	text_free(&body);
+	if (!is_whole)
+		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
 }

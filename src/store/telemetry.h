@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 
+#include "flow/waiting.h"
 #include "store/statements.h"
 
 typedef struct TelemetrySignals
@@ -20,18 +21,9 @@ typedef struct TelemetrySignals
 	bool		is_delta;		/* figures are told as what is new in them */
 } TelemetrySignals;
 
-/* An attempt, as its span is known by. */
-typedef struct TelemetryAttempt
-{
-	int64		outbox_id;
-	char		span_id[17];
-	bool		is_ended;		/* nothing follows it by itself */
-	bool		is_failed;
-} TelemetryAttempt;
-
 typedef struct TelemetryBatch
 {
-	const TelemetryAttempt *attempts;
+	const WaitingAttempt *attempts;
 	int			count;
 	int64		dropped;		/* since the last batch */
 	int32		worker;

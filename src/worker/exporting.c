@@ -11,19 +11,21 @@
 
 #include "utils/timestamp.h"
 
+#include "flow/waiting.h"
 #include "store/session.h"
 #include "store/telemetry.h"
 #include "worker/exporting.h"
 #include "worker/measuring.h"
 
-#define BATCH 64				/* attempts, which take the worker about 6 ms */
-#define WAITING_MOST 2048
-#define KEPT_FOR_FAILED 512		/* of these, once deliveries fill the rest */
+#define BATCH 512				/* attempts, as the SDKs have it; they keep
+								 * the worker for some 8 ms */
 #define GATHER_MS 1000			/* for a batch that doesn't fill up */
-#define APART_MS 50				/* two batches, at least */
-#define REST_FACTOR 14			/* a batch is followed by so many times the
+#define APART_MS 5				/* two batches, at least */
+#define REST_FACTOR 8			/* a batch is followed by so many times the
 								 * time that it took, so that telemetry takes
-								 * a small part of the worker's */
+								 * a ninth of the worker's */
+#define REST_FACTOR_IDLE 1		/* while nothing else happens */
+#define IDLE_AFTER_MS 200
 #define REST_MOST_MS 1000
 #define LOOK_EVERY_MS 5000		/* for what people did */
 #define METRICS_EVERY_MS 60000
@@ -37,9 +39,9 @@ static struct
 	uint32		seen_back;		/* of the times that the clock went back */
 	TimestampTz prepare_at;		/* the signals are looked at next */
 	TelemetrySignals signals;
-	TelemetryAttempt waiting[WAITING_MOST];
-	int			count;
+	Waiting		waiting;
 	int64		dropped;
+	TimestampTz noted_at;		/* the newest of what waits */
 	TimestampTz first_at;		/* when the oldest of them came */
 	TimestampTz send_at;		/* not before */
 	int64		spent_us;		/* since the last batch was made, and by it */
@@ -74,50 +76,42 @@ exporting_reload(void)
 	state.prepare_at = 0;
 }
 
-static bool
-gets_telemetry(const Endpoint *endpoint)
+bool
+exporting_goes_to(const Endpoint *endpoint)
 {
 	return endpoint->format == REQUEST_FORMAT_OTLP || endpoint->format == REQUEST_FORMAT_OTLP_GZIP;
 }
 
 void
-exporting_render(const Endpoint *endpoint, Content *content, MemoryContext memory)
+exporting_spend(int64 us)
 {
-	TimestampTz start;
-
-	if (!gets_telemetry(endpoint) || content == NULL)
-		return;
-	start = GetCurrentTimestamp();
-	telemetry_render(memory, content);
-	state.spent_us += GetCurrentTimestamp() - start;
+	state.spent_us += us;
 }
 
 void
 exporting_note(const Sender *sender, const Lease *lease, const char *sync_state)
 {
 	bool		is_failed = strcmp(sync_state, "delivered") != 0;
-	int			room = is_failed ? WAITING_MOST : WAITING_MOST - KEPT_FOR_FAILED;
-	TelemetryAttempt *attempt;
+	WaitingAttempt attempt = {
+		.outbox_id = lease->outbox_id,
+		.is_failed = is_failed,
+		.is_ended = strcmp(sync_state, "retrying") != 0 && strcmp(sync_state, "pending") != 0,
+	};
 
-	if (gets_telemetry(lease->endpoint))
+	if (exporting_goes_to(lease->endpoint))
 		return;
 	if (state.signals.metrics)
 		measuring_note(sender, lease);
 	if (is_failed ? !state.signals.traces && !state.signals.logs :
 		!state.signals.traces || (lease->trace.flags & TRACE_SAMPLED) == 0)
 		return;
-	if (state.count >= room)
-	{
+	strlcpy(attempt.span_id, lease->trace.span_id, sizeof(attempt.span_id));
+	if (waiting_count(&state.waiting) == 0)
+		state.first_at = sender->now;
+	state.noted_at = sender->now;
+	if (!waiting_add(&state.waiting, &attempt, is_failed || lease->kind == LEASE_RETRY,
+					 &lease->trace))
 		state.dropped++;
-		return;
-	}
-	if (state.count == 0)
-		state.first_at = GetCurrentTimestamp();
-	attempt = &state.waiting[state.count++];
-	attempt->outbox_id = lease->outbox_id;
-	strlcpy(attempt->span_id, lease->trace.span_id, sizeof(attempt->span_id));
-	attempt->is_failed = is_failed;
-	attempt->is_ended = strcmp(sync_state, "retrying") != 0 && strcmp(sync_state, "pending") != 0;
 }
 
 static void
@@ -166,9 +160,9 @@ due_at(void)
 {
 	TimestampTz full_at = DT_NOEND;
 
-	if (state.count >= BATCH)
+	if (waiting_count(&state.waiting) >= BATCH)
 		full_at = state.send_at;
-	else if (state.count > 0)
+	else if (waiting_count(&state.waiting) > 0)
 		full_at = TimestampTzPlusMilliseconds(state.first_at, GATHER_MS);
 	return Max(state.send_at, Min(full_at, state.look_at));
 }
@@ -177,7 +171,9 @@ static TimestampTz
 after_rest(TimestampTz start)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	int64		rest_ms = (state.spent_us + now - start) * REST_FACTOR / 1000;
+	bool		is_idle = TimestampDifferenceExceeds(state.noted_at, now, IDLE_AFTER_MS);
+	int			factor = is_idle ? REST_FACTOR_IDLE : REST_FACTOR;
+	int64		rest_ms = (state.spent_us + now - start) * factor / 1000;
 
 	state.spent_us = 0;
 	return TimestampTzPlusMilliseconds(now, Min(Max(rest_ms, APART_MS), REST_MOST_MS));
@@ -186,11 +182,12 @@ after_rest(TimestampTz start)
 static void
 send_batch(const Sender *sender)
 {
+	static WaitingAttempt attempts[BATCH];
 	TimestampTz start = GetCurrentTimestamp();
 	SendStep	step = {
 		.batch = {
-			.attempts = state.waiting,
-			.count = Min(state.count, BATCH),
+			.attempts = attempts,
+			.count = waiting_next(&state.waiting, attempts, BATCH),
 			.dropped = state.dropped,
 			.worker = sender->number,
 		},
@@ -205,9 +202,7 @@ send_batch(const Sender *sender)
 	if (!step.is_taken)
 		return;
 	state.send_at = after_rest(start);
-	state.count -= step.batch.count;
-	memmove(state.waiting, state.waiting + step.batch.count,
-			sizeof(TelemetryAttempt) * state.count);
+	waiting_forget(&state.waiting, step.batch.count);
 	state.first_at = sender->now;
 }
 

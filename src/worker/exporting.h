@@ -17,11 +17,11 @@ extern void exporting_reload(void);
 /* An attempt was settled, the sync is in this state now. */
 extern void exporting_note(const Sender *sender, const Lease *lease, const char *state);
 
-/*
- * A payload to an endpoint that gets telemetry names what is told: puts that in
- * its place, in memory.  Leaves those of all others alone.
- */
-extern void exporting_render(const Endpoint *endpoint, Content *content, MemoryContext memory);
+/* Whether what goes to the endpoint is telemetry itself. */
+extern bool exporting_goes_to(const Endpoint *endpoint);
+
+/* So long the worker was kept by telemetry outside of here. */
+extern void exporting_spend(int64 us);
 
 /* Enqueue what waits, when there is enough of it or it has waited long enough. */
 extern void exporting_turn(const Sender *sender);

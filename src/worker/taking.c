@@ -14,6 +14,7 @@
 #include "utils/timestamp.h"
 
 #include "base/settings.h"
+#include "store/telemetry.h"
 #include "worker/coalescing.h"
 #include "worker/exporting.h"
 #include "worker/keys.h"
@@ -425,6 +426,18 @@ lease_row(Take *take, const TakenRow *row, const Content *content)
 		sender_add_lease(take->sender, endpoint, row, content);
 }
 
+/* Its payload names what is told: that is put in its place. */
+static void
+lease_telemetry(Take *take, const TakenRow *row, Content *content)
+{
+	TimestampTz start = GetCurrentTimestamp();
+
+	if (content != NULL)
+		telemetry_render(take->sender->scratch, content);
+	lease_row(take, row, content);
+	exporting_spend(GetCurrentTimestamp() - start);
+}
+
 static void
 lease_chosen(Take *take)
 {
@@ -448,11 +461,15 @@ lease_chosen(Take *take)
 		/* rows of one source come together */
 		if (endpoint->needs_remote_id && endpoint->id != last_endpoint)
 			add_remote_ids(take, endpoint, contents);
-		exporting_render(endpoint, contents[i], take->sender->scratch);
 		last_endpoint = endpoint->id;
 	}
 	for (int i = 0; i < take->chosen_count; i++)
-		lease_row(take, take->chosen[i], contents[i]);
+	{
+		if (exporting_goes_to(sender_endpoint(take->sender, take->chosen[i]->endpoint_id)))
+			lease_telemetry(take, take->chosen[i], contents[i]);
+		else
+			lease_row(take, take->chosen[i], contents[i]);
+	}
 }
 
 static void
