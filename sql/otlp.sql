@@ -262,26 +262,59 @@ $$;
 COMMENT ON FUNCTION integration_worker.prepare_telemetry(boolean) IS
     'Which signals are exported now; writes: after the settings were followed, which the first worker does for all.';
 
+CREATE FUNCTION integration_worker.telemetry_size(operation text, batch jsonb) RETURNS bigint
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE telemetry_size.operation
+           WHEN 'traces' THEN cardinality((batch ->> 'syncs')::bigint[])
+           WHEN 'logs' THEN jsonb_array_length(batch #> '{resourceLogs,0,scopeLogs,0,logRecords}')
+           ELSE 1 END
+$$;
+COMMENT ON FUNCTION integration_worker.telemetry_size(text, jsonb) IS
+    'Of how many attempts or log records a batch tells; figures count as one.';
+
 -- Telemetry that can't be delivered is of no use to anybody later, so nobody is asked to retry it.
 CREATE FUNCTION integration_worker.close_failed_telemetry(target integer, now timestamptz) RETURNS bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    closed bigint;
+    closed bigint[];
 BEGIN
     -- By the index queue_failed.
     WITH gone AS (
         DELETE FROM integration.queue q WHERE q.endpoint_id = close_failed_telemetry.target AND q.state = 'failed' RETURNING q.outbox_id
+    ), written AS (
+        INSERT INTO integration.closing (outbox_id, state, closed_at, reason)
+        SELECT g.outbox_id, 'cancelled', close_failed_telemetry.now, 'telemetry_not_kept' FROM gone g
+        RETURNING outbox_id
     )
-    INSERT INTO integration.closing (outbox_id, state, closed_at, reason)
-    SELECT g.outbox_id, 'cancelled', close_failed_telemetry.now, 'telemetry_not_kept' FROM gone g;
-    GET DIAGNOSTICS closed = ROW_COUNT;
-    RETURN closed;
+    SELECT array_agg(w.outbox_id) INTO closed FROM written w;
+    RETURN (SELECT coalesce(sum(integration_worker.telemetry_size(o.operation, o.payload)), 0)
+              FROM integration.outbox o
+             WHERE o.id = ANY (closed));
 END
 $$;
 COMMENT ON FUNCTION integration_worker.close_failed_telemetry(integer, timestamptz) IS
-    'Closes the batches to an endpoint that were given up; returns how many.';
+    'Closes the batches to an endpoint that were given up; returns of how much they told.';
+
+-- By the index closing_state, up to a bound: others' syncs expire too.
+CREATE FUNCTION integration_worker.expired_telemetry(target text, since timestamptz, until timestamptz) RETURNS bigint
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    SET enable_seqscan = off
+AS $$
+    SELECT coalesce(sum(integration_worker.telemetry_size(o.operation, o.payload)), 0)
+      FROM (SELECT c.outbox_id
+              FROM integration.closing c
+             WHERE c.state = 'expired' AND c.closed_at > expired_telemetry.since AND c.closed_at <= expired_telemetry.until
+             LIMIT 1000) c
+     CROSS JOIN LATERAL (SELECT x.* FROM integration.outbox x WHERE x.id = c.outbox_id OFFSET 0) o
+     WHERE o.endpoint = expired_telemetry.target
+$$;
+COMMENT ON FUNCTION integration_worker.expired_telemetry(text, timestamptz, timestamptz) IS
+    'Of how much the batches told that waited for an endpoint until their time had passed.';
 
 -- By the index (endpoint_id, started_at) of each range.
 CREATE FUNCTION integration_worker.refused_telemetry(target integer, since timestamptz, until timestamptz, OUT rejected bigint, OUT said text)
@@ -313,14 +346,14 @@ DECLARE
     given_up bigint;
 BEGIN
     FOR target IN
-        SELECT t.signal, e.id, r.rejected, r.said
+        SELECT t.signal, e.id, r.rejected, r.said, integration_worker.expired_telemetry(e.name, t.looked_at, until) AS expired
           FROM integration.telemetry t
           JOIN integration.endpoint e ON e.name = t.endpoint
          CROSS JOIN LATERAL integration_worker.refused_telemetry(e.id, t.looked_at, until) r
          WHERE t.looked_at < tend_telemetry.now - interval '3 s' LOOP
         given_up := integration_worker.close_failed_telemetry(target.id, tend_telemetry.now);
         UPDATE integration.telemetry t
-           SET looked_at = until, rejected = t.rejected + target.rejected, dropped = t.dropped + given_up,
+           SET looked_at = until, rejected = t.rejected + target.rejected, dropped = t.dropped + given_up + target.expired,
                problem = coalesce(target.said, t.problem)
          WHERE t.signal = target.signal;
         IF target.rejected > 0 OR target.said IS NOT NULL THEN

@@ -1,7 +1,7 @@
 -- Which telemetry leaves, where to, how much of it; what stands in it.
 BEGIN;
 \ir ../lib/settle.sql
-SELECT plan(24);
+SELECT plan(25);
 
 UPDATE integration.telemetry SET is_on = false;
 DELETE FROM integration.telemetry;
@@ -79,8 +79,19 @@ SELECT is((SELECT string_agg(p, ' ') FROM unnest('{cumulative,Delta,lowmemory,x,
 SELECT is((SELECT array_agg(pg_temp.export() ORDER BY n) FROM generate_series(1, 9) AS n), '{t,t,t,t,t,t,t,f,f}'::boolean[], 'no more than eight batches wait');
 UPDATE integration.queue q SET state = 'failed' FROM integration.endpoint e WHERE e.id = q.endpoint_id AND e.name = 'otlp-traces';
 SELECT integration_worker.tend_telemetry(clock_timestamp() + interval '10 s');
-SELECT is((SELECT t.dropped FROM integration.telemetry t WHERE t.signal = 'traces'), 15::bigint, 'what was given up counts as left out');
+SELECT is((SELECT t.dropped FROM integration.telemetry t WHERE t.signal = 'traces'), 23::bigint, 'each attempt of what was given up counts as left out');
 SELECT is_empty($$SELECT FROM integration.queue q JOIN integration.endpoint e ON e.id = q.endpoint_id WHERE e.name = 'otlp-traces'$$, 'nobody is asked to retry it');
+
+SELECT ok(pg_temp.export(), 'there is room again');
+WITH gone AS (DELETE FROM integration.queue q USING integration.endpoint e WHERE e.id = q.endpoint_id AND e.name = 'otlp-traces' RETURNING q.outbox_id)
+INSERT INTO integration.closing (outbox_id, state, closed_at, reason) SELECT g.outbox_id, 'expired', clock_timestamp() + interval '15 s', 'expired' FROM gone g;
+SELECT integration_worker.tend_telemetry(clock_timestamp() + interval '20 s');
+SELECT is((SELECT t.dropped FROM integration.telemetry t WHERE t.signal = 'traces'), 25::bigint, 'so does what waited until its time had passed');
+SELECT integration_worker.tend_telemetry(clock_timestamp() + interval '30 s');
+SELECT is((SELECT t.dropped FROM integration.telemetry t WHERE t.signal = 'traces'), 25::bigint, 'once');
+
+SELECT is(integration_worker.otlp_traces('{"worker": 0, "syncs": "{1}", "spans": "{0123456789abcdef}", "ended": "{t}"}')::jsonb
+              #> '{resourceSpans,0,scopeSpans,0,spans}', '[]', 'of attempts that have gone nothing is told');
 
 DELETE FROM integration_worker.log_due;
 UPDATE integration.telemetry SET is_on = false;
