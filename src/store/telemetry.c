@@ -127,7 +127,8 @@ telemetry_render(MemoryContext memory, Content *content)
 	traces_write(pnstrdup(content->payload, content->payload_bytes), &body);
 	is_whole = !body.failed;
 	if (is_whole)
-		content->payload = memcpy(MemoryContextAllocHuge(memory, body.length), body.data, body.length);
+		content->payload = memcpy(MemoryContextAllocHuge(memory, body.length),
+								  body.data, body.length);
 	content->payload_bytes = body.length;
 	text_free(&body);
 	if (!is_whole)

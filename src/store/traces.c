@@ -111,7 +111,8 @@ read_facts(uint64 row, SpanIds *ids)
 		.span_id = column_text(row, COLUMN_SPAN_ID, memory),
 	};
 
-	facts.ended_at_us = facts.started_at_us + column_int32(row, COLUMN_DURATION_MS, 0) * INT64CONST(1000);
+	facts.ended_at_us = facts.started_at_us +
+		column_int32(row, COLUMN_DURATION_MS, 0) * INT64CONST(1000);
 	add_ids(row, ids, &facts);
 	return facts;
 }

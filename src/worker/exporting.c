@@ -9,8 +9,11 @@
  */
 #include "postgres.h"
 
+#include <time.h>
+
 #include "utils/timestamp.h"
 
+#include "flow/rest.h"
 #include "flow/waiting.h"
 #include "store/session.h"
 #include "store/telemetry.h"
@@ -20,13 +23,7 @@
 #define BATCH 512				/* attempts, as the SDKs have it; they keep
 								 * the worker for some 8 ms */
 #define GATHER_MS 1000			/* for a batch that doesn't fill up */
-#define APART_MS 5				/* two batches, at least */
-#define REST_FACTOR 8			/* a batch is followed by so many times the
-								 * time that it took, so that telemetry takes
-								 * a ninth of the worker's */
-#define REST_FACTOR_IDLE 1		/* while nothing else happens */
 #define IDLE_AFTER_MS 200
-#define REST_MOST_MS 1000
 #define LOOK_EVERY_MS 5000		/* for what people did */
 #define METRICS_EVERY_MS 60000
 #define PREPARE_EVERY_MS 60000	/* another worker may have switched a signal */
@@ -43,8 +40,7 @@ static struct
 	int64		dropped;
 	TimestampTz noted_at;		/* the newest of what waits */
 	TimestampTz first_at;		/* when the oldest of them came */
-	TimestampTz send_at;		/* not before */
-	int64		spent_us;		/* since the last batch was made, and by it */
+	Rest		rest;
 	TimestampTz look_at;		/* a batch leaves even if it is empty */
 	TimestampTz metrics_at;
 	TimestampTz told_at;		/* figures are of what came since; 0: since
@@ -82,10 +78,23 @@ exporting_goes_to(const Endpoint *endpoint)
 	return endpoint->format == REQUEST_FORMAT_OTLP || endpoint->format == REQUEST_FORMAT_OTLP_GZIP;
 }
 
-void
-exporting_spend(int64 us)
+RestClock
+exporting_clock(void)
 {
-	state.spent_us += us;
+	struct timespec used;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+	return (RestClock)
+	{
+		.at_us = GetCurrentTimestamp(),
+			.used_us = used.tv_sec * USECS_PER_SEC + used.tv_nsec / 1000,
+	};
+}
+
+void
+exporting_spend(RestClock start)
+{
+	rest_spend(&state.rest, start, exporting_clock());
 }
 
 void
@@ -155,35 +164,30 @@ prepare(const Sender *sender)
 	state.metrics_at = step.signals.metrics ? sender->now : DT_NOEND;
 }
 
+/* When the next batch leaves if there is no rest. */
 static TimestampTz
-due_at(void)
+wanted_at(void)
 {
-	TimestampTz full_at = DT_NOEND;
+	int			count = waiting_count(&state.waiting);
 
-	if (waiting_count(&state.waiting) >= BATCH)
-		full_at = state.send_at;
-	else if (waiting_count(&state.waiting) > 0)
-		full_at = TimestampTzPlusMilliseconds(state.first_at, GATHER_MS);
-	return Max(state.send_at, Min(full_at, state.look_at));
+	if (count >= BATCH)
+		return state.noted_at;
+	if (count == 0)
+		return state.look_at;
+	return Min(TimestampTzPlusMilliseconds(state.first_at, GATHER_MS), state.look_at);
 }
 
-static TimestampTz
-after_rest(TimestampTz start)
+static bool
+is_due(const Sender *sender)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	bool		is_idle = TimestampDifferenceExceeds(state.noted_at, now, IDLE_AFTER_MS);
-	int			factor = is_idle ? REST_FACTOR_IDLE : REST_FACTOR;
-	int64		rest_ms = (state.spent_us + now - start) * factor / 1000;
-
-	state.spent_us = 0;
-	return TimestampTzPlusMilliseconds(now, Min(Max(rest_ms, APART_MS), REST_MOST_MS));
+	return wanted_at() <= sender->now && rest_is_over(&state.rest, exporting_clock());
 }
 
 static void
 send_batch(const Sender *sender)
 {
 	static WaitingAttempt attempts[BATCH];
-	TimestampTz start = GetCurrentTimestamp();
+	RestClock	start = exporting_clock();
 	SendStep	step = {
 		.batch = {
 			.attempts = attempts,
@@ -193,7 +197,7 @@ send_batch(const Sender *sender)
 		},
 	};
 
-	state.send_at = TimestampTzPlusMilliseconds(start, AGAIN_MS);
+	rest_at_least(&state.rest, start.at_us + AGAIN_MS * INT64CONST(1000));
 	if (state.signals.logs)
 		state.look_at = TimestampTzPlusMilliseconds(sender->now, LOOK_EVERY_MS);
 	if (!session_run(send_step, &step))
@@ -201,7 +205,9 @@ send_batch(const Sender *sender)
 	state.dropped = 0;
 	if (!step.is_taken)
 		return;
-	state.send_at = after_rest(start);
+	exporting_spend(start);
+	rest_begin(&state.rest, exporting_clock(),
+			   TimestampDifferenceExceeds(state.noted_at, sender->now, IDLE_AFTER_MS));
 	waiting_forget(&state.waiting, step.batch.count);
 	state.first_at = sender->now;
 }
@@ -247,7 +253,7 @@ exporting_turn(const Sender *sender)
 	turn_back(sender);
 	if (state.prepare_at <= sender->now)
 		prepare(sender);
-	if (due_at() <= sender->now)
+	if (is_due(sender))
 		send_batch(sender);
 	if (state.metrics_at <= sender->now)
 		send_metrics(sender);
@@ -256,7 +262,8 @@ exporting_turn(const Sender *sender)
 TimestampTz
 exporting_deadline(const Sender *sender)
 {
-	TimestampTz deadline = Min(Min(due_at(), state.metrics_at), state.prepare_at);
+	TimestampTz due_at = Max(wanted_at(), state.rest.until.at_us);
+	TimestampTz deadline = Min(Min(due_at, state.metrics_at), state.prepare_at);
 
 	return Max(deadline, sender->sql_again_at);
 }

@@ -9,6 +9,7 @@
 #ifndef INTEGRATION_EXPORTING_H
 #define INTEGRATION_EXPORTING_H
 
+#include "flow/rest.h"
 #include "worker/sender.h"
 
 /* The settings may have changed: look at them again. */
@@ -20,8 +21,11 @@ extern void exporting_note(const Sender *sender, const Lease *lease, const char 
 /* Whether what goes to the endpoint is telemetry itself. */
 extern bool exporting_goes_to(const Endpoint *endpoint);
 
-/* So long the worker was kept by telemetry outside of here. */
-extern void exporting_spend(int64 us);
+/* The time, the worker's processor time. */
+extern RestClock exporting_clock(void);
+
+/* What the worker has done since belongs to telemetry's share. */
+extern void exporting_spend(RestClock start);
 
 /* Enqueue what waits, when there is enough of it or it has waited long enough. */
 extern void exporting_turn(const Sender *sender);

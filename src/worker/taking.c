@@ -430,12 +430,12 @@ lease_row(Take *take, const TakenRow *row, const Content *content)
 static void
 lease_telemetry(Take *take, const TakenRow *row, Content *content)
 {
-	TimestampTz start = GetCurrentTimestamp();
+	RestClock	start = exporting_clock();
 
 	if (content != NULL)
 		telemetry_render(take->sender->scratch, content);
 	lease_row(take, row, content);
-	exporting_spend(GetCurrentTimestamp() - start);
+	exporting_spend(start);
 }
 
 static void

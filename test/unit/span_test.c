@@ -22,9 +22,8 @@
 #define REQUEST \
 	TEXT("integration.endpoint.name", "shop \\\"1\\\"") "," \
 	TEXT("messaging.message.id", "42") "," TEXT("http.request.method", "POST")
-#define TARGET \
-	TEXT("url.full", "https://[::1]:8443/a") "," TEXT("server.address", "::1") "," \
-	NUMBER("server.port", "8443")
+#define HOST(name, port) TEXT("server.address", name) "," NUMBER("server.port", port)
+#define TARGET TEXT("url.full", "https://[::1]:8443/a") "," HOST("::1", "8443")
 #define STATUS(code) NUMBER("http.response.status_code", code)
 #define RESENT NUMBER("http.request.resend_count", "2")
 #define ERROR(type) TEXT("error.type", type)
@@ -106,13 +105,12 @@ static const struct
 }			places[] =
 
 {
-	{"http://api.example.com/a:1", TEXT("server.address", "api.example.com") "," NUMBER("server.port", "80")},
-	{"https://api.example.com", TEXT("server.address", "api.example.com") "," NUMBER("server.port", "443")},
-	{"https://REDACTED:REDACTED@api.example.com:1?a@b:2",
-	TEXT("server.address", "api.example.com") "," NUMBER("server.port", "1")},
-	{"http://[fe80::1]#x", TEXT("server.address", "fe80::1") "," NUMBER("server.port", "80")},
-	{"http://[fe80::1", TEXT("server.address", "fe80::1") "," NUMBER("server.port", "80")},
-	{"nowhere", TEXT("server.address", "") "," NUMBER("server.port", "80")},
+	{"http://api.example.com/a:1", HOST("api.example.com", "80")},
+	{"https://api.example.com", HOST("api.example.com", "443")},
+	{"https://REDACTED:REDACTED@api.example.com:1?a@b:2", HOST("api.example.com", "1")},
+	{"http://[fe80::1]#x", HOST("fe80::1", "80")},
+	{"http://[fe80::1", HOST("fe80::1", "80")},
+	{"nowhere", HOST("", "80")},
 };
 
 static void
