@@ -266,7 +266,7 @@ BEGIN
     END LOOP;
     PERFORM integration_worker.end_interface_incidents(watch_interfaces.now);
     PERFORM integration_worker.remind_of_ends(watch_interfaces.now);
-    RETURN CASE WHEN count = most THEN watch_interfaces.now + interval '1 s' END;
+    RETURN CASE WHEN count = most THEN watch_interfaces.now + interval '10 s' END;
 END
 $$;
 COMMENT ON FUNCTION integration_worker.watch_interfaces(timestamptz) IS
