@@ -82,6 +82,12 @@ column_xid8(uint64 row, int column)
 	return is_null ? InvalidFullTransactionId : DatumGetFullTransactionId(value);
 }
 
+int64
+column_key(uint64 row, int column)
+{
+	return column_is_null(row, column) ? 0 : column_int64(row, column, 0) | 1;
+}
+
 char *
 column_text(uint64 row, int column, MemoryContext memory)
 {

@@ -22,6 +22,9 @@ extern double column_double(uint64 row, int column, double when_null);
 extern TimestampTz column_time(uint64 row, int column, TimestampTz when_null);
 extern FullTransactionId column_xid8(uint64 row, int column);
 
+/* A hash as a key: odd, since 0 means none. */
+extern int64 column_key(uint64 row, int column);
+
 /* A copy in memory, or NULL. */
 extern char *column_text(uint64 row, int column, MemoryContext memory);
 

@@ -5,6 +5,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -23,6 +24,16 @@ parameters_array(Oid type, Datum *values, bool *nulls, int count)
 	get_typlenbyvalalign(type, &length, &by_value, &alignment);
 	return PointerGetDatum(construct_md_array(values, nulls, 1, &count, &lower, type,
 											  length, by_value, alignment));
+}
+
+Datum
+parameters_ids(const int64 *ids, int count)
+{
+	Datum	   *values = palloc(sizeof(Datum) * (count + 1));
+
+	for (int i = 0; i < count; i++)
+		values[i] = Int64GetDatum(ids[i]);
+	return parameters_array(INT8OID, values, NULL, count);
 }
 
 Datum

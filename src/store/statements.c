@@ -15,6 +15,7 @@
 #include "base/compat.h"
 #include "store/columns.h"
 #include "store/parameters.h"
+#include "store/peek.h"
 #include "store/session.h"
 #include "store/statements.h"
 
@@ -108,13 +109,6 @@ statements_registry_state(void)
 	return state;
 }
 
-/* A hash as a key: odd, since 0 means none. */
-static int64
-read_key(uint64 i, int column)
-{
-	return column_is_null(i, column) ? 0 : column_int64(i, column, 0) | 1;
-}
-
 static FeedRow
 read_feed_row(uint64 i, int first_column)
 {
@@ -126,12 +120,12 @@ read_feed_row(uint64 i, int first_column)
 			.due_at = column_time(i, first_column + 3, 0),
 			.expires_at = column_time(i, first_column + 4, DT_NOEND),
 			.change_xid = column_xid8(i, first_column + 5),
-			.object_key = read_key(i, first_column + 6),
+			.object_key = column_key(i, first_column + 6),
 	};
 }
 
-Feed
-statements_feed(MemoryContext memory, char **snapshot, int most, uint32 shards)
+static Feed
+execute_feed(MemoryContext memory, char **snapshot, int most, uint32 shards)
 {
 	static const Oid types[] = {TEXTOID, INT4OID, INT4OID};
 	static Statement statement = {
@@ -159,6 +153,16 @@ statements_feed(MemoryContext memory, char **snapshot, int most, uint32 shards)
 			*snapshot = column_output(i, 1, memory);
 	}
 	return feed;
+}
+
+Feed
+statements_feed(MemoryContext memory, char **snapshot, int most, uint32 shards)
+{
+	Feed		feed;
+
+	if (*snapshot != NULL && peek_feed(memory, snapshot, most, shards, &feed))
+		return feed;
+	return execute_feed(memory, snapshot, most, shards);
 }
 
 Feed
@@ -247,19 +251,9 @@ read_taken(uint64 i)
 			.payload_bytes = column_int32(i, 9, 0),
 			.held = column_bool(i, 10),
 			.crowded = column_bool(i, 11),
-			.keys[KEY_ORDERING] = read_key(i, 12),
-			.keys[KEY_OBJECT] = read_key(i, 13),
+			.keys[KEY_ORDERING] = column_key(i, 12),
+			.keys[KEY_OBJECT] = column_key(i, 13),
 	};
-}
-
-static Datum
-id_array(const int64 *ids, int count)
-{
-	Datum	   *values = palloc(sizeof(Datum) * (count + 1));
-
-	for (int i = 0; i < count; i++)
-		values[i] = Int64GetDatum(ids[i]);
-	return parameters_array(INT8OID, values, NULL, count);
 }
 
 static Datum
@@ -299,11 +293,12 @@ take_arguments(Datum values[7], const TakeRequest *request)
 	values[3] = parameters_array(TIMESTAMPTZOID, columns[3], NULL, count);
 	values[4] = parameters_array(INT8OID, columns[4], NULL, count);
 	values[5] = parameters_array(INT4OID, columns[5], NULL, count);
-	values[6] = id_array(request->ids, request->id_count);
+	values[6] = parameters_ids(request->ids, request->id_count);
 }
 
-TakenRow *
-statements_take(MemoryContext memory, const TakeRequest *request, int *count)
+/* Adds what SQL says to the rows. */
+static int
+execute_take(const TakeRequest *request, TakenRow **rows, int count)
 {
 	static const Oid types[] = {INT4ARRAYOID, INT2ARRAYOID, XID8ARRAYOID, TIMESTAMPTZARRAYOID,
 	INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID};
@@ -314,15 +309,32 @@ statements_take(MemoryContext memory, const TakeRequest *request, int *count)
 		.read_only = true,
 	};
 	Datum		values[7];
-	uint64		rows;
-	TakenRow   *taken;
+	uint64		more;
 
 	take_arguments(values, request);
-	rows = session_execute(&statement, values, NULL);
-	taken = MemoryContextAlloc(memory, sizeof(TakenRow) * (rows + 1));
-	for (uint64 i = 0; i < rows; i++)
-		taken[i] = read_taken(i);
-	*count = (int) rows;
+	more = session_execute(&statement, values, NULL);
+	*rows = repalloc(*rows, sizeof(TakenRow) * (count + more + 1));
+	for (uint64 i = 0; i < more; i++)
+		(*rows)[count + i] = read_taken(i);
+	return count + (int) more;
+}
+
+TakenRow *
+statements_take(MemoryContext memory, const TakeRequest *request, int *count)
+{
+	TakeRequest rest = *request;
+	int64	   *ids = palloc(sizeof(int64) * (request->id_count + 1));
+	TakenRow   *taken = MemoryContextAlloc(memory, sizeof(TakenRow) * (request->id_count + 1));
+
+	rest.ids = ids;
+	*count = 0;
+	if (request->id_count > 0)
+	{
+		memcpy(ids, request->ids, sizeof(int64) * request->id_count);
+		*count = peek_take(ids, &rest.id_count, taken);
+	}
+	if (rest.id_count + rest.source_count > 0)
+		*count = execute_take(&rest, &taken, *count);
 	flush_commits(taken, *count, pg_atomic_read_u64(request->async_xid));
 	return taken;
 }
@@ -361,7 +373,7 @@ statements_read(MemoryContext memory, const int64 *ids, int *count)
 		smallest = Min(smallest, ids[i]);
 		largest = Max(largest, ids[i]);
 	}
-	values[0] = id_array(ids, *count);
+	values[0] = parameters_ids(ids, *count);
 	values[1] = Int64GetDatum(smallest);
 	values[2] = Int64GetDatum(largest);
 	rows = session_execute(&statement, values, NULL);
@@ -436,7 +448,7 @@ statements_find_changed(MemoryContext memory, const int64 *ids,
 		.arg_types = types,
 		.read_only = true,
 	};
-	Datum		values[] = {id_array(ids, *count), xid_array(change_xids, *count)};
+	Datum		values[] = {parameters_ids(ids, *count), xid_array(change_xids, *count)};
 	uint64		rows = session_execute(&statement, values, NULL);
 	int64	   *changed = MemoryContextAlloc(memory, sizeof(int64) * (rows + 1));
 
@@ -457,7 +469,7 @@ statements_mark(MemoryContext memory, const int64 *ids,
 		.arg_types = types,
 	};
 	Datum		values[] = {
-		id_array(ids, *count), xid_array(change_xids, *count), BoolGetDatum(leaves)
+		parameters_ids(ids, *count), xid_array(change_xids, *count), BoolGetDatum(leaves)
 	};
 	uint64		rows = session_execute(&statement, values, NULL);
 	int64	   *marked;
@@ -489,9 +501,9 @@ statements_supersede(MemoryContext memory, const SupersedeRequest *request, int 
 		.arg_types = types,
 	};
 	Datum		values[] = {
-		id_array(request->ids, request->count),
-		id_array(request->object_keys, request->count),
-		id_array(request->busy, request->busy_count),
+		parameters_ids(request->ids, request->count),
+		parameters_ids(request->object_keys, request->count),
+		parameters_ids(request->busy, request->busy_count),
 	};
 	uint64		rows = session_execute(&statement, values, NULL);
 	SupersedeRow *result = MemoryContextAlloc(memory, sizeof(SupersedeRow) * (rows + 1));

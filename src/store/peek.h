@@ -1,0 +1,30 @@
+/*-------------------------------------------------------------------------
+ * peek.h
+ *		Queue rows without a statement of SQL, where that says the same.
+ *
+ * On an idle worker syncs come one at a time, and to start feed() and take() for
+ * one row costs ten times what it costs to read it.
+ *-------------------------------------------------------------------------
+ */
+#ifndef INTEGRATION_PEEK_H
+#define INTEGRATION_PEEK_H
+
+#include "postgres.h"
+
+#include "store/statements.h"
+
+/*
+ * What feed() says, into *feed, with the snapshot for the next call in memory.
+ * Returns false where only feed() knows: a transaction ran then or runs now, or
+ * there are more rows than most.  May throw.
+ */
+extern bool peek_feed(MemoryContext memory, char **snapshot, int most, uint32 shards, Feed *feed);
+
+/*
+ * What take() says of rows by their ids, into rows, which has room for count;
+ * returns how many there are.  The ids of those that may have to wait for
+ * another row of theirs stay in ids, *count says how many.  May throw.
+ */
+extern int	peek_take(int64 *ids, int *count, TakenRow *rows);
+
+#endif							/* INTEGRATION_PEEK_H */
