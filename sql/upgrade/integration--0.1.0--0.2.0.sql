@@ -225,6 +225,8 @@ DROP FUNCTION integration_worker.own_error_text();
 
 DROP FUNCTION integration_worker.check_rule_target(integration.error_rule);
 
+DROP FUNCTION integration_worker.render_request(text, text, jsonb, jsonb, text, text, text, text, text, text, jsonb, timestamptz, text, text);
+
 DROP FUNCTION integration_worker.own_retry_policy();
 
 DROP FUNCTION integration_worker.refusal(bigint, text, text, jsonb, jsonb, text, timestamptz, timestamptz);
@@ -254,6 +256,8 @@ DROP FUNCTION integration_worker.copy_sync(integration.outbox, jsonb);
 DROP FUNCTION integration.replay(text, timestamptz, timestamptz, text);
 
 DROP FUNCTION integration_worker.remedy_when_failed(text, boolean);
+
+DROP FUNCTION integration_worker.why_waiting(bigint, timestamptz, timestamptz, integer, "window" integer, boolean);
 
 DROP FUNCTION integration_worker.action_words(text, jsonb);
 
@@ -307,6 +311,8 @@ COMMENT ON COLUMN integration.connector.certificate IS 'Default for endpoint.cer
 
 COMMENT ON COLUMN integration.connector.refusals_alike IS 'Default for endpoint.refusals_alike.';
 
+COMMENT ON COLUMN integration.connector.idempotency_key_style IS 'Default for endpoint.idempotency_key_style.';
+
 COMMENT ON COLUMN integration.connector.mask IS 'Default for endpoint.mask.';
 
 COMMENT ON COLUMN integration.connector.status IS
@@ -331,6 +337,9 @@ COMMENT ON COLUMN integration.endpoint.certificate IS
 
 COMMENT ON COLUMN integration.endpoint.refusals_alike IS
     'So many different objects refused alike, without a delivery between them, stop the endpoint; default 20; 0: any number is let pass.';
+
+COMMENT ON COLUMN integration.endpoint.idempotency_key_style IS
+    'How the header Idempotency-Key is written: bare, as most APIs want it, or quoted, the structured field of the IETF''s draft; default bare.';
 
 COMMENT ON COLUMN integration.endpoint.mask IS
     'Paths to members of payloads, such as {$.iban,$.lines[*].price,$.**.password}, that only administrators see; support and operators see ***. {}: none.';
@@ -390,12 +399,14 @@ SELECT e.id, e.name, e.connector, e.customer, e.url, e.allow_http,
                        ('coalesce', e."coalesce" IS NOT NULL, c."coalesce" IS NOT NULL),
                        ('remote_id_path', e.remote_id_path IS NOT NULL, c.remote_id_path IS NOT NULL),
                        ('mask', e.mask IS NOT NULL, c.mask IS NOT NULL),
-                       ('refusals_alike', e.refusals_alike IS NOT NULL, c.refusals_alike IS NOT NULL)
+                       ('refusals_alike', e.refusals_alike IS NOT NULL, c.refusals_alike IS NOT NULL),
+                       ('idempotency_key_style', e.idempotency_key_style IS NOT NULL, c.idempotency_key_style IS NOT NULL)
                ) AS s (setting, own, inherited)) AS sources,
        coalesce(e.mask, c.mask, '{}') AS mask,
        coalesce(e.certificate, c.certificate) AS certificate,
        coalesce(c.status, 'active') AS status, c.api_version, coalesce(c.objective, 0.9999) AS objective,
-       coalesce(e.refusals_alike, c.refusals_alike, 20) AS refusals_alike
+       coalesce(e.refusals_alike, c.refusals_alike, 20) AS refusals_alike,
+       coalesce(e.idempotency_key_style, c.idempotency_key_style, 'bare') AS idempotency_key_style
   FROM integration.endpoint e
   LEFT JOIN integration.connector c ON c.name = e.connector;
 
@@ -610,19 +621,21 @@ COMMENT ON COLUMN integration.phrase.words IS 'The text; the {words} of the Engl
 COMMENT ON COLUMN integration.phrase.shipped IS 'Unchanged since it came with the extension; other rows are carried by a dump.';
 
 CREATE FUNCTION integration_worker.languages(locale text DEFAULT NULL) RETURNS text[]
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    WITH part AS (
-        SELECT p.n, CASE WHEN p.n > 1 AND length(p.subtag) = 2 THEN upper(p.subtag)
-                         WHEN p.n > 1 AND length(p.subtag) = 4 THEN initcap(p.subtag)
-                         ELSE lower(p.subtag) END AS subtag
-          FROM regexp_split_to_table(left(coalesce(locale, current_setting('integration.locale', true), ''), 40), '[-_]')
-               WITH ORDINALITY AS p (subtag, n)
-    )
-    SELECT array_remove(array_agg(l.language ORDER BY l.n DESC), 'en') || 'en'::text
-      FROM (SELECT p.n, string_agg(p.subtag, '-') OVER (ORDER BY p.n) AS language FROM part p) l
-     WHERE l.language <> ''
+BEGIN
+    RETURN (WITH part AS (
+                SELECT p.n, CASE WHEN p.n > 1 AND length(p.subtag) = 2 THEN upper(p.subtag)
+                                 WHEN p.n > 1 AND length(p.subtag) = 4 THEN initcap(p.subtag)
+                                 ELSE lower(p.subtag) END AS subtag
+                  FROM regexp_split_to_table(left(coalesce(locale, current_setting('integration.locale', true), ''), 40), '[-_]')
+                       WITH ORDINALITY AS p (subtag, n)
+            )
+            SELECT array_remove(array_agg(l.language ORDER BY l.n DESC), 'en') || 'en'::text
+              FROM (SELECT p.n, string_agg(p.subtag, '-') OVER (ORDER BY p.n) AS language FROM part p) l
+             WHERE l.language <> '');
+END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.languages(text) FROM PUBLIC;
 
@@ -631,16 +644,18 @@ COMMENT ON FUNCTION integration_worker.languages(text) IS
 
 -- In one pass, since what is filled in may hold braces, too.
 CREATE FUNCTION integration_worker.fill_in(template text, words jsonb, as_literals boolean DEFAULT false) RETURNS text
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE WHEN bool_and(f.piece IS NOT NULL) THEN string_agg(f.piece, '' ORDER BY f.n) END
-      FROM (SELECT m.n,
-                   CASE WHEN words ? m.found[2] IS NOT TRUE THEN m.found[1]
-                        WHEN as_literals AND jsonb_typeof(words -> m.found[2]) = 'string'
-                        THEN quote_literal(words ->> m.found[2])
-                        ELSE words ->> m.found[2] END AS piece
-              FROM regexp_matches(template, '([^{]+|\{([a-z_]+)\}|\{)', 'g') WITH ORDINALITY AS m (found, n)) f
+BEGIN
+    RETURN (SELECT CASE WHEN bool_and(f.piece IS NOT NULL) THEN string_agg(f.piece, '' ORDER BY f.n) END
+              FROM (SELECT m.n,
+                           CASE WHEN words ? m.found[2] IS NOT TRUE THEN m.found[1]
+                                WHEN as_literals AND jsonb_typeof(words -> m.found[2]) = 'string'
+                                THEN quote_literal(words ->> m.found[2])
+                                ELSE words ->> m.found[2] END AS piece
+                      FROM regexp_matches(template, '([^{]+|\{([a-z_]+)\}|\{)', 'g') WITH ORDINALITY AS m (found, n)) f);
+END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.fill_in(text, jsonb, boolean) FROM PUBLIC;
 
@@ -681,7 +696,26 @@ REVOKE ALL ON FUNCTION integration_worker.say(text, jsonb, text) FROM PUBLIC;
 COMMENT ON FUNCTION integration_worker.say(text, jsonb, text) IS
     'A phrase with its {words} filled in, NULL where one of them is null: a part of a sentence that has nothing to say. What no language has is the last word of the key.';
 
+CREATE FUNCTION integration_worker.phrases(beginnings text[], locale text DEFAULT NULL) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (SELECT coalesce(jsonb_object_agg(s.key, s.words), '{}')
+              FROM (SELECT DISTINCT ON (p.key) p.key, p.words
+                      FROM integration_worker.languages(phrases.locale) AS l (languages)
+                      JOIN integration.phrase p ON p.locale = ANY (l.languages)
+                     WHERE EXISTS (SELECT FROM unnest(beginnings) AS b (beginning) WHERE starts_with(p.key, b.beginning))
+                     ORDER BY p.key, array_position(l.languages, p.locale)) s);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.phrases(text[], text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.phrases(text[], text) IS
+    'All phrases whose keys begin so, by key, in the best language there is: for what says many in a row.';
+
 INSERT INTO integration.phrase (key, words) VALUES
+    ('duration.milliseconds', '{n} ms'),
     ('duration.seconds', '{n} s'),
     ('duration.minutes', '{n} min'),
     ('duration.hours', '{n} h'),
@@ -702,19 +736,49 @@ INSERT INTO integration.phrase (key, words) VALUES
     ('responsible.operations', 'operations'),
     ('responsible.remote_vendor', 'remote_vendor');
 
+CREATE FUNCTION integration_worker.duration_words(length interval, texts jsonb) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    seconds bigint := ceil(extract(epoch FROM length));
+    units text[] := CASE WHEN seconds >= 86400 THEN '{days,hours}' WHEN seconds >= 3600 THEN '{hours,minutes}' ELSE '{minutes,seconds}' END;
+    unit_s integer := CASE WHEN seconds >= 86400 THEN 86400 WHEN seconds >= 3600 THEN 3600 ELSE 60 END;
+    large bigint := seconds / unit_s;
+    small bigint := seconds % unit_s / CASE unit_s WHEN 86400 THEN 3600 WHEN 3600 THEN 60 ELSE 1 END;
+BEGIN
+    IF seconds < 60 THEN
+        RETURN replace(texts ->> 'duration.seconds', '{n}', seconds::text);
+    END IF;
+    RETURN concat_ws(' ', CASE WHEN large > 0 THEN replace(texts ->> ('duration.' || units[1]), '{n}', large::text) END,
+                     CASE WHEN small > 0 THEN replace(texts ->> ('duration.' || units[2]), '{n}', small::text) END);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.duration_words(interval, jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.duration_words(interval, jsonb) IS
+    'A length of time for people, to two units; texts: the phrases duration.….';
+
 CREATE OR REPLACE FUNCTION integration_worker.duration_words(length interval) RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN integration_worker.duration_words(length, integration_worker.phrases('{duration.}'));
+END
+$$;
+
+-- What is written down is read later, when a distance from now would be wrong.
+CREATE FUNCTION integration_worker.moment_words(at timestamptz) RETURNS text
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT coalesce(string_agg(integration_worker.say('duration.' || u.unit, jsonb_build_object('n', u.n)), ' ' ORDER BY u.place), '')
-      FROM (SELECT ceil(extract(epoch FROM length))::bigint AS s) l
-     CROSS JOIN LATERAL (VALUES
-           (1, 'days', l.s / 86400, l.s >= 86400),
-           (2, 'hours', l.s / 3600 % 24, l.s >= 3600),
-           (3, 'minutes', l.s / 60 % 60, l.s BETWEEN 60 AND 86399),
-           (4, 'seconds', CASE WHEN l.s < 60 THEN l.s ELSE l.s % 60 END, l.s < 3600)) AS u (place, unit, n, shown)
-     WHERE u.shown AND (u.n > 0 OR l.s <= 0)
+    SELECT coalesce(to_char(at, integration_worker.say('time.pattern')), at::text)
 $$;
+REVOKE ALL ON FUNCTION integration_worker.moment_words(timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.moment_words(timestamptz) IS
+    'A moment for a text that is kept, in the time zone of the session.';
 
 CREATE OR REPLACE FUNCTION integration_worker.time_words(at timestamptz) RETURNS text
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -724,13 +788,16 @@ AS $$
                 THEN integration_worker.say('time.coming', jsonb_build_object('time', t.words,
                          'distance', integration_worker.duration_words(at - statement_timestamp())))
                 ELSE t.words END
-      FROM (SELECT coalesce(to_char(at, integration_worker.say('time.pattern')), at::text) AS words) t
+      FROM integration_worker.moment_words(at) AS t (words)
 $$;
 
 -- By hand: TABLE integration.outbox
 
 -- Serves customer_sync, customer_object: what belongs to a customer.
 CREATE INDEX outbox_default_customer ON integration.outbox_default (customer, id) WHERE customer IS NOT NULL;
+
+-- Serves the view event by time: rows come nearly in that order, so that some bytes for 32 pages are enough.
+CREATE INDEX outbox_default_at ON integration.outbox_default USING brin (created_at) WITH (pages_per_range = 32, autosummarize = on);
 
 COMMENT ON COLUMN integration.outbox.traceparent IS
     'W3C trace context it belongs to; default: the setting integration.traceparent, else the sqlcommenter comment of the statement.';
@@ -751,6 +818,11 @@ COMMENT ON COLUMN integration.queue.limited_role IS
     'The role to whose max_backlog it counts; NULL: there was no such limit when it was enqueued.';
 
 -- By hand: TABLE integration.attempt
+
+-- Serves the view event by time; when an attempt ended is written as the view does, by what is immutable.
+CREATE INDEX attempt_default_at ON integration.attempt_default
+    USING brin (started_at, ((started_at AT TIME ZONE 'UTC' + coalesce(duration_ms, 0) * interval '1 ms') AT TIME ZONE 'UTC'))
+    WITH (pages_per_range = 32, autosummarize = on);
 
 COMMENT ON COLUMN integration.attempt.api_version IS 'connector.api_version at that time.';
 
@@ -846,24 +918,26 @@ COMMENT ON COLUMN integration.remedy.shipped IS 'Unchanged since it came with th
 -- In one piece, so that a view that shows ten thousand failures asks once.  The reader's own language goes before the
 -- more exact text in another one.
 CREATE FUNCTION integration_worker.remedies(audience text, locale text DEFAULT NULL) RETURNS jsonb
-    LANGUAGE sql STABLE SECURITY DEFINER
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
-    WITH spoken AS (
-        SELECT r.error_class, r.reason, r.words, array_position(l.languages, r.locale) AS rank
-          FROM integration_worker.languages(remedies.locale) AS l (languages)
-          JOIN integration.remedy r ON r.locale = ANY (l.languages) AND r.audience = remedies.audience
-    )
-    SELECT coalesce(jsonb_object_agg(b.subject, b.words), '{}')
-      FROM (SELECT DISTINCT ON (t.subject) t.subject, t.words
-              FROM (SELECT s.reason AS subject, s.words, s.rank, 0 AS breadth FROM spoken s WHERE s.reason <> ''
-                    UNION ALL
-                    SELECT ':' || s.error_class, s.words, s.rank, 1 FROM spoken s WHERE s.error_class <> ''
-                    UNION ALL
-                    SELECT e.reason, s.words, s.rank, 1
-                      FROM spoken s
-                      JOIN integration.error_reason e ON e.error_class = s.error_class) t
-             ORDER BY t.subject, t.rank, t.breadth) b
+BEGIN
+    RETURN (WITH spoken AS (
+                SELECT r.error_class, r.reason, r.words, array_position(l.languages, r.locale) AS rank
+                  FROM integration_worker.languages(remedies.locale) AS l (languages)
+                  JOIN integration.remedy r ON r.locale = ANY (l.languages) AND r.audience = remedies.audience
+            )
+            SELECT coalesce(jsonb_object_agg(b.subject, b.words), '{}')
+              FROM (SELECT DISTINCT ON (t.subject) t.subject, t.words
+                      FROM (SELECT s.reason AS subject, s.words, s.rank, 0 AS breadth FROM spoken s WHERE s.reason <> ''
+                            UNION ALL
+                            SELECT ':' || s.error_class, s.words, s.rank, 1 FROM spoken s WHERE s.error_class <> ''
+                            UNION ALL
+                            SELECT e.reason, s.words, s.rank, 1
+                              FROM spoken s
+                              JOIN integration.error_reason e ON e.error_class = s.error_class) t
+                     ORDER BY t.subject, t.rank, t.breadth) b);
+END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.remedies(text, text) FROM PUBLIC;
 
@@ -903,27 +977,29 @@ COMMENT ON FUNCTION integration_worker.remedies_when_failed() IS
 
 -- In one piece, too.  The newest that helped, of the endpoint, of the product, of anybody.
 CREATE FUNCTION integration_worker.what_worked() RETURNS jsonb
-    LANGUAGE sql STABLE SECURITY DEFINER
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
-    WITH spoken AS MATERIALIZED (
-        SELECT integration_worker.translated('remedy.worked', '') AS template, integration_worker.translated('time.pattern', '') AS pattern
-    ), newest AS (
-        SELECT DISTINCT ON (s.subject) s.subject, i.id, i.resolved_at, i.resolution
-          FROM integration.incident i
-          LEFT JOIN integration.endpoint e ON e.name = i.endpoint
-         CROSS JOIN LATERAL (VALUES
-               ('endpoint ' || i.endpoint || ':' || i.error_class),
-               ('connector ' || e.connector || ':' || i.error_class),
-               (':' || i.error_class)) AS s (subject)
-         WHERE i.worked AND i.resolved_at IS NOT NULL AND s.subject IS NOT NULL
-         ORDER BY s.subject, i.resolved_at DESC
-    )
-    SELECT coalesce(jsonb_object_agg(n.subject,
-               replace(replace(replace(s.template, '{incident}', n.id::text), '{time}', to_char(n.resolved_at, s.pattern)),
-                       '{resolution}', rtrim(n.resolution, '. '))), '{}')
-      FROM newest n
-     CROSS JOIN spoken s
+BEGIN
+    RETURN (WITH spoken AS MATERIALIZED (
+                SELECT integration_worker.translated('remedy.worked', '') AS template, integration_worker.translated('time.pattern', '') AS pattern
+            ), newest AS (
+                SELECT DISTINCT ON (s.subject) s.subject, i.id, i.resolved_at, i.resolution
+                  FROM integration.incident i
+                  LEFT JOIN integration.endpoint e ON e.name = i.endpoint
+                 CROSS JOIN LATERAL (VALUES
+                       ('endpoint ' || i.endpoint || ':' || i.error_class),
+                       ('connector ' || e.connector || ':' || i.error_class),
+                       (':' || i.error_class)) AS s (subject)
+                 WHERE i.worked AND i.resolved_at IS NOT NULL AND s.subject IS NOT NULL
+                 ORDER BY s.subject, i.resolved_at DESC
+            )
+            SELECT coalesce(jsonb_object_agg(n.subject,
+                       replace(replace(replace(s.template, '{incident}', n.id::text), '{time}', to_char(n.resolved_at, s.pattern)),
+                               '{resolution}', rtrim(n.resolution, '. '))), '{}')
+              FROM newest n
+             CROSS JOIN spoken s);
+END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.what_worked() FROM PUBLIC;
 
@@ -1003,6 +1079,7 @@ INSERT INTO integration.remedy (audience, error_class, words) VALUES
     ('engineer', 'queue_growing', 'integration.endpoint_status: backlog, oldest_due_at, in_flight, "window", rate_limit. What comes in against what goes out per minute decides: more max_concurrency or rate, or coalesce, or less that is sent.'),
     ('engineer', 'worker_silent', 'integration.worker_status and pg_stat_activity (backend_type integration worker): wait_event, state. Then the server''s log. A worker that hangs may be ended with pg_terminate_backend(pid); its launcher starts a new one, nothing is lost.'),
     ('engineer', 'interface_ending', 'Deprecation, Sunset and Link in response_headers of integration.sync_attempt name the date and what follows it. Plan the move before the date; connector.api_version says what we are on.'),
+    ('engineer', 'certificate_ending', 'integration.secret_status.certificate_expires_at has the date, integration.endpoint_config.certificate who shows it. A new version by set_secret(credential, pem, not_before) may be set ahead; where the other side knows us by that certificate it must know the next one first.'),
     ('engineer', 'design_fault', 'Different objects are refused alike, so it is the mapping or the settings, not the data: compare integration.preview(id) of the example with the API''s documentation, correct it, then SELECT integration.resume(''endpoint'', name).'),
     ('engineer', 'long_failure', 'Nothing was delivered for days. integration.endpoint_status has the last reason; find out whether anybody still runs the other system. SELECT integration.resume(''endpoint'', name) once it is back, or have the endpoint dropped.');
 
@@ -1065,6 +1142,7 @@ SELECT 'engineer', unnest(t.reasons::text[]), t.words
     ('{secret_missing,secret_unreadable,signing_failed}',
      'integration.secret_status: no valid version, or one sealed with another key. After a restore the key file must be the one it was sealed with; else SELECT integration.set_secret(credential, value) anew.'),
     ('{oauth_rejected}', 'The token endpoint refused: error and error_description stand in the attempt''s error. Check client_id, scope and token_url in the credential''s settings, then set_secret().'),
+    ('{oauth_wrong_address}', 'What answers at token_url is no token endpoint: the attempt''s error has the status. Correct token_url in the settings of the credential: UPDATE integration.credential SET settings = settings || ''{"token_url": "https://…"}'' WHERE name = ….'),
     ('{oauth_unavailable,oauth_rate_limited}', 'It is the token endpoint (token_url in the credential''s settings) that fails, not the API: integration.ping(endpoint) asks again.'),
     ('{clock_skew}', 'Compare the Date header of the answer with date -u on the database server; start time synchronisation there (chronyc tracking). Signatures hold again once the clock is right.'),
     ('{response_rejected}', 'An error_rule took this answer for a failure: its note says why, response_body what is wrong. SELECT * FROM integration.error_rule.'),
@@ -1121,6 +1199,7 @@ INSERT INTO integration.remedy (audience, error_class, words) VALUES
     ('customer', 'queue_growing', 'You need not do anything.'),
     ('customer', 'worker_silent', 'You need not do anything.'),
     ('customer', 'interface_ending', 'You need not do anything.'),
+    ('customer', 'certificate_ending', 'You need not do anything.'),
     ('customer', 'design_fault', 'You need not do anything.'),
     ('customer', 'long_failure', 'If the other system is no longer used, please tell us.');
 
@@ -1159,8 +1238,40 @@ REVOKE ALL ON FUNCTION integration_worker.place() FROM PUBLIC;
 COMMENT ON FUNCTION integration_worker.place() IS
     'Where the server''s data lies, and whether it was started as a standby; NULL: not known.';
 
+CREATE FUNCTION integration_worker.request_bounds() RETURNS integer[]
+    LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'integration_request_bounds';
+REVOKE ALL ON FUNCTION integration_worker.request_bounds() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.request_bounds() IS
+    'The bounds, in milliseconds, by which the worker counts durations: OpenTelemetry''s for http.client.request.duration.';
+
 COMMENT ON FUNCTION integration_worker.url_problem(text, boolean) IS
     'May this URL be called, an endpoint''s or a token''s? What is wrong with it as a sentence, which names the setting if it is policy; NULL: nothing.';
+
+CREATE FUNCTION integration_worker.render_request(
+        endpoint_method text, endpoint_url text, endpoint_headers jsonb, sync_headers jsonb, format text,
+        message_id text, object_type text, object_id text, operation text, remote_id text, payload jsonb,
+        created_at timestamptz, source text, traceparent text, quotes_key boolean,
+        OUT method text, OUT url text, OUT headers text[], OUT body text, OUT problem text)
+    RETURNS record
+    LANGUAGE c STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'integration_render_request';
+REVOKE ALL ON FUNCTION integration_worker.render_request(text, text, jsonb, jsonb, text, text, text, text, text, text, jsonb, timestamptz, text, text, boolean) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.render_request(text, text, jsonb, jsonb, text, text, text, text, text, text, jsonb, timestamptz, text, text, boolean) IS
+    'The request as the sender builds it; problem says why it could not be built.';
+
+CREATE FUNCTION integration_worker.awaits_token(endpoint_id integer) RETURNS boolean
+    LANGUAGE c STRICT VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'integration_awaits_token';
+REVOKE ALL ON FUNCTION integration_worker.awaits_token(integer) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.awaits_token(integer) IS
+    'Whether what is due at an endpoint can''t leave just now for lack of an access token, from shared memory.';
 
 CREATE FUNCTION integration_worker.silent_since() RETURNS timestamptz
     LANGUAGE c STRICT VOLATILE
@@ -1235,6 +1346,7 @@ COMMENT ON FUNCTION integration_worker.differences(jsonb, jsonb) IS
     'In which kinds two fingerprints differ, as far as both know them.';
 
 INSERT INTO integration.phrase (key, words) VALUES
+    ('adopt.no_copy', 'this database is no copy: it sends already'),
     ('copied_database.remedy', 'This database is a copy: {difference}. If it takes over from the original, run SELECT integration.adopt(); '
                                'if the original still sends, leave it as it is.'),
     ('copied_database.dump', 'it was restored from a dump'),
@@ -1444,7 +1556,7 @@ BEGIN
     SELECT i.* INTO home FROM integration.installation i FOR UPDATE;
     words := integration_worker.copy_words(home.fingerprint, present);
     IF words IS NULL AND NOT integration_worker.is_held_as_copy() THEN
-        RAISE NOTICE 'this database is no copy: it sends already';
+        RAISE NOTICE '%', integration_worker.say('adopt.no_copy');
         RETURN 0;
     END IF;
     PERFORM integration_worker.check_references(true);
@@ -1710,6 +1822,8 @@ BEGIN
          NEW.rate_limit::text, 'Write requests a second, such as 10 or 0.5, from 0.00001 (about one a day) to 1000000; NULL for no limit.'),
         ('rate_burst', NEW.rate_burst NOT BETWEEN 1 AND 1000000,
          NEW.rate_burst::text, 'Write 1 to 1000000; NULL for one second''s worth of rate_limit.'),
+        ('idempotency_key_style', NEW.idempotency_key_style NOT IN ('bare', 'quoted'),
+         NEW.idempotency_key_style, 'Write bare or quoted.'),
         ('refusals_alike', NEW.refusals_alike NOT BETWEEN 0 AND 1000 OR NEW.refusals_alike = 1,
          NEW.refusals_alike::text, 'Write 2 to 1000; 0 to let any number pass.'),
         ('max_payload_bytes', NEW.max_payload_bytes NOT BETWEEN 1 AND 104857600,
@@ -2990,7 +3104,7 @@ CREATE FUNCTION integration_worker.endpoints(after_id integer DEFAULT 0, most in
                    rate_limit double precision, rate_burst integer,
                    idempotent boolean, allow_http boolean, credential text, signing text, certificate text,
                    paused_until timestamptz, not_before timestamptz, state text, failures integer, tripped_by bigint,
-                   since timestamptz)
+                   since timestamptz, quotes_key boolean)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
     SET enable_hashjoin = off
@@ -3006,7 +3120,8 @@ BEGIN
            c.max_concurrency, c.rate_limit, c.rate_burst, c.idempotent, c.allow_http,
            c.credential, c.signing, c.certificate, p.until,
            greatest(CASE WHEN h.state <> 'closed' THEN h.open_until END, h.retry_after_until),
-           coalesce(h.state, 'closed'), coalesce(h.failures, 0), h.tripped_by, h.since
+           coalesce(h.state, 'closed'), coalesce(h.failures, 0), h.tripped_by, h.since,
+           c.idempotency_key_style = 'quoted'
       FROM integration.endpoint_config c
       LEFT JOIN integration.endpoint_health h ON h.endpoint_id = c.id
       LEFT JOIN LATERAL (
@@ -3240,17 +3355,18 @@ SELECT o.id AS outbox_id, o.customer = ANY (p.names) IS TRUE AS held, o.object_t
 
 -- What a clock that is set back leaves in the queue.
 
+-- Not by the newest alone: an application, or the worker's own telemetry, may have added one since.
 CREATE FUNCTION integration_worker.was_set_back() RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT coalesce((SELECT o.created_at FROM integration.outbox o ORDER BY o.id DESC LIMIT 1)
-                    > clock_timestamp() + interval '1 s', false)
+    SELECT coalesce(max(n.created_at) > clock_timestamp() + interval '1 s', false)
+      FROM (SELECT o.created_at FROM integration.outbox o ORDER BY o.id DESC LIMIT 1000) n
 $$;
 REVOKE ALL ON FUNCTION integration_worker.was_set_back() FROM PUBLIC;
 
 COMMENT ON FUNCTION integration_worker.was_set_back() IS
-    'Is the newest sync one of the future?';
+    'Is one of the newest syncs one of the future?';
 
 -- A time that an application gave (send_after) stays.  One that was reckoned from a clock that ran ahead is
 -- reckoned anew from now: at once for what was never tried, after the same wait for what was.
@@ -3631,12 +3747,12 @@ REVOKE ALL ON TABLE integration_worker.traffic_mark FROM PUBLIC;
 COMMENT ON TABLE integration_worker.traffic_mark IS
     'Up to which start the attempts of each endpoint are counted in integration.traffic; later ones are read themselves.';
 
--- Those of OpenTelemetry's http.client.request.duration, two above, and one for whatever is longer.
+-- Two above those of requests, and one for whatever is longer.
 CREATE FUNCTION integration_worker.duration_bounds() RETURNS integer[]
     LANGUAGE sql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT '{5,10,25,50,75,100,250,500,750,1000,2500,5000,7500,10000,30000,60000,2147483647}'::integer[]
+    SELECT integration_worker.request_bounds() || '{30000,60000,2147483647}'::integer[]
 $$;
 REVOKE ALL ON FUNCTION integration_worker.duration_bounds() FROM PUBLIC;
 
@@ -3793,14 +3909,16 @@ COMMENT ON FUNCTION integration_worker.durations_at(double precision[], integer[
     'The durations that these ascending shares of attempts did not exceed, from their counts by ascending up_to_ms; empty: there were none.';
 
 CREATE FUNCTION integration_worker.percentile_of(traffic integration.traffic[], share double precision) RETURNS integer
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT (integration_worker.durations_at(ARRAY[share], array_agg(b.up_to_ms ORDER BY b.up_to_ms),
-                                            array_agg(b.attempts ORDER BY b.up_to_ms)))[1]
-      FROM (SELECT t.up_to_ms, sum(t.delivered + t.failed)::bigint AS attempts
-              FROM unnest(traffic) t
-             GROUP BY 1) b
+BEGIN
+    RETURN (SELECT (integration_worker.durations_at(ARRAY[share], array_agg(b.up_to_ms ORDER BY b.up_to_ms),
+                                                    array_agg(b.attempts ORDER BY b.up_to_ms)))[1]
+              FROM (SELECT t.up_to_ms, sum(t.delivered + t.failed)::bigint AS attempts
+                      FROM unnest(traffic) t
+                     GROUP BY 1) b);
+END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.percentile_of(integration.traffic[], double precision) FROM PUBLIC;
 
@@ -3887,6 +4005,28 @@ $$;
 
 COMMENT ON FUNCTION integration_worker.retain(jsonb, timestamptz, timestamptz) IS
     'One small step of removing what is old, of counting what is new; returns what the next one is to be told, and when it is due.';
+
+-- Endpoints, ordering keys, objects: which sync of several goes next.
+
+CREATE FUNCTION integration_worker.first_waiting(endpoint_id integer) RETURNS integration.queue
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    first integration.queue;
+BEGIN
+    SELECT q.* INTO first
+      FROM integration.queue q
+     WHERE q.endpoint_id = first_waiting.endpoint_id AND q.state <> 'failed'
+     ORDER BY q.priority, q.due_at, (q.outbox_id + 0)
+     LIMIT 1;
+    RETURN first;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.first_waiting(integer) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.first_waiting(integer) IS
+    'The sync of an endpoint that is the next to be sent, by the index queue_due; NULL: none waits.';
 
 -- Closes what newer states have made pointless, failed syncs too: a newer state heals them.  Left alone are
 -- those that somebody holds, those that are under way (busy; claimed), and all of an object whose newest is
@@ -4791,6 +4931,39 @@ REVOKE ALL ON FUNCTION integration_worker.reopens_within() FROM PUBLIC;
 COMMENT ON FUNCTION integration_worker.reopens_within() IS
     'How long after its end an incident is opened again rather than a new one.';
 
+CREATE FUNCTION integration_worker.reopen_incident() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    NEW.resolved_at := NULL;
+    NEW.resolved_by := NULL;
+    NEW.resolution := NULL;
+    NEW.worked := NULL;
+    NEW.acknowledged_at := NULL;
+    NEW.snoozed_until := NULL;
+    NEW.reopened := OLD.reopened + 1;
+    RETURN NEW;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.reopen_incident() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.reopen_incident() IS
+    'Row trigger: an incident that comes back is as if it had not ended, and counts how often that was so.';
+
+CREATE TRIGGER reopen BEFORE UPDATE OF state ON integration.incident
+    FOR EACH ROW WHEN (OLD.state = 'resolved' AND NEW.state = 'open')
+    EXECUTE FUNCTION integration_worker.reopen_incident();
+
+-- Without a search_path, so that it becomes a part of the query around it.
+CREATE FUNCTION integration_worker.incident_state(state text, snoozed_until timestamptz, at timestamptz) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    RETURN CASE WHEN state = 'snoozed' AND snoozed_until <= at THEN 'open' ELSE state END;
+REVOKE ALL ON FUNCTION integration_worker.incident_state(text, timestamptz, timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.incident_state(text, timestamptz, timestamptz) IS
+    'The state of an incident at a time: one that was put off until then is open.';
+
 CREATE OR REPLACE FUNCTION integration_worker.raise_incidents(
         verdicts integration_worker.verdict[], standings integration_worker.standing[], settled_at timestamptz)
     RETURNS void
@@ -4806,7 +4979,7 @@ BEGIN
     ), counted AS (
         -- An incident that somebody is editing is not waited for; it misses this batch.
         UPDATE integration.incident i
-           SET state = CASE WHEN i.state = 'snoozed' AND i.snoozed_until <= settled_at THEN 'open' ELSE i.state END,
+           SET state = integration_worker.incident_state(i.state, i.snoozed_until, settled_at),
                last_seen_at = settled_at, syncs = i.syncs + g.syncs, objects = i.objects + g.objects,
                customers = greatest(i.customers, g.customers), example = g.example,
                impact = CASE WHEN g.impact IS NULL THEN i.impact ELSE coalesce(i.impact, 0) + g.impact END
@@ -4819,9 +4992,7 @@ BEGIN
          WHERE i.id = held.id
     ), reopened AS (
         UPDATE integration.incident i
-           SET state = 'open', resolved_at = NULL, resolved_by = NULL, resolution = NULL, worked = NULL,
-               acknowledged_at = NULL, snoozed_until = NULL, reopened = i.reopened + 1,
-               last_seen_at = settled_at, syncs = i.syncs + g.syncs, objects = i.objects + g.objects,
+           SET state = 'open', last_seen_at = settled_at, syncs = i.syncs + g.syncs, objects = i.objects + g.objects,
                customers = greatest(i.customers, g.customers), example = g.example, remedy = g.remedy,
                impact = CASE WHEN g.impact IS NULL THEN i.impact ELSE coalesce(i.impact, 0) + g.impact END
           FROM seen g
@@ -4928,6 +5099,24 @@ REVOKE ALL ON FUNCTION integration_worker.is_watched(text) FROM PUBLIC;
 COMMENT ON FUNCTION integration_worker.is_watched(text) IS
     'Whether incidents of this class are opened and ended by a watchdog.';
 
+CREATE FUNCTION integration_worker.end_incidents(ids bigint[], at timestamptz) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE integration.incident i
+       SET state = 'resolved', resolved_at = end_incidents.at, snoozed_until = NULL,
+           (resolution, worked) = (SELECT d.words, CASE WHEN d.words IS NOT NULL THEN true END
+                                     FROM integration_worker.what_people_did(i.endpoint, i.opened_at) AS d (words))
+     WHERE i.id = ANY (ids);
+    PERFORM integration_worker.tell(ids, 'resolved');
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.end_incidents(bigint[], timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.end_incidents(bigint[], timestamptz) IS
+    'Ends these incidents, which the caller has locked, with what people did meanwhile.';
+
 -- A problem is over when its endpoint delivers and nothing that failed for it is left.
 CREATE OR REPLACE FUNCTION integration_worker.resolve_incidents(
         standings integration_worker.standing[], settled_at timestamptz)
@@ -4936,32 +5125,25 @@ CREATE OR REPLACE FUNCTION integration_worker.resolve_incidents(
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    ids bigint[];
+    ids bigint[] := ARRAY(SELECT x.id
+                            FROM unnest(standings) s
+                            JOIN integration.endpoint e ON e.id = s.endpoint_id
+                            JOIN LATERAL (
+                                 SELECT y.id, y.error_class
+                                   FROM integration.incident y
+                                  WHERE y.endpoint = e.name AND y.resolved_at IS NULL AND y.state <> 'ignored'
+                                    AND NOT integration_worker.is_watched(y.error_class)
+                                    FOR NO KEY UPDATE SKIP LOCKED) x ON true
+                           WHERE s.state = 'closed' AND s.alive
+                             AND NOT EXISTS (SELECT FROM integration.queue q
+                                              WHERE q.endpoint_id = s.endpoint_id AND q.state = 'failed'
+                                                AND q.error_class = x.error_class));
 BEGIN
-    WITH ended AS (
-        UPDATE integration.incident i
-           SET state = 'resolved', resolved_at = settled_at, snoozed_until = NULL,
-               resolution = over.done, worked = CASE WHEN over.done IS NOT NULL THEN true END
-          FROM (SELECT x.id, integration_worker.what_people_did(e.name, x.opened_at) AS done
-                  FROM unnest(standings) s
-                  JOIN integration.endpoint e ON e.id = s.endpoint_id
-                  JOIN LATERAL (
-                       SELECT y.id, y.error_class, y.opened_at
-                         FROM integration.incident y
-                        WHERE y.endpoint = e.name AND y.resolved_at IS NULL AND y.state <> 'ignored'
-                          AND NOT integration_worker.is_watched(y.error_class)
-                          FOR NO KEY UPDATE SKIP LOCKED) x ON true
-                 WHERE s.state = 'closed' AND s.alive
-                   AND NOT EXISTS (SELECT FROM integration.queue q
-                                    WHERE q.endpoint_id = s.endpoint_id AND q.state = 'failed'
-                                      AND q.error_class = x.error_class)
-                 OFFSET 0) over
-         WHERE i.id = over.id
-        RETURNING i.id
-    )
-    SELECT ARRAY(SELECT e.id FROM ended e) INTO ids;
-    PERFORM integration_worker.tell(ids, 'resolved');
-    RETURN ids <> '{}';
+    IF ids = '{}' THEN
+        RETURN false;
+    END IF;
+    PERFORM integration_worker.end_incidents(ids, settled_at);
+    RETURN true;
 END
 $$;
 
@@ -5280,7 +5462,7 @@ BEGIN
     ELSIF waiting.outbox_id IS NULL THEN
         PERFORM integration_worker.reopen(retry_as.id);
     ELSIF waiting.state <> 'failed' AND waiting.claimed_at IS NOT NULL THEN
-        RAISE NOTICE 'sync % is being sent right now, to an endpoint that must not get it twice', retry_as.id;
+        RAISE NOTICE '%', integration_worker.say('retry.in_flight', jsonb_build_object('sync', retry_as.id));
         RETURN waiting.state;
     ELSE
         PERFORM integration_worker.revive_status(ARRAY[retry_as.id]);
@@ -5303,6 +5485,24 @@ REVOKE ALL ON FUNCTION integration_worker.retry_as(bigint, text, name, text[]) F
 
 COMMENT ON FUNCTION integration_worker.retry_as(bigint, text, name, text[]) IS
     'Retries a sync; customers: whose failed syncs this role may retry, NULL: any sync of anybody.';
+
+INSERT INTO integration.phrase (key, words) VALUES
+    ('retry.in_flight', 'sync {sync} is being sent right now, to an endpoint that must not get it twice'),
+    ('cancel.in_flight', 'sync {sync} is being sent right now and may still arrive'),
+    ('cancel.may_arrive', 'If it arrives, its state will be delivered.');
+
+CREATE OR REPLACE FUNCTION integration_worker.warn_if_in_flight(id bigint) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF EXISTS (SELECT FROM integration_worker.live_syncs() l WHERE l.outbox_id = id) THEN
+        RAISE NOTICE USING
+            MESSAGE = integration_worker.say('cancel.in_flight', jsonb_build_object('sync', id)),
+            HINT = integration_worker.say('cancel.may_arrive');
+    END IF;
+END
+$$;
 
 -- Same object, same cause, same place under the ordering key; what has run out is left out, and a
 -- dedup_key would make the copy a duplicate of its original.
@@ -5698,31 +5898,36 @@ REVOKE ALL ON FUNCTION integration_worker.do_step(integration_worker.bulk, bigin
 COMMENT ON FUNCTION integration_worker.do_step(integration_worker.bulk, bigint[]) IS
     'Does to these syncs what was asked; returns to how many.';
 
-CREATE FUNCTION integration_worker.past_tense(verb text) RETURNS text
-    LANGUAGE sql IMMUTABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT CASE verb WHEN 'retry' THEN 'retried' WHEN 'cancel' THEN 'cancelled' WHEN 'amend' THEN 'amended' ELSE 'replayed' END
-$$;
-REVOKE ALL ON FUNCTION integration_worker.past_tense(text) FROM PUBLIC;
-
-COMMENT ON FUNCTION integration_worker.past_tense(text) IS 'What was done, by the verb.';
+INSERT INTO integration.phrase (key, words) VALUES
+    ('bulk.would_retry', 'syncs that would be retried: {count}'),
+    ('bulk.would_cancel', 'syncs that would be cancelled: {count}'),
+    ('bulk.would_amend', 'syncs that would be amended: {count}'),
+    ('bulk.would_replay', 'syncs that would be replayed: {count}'),
+    ('bulk.so_far_retry', 'syncs retried: {done} of {count}'),
+    ('bulk.so_far_cancel', 'syncs cancelled: {done} of {count}'),
+    ('bulk.so_far_amend', 'syncs amended: {done} of {count}'),
+    ('bulk.so_far_replay', 'syncs replayed: {done} of {count}'),
+    ('bulk.sample', 'Sync {sync} to {endpoint}:'),
+    ('bulk.none', 'None fits.'),
+    ('bulk.look', 'Look at {statement}.'),
+    ('bulk.unchanged', 'Nothing was changed: leave dry_run out to do it.');
 
 CREATE FUNCTION integration_worker.show_choice(bulk integration_worker.bulk, ids bigint[]) RETURNS void
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    sample text := (SELECT string_agg(concat_ws(' ', 'Sync', f.id, 'to', f.endpoint || ':', f.object_type, f.object_id,
-                                                '(' || nullif(concat_ws(': ', f.error_class, f.error), '') || ')'), E'\n' ORDER BY f.id)
+    sample text := (SELECT string_agg(concat_ws(' ', integration_worker.say('bulk.sample', jsonb_build_object('sync', f.id, 'endpoint', f.endpoint)),
+                                                f.object_type, f.object_id, '(' || nullif(concat_ws(': ', f.error_class, f.error), '') || ')'), E'\n' ORDER BY f.id)
                       FROM integration_worker.sync_facts f
                      WHERE f.id = ANY (ids[1:5]));
 BEGIN
     RAISE NOTICE USING
-        MESSAGE = format('%s syncs would be %s', cardinality(ids), integration_worker.past_tense(bulk.verb)),
-        DETAIL = coalesce(sample, 'None fits.'),
-        HINT = CASE WHEN ids = '{}' THEN 'Look at SELECT endpoint, error_class, count(*) FROM integration.failed GROUP BY 1, 2.'
-                    ELSE 'Nothing was changed: leave dry_run out to do it.' END;
+        MESSAGE = integration_worker.say('bulk.would_' || bulk.verb, jsonb_build_object('count', cardinality(ids))),
+        DETAIL = coalesce(sample, integration_worker.say('bulk.none')),
+        HINT = CASE WHEN ids = '{}' THEN integration_worker.say('bulk.look', jsonb_build_object(
+                        'statement', 'SELECT endpoint, error_class, count(*) FROM integration.failed GROUP BY 1, 2'))
+                    ELSE integration_worker.say('bulk.unchanged') END;
 END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.show_choice(integration_worker.bulk, bigint[]) FROM PUBLIC;
@@ -5757,7 +5962,7 @@ BEGIN
         PERFORM integration_worker.note_progress(bulk.verb, bulk.subject, total, seen);
         CONTINUE WHEN seen = total;
         IF seen % told_each = 0 THEN
-            RAISE NOTICE '% of % syncs %', seen, total, integration_worker.past_tense(bulk.verb);
+            RAISE NOTICE '%', integration_worker.say('bulk.so_far_' || bulk.verb, jsonb_build_object('done', seen, 'count', total));
         END IF;
         PERFORM pg_sleep(extract(epoch FROM clock_timestamp() - began));
     END LOOP;
@@ -5947,6 +6152,41 @@ COMMENT ON COLUMN integration.bulk_progress.updated_at IS 'When it came so far.'
 
 COMMENT ON COLUMN integration.bulk_progress.time_left IS 'How long the rest takes at this pace; NULL: not known yet.';
 
+INSERT INTO integration.phrase (key, words) VALUES
+    ('pause.replaced', 'this replaces the pause by {actor} ("{reason}"), which was until {until}'),
+    ('pause.until_ended', 'somebody resumes'),
+    ('pause.nobody', 'nothing waits for customer "{customer}", and no endpoint is theirs: is the name right?'),
+    ('resume.not_held', '{name} was not held'),
+    ('resume.sending', 'sending');
+
+-- Neither is an error, yet both are seldom meant.
+CREATE OR REPLACE FUNCTION integration_worker.warn_of_pause(scope text, name text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    present integration.pause;
+BEGIN
+    SELECT p.* INTO present
+      FROM integration.pause p
+     WHERE p.scope = warn_of_pause.scope
+       AND p.name = warn_of_pause.name
+       AND (p.until IS NULL OR p.until > clock_timestamp());
+    IF FOUND THEN
+        RAISE NOTICE '%', integration_worker.say('pause.replaced', jsonb_build_object(
+            'actor', present.actor, 'reason', present.reason,
+            'until', coalesce(present.until::text, integration_worker.say('pause.until_ended'))));
+    END IF;
+    IF warn_of_pause.scope = 'customer'
+       AND NOT EXISTS (SELECT FROM integration.endpoint e WHERE e.customer = warn_of_pause.name)
+       AND NOT EXISTS (SELECT FROM integration.queue q
+                         JOIN integration.outbox o ON o.id = q.outbox_id
+                        WHERE o.customer = warn_of_pause.name) THEN
+        RAISE NOTICE '%', integration_worker.say('pause.nobody', jsonb_build_object('customer', warn_of_pause.name));
+    END IF;
+END
+$$;
+
 CREATE OR REPLACE FUNCTION integration.pause(scope text, name text, reason text, until timestamptz DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -6003,8 +6243,9 @@ BEGIN
             HINT = 'SELECT integration.adopt() has it take over from the original.';
     END IF;
     IF ended.scope IS NULL AND held.endpoint_id IS NULL THEN
-        RAISE NOTICE '% was not held', CASE resume.scope WHEN 'all' THEN 'sending'
-                                       ELSE format('%s "%s"', resume.scope, resume.name) END;
+        RAISE NOTICE '%', integration_worker.say('resume.not_held', jsonb_build_object(
+            'name', CASE resume.scope WHEN 'all' THEN integration_worker.say('resume.sending')
+                                      ELSE integration_worker.say('pause.' || resume.scope, jsonb_build_object('name', resume.name)) END));
         RETURN false;
     END IF;
     INSERT INTO integration.action (verb, endpoint, reason, details)
@@ -6107,6 +6348,18 @@ SELECT o.id, o.endpoint, e.id AS endpoint_id, e.connector, coalesce(o.customer, 
 COMMENT ON VIEW integration_worker.sync_facts IS
     'Outbox, endpoint and last attempt of each sync, without its state.';
 
+-- Without a search_path, so that it becomes a part of the query around it.
+CREATE FUNCTION integration_worker.pause_holds(scope text, name text, connector text, endpoint text, customers text[]) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    RETURN scope = 'all'
+        OR (scope = 'connector' AND name = connector)
+        OR (scope = 'endpoint' AND name = endpoint)
+        OR (scope = 'customer' AND name = ANY (customers));
+REVOKE ALL ON FUNCTION integration_worker.pause_holds(text, text, text, text, text[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.pause_holds(text, text, text, text, text[]) IS
+    'Whether a pause with this scope and name is one of this connector, this endpoint or any of these customers (a sync''s, its endpoint''s).';
+
 -- The order of the lines is the order of strength: the first that applies is the one to name.
 CREATE OR REPLACE FUNCTION integration_worker.held_by(
         state text, started_at timestamptz, is_paused boolean, health text, retry_after_until timestamptz,
@@ -6146,10 +6399,8 @@ CREATE VIEW integration_worker.course AS
 SELECT f.*, s.state, coalesce(s.attempts, f.attempt_no, 0) AS attempts, s.due_at,
        h.state AS health, h.open_until, h.retry_after_until,
        EXISTS (SELECT FROM integration_worker.pause_in_force p
-                WHERE p.scope = 'all'
-                   OR (p.scope = 'connector' AND p.name = f.connector)
-                   OR (p.scope = 'endpoint' AND p.name = f.endpoint)
-                   OR (p.scope = 'customer' AND p.name IN (f.customer, f.endpoint_customer))) AS is_paused,
+                WHERE integration_worker.pause_holds(p.scope, p.name, f.connector, f.endpoint,
+                                                     ARRAY[f.customer, f.endpoint_customer])) AS is_paused,
        (SELECT b.outbox_id
           FROM integration.queue b
          WHERE b.endpoint_id = s.endpoint_id
@@ -6388,16 +6639,18 @@ SELECT e.name, s.object_type, s.object_id, 'in_sync',
 COMMENT ON COLUMN integration.object_status.owner IS 'The team whose work it is, by integration.owner_rule, else the endpoint''s, its connector''s, the customer''s.';
 
 CREATE FUNCTION integration_worker.sparkline(steps integer[], attempts bigint[], delivered bigint[]) RETURNS text
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT string_agg(CASE WHEN s.attempts IS NULL THEN '·'
-                           WHEN s.delivered * 2 < s.attempts THEN '×'
-                           ELSE substr('▁▂▃▄▅▆▇█', ceil(8.0 * s.attempts / m.most)::integer, 1) END, '' ORDER BY g.n)
-      FROM generate_series(1, 12) AS g (n)
-      LEFT JOIN unnest(steps, attempts, delivered) AS s (step, attempts, delivered)
-        ON greatest(least(s.step, 12), 1) = g.n
-     CROSS JOIN (SELECT max(a) AS most FROM unnest(attempts) a) m
+BEGIN
+    RETURN (SELECT string_agg(CASE WHEN s.attempts IS NULL THEN '·'
+                                   WHEN s.delivered * 2 < s.attempts THEN '×'
+                                   ELSE substr('▁▂▃▄▅▆▇█', ceil(8.0 * s.attempts / m.most)::integer, 1) END, '' ORDER BY g.n)
+              FROM generate_series(1, 12) AS g (n)
+              LEFT JOIN unnest(steps, attempts, delivered) AS s (step, attempts, delivered)
+                ON greatest(least(s.step, 12), 1) = g.n
+             CROSS JOIN (SELECT max(a) AS most FROM unnest(attempts) a) m);
+END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.sparkline(integer[], bigint[], bigint[]) FROM PUBLIC;
 
@@ -6429,10 +6682,7 @@ SELECT e.name, e.connector, e.customer,
   LEFT JOIN LATERAL (
        SELECT x.reason, x.until
          FROM integration_worker.pause_in_force x
-        WHERE x.scope = 'all'
-           OR (x.scope = 'connector' AND x.name = e.connector)
-           OR (x.scope = 'endpoint' AND x.name = e.name)
-           OR (x.scope = 'customer' AND x.name = e.customer)
+        WHERE integration_worker.pause_holds(x.scope, x.name, e.connector, e.name, ARRAY[e.customer])
         ORDER BY x.until DESC NULLS FIRST, x.scope, x.name DESC
         LIMIT 1) p ON true
  CROSS JOIN LATERAL (
@@ -6464,11 +6714,7 @@ COMMENT ON COLUMN integration.endpoint_status.trend IS
 CREATE VIEW integration_worker.behind_pause AS
 SELECT p.scope, p.name, q.outbox_id
   FROM integration_worker.pause_in_force p
-  JOIN integration.endpoint e
-    ON p.scope = 'all'
-    OR (p.scope = 'connector' AND p.name = e.connector)
-    OR (p.scope = 'endpoint' AND p.name = e.name)
-    OR (p.scope = 'customer' AND p.name = e.customer)
+  JOIN integration.endpoint e ON integration_worker.pause_holds(p.scope, p.name, e.connector, e.name, ARRAY[e.customer])
   JOIN integration.queue q ON q.endpoint_id = e.id AND q.state <> 'failed'
 UNION ALL
 SELECT p.scope, p.name, q.outbox_id
@@ -6588,13 +6834,15 @@ INSERT INTO integration.phrase (key, words) VALUES
     ('why.ordered_after_failed',
      'Sync {sync} waits because sync {other} comes before it under ordering key "{ordering_key}" and is {state}; '
      'it goes when that one is retried and delivered, amended or cancelled (SELECT integration.why({other})).'),
-    ('why.rate', 'Sync {sync} waits because endpoint "{endpoint}" gets {rate} requests a second at most; the next may leave at {time}.'),
+    ('why.rate', 'Sync {sync} waits because the rate limit of endpoint "{endpoint}" is {rate} a second; the next may leave at {time}.'),
     ('why.rate_announced',
      'Sync {sync} waits because endpoint "{endpoint}" said how much is left of its rate limit: the next may leave at {time}. '
      'If that is not true any more, SELECT integration.resume(''endpoint'', {which}) sends it at once.'),
-    ('why.window', 'Sync {sync} waits because endpoint "{endpoint}" has {in_flight} requests under way and gets no more than {window} '
-                   'at once just now; it goes when one of them ends.'),
+    ('why.window', 'Sync {sync} waits because endpoint "{endpoint}" has as many requests under way as it gets at once '
+                   'just now ({in_flight} of {window}); it goes when one of them ends.'),
     ('why.in_flight', 'Sync {sync} is being sent right now: attempt {next} began at {time}.'),
+    ('why.token', 'Sync {sync} is due since {time} and leaves as soon as there is an access token for endpoint "{endpoint}": '
+                  'the token endpoint of its credential is asked for one.'),
     ('why.due', 'Sync {sync} is due since {time} and leaves within moments.'),
     ('why.no_worker', 'Sync {sync} is due since {time}, but no worker runs in this database, so nothing is sent: look for '
                       '"integration" in the server''s log, and for shared_preload_libraries = ''integration'' in postgresql.conf.'),
@@ -6617,7 +6865,7 @@ INSERT INTO integration.phrase (key, words) VALUES
     ('action.was', 'was {state}'),
     ('action.role', 'by role {role}'),
     ('action.copied', 'as sync {other}'),
-    ('action.together', 'together with {count} others'),
+    ('action.together', 'together with others ({count})'),
     ('verb.replay', 'replay'),
     ('verb.pause', 'pause'),
     ('verb.ping', 'ping');
@@ -6747,10 +6995,8 @@ AS $$
                                           'which', concat_ws(', ', quote_literal(p.scope),
                                                              CASE WHEN p.scope <> 'all' THEN quote_literal(p.name) END)))))) END
       FROM integration_worker.pause_in_force p
-     WHERE p.scope = 'all'
-        OR (p.scope = 'connector' AND p.name = sync.connector)
-        OR (p.scope = 'endpoint' AND p.name = sync.endpoint)
-        OR (p.scope = 'customer' AND p.name IN (sync.customer, sync.endpoint_customer))
+     WHERE integration_worker.pause_holds(p.scope, p.name, sync.connector, sync.endpoint,
+                                          ARRAY[sync.customer, sync.endpoint_customer])
      ORDER BY p.until DESC NULLS FIRST, p.scope, p.name DESC
      LIMIT 1
 $$;
@@ -6847,9 +7093,9 @@ COMMENT ON FUNCTION integration_worker.why_rated(integration_worker.waiting, tim
     'One sentence about a sync that an agreed or announced rate limit holds back.';
 
 -- What only shared memory knows comes as arguments, so that a test can say it.
-CREATE OR REPLACE FUNCTION integration_worker.why_waiting(
+CREATE FUNCTION integration_worker.why_waiting(
         id bigint, started_at timestamptz, rate_free_at timestamptz, in_flight integer, "window" integer,
-        has_worker boolean)
+        has_worker boolean, awaits_token boolean DEFAULT false)
     RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -6878,11 +7124,16 @@ BEGIN
         WHEN 'window' THEN RETURN integration_worker.say('why.window', words);
         ELSE
             RETURN integration_worker.say(CASE WHEN started_at IS NOT NULL THEN 'why.in_flight'
-                                               WHEN has_worker THEN 'why.due'
-                                               ELSE 'why.no_worker' END, words);
+                                               WHEN NOT has_worker THEN 'why.no_worker'
+                                               WHEN awaits_token THEN 'why.token'
+                                               ELSE 'why.due' END, words);
     END CASE;
 END
 $$;
+REVOKE ALL ON FUNCTION integration_worker.why_waiting(bigint, timestamptz, timestamptz, integer, "window" integer, boolean, boolean) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.why_waiting(bigint, timestamptz, timestamptz, integer, integer, boolean, boolean) IS
+    'One sentence about a sync that waits to be sent.';
 
 CREATE OR REPLACE FUNCTION integration.why(id bigint) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
@@ -6898,7 +7149,8 @@ BEGIN
     IF state IN ('pending', 'retrying') THEN
         RETURN (SELECT integration_worker.why_waiting(
                            w.id, l.started_at, e.rate_free_at, e.in_flight, e."window",
-                           EXISTS (SELECT FROM integration_worker.live_workers()))
+                           EXISTS (SELECT FROM integration_worker.live_workers()),
+                           integration_worker.awaits_token(w.endpoint_id))
                   FROM integration_worker.waiting w
                   LEFT JOIN integration_worker.live_syncs() l ON l.outbox_id = w.id
                   LEFT JOIN integration_worker.live_endpoints() e ON e.endpoint_id = w.endpoint_id
@@ -7169,12 +7421,13 @@ REVOKE ALL ON FUNCTION integration_worker.distribute_changes() FROM PUBLIC;
 COMMENT ON FUNCTION integration_worker.distribute_changes() IS
     'Decides who is told of new changes, and returns them.';
 
-CREATE FUNCTION integration_worker.log_line(change integration_worker.incident_change, OUT line text, OUT hint text)
+CREATE FUNCTION integration_worker.log_line(change integration_worker.incident_change, OUT line text, OUT detail text, OUT hint text)
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT format('integration incident %s %s: %s%s%s', i.id, change.change, i.error_class,
                   ' at endpoint "' || nullif(i.endpoint, '') || '"', ', owner ' || i.owner),
+           'An example: ' || integration_worker.ids_for_log(ARRAY[i.example]) || '.',
            CASE WHEN i.resolved_at IS NULL THEN concat_ws(' ', i.remedy, format('SELECT * FROM integration.runbook(%s) in database "%s" says what to do.', i.id, current_database())) END
       FROM integration.incident i
      WHERE i.id = change.incident
@@ -7231,6 +7484,8 @@ DECLARE
           FROM integration.notice n
          WHERE n.endpoint = receiver.endpoint
            AND n.at > now - receiver.digest_every
+           -- not of a clock that ran ahead
+           AND n.at < now + interval '1 s'
          ORDER BY n.at);
     room integer := CASE receiver.format WHEN 'pagerduty' THEN cardinality(due) ELSE receiver.at_once - cardinality(sent) END;
 BEGIN
@@ -7331,9 +7586,8 @@ BEGIN
         RETURN NULL;
     END IF;
     UPDATE integration.incident i
-       SET state = 'open', resolved_at = NULL, resolved_by = NULL, resolution = NULL, worked = NULL,
-           acknowledged_at = NULL, snoozed_until = NULL, reopened = i.reopened + 1, last_seen_at = open_incident.at,
-           note = open_incident.note, example = coalesce(open_incident.example, i.example)
+       SET state = 'open', last_seen_at = open_incident.at, note = open_incident.note,
+           example = coalesce(open_incident.example, i.example)
      WHERE i.id = (SELECT x.id
                      FROM integration.incident x
                     WHERE x.endpoint = open_incident.endpoint AND x.error_class = open_incident.error_class
@@ -7399,20 +7653,14 @@ CREATE FUNCTION integration_worker.end_incident(endpoint text, error_class text,
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    incident bigint;
+    incident bigint := (SELECT i.id
+                          FROM integration.incident i
+                         WHERE i.endpoint = end_incident.endpoint AND i.error_class = end_incident.error_class
+                           AND i.resolved_at IS NULL AND i.state <> 'ignored'
+                           FOR NO KEY UPDATE SKIP LOCKED);
 BEGIN
-    UPDATE integration.incident i
-       SET state = 'resolved', resolved_at = end_incident.at, snoozed_until = NULL,
-           resolution = over.done, worked = CASE WHEN over.done IS NOT NULL THEN true END
-      FROM (SELECT x.id, integration_worker.what_people_did(x.endpoint, x.opened_at) AS done
-              FROM integration.incident x
-             WHERE x.endpoint = end_incident.endpoint AND x.error_class = end_incident.error_class
-               AND x.resolved_at IS NULL AND x.state <> 'ignored'
-               FOR NO KEY UPDATE SKIP LOCKED) over
-     WHERE i.id = over.id
-    RETURNING i.id INTO incident;
-    IF FOUND THEN
-        PERFORM integration_worker.tell(ARRAY[incident], 'resolved');
+    IF incident IS NOT NULL THEN
+        PERFORM integration_worker.end_incidents(ARRAY[incident], end_incident.at);
     END IF;
     RETURN incident;
 END
@@ -7433,6 +7681,7 @@ AS $$
         'watch_sla',
         'watch_interfaces',
         'watch_design_faults',
+        'watch_certificates',
         'escalate',
         'beat'
     ]
@@ -7572,8 +7821,7 @@ CREATE FUNCTION integration_worker.paused_endpoints(since timestamptz) RETURNS S
 AS $$
     SELECT e.id
       FROM integration.pause p
-      JOIN integration.endpoint e
-        ON p.scope = 'all' OR (p.scope, p.name) IN (('connector', e.connector), ('endpoint', e.name), ('customer', e.customer))
+      JOIN integration.endpoint e ON integration_worker.pause_holds(p.scope, p.name, e.connector, e.name, ARRAY[e.customer])
      WHERE p.until IS NULL OR p.until > paused_endpoints.since
      UNION
     SELECT e.id
@@ -7612,7 +7860,7 @@ COMMENT ON FUNCTION integration_worker.delivered_since(integer, timestamptz, int
     'How many deliveries there were, up to a number; by the index of recent attempts.';
 
 INSERT INTO integration.phrase (key, words) VALUES
-    ('expected_missing', 'Expected: at least {at_least} every {every}; since {since} there were {count}.'),
+    ('expected_missing', 'Expected: at least {at_least} every {every}; delivered since {since}: {count}.'),
     ('expected_last', 'The last delivery was at {last}.'),
     ('expected_never', 'There has never been one.'),
     ('expected_waiting', 'Waiting to be sent: {waiting}, the first since {oldest}: SELECT integration.why({example}) says what holds it back.'),
@@ -7672,13 +7920,8 @@ CREATE FUNCTION integration_worker.report_missing(endpoint integration.endpoint,
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    example integration.queue;
+    example integration.queue := integration_worker.first_waiting(endpoint.id);
 BEGIN
-    SELECT q.* INTO example
-      FROM integration.queue q
-     WHERE q.endpoint_id = endpoint.id AND q.state <> 'failed'
-     ORDER BY q.priority, q.due_at, (q.outbox_id + 0)
-     LIMIT 1;
     PERFORM integration_worker.open_incident(
         endpoint.name, 'nothing_delivered', report_missing.now,
         integration_worker.expectation_note(endpoint, report_missing.count, report_missing.now - endpoint.expected_every, example),
@@ -7809,13 +8052,8 @@ CREATE FUNCTION integration_worker.report_growth(before integration_worker.backl
 AS $$
 DECLARE
     endpoint text := (SELECT e.name FROM integration.endpoint e WHERE e.id = before.endpoint_id);
-    oldest integration.queue;
+    oldest integration.queue := integration_worker.first_waiting(before.endpoint_id);
 BEGIN
-    SELECT q.* INTO oldest
-      FROM integration.queue q
-     WHERE q.endpoint_id = before.endpoint_id AND q.state <> 'failed'
-     ORDER BY q.priority, q.due_at, (q.outbox_id + 0)
-     LIMIT 1;
     PERFORM integration_worker.open_incident(
         endpoint, 'queue_growing', report_growth.now,
         concat_ws(' ',
@@ -8271,21 +8509,22 @@ REVOKE ALL ON FUNCTION integration_worker.oldest_due_at(timestamptz) FROM PUBLIC
 COMMENT ON FUNCTION integration_worker.oldest_due_at(timestamptz) IS
     'Since when the sync waits that is due for longest at an endpoint that works; NULL: none is due.';
 
-CREATE FUNCTION integration_worker.count_incidents(states text[]) RETURNS bigint[]
+CREATE FUNCTION integration_worker.count_incidents(states text[], now timestamptz) RETURNS bigint[]
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT ARRAY(SELECT count(i.id)
                    FROM generate_series(1, 4) AS s (severity)
                    LEFT JOIN integration.incident i
-                     ON i.severity = s.severity AND i.resolved_at IS NULL AND i.state = ANY (states)
+                     ON i.severity = s.severity AND i.resolved_at IS NULL
+                    AND integration_worker.incident_state(i.state, i.snoozed_until, count_incidents.now) = ANY (states)
                   GROUP BY s.severity
                   ORDER BY s.severity)
 $$;
-REVOKE ALL ON FUNCTION integration_worker.count_incidents(text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.count_incidents(text[], timestamptz) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.count_incidents(text[]) IS
-    'How many incidents in one of these states there are, of severity 1, 2, 3, 4.';
+COMMENT ON FUNCTION integration_worker.count_incidents(text[], timestamptz) IS
+    'How many incidents are in one of these states, of severity 1, 2, 3, 4.';
 
 CREATE FUNCTION integration_worker.health_facts(now timestamptz) RETURNS integration_worker.health_facts
     LANGUAGE sql VOLATILE
@@ -8294,7 +8533,8 @@ AS $$
     SELECT ROW (health_facts.now, w.workers, w.sending, w.activity, w.last_turn_at, integration_worker.silent_since(),
                 integration_worker.oldest_due_at(health_facts.now),
                 (SELECT count(*) FROM (SELECT FROM integration.queue q WHERE q.state = 'failed' LIMIT 100000) f),
-                integration_worker.count_incidents('{open,acknowledged}'), integration_worker.count_incidents('{open}'),
+                integration_worker.count_incidents('{open,acknowledged}', health_facts.now),
+                integration_worker.count_incidents('{open}', health_facts.now),
                 ARRAY(SELECT f.name FROM integration_worker.failing_watchdog f ORDER BY f.name),
                 EXISTS (SELECT FROM integration.pause p WHERE (p.scope, p.name) = ('all', 'copied_database')),
                 EXISTS (SELECT FROM integration_worker.pause_in_force p WHERE p.scope = 'all'))::integration_worker.health_facts
@@ -8332,11 +8572,11 @@ COMMENT ON FUNCTION integration_worker.is_silent(integration_worker.health_facts
     'Whether a worker does not come round, as the launcher found or its last turn tells.';
 
 CREATE FUNCTION integration_worker.health_findings(facts integration_worker.health_facts)
-    RETURNS TABLE (code integer, sentence text)
+    RETURNS TABLE (code integer, key text, sentence text)
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT f.code, integration_worker.say(f.key, f.words)
+    SELECT f.code, f.key, integration_worker.say(f.key, f.words)
       FROM (VALUES
         (1, 2, 'health_no_worker', facts.workers = 0, '{}'::jsonb),
         (2, 2, 'health_silent', integration_worker.is_silent(facts),
@@ -8653,9 +8893,7 @@ BEGIN
             HINT = format('Work on that one: SELECT * FROM integration.runbook(%s).', newer);
     END IF;
     UPDATE integration.incident i
-       SET state = 'open', resolved_at = NULL, resolved_by = NULL, resolution = NULL, worked = NULL,
-           snoozed_until = NULL, acknowledged_at = NULL,
-           reopened = i.reopened + CASE WHEN i.state = 'resolved' THEN 1 ELSE 0 END
+       SET state = 'open', snoozed_until = NULL, acknowledged_at = NULL
      WHERE i.id = before.id;
     PERFORM integration_worker.record_incident_action(before, 'reopen', reopen.reason,
                                                       jsonb_build_object('resolution', before.resolution));
@@ -8668,6 +8906,10 @@ REVOKE ALL ON FUNCTION integration.reopen(bigint, text) FROM PUBLIC;
 COMMENT ON FUNCTION integration.reopen(bigint, text) IS
     'Takes up an incident again that is resolved, ignored, snoozed or acknowledged. Returns its state.';
 
+INSERT INTO integration.phrase (key, words) VALUES
+    ('resolve.left', 'failed syncs of this incident that are left: {count}'),
+    ('resolve.retry_left', '{statement} sends them again.');
+
 -- Those that are left would open it again only when one of them fails once more.
 CREATE FUNCTION integration_worker.warn_of_waiting(incident integration.incident) RETURNS void
     LANGUAGE plpgsql STABLE
@@ -8678,9 +8920,10 @@ DECLARE
 BEGIN
     IF waiting > 0 THEN
         RAISE NOTICE USING
-            MESSAGE = format('%s failed syncs of this incident are left', waiting),
-            HINT = format('SELECT integration.retry_where(endpoint => %L, error_class => %L, reason => ''why'') sends them again.',
-                          incident.endpoint, incident.error_class);
+            MESSAGE = integration_worker.say('resolve.left', jsonb_build_object('count', waiting)),
+            HINT = integration_worker.say('resolve.retry_left', jsonb_build_object('statement', format(
+                'SELECT integration.retry_where(endpoint => %L, error_class => %L, reason => ''why'')',
+                incident.endpoint, incident.error_class)));
     END IF;
 END
 $$;
@@ -8920,7 +9163,7 @@ AS $$
             WHERE x.failing_since IS NOT NULL
               AND EXISTS (SELECT FROM integration.pause p
                            WHERE (p.until IS NULL OR p.until > forget_paused_failures.now)
-                             AND (p.scope, p.name) IN (('all', ''), ('connector', e.connector), ('endpoint', e.name), ('customer', e.customer)))
+                             AND integration_worker.pause_holds(p.scope, p.name, e.connector, e.name, ARRAY[e.customer]))
               FOR NO KEY UPDATE OF x SKIP LOCKED)
 $$;
 REVOKE ALL ON FUNCTION integration_worker.forget_paused_failures(timestamptz) FROM PUBLIC;
@@ -8956,18 +9199,6 @@ REVOKE ALL ON FUNCTION integration_worker.long_failures(integer) FROM PUBLIC;
 
 COMMENT ON FUNCTION integration_worker.long_failures(integer) IS
     'So many endpoints that have failed for one, three or five days without one success, and of which nobody has been told that yet.';
-
--- What is written down is read later, when a distance from now would be wrong.
-CREATE FUNCTION integration_worker.moment_words(at timestamptz) RETURNS text
-    LANGUAGE sql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT to_char(at, 'YYYY-MM-DD HH24:MI:SS TZ')
-$$;
-REVOKE ALL ON FUNCTION integration_worker.moment_words(timestamptz) FROM PUBLIC;
-
-COMMENT ON FUNCTION integration_worker.moment_words(timestamptz) IS
-    'A moment for a text that is kept, in the time zone of the session.';
 
 CREATE FUNCTION integration_worker.watch_long_failure(now timestamptz) RETURNS timestamptz
     LANGUAGE plpgsql VOLATILE
@@ -9299,7 +9530,7 @@ BEGIN
     END LOOP;
     PERFORM integration_worker.end_interface_incidents(watch_interfaces.now);
     PERFORM integration_worker.remind_of_ends(watch_interfaces.now);
-    RETURN CASE WHEN count = most THEN watch_interfaces.now + interval '1 s' END;
+    RETURN CASE WHEN count = most THEN watch_interfaces.now + interval '10 s' END;
 END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.watch_interfaces(timestamptz) FROM PUBLIC;
@@ -9344,6 +9575,119 @@ COMMENT ON COLUMN integration.interface_status.version_since IS 'When an answer 
 COMMENT ON COLUMN integration.interface_status.version_before IS 'The version before it; NULL: it has never changed.';
 
 COMMENT ON COLUMN integration.interface_status.looked_at IS 'When the answers were looked at last.';
+
+-- Client certificates that are about to end.
+
+INSERT INTO integration.phrase (key, words) VALUES
+    ('certificate_ends', 'The certificate of credential "{credential}" ends at {at}.'),
+    ('certificate_ended', 'The certificate of credential "{credential}" ended at {at}.'),
+    ('certificate_shown', 'Endpoints that show it: {count}.');
+
+INSERT INTO integration.runbook_step (error_class, "position", what, statement, who) VALUES
+    ('certificate_ending', 300, 'See which version of the secret ends when.',
+     'SELECT * FROM integration.secret_status WHERE credential = {credential};', 'administrator'),
+    ('certificate_ending', 450, 'Order the next certificate from whoever issued this one, and have the other side know of it; then set it, with its key, in PEM. That ends this.',
+     'SELECT integration.set_secret({credential}, ''…'');', 'administrator');
+
+CREATE TABLE integration_worker.certificate (
+    credential text NOT NULL,
+    version integer NOT NULL,
+    looked_at timestamptz NOT NULL,
+    ends_at timestamptz,
+    PRIMARY KEY (credential, version),
+    FOREIGN KEY (credential, version) REFERENCES integration.secret ON UPDATE CASCADE ON DELETE CASCADE
+);
+REVOKE ALL ON TABLE integration_worker.certificate FROM PUBLIC;
+
+COMMENT ON TABLE integration_worker.certificate IS
+    'When the client certificate in a version of a secret ends, NULL: that can''t be told, as of when it was looked at.';
+
+-- A file may hold another one by now, so each is opened once a day, more often while somebody waits for its successor;
+-- a few at a time, since to open one takes milliseconds.
+CREATE FUNCTION integration_worker.look_at_certificates(now timestamptz, within interval, most integer) RETURNS integer
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    looked integer;
+BEGIN
+    INSERT INTO integration_worker.certificate AS k (credential, version, looked_at, ends_at)
+    SELECT s.credential, s.version, look_at_certificates.now, r.expires_at
+      FROM (SELECT s.credential, s.version, c.kind, s.sealed
+              FROM integration.credential c
+              JOIN integration.secret s ON s.credential = c.name AND (s.not_after > look_at_certificates.now) IS NOT FALSE
+              LEFT JOIN integration_worker.certificate x ON x.credential = s.credential AND x.version = s.version
+             WHERE c.kind = 'client_certificate'
+               AND (x.looked_at > look_at_certificates.now
+                                  - CASE WHEN x.ends_at <= look_at_certificates.now + within THEN interval '10 min' ELSE '1 day' END) IS NOT TRUE
+             ORDER BY x.looked_at NULLS FIRST
+             LIMIT most) s
+     CROSS JOIN LATERAL integration_worker.sealed(integration_worker.secret_place(s.credential, s.version), s.kind, s.sealed) r
+        ON CONFLICT ON CONSTRAINT certificate_pkey DO UPDATE SET looked_at = EXCLUDED.looked_at, ends_at = EXCLUDED.ends_at;
+    GET DIAGNOSTICS looked = ROW_COUNT;
+    RETURN looked;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.look_at_certificates(timestamptz, interval, integer) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.look_at_certificates(timestamptz, interval, integer) IS
+    'Opens so many certificates at most whose turn it is, and notes when they end; returns how many.';
+
+-- Of what many endpoints show one incident is enough, at the first of them.  A version that begins later is the next one.
+CREATE FUNCTION integration_worker.ending_certificates(now timestamptz, within interval)
+    RETURNS TABLE (endpoint text, credential text, ends_at timestamptz, shown_by bigint)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT min(e.name), l.credential, l.ends_at, count(*)
+      FROM (SELECT k.credential, max(k.ends_at) AS ends_at
+              FROM integration_worker.certificate k
+              JOIN integration.secret s ON s.credential = k.credential AND s.version = k.version
+                                       AND (s.not_after > ending_certificates.now) IS NOT FALSE
+             GROUP BY k.credential
+            HAVING max(k.ends_at) <= ending_certificates.now + within) l
+      JOIN (SELECT c.name, x.credential
+              FROM integration.endpoint_config c
+             CROSS JOIN LATERAL unnest(ARRAY[c.certificate, c.credential]) AS x (credential)) e ON e.credential = l.credential
+     GROUP BY l.credential, l.ends_at
+$$;
+REVOKE ALL ON FUNCTION integration_worker.ending_certificates(timestamptz, interval) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.ending_certificates(timestamptz, interval) IS
+    'Credentials whose last client certificate ends soon or has ended, the first of the endpoints that show it, how many there are.';
+
+CREATE FUNCTION integration_worker.watch_certificates(now timestamptz) RETURNS timestamptz
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    within CONSTANT interval := '14 days';
+    most CONSTANT integer := 10;
+    looked integer := integration_worker.look_at_certificates(watch_certificates.now, within, most);
+    ending record;
+    found_at text[] := '{}';
+BEGIN
+    FOR ending IN SELECT * FROM integration_worker.ending_certificates(watch_certificates.now, within) LOOP
+        found_at := found_at || ending.endpoint;
+        CONTINUE WHEN integration_worker.has_incident(ending.endpoint, 'certificate_ending');
+        PERFORM integration_worker.open_incident(
+            ending.endpoint, 'certificate_ending', watch_certificates.now,
+            concat_ws(' ',
+                integration_worker.say(CASE WHEN ending.ends_at > watch_certificates.now THEN 'certificate_ends' ELSE 'certificate_ended' END,
+                    jsonb_build_object('credential', ending.credential, 'at', integration_worker.time_words(ending.ends_at))),
+                integration_worker.say('certificate_shown', jsonb_build_object('count', ending.shown_by))));
+    END LOOP;
+    -- By the index incident_open.
+    PERFORM integration_worker.end_incident(i.endpoint, i.error_class, watch_certificates.now)
+       FROM integration.incident i
+      WHERE i.error_class = 'certificate_ending' AND i.resolved_at IS NULL AND i.endpoint <> ALL (found_at);
+    RETURN CASE WHEN looked = most THEN watch_certificates.now + interval '1 s' END;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.watch_certificates(timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.watch_certificates(timestamptz) IS
+    'Watchdog: an incident for each client certificate that ends within 14 days; over once a later one is set, or no endpoint shows it.';
 
 -- Many different objects refused alike, none accepted: it is the integration, not the data.
 
@@ -9489,30 +9833,36 @@ INSERT INTO integration.phrase (key, words) VALUES
     ('place.database', 'this database');
 
 CREATE FUNCTION integration_worker.failed_count(endpoint text, error_class text) RETURNS bigint
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT count(*)
-      FROM integration.endpoint e
-      JOIN integration.queue q ON q.endpoint_id = e.id
-     WHERE e.name = failed_count.endpoint AND q.state = 'failed' AND q.error_class = failed_count.error_class
+BEGIN
+    RETURN (SELECT count(*)
+              FROM integration.endpoint e
+              JOIN integration.queue q ON q.endpoint_id = e.id
+             WHERE e.name = failed_count.endpoint AND q.state = 'failed' AND q.error_class = failed_count.error_class);
+END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.failed_count(text, text) FROM PUBLIC;
 
 COMMENT ON FUNCTION integration_worker.failed_count(text, text) IS
     'How many syncs of an endpoint wait for a person with this class; by the index of failed ones.';
 
+-- What is said of all of them is asked for once.
 CREATE VIEW integration_worker.incident_facts AS
+WITH said AS MATERIALIZED (
+    SELECT integration_worker.remedies('support') AS remedies, integration_worker.what_worked() AS worked
+)
 SELECT i.id,
-       CASE WHEN i.state = 'snoozed' AND i.snoozed_until <= statement_timestamp() THEN 'open' ELSE i.state END AS state,
+       integration_worker.incident_state(i.state, i.snoozed_until, statement_timestamp()) AS state,
        i.severity, i.endpoint, e.connector, integration_worker.translated('class.' || i.error_class, coalesce(k.title, i.error_class)) AS title, i.error_class,
        i.owner, i.responsible, i.assignee,
        CASE WHEN i.id = 0 THEN i.remedy
-            ELSE coalesce((SELECT integration_worker.remedies('support')) ->> CASE x.error_class WHEN i.error_class THEN x.reason END,
-                          (SELECT integration_worker.remedies('support')) ->> (':' || i.error_class), i.remedy) END AS remedy,
-       coalesce((SELECT integration_worker.what_worked()) ->> ('endpoint ' || i.endpoint || ':' || i.error_class),
-                (SELECT integration_worker.what_worked()) ->> ('connector ' || e.connector || ':' || i.error_class),
-                (SELECT integration_worker.what_worked()) ->> (':' || i.error_class)) AS worked_before,
+            ELSE coalesce(s.remedies ->> CASE x.error_class WHEN i.error_class THEN x.reason END,
+                          s.remedies ->> (':' || i.error_class), i.remedy) END AS remedy,
+       coalesce(s.worked ->> ('endpoint ' || i.endpoint || ':' || i.error_class),
+                s.worked ->> ('connector ' || e.connector || ':' || i.error_class),
+                s.worked ->> (':' || i.error_class)) AS worked_before,
        i.syncs, integration_worker.failed_count(i.endpoint, i.error_class) AS waiting,
        i.objects, i.customers, i.impact,
        i.example, x.object_type, x.object_id, x.error, CASE x.error_class WHEN i.error_class THEN x.reason END AS reason,
@@ -9521,6 +9871,7 @@ SELECT i.id,
        format('SELECT * FROM integration.runbook(%s);', i.id) AS next_step,
        i.resolved_at, i.level, i.escalated_at
   FROM integration.incident i
+ CROSS JOIN said s
   LEFT JOIN integration.endpoint e ON e.name = i.endpoint
   LEFT JOIN integration.connector c ON c.name = e.connector
   LEFT JOIN integration.error_class k ON k.name = i.error_class
@@ -9650,23 +10001,27 @@ COMMENT ON FUNCTION integration_worker.behind_words(integer, text) IS
     'How many syncs of an endpoint wait behind failed ones of this class under an ordering key; NULL: none does.';
 
 CREATE FUNCTION integration_worker.reason_of(sync bigint) RETURNS text
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT a.reason FROM integration.attempt a WHERE a.outbox_id = sync ORDER BY a.attempt_no DESC LIMIT 1
+BEGIN
+    RETURN (SELECT a.reason FROM integration.attempt a WHERE a.outbox_id = sync ORDER BY a.attempt_no DESC LIMIT 1);
+END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.reason_of(bigint) FROM PUBLIC;
 
 COMMENT ON FUNCTION integration_worker.reason_of(bigint) IS 'What happened at the last attempt of a sync; NULL: there was none.';
 
 CREATE FUNCTION integration_worker.whose(sync bigint) RETURNS text
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT nullif(concat_ws(', ', coalesce(c.title, f.customer), c.contact), '')
-      FROM integration_worker.sync_facts f
-      LEFT JOIN integration.customer c ON c.name = f.customer
-     WHERE f.id = sync
+BEGIN
+    RETURN (SELECT nullif(concat_ws(', ', coalesce(c.title, f.customer), c.contact), '')
+              FROM integration_worker.sync_facts f
+              LEFT JOIN integration.customer c ON c.name = f.customer
+             WHERE f.id = sync);
+END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.whose(bigint) FROM PUBLIC;
 
@@ -9674,29 +10029,31 @@ COMMENT ON FUNCTION integration_worker.whose(bigint) IS
     'Whose sync it is, with the contact where that is known; NULL: nobody''s in particular.';
 
 CREATE FUNCTION integration_worker.endpoint_words(incident integration.incident) RETURNS jsonb
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT jsonb_build_object(
-               'url', e.url, 'held', CASE WHEN p.reason IS NULL THEN integration_worker.say('held.' || h.held) END,
-               'paused', p.reason, 'retry_after', integration_worker.time_words(h.retry_after_until),
-               'queued', CASE WHEN h.held IS NOT NULL OR h.retry_after_until IS NOT NULL
-                              THEN integration_worker.queued_words(e.id) END,
-               'behind', integration_worker.behind_words(e.id, incident.error_class),
-               'credential', c.credential,
-               'without_credential', CASE WHEN c.credential IS NULL THEN e.name END)
-      FROM integration.endpoint_config e
-     CROSS JOIN LATERAL (
-           SELECT CASE WHEN integration_worker.reason_of(incident.example) LIKE '%:certificate'
-                       THEN coalesce(e.certificate, e.credential)
-                       ELSE coalesce(e.credential, e.certificate, e.signing) END AS credential) c
-      LEFT JOIN LATERAL (
-           SELECT nullif(x.state, 'closed') AS held,
-                  CASE WHEN x.retry_after_until > statement_timestamp() THEN x.retry_after_until END AS retry_after_until
-             FROM integration.endpoint_health x
-            WHERE x.endpoint_id = e.id) h ON true
-      LEFT JOIN integration_worker.pause_in_force p ON p.scope = 'endpoint' AND p.name = e.name
-     WHERE e.name = incident.endpoint
+BEGIN
+    RETURN (SELECT jsonb_build_object(
+                       'url', e.url, 'held', CASE WHEN p.reason IS NULL THEN integration_worker.say('held.' || h.held) END,
+                       'paused', p.reason, 'retry_after', integration_worker.time_words(h.retry_after_until),
+                       'queued', CASE WHEN h.held IS NOT NULL OR h.retry_after_until IS NOT NULL
+                                      THEN integration_worker.queued_words(e.id) END,
+                       'behind', integration_worker.behind_words(e.id, incident.error_class),
+                       'credential', c.credential,
+                       'without_credential', CASE WHEN c.credential IS NULL THEN e.name END)
+              FROM integration.endpoint_config e
+             CROSS JOIN LATERAL (
+                   SELECT CASE WHEN integration_worker.reason_of(incident.example) LIKE '%:certificate' OR incident.error_class = 'certificate_ending'
+                               THEN coalesce(e.certificate, e.credential)
+                               ELSE coalesce(e.credential, e.certificate, e.signing) END AS credential) c
+              LEFT JOIN LATERAL (
+                   SELECT nullif(x.state, 'closed') AS held,
+                          CASE WHEN x.retry_after_until > statement_timestamp() THEN x.retry_after_until END AS retry_after_until
+                     FROM integration.endpoint_health x
+                    WHERE x.endpoint_id = e.id) h ON true
+              LEFT JOIN integration_worker.pause_in_force p ON p.scope = 'endpoint' AND p.name = e.name
+             WHERE e.name = incident.endpoint);
+END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.endpoint_words(integration.incident) FROM PUBLIC;
 
@@ -9704,26 +10061,28 @@ COMMENT ON FUNCTION integration_worker.endpoint_words(integration.incident) IS
     'What texts about an incident say of its endpoint; NULL: it has none.';
 
 CREATE FUNCTION integration_worker.runbook_words(incident integration.incident) RETURNS jsonb
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT jsonb_build_object(
-               'incident', s.id, 'title', s.title, 'endpoint', nullif(s.endpoint, ''), 'connector', s.connector,
-               'error_class', s.error_class, 'remedy', s.remedy, 'responsible', integration_worker.say('responsible.' || s.responsible),
-               'owner', coalesce(s.assignee, s.owner), 'contact', s.contact, 'runbook_url', s.runbook_url,
-               'worked_before', s.worked_before, 'example', s.example, 'error', rtrim(left(s.error, 300), '. '),
-               'object', nullif(concat_ws(' ', s.object_type, s.object_id), ''),
-               'customer', integration_worker.whose(s.example),
-               'waiting', nullif(s.waiting, 0),
-               'engineer', coalesce((SELECT integration_worker.remedies('engineer')) ->> s.reason,
-                                    (SELECT integration_worker.remedies('engineer')) ->> (':' || s.error_class)),
-               'open', CASE WHEN s.state = 'open' THEN integration_worker.say('incident.open') END, 'note', s.note,
-               'delivering', CASE WHEN NOT integration_worker.is_watched(s.error_class) THEN nullif(s.endpoint, '') END,
-               'watched', CASE WHEN integration_worker.is_watched(s.error_class) THEN s.title END)
-           || coalesce(integration_worker.endpoint_words(incident),
-                       '{"url": null, "held": null, "paused": null, "retry_after": null, "queued": null, "behind": null, "credential": null, "without_credential": null}')
-      FROM integration_worker.incident_facts s
-     WHERE s.id = incident.id
+BEGIN
+    RETURN (SELECT jsonb_build_object(
+                       'incident', s.id, 'title', s.title, 'endpoint', nullif(s.endpoint, ''), 'connector', s.connector,
+                       'error_class', s.error_class, 'remedy', s.remedy, 'responsible', integration_worker.say('responsible.' || s.responsible),
+                       'owner', coalesce(s.assignee, s.owner), 'contact', s.contact, 'runbook_url', s.runbook_url,
+                       'worked_before', s.worked_before, 'example', s.example, 'error', rtrim(left(s.error, 300), '. '),
+                       'object', nullif(concat_ws(' ', s.object_type, s.object_id), ''),
+                       'customer', integration_worker.whose(s.example),
+                       'waiting', nullif(s.waiting, 0),
+                       'engineer', coalesce(n.remedies ->> s.reason, n.remedies ->> (':' || s.error_class)),
+                       'open', CASE WHEN s.state = 'open' THEN integration_worker.say('incident.open') END, 'note', s.note,
+                       'delivering', CASE WHEN NOT integration_worker.is_watched(s.error_class) THEN nullif(s.endpoint, '') END,
+                       'watched', CASE WHEN integration_worker.is_watched(s.error_class) THEN s.title END)
+                   || coalesce(integration_worker.endpoint_words(incident),
+                               '{"url": null, "held": null, "paused": null, "retry_after": null, "queued": null, "behind": null, "credential": null, "without_credential": null}')
+              FROM integration_worker.incident_facts s
+             CROSS JOIN (SELECT integration_worker.remedies('engineer') AS remedies OFFSET 0) n
+             WHERE s.id = incident.id);
+END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.runbook_words(integration.incident) FROM PUBLIC;
 
@@ -9739,6 +10098,7 @@ DECLARE
     subject integration.incident := integration_worker.require_incident(runbook.incident, locked => false);
     words jsonb := integration_worker.runbook_words(subject);
     languages text[] := integration_worker.languages();
+    reason text := integration_worker.reason_of(subject.example);
 BEGIN
     IF subject.resolved_at IS NOT NULL THEN
         RETURN QUERY
@@ -9757,7 +10117,7 @@ BEGIN
                    integration_worker.fill_in(s.statement, words, true) AS statement,
                    integration_worker.fill_in(s.who, words) AS who, s.statement IS NOT NULL AS has_statement
               FROM integration.runbook_step s
-             WHERE s.error_class IN ('', subject.error_class, integration_worker.reason_of(subject.example))
+             WHERE s.error_class IN ('', subject.error_class, reason)
                AND s.locale = ANY (languages)
              ORDER BY s."position", s.error_class, array_position(languages, s.locale)) f
      WHERE f.what IS NOT NULL AND (f.statement IS NOT NULL OR NOT f.has_statement)
@@ -9812,7 +10172,7 @@ INSERT INTO integration.notice_text (change, title, body) VALUES
      || 'At stake: {impact}' || E'\n' || 'Say that you look after it: SELECT integration.acknowledge({incident});'
      || E'\n' || 'What to do: SELECT * FROM integration.runbook({incident});' || E'\n' || '{runbook_url}'),
     ('acknowledged', '{owner} looks after: {title} at {place} (incident {incident})', ''),
-    ('resolved', 'Over: {title} at {place} (incident {incident})', 'It took {duration}, {syncs} failures.' || E'\n' || 'What helped: {resolution}'),
+    ('resolved', 'Over: {title} at {place} (incident {incident})', 'It took {duration}; failures: {syncs}.' || E'\n' || 'What helped: {resolution}'),
     ('digest', '{count} changes of incidents', ''),
     ('customer_escalated', 'Disturbed since {since}: {product}', '{message}' || E'\n' || '{advice}' || E'\n' || 'If you ask us about it, please name number {incident}.'),
     ('customer_acknowledged', 'Somebody is looking into it: {product}', 'If you ask us about it, please name number {incident}.'),
@@ -10019,7 +10379,7 @@ COMMENT ON FUNCTION integration_worker.notice_payload(integration.notice_endpoin
 
 -- One stream of what happened: the view event.
 
--- The ids that C draws for an attempt's trace have the seeds 1, 2 (src/worker/trace.c).
+-- The same ids as in src/base/trace_id.c.
 CREATE VIEW integration_worker.sync_trace AS
 SELECT o.id AS outbox_id, g.given IS NOT NULL AS is_given,
        coalesce(g.given[1],
@@ -10028,14 +10388,46 @@ SELECT o.id AS outbox_id, g.given IS NOT NULL AS is_given,
        lpad(to_hex(hashtextextended(m.id, 3)), 16, '0') AS send_id,
        lpad(to_hex(hashtextextended(m.id, 4)), 16, '0') AS process_id
   FROM integration.outbox o
- CROSS JOIN integration.installation i
- CROSS JOIN LATERAL (SELECT (i.name || '-' || o.id) COLLATE "C" AS id) m
+ CROSS JOIN LATERAL (SELECT ((SELECT i.name FROM integration.installation i) || '-' || o.id) COLLATE "C" AS id) m
  CROSS JOIN LATERAL (
        SELECT regexp_match(o.traceparent, '^(?!ff)(?:00(?=.{53}$)|(?!00)[0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(?:-|$)')
               AS given) g;
 
 COMMENT ON VIEW integration_worker.sync_trace IS
     'The trace of each sync, the application''s where it gave one; the ids of its spans: send, process.';
+
+-- An attempt at an old sync has a trace of its own.
+CREATE FUNCTION integration_worker.trace_of(sync bigint) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce((SELECT a.trace_id
+                       FROM integration.attempt a
+                      WHERE a.outbox_id = trace_of.sync
+                      ORDER BY a.attempt_no DESC
+                      LIMIT 1),
+                    (SELECT t.trace_id FROM integration_worker.sync_trace t WHERE t.outbox_id = trace_of.sync))
+$$;
+REVOKE ALL ON FUNCTION integration_worker.trace_of(bigint) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.trace_of(bigint) IS
+    'The trace of a sync''s last attempt, else its own; NULL: there is no such sync any more.';
+
+CREATE FUNCTION integration_worker.ids_for_log(syncs bigint[]) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat_ws(', ', string_agg(concat('outbox_id=', s.id, ' trace_id=' || integration_worker.trace_of(s.id)), ', ' ORDER BY s.n)
+                               FILTER (WHERE s.n <= 10),
+                     'and ' || nullif(greatest(count(*) - 10, 0), 0) || ' more')
+      FROM unnest(ids_for_log.syncs) WITH ORDINALITY AS s (id, n)
+     WHERE s.id IS NOT NULL
+    HAVING count(*) > 0
+$$;
+REVOKE ALL ON FUNCTION integration_worker.ids_for_log(bigint[]) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.ids_for_log(bigint[]) IS
+    'How a line of the server''s log names syncs, to be found by either id: ten of them at most; NULL: none.';
 
 CREATE VIEW integration_worker.sync_event AS
 SELECT o.id AS outbox_id, o.endpoint, e.connector, coalesce(o.customer, e.customer) AS customer,
@@ -10047,7 +10439,8 @@ SELECT o.id AS outbox_id, o.endpoint, e.connector, coalesce(o.customer, e.custom
 
 COMMENT ON VIEW integration_worker.sync_event IS 'What every event of a sync says about it.';
 
--- Each kind in a branch of its own, so that a condition on outbox_id or incident reads by an index.  What a closing or an
+-- Each kind in a branch of its own, so that a condition on outbox_id, incident or at reads by an index; the states of a
+-- closing are named for the index closing_state.  What a closing or an
 -- incident's row tells as well is not told again by the action behind it.
 CREATE VIEW integration.event AS
 SELECT 'enqueued:' || s.outbox_id AS id, s.created_at AS at, 'sync' AS component, 'enqueued' AS name,
@@ -10067,7 +10460,7 @@ SELECT 'attempted:' || a.outbox_id || ':' || a.attempt_no, a.started_at, 'sync',
   FROM integration.attempt a
   JOIN integration_worker.sync_event s ON s.outbox_id = a.outbox_id
 UNION ALL
-SELECT 'delivered:' || a.outbox_id, a.started_at + coalesce(a.duration_ms, 0) * interval '1 ms', 'sync', 'delivered',
+SELECT 'delivered:' || a.outbox_id, (a.started_at AT TIME ZONE 'UTC' + coalesce(a.duration_ms, 0) * interval '1 ms') AT TIME ZONE 'UTC', 'sync', 'delivered',
        a.outbox_id, a.attempt_no, NULL,
        s.endpoint, s.connector, s.customer, s.object_type, s.object_id, s.operation, 'integration', s.triggered_by, s.trigger_ref,
        a.reason, NULL, s.trace_id, s.process_id, '{}', 1
@@ -10075,7 +10468,7 @@ SELECT 'delivered:' || a.outbox_id, a.started_at + coalesce(a.duration_ms, 0) * 
   JOIN integration_worker.sync_event s ON s.outbox_id = a.outbox_id
  WHERE a.outcome = 'delivered'
 UNION ALL
-SELECT 'failed:' || a.outbox_id || ':' || a.attempt_no, a.started_at + coalesce(a.duration_ms, 0) * interval '1 ms', 'sync', 'failed',
+SELECT 'failed:' || a.outbox_id || ':' || a.attempt_no, (a.started_at AT TIME ZONE 'UTC' + coalesce(a.duration_ms, 0) * interval '1 ms') AT TIME ZONE 'UTC', 'sync', 'failed',
        a.outbox_id, a.attempt_no, NULL,
        s.endpoint, s.connector, s.customer, s.object_type, s.object_id, s.operation, 'integration', s.triggered_by, s.trigger_ref,
        a.reason, a.error_class, s.trace_id, s.process_id, jsonb_strip_nulls(jsonb_build_object('error', a.error)), 1
@@ -10096,6 +10489,7 @@ SELECT c.state || ':' || c.outbox_id, c.closed_at, 'sync', c.state, c.outbox_id,
        jsonb_strip_nulls(jsonb_build_object('superseded_by', c.superseded_by)), 1
   FROM integration.closing c
   JOIN integration_worker.sync_event s ON s.outbox_id = c.outbox_id
+ WHERE c.state IN ('cancelled', 'expired', 'superseded')
 UNION ALL
 SELECT 'action:' || a.id, a.at,
        CASE WHEN a.outbox_id IS NOT NULL THEN 'sync' WHEN a.incident IS NOT NULL THEN 'incident'
@@ -10122,7 +10516,7 @@ SELECT x.name || ':' || i.id || ':' || i.reopened, x.at, 'incident', x.name, i.e
  WHERE x.at IS NOT NULL;
 
 COMMENT ON VIEW integration.event IS
-    'Everything that happened, one row each: what, when, to what, for whom, who caused it. Read it with a condition on outbox_id, or with ORDER BY at for a small database. docs/events.md lists the names.';
+    'Everything that happened, one row each: what, when, to what, for whom, who caused it. Read it with a condition on outbox_id or at. docs/events.md lists the names.';
 
 COMMENT ON COLUMN integration.event.id IS 'What tells it from all others, the same whenever it is read.';
 
@@ -10178,7 +10572,8 @@ CREATE TABLE integration.telemetry (
     dropped bigint NOT NULL DEFAULT 0,
     rejected bigint NOT NULL DEFAULT 0,
     problem text,
-    looked_at timestamptz NOT NULL DEFAULT now()
+    looked_at timestamptz NOT NULL DEFAULT now(),
+    certificates text
 );
 REVOKE ALL ON TABLE integration.telemetry FROM PUBLIC;
 
@@ -10201,6 +10596,9 @@ COMMENT ON COLUMN integration.telemetry.problem IS 'What the collector said of t
 
 COMMENT ON COLUMN integration.telemetry.looked_at IS 'Answers until then were looked at.';
 
+COMMENT ON COLUMN integration.telemetry.certificates IS
+    'A hash of what the files of OTEL_EXPORTER_OTLP_CERTIFICATE, _CLIENT_CERTIFICATE and _CLIENT_KEY held when they became the credential of its endpoint; NULL: none are named.';
+
 CREATE FUNCTION integration_worker.otel_variable(name text) RETURNS text
     LANGUAGE c STRICT STABLE
     SET search_path = pg_catalog, pg_temp
@@ -10209,6 +10607,62 @@ REVOKE ALL ON FUNCTION integration_worker.otel_variable(text) FROM PUBLIC;
 
 COMMENT ON FUNCTION integration_worker.otel_variable(text) IS
     'A variable OTEL_* of the server''s environment; NULL: empty or not set.';
+
+-- OpenTelemetry, OTLP Exporter Configuration: what a variable of a signal says wins over the general one.
+CREATE FUNCTION integration_worker.otlp_variable(signal text, name text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(integration_worker.otel_variable(format('OTEL_EXPORTER_OTLP_%s_%s', upper(signal), name)),
+                    integration_worker.otel_variable('OTEL_EXPORTER_OTLP_' || name))
+$$;
+REVOKE ALL ON FUNCTION integration_worker.otlp_variable(text, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.otlp_variable(text, text) IS
+    'What the server''s environment says of the export of a signal; NULL: nothing.';
+
+-- A path of the server's environment is its administrator's; nobody else can have a file read by it.
+CREATE FUNCTION integration_worker.otlp_file(signal text, name text) RETURNS text
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT pg_read_file(v.path, 0, 65536)
+      FROM integration_worker.otlp_variable(otlp_file.signal, otlp_file.name) AS v (path)
+     WHERE v.path IS NOT NULL
+$$;
+REVOKE ALL ON FUNCTION integration_worker.otlp_file(text, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.otlp_file(text, text) IS
+    'What the file holds that such a variable names; NULL: none does.';
+
+CREATE FUNCTION integration_worker.otlp_files(signal text, OUT ca text, OUT pair text, OUT hash text)
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT f.ca, f.pair, encode(sha256(convert_to(nullif(concat_ws(E'\n', f.ca, f.pair), ''), 'UTF8')), 'hex')
+      FROM (SELECT integration_worker.otlp_file(otlp_files.signal, 'CERTIFICATE') AS ca,
+                   nullif(concat_ws(E'\n', integration_worker.otlp_file(otlp_files.signal, 'CLIENT_CERTIFICATE'),
+                                    integration_worker.otlp_file(otlp_files.signal, 'CLIENT_KEY')), '') AS pair) f
+$$;
+REVOKE ALL ON FUNCTION integration_worker.otlp_files(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.otlp_files(text, OUT text, OUT text, OUT text) IS
+    'Whom connections of a signal trust, what they show (the certificate before its key), by the files that the server''s environment names.';
+
+CREATE FUNCTION integration_worker.otlp_files_hash(signal text) RETURNS text
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (integration_worker.otlp_files(otlp_files_hash.signal)).hash;
+EXCEPTION WHEN system_error OR insufficient_privilege OR data_exception THEN
+    RETURN SQLERRM;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.otlp_files_hash(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.otlp_files_hash(text) IS
+    'What telemetry.certificates is compared with; why it can''t be told where a file can''t be read.';
 
 -- OpenTelemetry, Environment Variable Specification: an address of a signal is used as it is, to the general one a path is added.
 CREATE FUNCTION integration_worker.otlp_url(signal text) RETURNS text
@@ -10225,6 +10679,18 @@ REVOKE ALL ON FUNCTION integration_worker.otlp_url(text) FROM PUBLIC;
 
 COMMENT ON FUNCTION integration_worker.otlp_url(text) IS
     'Where a signal is to go, by integration.otlp_endpoint, else by the server''s OTEL_*; NULL: nowhere.';
+
+-- OpenTelemetry, Metrics Exporter OTLP: lowmemory means delta for what we have, histograms beside gauges.
+CREATE FUNCTION integration_worker.wants_delta(preference text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(lower(preference) IN ('delta', 'lowmemory'), false)
+$$;
+REVOKE ALL ON FUNCTION integration_worker.wants_delta(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.wants_delta(text) IS
+    'Whether figures are told as what has come since the last time, by OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE.';
 
 CREATE FUNCTION integration_worker.decoded_percents(text text) RETURNS text
     LANGUAGE sql IMMUTABLE
@@ -10258,19 +10724,78 @@ COMMENT ON FUNCTION integration_worker.otel_list(text) IS
     'The pairs of a list such as OTEL_RESOURCE_ATTRIBUTES; {} where it can''t be read.';
 
 -- A header that may hold a secret would be readable in the registry: it belongs into a credential.
-CREATE FUNCTION integration_worker.otlp_headers() RETURNS jsonb
+CREATE FUNCTION integration_worker.otlp_headers(signal text) RETURNS jsonb
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT coalesce(jsonb_object_agg(h.key, h.value), '{}')
-      FROM jsonb_each(integration_worker.otel_list(integration_worker.otel_variable('OTEL_EXPORTER_OTLP_HEADERS'))) AS h
+      FROM jsonb_each(integration_worker.otel_list(integration_worker.otlp_variable(signal, 'HEADERS'))) AS h
      WHERE h.key !~* 'auth|key|token|secret|password|cookie'
        AND integration_worker.header_problem(jsonb_build_object(h.key, h.value)) IS NULL
 $$;
-REVOKE ALL ON FUNCTION integration_worker.otlp_headers() FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.otlp_headers(text) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.otlp_headers() IS
-    'The headers of OTEL_EXPORTER_OTLP_HEADERS that can stand in an endpoint.';
+COMMENT ON FUNCTION integration_worker.otlp_headers(text) IS
+    'The headers of OTEL_EXPORTER_OTLP_HEADERS, or of the signal''s own, that can stand in an endpoint.';
+
+-- What people put into the column themselves stays.
+CREATE FUNCTION integration_worker.take_certificates(signal text, ca text, pair text, hash text) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    target text := 'otlp-' || take_certificates.signal;
+BEGIN
+    IF hash IS NOT DISTINCT FROM (SELECT t.certificates FROM integration.telemetry t WHERE t.signal = take_certificates.signal) THEN
+        RETURN;
+    END IF;
+    UPDATE integration.telemetry t SET certificates = hash WHERE t.signal = take_certificates.signal;
+    UPDATE integration.endpoint e SET certificate = NULL WHERE e.name = target AND e.certificate = target AND hash IS NULL;
+    IF hash IS NULL THEN
+        RETURN;
+    END IF;
+    INSERT INTO integration.credential (name, kind, settings)
+    VALUES (target, 'client_certificate', jsonb_strip_nulls(jsonb_build_object('ca', ca)))
+        ON CONFLICT (name) DO UPDATE SET settings = EXCLUDED.settings;
+    DELETE FROM integration.secret s WHERE s.credential = target;
+    IF pair IS NOT NULL THEN
+        PERFORM integration.set_secret(target, pair);
+    END IF;
+    UPDATE integration.endpoint e SET certificate = target WHERE e.name = target AND e.certificate IS NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.take_certificates(text, text, text, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.take_certificates(text, text, text, text) IS
+    'Makes what otlp_files() says the credential of a signal''s endpoint, once.';
+
+-- Without the authority that was asked for, others could take the collector's place: nothing leaves then.
+CREATE FUNCTION integration_worker.trust_collector(signal text) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    detail text;
+BEGIN
+    PERFORM integration_worker.take_certificates(trust_collector.signal, f.ca, f.pair, f.hash)
+       FROM integration_worker.otlp_files(trust_collector.signal) f;
+EXCEPTION
+    WHEN lock_not_available THEN
+        RAISE;
+    WHEN system_error OR insufficient_privilege OR data_exception OR integrity_constraint_violation
+      OR object_not_in_prerequisite_state THEN
+        GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+        detail := concat_ws(': ', SQLERRM, nullif(detail, ''));
+        UPDATE integration.telemetry t SET is_on = false, problem = detail WHERE t.signal = trust_collector.signal;
+        RAISE WARNING '% can''t be exported with the certificates of the server''s environment', trust_collector.signal
+            USING DETAIL = detail,
+                  HINT = 'Correct the files that OTEL_EXPORTER_OTLP_CERTIFICATE, _CLIENT_CERTIFICATE and _CLIENT_KEY name; they are read again each minute.';
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.trust_collector(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.trust_collector(text) IS
+    'Has a signal''s endpoint show and trust what the server''s environment names; switches the signal off where that can''t be.';
 
 -- What people changed of connector and endpoint stays; the address follows the setting.
 CREATE FUNCTION integration_worker.register_telemetry(signal text, url text) RETURNS void
@@ -10291,12 +10816,13 @@ BEGIN
     END IF;
     INSERT INTO integration.endpoint (name, connector, url, allow_http, format, headers)
     VALUES (target, 'otlp', register_telemetry.url, register_telemetry.url LIKE 'http:%',
-            CASE integration_worker.otel_variable('OTEL_EXPORTER_OTLP_COMPRESSION') WHEN 'none' THEN 'otlp' ELSE 'otlp-gzip' END,
-            nullif(integration_worker.otlp_headers(), '{}'))
+            CASE integration_worker.otlp_variable(register_telemetry.signal, 'COMPRESSION') WHEN 'none' THEN 'otlp' ELSE 'otlp-gzip' END,
+            nullif(integration_worker.otlp_headers(register_telemetry.signal), '{}'))
         ON CONFLICT (name) DO UPDATE SET url = EXCLUDED.url, allow_http = EXCLUDED.allow_http
      WHERE integration.endpoint.url <> EXCLUDED.url;
     INSERT INTO integration.telemetry (signal, endpoint) VALUES (register_telemetry.signal, target)
         ON CONFLICT ON CONSTRAINT telemetry_pkey DO UPDATE SET is_on = true, problem = NULL WHERE NOT integration.telemetry.is_on;
+    PERFORM integration_worker.trust_collector(register_telemetry.signal);
 EXCEPTION WHEN data_exception OR integrity_constraint_violation OR invalid_text_representation THEN
     UPDATE integration.telemetry t SET is_on = false, problem = SQLERRM WHERE t.signal = register_telemetry.signal;
     RAISE WARNING '% can''t be exported to "%"', register_telemetry.signal, register_telemetry.url
@@ -10318,13 +10844,14 @@ DECLARE
 BEGIN
     IF prepare_telemetry.writes THEN
         FOR wanted IN
-            SELECT s.signal, integration_worker.otlp_url(s.signal) AS url, t.is_on, e.url AS present
+            SELECT s.signal, integration_worker.otlp_url(s.signal) AS url, t.is_on, e.url AS present,
+                   integration_worker.otlp_files_hash(s.signal) IS DISTINCT FROM t.certificates AS has_new_certificates
               FROM unnest('{traces,metrics,logs}'::text[]) AS s (signal)
               LEFT JOIN integration.telemetry t ON t.signal = s.signal
               LEFT JOIN integration.endpoint e ON e.name = t.endpoint LOOP
             IF wanted.url IS NULL THEN
                 UPDATE integration.telemetry t SET is_on = false WHERE t.signal = wanted.signal AND t.is_on;
-            ELSIF wanted.present IS DISTINCT FROM wanted.url OR NOT wanted.is_on THEN
+            ELSIF wanted.present IS DISTINCT FROM wanted.url OR NOT wanted.is_on OR wanted.has_new_certificates THEN
                 PERFORM integration_worker.register_telemetry(wanted.signal, wanted.url);
             END IF;
         END LOOP;
@@ -10337,28 +10864,65 @@ REVOKE ALL ON FUNCTION integration_worker.prepare_telemetry(boolean) FROM PUBLIC
 COMMENT ON FUNCTION integration_worker.prepare_telemetry(boolean) IS
     'Which signals are exported now; writes: after the settings were followed, which the first worker does for all.';
 
+CREATE FUNCTION integration_worker.telemetry_size(operation text, batch jsonb) RETURNS bigint
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE telemetry_size.operation
+           WHEN 'traces' THEN cardinality((batch ->> 'syncs')::bigint[])
+           WHEN 'logs' THEN jsonb_array_length(batch #> '{resourceLogs,0,scopeLogs,0,logRecords}')
+           ELSE 1 END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.telemetry_size(text, jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.telemetry_size(text, jsonb) IS
+    'Of how many attempts or log records a batch tells; figures count as one.';
+
 -- Telemetry that can't be delivered is of no use to anybody later, so nobody is asked to retry it.
 CREATE FUNCTION integration_worker.close_failed_telemetry(target integer, now timestamptz) RETURNS bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    closed bigint;
+    closed bigint[];
 BEGIN
     -- By the index queue_failed.
     WITH gone AS (
         DELETE FROM integration.queue q WHERE q.endpoint_id = close_failed_telemetry.target AND q.state = 'failed' RETURNING q.outbox_id
+    ), written AS (
+        INSERT INTO integration.closing (outbox_id, state, closed_at, reason)
+        SELECT g.outbox_id, 'cancelled', close_failed_telemetry.now, 'telemetry_not_kept' FROM gone g
+        RETURNING outbox_id
     )
-    INSERT INTO integration.closing (outbox_id, state, closed_at, reason)
-    SELECT g.outbox_id, 'cancelled', close_failed_telemetry.now, 'telemetry_not_kept' FROM gone g;
-    GET DIAGNOSTICS closed = ROW_COUNT;
-    RETURN closed;
+    SELECT array_agg(w.outbox_id) INTO closed FROM written w;
+    RETURN (SELECT coalesce(sum(integration_worker.telemetry_size(o.operation, o.payload)), 0)
+              FROM integration.outbox o
+             WHERE o.id = ANY (closed));
 END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.close_failed_telemetry(integer, timestamptz) FROM PUBLIC;
 
 COMMENT ON FUNCTION integration_worker.close_failed_telemetry(integer, timestamptz) IS
-    'Closes the batches to an endpoint that were given up; returns how many.';
+    'Closes the batches to an endpoint that were given up; returns of how much they told.';
+
+-- By the index closing_state, up to a bound: others' syncs expire too.
+CREATE FUNCTION integration_worker.expired_telemetry(target text, since timestamptz, until timestamptz) RETURNS bigint
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    SET enable_seqscan = off
+AS $$
+    SELECT coalesce(sum(integration_worker.telemetry_size(o.operation, o.payload)), 0)
+      FROM (SELECT c.outbox_id
+              FROM integration.closing c
+             WHERE c.state = 'expired' AND c.closed_at > expired_telemetry.since AND c.closed_at <= expired_telemetry.until
+             LIMIT 1000) c
+     CROSS JOIN LATERAL (SELECT x.* FROM integration.outbox x WHERE x.id = c.outbox_id OFFSET 0) o
+     WHERE o.endpoint = expired_telemetry.target
+$$;
+REVOKE ALL ON FUNCTION integration_worker.expired_telemetry(text, timestamptz, timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.expired_telemetry(text, timestamptz, timestamptz) IS
+    'Of how much the batches told that waited for an endpoint until their time had passed.';
 
 -- By the index (endpoint_id, started_at) of each range.
 CREATE FUNCTION integration_worker.refused_telemetry(target integer, since timestamptz, until timestamptz, OUT rejected bigint, OUT said text)
@@ -10392,14 +10956,14 @@ DECLARE
     given_up bigint;
 BEGIN
     FOR target IN
-        SELECT t.signal, e.id, r.rejected, r.said
+        SELECT t.signal, e.id, r.rejected, r.said, integration_worker.expired_telemetry(e.name, t.looked_at, until) AS expired
           FROM integration.telemetry t
           JOIN integration.endpoint e ON e.name = t.endpoint
          CROSS JOIN LATERAL integration_worker.refused_telemetry(e.id, t.looked_at, until) r
          WHERE t.looked_at < tend_telemetry.now - interval '3 s' LOOP
         given_up := integration_worker.close_failed_telemetry(target.id, tend_telemetry.now);
         UPDATE integration.telemetry t
-           SET looked_at = until, rejected = t.rejected + target.rejected, dropped = t.dropped + given_up,
+           SET looked_at = until, rejected = t.rejected + target.rejected, dropped = t.dropped + given_up + target.expired,
                problem = coalesce(target.said, t.problem)
          WHERE t.signal = target.signal;
         IF target.rejected > 0 OR target.said IS NOT NULL THEN
@@ -10491,7 +11055,8 @@ BEGIN
         SELECT c.at, CASE WHEN c.change NOT IN ('opened', 'reopened', 'updated', 'escalated') THEN 9 WHEN i.severity <= 2 THEN 17 ELSE 13 END,
                'integration.incident.' || c.change, (integration_worker.log_line(c)).line,
                jsonb_build_object('integration.incident', i.id, 'integration.endpoint.name', nullif(i.endpoint, ''),
-                                  'error.type', i.error_class, 'integration.owner', i.owner, 'integration.responsible', i.responsible)
+                                  'error.type', i.error_class, 'messaging.message.id', i.example::text,
+                                  'integration.owner', i.owner, 'integration.responsible', i.responsible)
           FROM new_rows n
           JOIN integration_worker.incident_change c ON c.id = n.id
           JOIN integration.incident i ON i.id = n.incident
@@ -10581,123 +11146,73 @@ REVOKE ALL ON FUNCTION integration_worker.redacted_url(text) FROM PUBLIC;
 COMMENT ON FUNCTION integration_worker.redacted_url(text) IS
     'An address as traces may show it: OpenTelemetry, HTTP conventions, url.full.';
 
--- The attempts of a batch with what their spans say; text is JSON already.  Looked up one by one: a join could come to
--- read all of a range.  A span's id tells the attempt: the sync may have several.
+-- By the primary keys of attempt and outbox, once for the whole batch: a loop over it would cost three times as much.  A
+-- span's id tells the attempt, since the sync may have several.  Bounds of ids on both sides leave all other ranges out.
 CREATE FUNCTION integration_worker.span_facts(batch jsonb)
-    RETURNS TABLE (sync bigint, attempt_no integer, is_ended boolean, is_failed boolean, endpoint text, object text, method text, url text,
-                   status integer, error_type text, message text, peer text, created_at text, started_at text, ended_at text,
-                   began_at text, flags integer, trace_id text, span_id text, sync_trace_id text, parent_id text, send_id text, process_id text)
+    RETURNS TABLE (sync bigint, attempt_no integer, is_ended boolean, is_failed boolean, endpoint text, object_type text, object_id text,
+                   customer text, method text, url text, status integer, error_type text, error text, peer text,
+                   created_at timestamptz, began_at timestamptz, started_at timestamptz, duration_ms integer,
+                   trace_id text, span_id text, traceparent text, message_id text)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
     SET enable_seqscan = off
+    SET enable_nestloop = off
     SET plan_cache_mode = force_generic_plan
     SET jit = off
 AS $$
+DECLARE
+    syncs bigint[] := batch ->> 'syncs';
+    spans text[] := batch ->> 'spans';
+    ended boolean[] := batch ->> 'ended';
+    lowest bigint;
+    highest bigint;
 BEGIN
+    SELECT min(s.id), max(s.id) INTO lowest, highest FROM unnest(syncs) AS s (id);
     RETURN QUERY
-    SELECT a.outbox_id, a.attempt_no, b.is_ended, a.outcome = 'failed', to_json(o.endpoint)::text,
-           nullif(concat_ws(',', '{"key":"integration.object.type","value":{"stringValue":' || to_json(o.object_type) || '}}',
-                            '{"key":"integration.object.id","value":{"stringValue":' || to_json(o.object_id) || '}}',
-                            '{"key":"integration.customer","value":{"stringValue":' || to_json(coalesce(o.customer, c.customer)) || '}}'), ''),
-           CASE o.operation WHEN 'ping' THEN 'HEAD' ELSE coalesce(c.method, 'POST') END, CASE WHEN a.request_url ~ '[?@]' THEN integration_worker.redacted_url(a.request_url) ELSE a.request_url END,
+    SELECT a.outbox_id, a.attempt_no, b.ended, a.outcome = 'failed',
+           o.endpoint, o.object_type, o.object_id, coalesce(o.customer, c.customer),
+           CASE o.operation WHEN 'ping' THEN 'HEAD' ELSE coalesce(c.method, 'POST') END,
+           CASE WHEN a.request_url ~ '[?@]' THEN integration_worker.redacted_url(a.request_url) ELSE a.request_url END,
            a.http_status,
-           CASE WHEN a.outcome = 'failed' THEN CASE WHEN a.http_status >= 400 THEN a.http_status::text ELSE coalesce(a.error_class, '_OTHER') END END,
+           CASE WHEN a.outcome = 'failed'
+                THEN CASE WHEN a.http_status >= 400 THEN a.http_status::text ELSE coalesce(a.error_class, '_OTHER') END END,
            CASE WHEN a.outcome = 'failed' AND coalesce(a.http_status, 0) < 400 THEN a.error END, host(a.remote_address),
-           (extract(epoch FROM o.created_at) * 1000000)::bigint || '000',
-           (extract(epoch FROM a.started_at) * 1000000)::bigint || '000',
-           (extract(epoch FROM a.started_at) * 1000000)::bigint + coalesce(a.duration_ms, 0) * 1000 || '000',
-           (extract(epoch FROM f.started_at) * 1000000)::bigint || '000',
-           CASE WHEN t.is_given THEN ('x0' || substr(o.traceparent, 55, 1))::bit(8)::integer & 3 ELSE 3 END,
-           a.trace_id, a.span_id, t.trace_id, t.parent_id, t.send_id, t.process_id
-      FROM (SELECT s.sync::bigint, p.span, e.ended::boolean AS is_ended, s.n
-              FROM jsonb_array_elements_text(batch -> 'syncs') WITH ORDINALITY AS s (sync, n)
-              JOIN jsonb_array_elements_text(batch -> 'spans') WITH ORDINALITY AS p (span, n) ON p.n = s.n
-              JOIN jsonb_array_elements_text(batch -> 'ended') WITH ORDINALITY AS e (ended, n) ON e.n = s.n) b
-     CROSS JOIN LATERAL (SELECT x.* FROM integration.attempt x WHERE x.outbox_id = b.sync AND x.span_id = b.span OFFSET 0) a
-     CROSS JOIN LATERAL (SELECT x.* FROM integration.outbox x WHERE x.id = b.sync OFFSET 0) o
-     CROSS JOIN LATERAL (SELECT x.* FROM integration_worker.sync_trace x WHERE x.outbox_id = b.sync OFFSET 0) t
-      LEFT JOIN LATERAL (SELECT x.started_at FROM integration.attempt x
-                          WHERE x.outbox_id = b.sync AND b.is_ended ORDER BY x.attempt_no LIMIT 1) f ON true
-      LEFT JOIN integration.endpoint_config c ON c.id = a.endpoint_id
-     ORDER BY b.n;
+           o.created_at,
+           CASE a.attempt_no WHEN 1 THEN a.started_at
+                ELSE (SELECT x.started_at FROM integration.attempt x WHERE x.outbox_id = a.outbox_id ORDER BY x.attempt_no LIMIT 1) END,
+           a.started_at, a.duration_ms, a.trace_id, a.span_id, o.traceparent, i.name || '-' || o.id
+      FROM unnest(syncs, spans, ended) AS b (sync, span, ended)
+      JOIN integration.attempt a ON a.outbox_id = b.sync AND a.span_id = b.span
+      JOIN integration.outbox o ON o.id = a.outbox_id
+     CROSS JOIN integration.installation i
+      LEFT JOIN LATERAL (SELECT x.customer, x.method FROM integration.endpoint_config x WHERE x.id = a.endpoint_id OFFSET 0) c ON true
+     WHERE a.outbox_id = ANY (syncs) AND a.outbox_id BETWEEN lowest AND highest
+       AND o.id = ANY (syncs) AND o.id BETWEEN lowest AND highest;
 END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.span_facts(jsonb) FROM PUBLIC;
 
 COMMENT ON FUNCTION integration_worker.span_facts(jsonb) IS
-    'What the spans of a batch of attempts are made of; times in nanoseconds.';
+    'What the spans of a batch of attempts are made of.';
 
--- Text, not jsonb: taken apart and put together again it would cost the worker as much as what it tells of.
--- The shape of the conventions' example of retries: the application's span, send, process, below that each request.
-CREATE FUNCTION integration_worker.otlp_spans(batch jsonb) RETURNS text
-    LANGUAGE plpgsql STABLE
-    SET search_path = pg_catalog, pg_temp
-    SET plan_cache_mode = force_generic_plan
-    SET jit = off
-AS $$
-BEGIN
-    RETURN (
-    SELECT string_agg(concat_ws(',',
-        CASE WHEN f.attempt_no = 1 THEN concat(
-            '{"traceId":"', f.sync_trace_id, '","spanId":"', f.send_id, '"', ',"parentSpanId":"' || f.parent_id || '"',
-            ',"flags":', f.flags | CASE WHEN f.parent_id IS NULL THEN 256 ELSE 768 END,
-            ',"name":"send ', substr(f.endpoint, 2), ',"kind":4,"startTimeUnixNano":"', f.created_at,
-            '","endTimeUnixNano":"', f.created_at, '","attributes":[', m.send, ']}') END,
-        CASE WHEN f.is_ended THEN concat(
-            '{"traceId":"', f.sync_trace_id, '","spanId":"', f.process_id, '","parentSpanId":"', f.send_id,
-            '","flags":', f.flags | 256, ',"name":"process ', substr(f.endpoint, 2), ',"kind":5,"startTimeUnixNano":"', f.began_at,
-            '","endTimeUnixNano":"', f.ended_at, '","attributes":[', m.process, m.error,
-            '],"links":[{"traceId":"', f.sync_trace_id, '","spanId":"', f.send_id, '"}]', m.status, '}') END,
-        concat(
-            '{"traceId":"', f.trace_id, '","spanId":"', f.span_id, '"',
-            CASE WHEN f.trace_id = f.sync_trace_id THEN ',"parentSpanId":"' || f.process_id || '"' END,
-            ',"flags":', f.flags | 256, ',"name":"', f.method, '","kind":3,"startTimeUnixNano":"', f.started_at,
-            '","endTimeUnixNano":"', f.ended_at, '","attributes":[', m.request, m.error, ']',
-            CASE WHEN f.trace_id <> f.sync_trace_id
-                 THEN ',"links":[{"traceId":"' || f.sync_trace_id || '","spanId":"' || f.send_id || '"}]' END,
-            m.status, '}')), ',')
-      FROM integration_worker.span_facts(otlp_spans.batch) f
-     CROSS JOIN LATERAL (SELECT split_part(f.url, ':', 1) AS scheme,
-                                split_part(split_part(split_part(split_part(f.url, '/', 3), '?', 1), '#', 1), '@', -1) AS place) p
-     CROSS JOIN LATERAL (SELECT CASE WHEN p.place LIKE '[%' THEN split_part(substr(p.place, 2), ']', 1) ELSE split_part(p.place, ':', 1) END AS host,
-                                substr(substring(p.place FROM ':[0-9]+$'), 2) AS port) u
-     CROSS JOIN LATERAL (
-           SELECT concat('{"key":"messaging.system","value":{"stringValue":"integration"}},',
-                         '{"key":"messaging.destination.name","value":{"stringValue":', f.endpoint, '}},',
-                         '{"key":"messaging.message.id","value":{"stringValue":"', f.sync, '"}}', ',' || f.object) AS message) b
-     CROSS JOIN LATERAL (
-           SELECT concat(b.message, ',{"key":"messaging.operation.name","value":{"stringValue":"send"}},',
-                         '{"key":"messaging.operation.type","value":{"stringValue":"send"}}') AS send,
-                  concat(b.message, ',{"key":"messaging.operation.name","value":{"stringValue":"process"}},',
-                         '{"key":"messaging.operation.type","value":{"stringValue":"process"}}') AS process,
-                  concat('{"key":"integration.endpoint.name","value":{"stringValue":', f.endpoint, '}},',
-                         '{"key":"messaging.message.id","value":{"stringValue":"', f.sync, '"}},',
-                         '{"key":"http.request.method","value":{"stringValue":"', f.method, '"}}',
-                         ',{"key":"url.full","value":{"stringValue":' || to_json(f.url) || '}}',
-                         ',{"key":"server.address","value":{"stringValue":' || to_json(u.host) || '}}',
-                         ',{"key":"server.port","value":{"intValue":"'
-                         || coalesce(u.port, CASE p.scheme WHEN 'http' THEN '80' WHEN 'https' THEN '443' END) || '"}}',
-                         ',{"key":"network.peer.address","value":{"stringValue":"' || f.peer || '"}}',
-                         ',{"key":"http.response.status_code","value":{"intValue":"' || f.status || '"}}',
-                         CASE WHEN f.attempt_no > 1 THEN ',{"key":"http.request.resend_count","value":{"intValue":"'
-                                                         || f.attempt_no - 1 || '"}}' END) AS request,
-                  ',{"key":"error.type","value":{"stringValue":' || to_json(f.error_type) || '}}' AS error,
-                  CASE WHEN f.is_failed THEN concat(',"status":{"code":2', ',"message":' || to_json(f.message), '}') END AS status) m);
-END
-$$;
-REVOKE ALL ON FUNCTION integration_worker.otlp_spans(jsonb) FROM PUBLIC;
-
-COMMENT ON FUNCTION integration_worker.otlp_spans(jsonb) IS
-    'The spans of a batch of attempts, separated by commas; NULL: the attempts have gone.';
-
-CREATE FUNCTION integration_worker.otlp_traces(batch jsonb) RETURNS text
+CREATE FUNCTION integration_worker.otlp_frame(batch jsonb, OUT head text, OUT tail text)
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT format('{"resourceSpans":[{"resource":%s,"scopeSpans":[{"scope":%s,"spans":[%s]}]}]}',
-                  integration_worker.otlp_resource((batch ->> 'worker')::integer), integration_worker.otlp_scope(),
-                  integration_worker.otlp_spans(otlp_traces.batch))
+    SELECT format('{"resourceSpans":[{"resource":%s,"scopeSpans":[{"scope":%s,"spans":[',
+                  integration_worker.otlp_resource((batch ->> 'worker')::integer), integration_worker.otlp_scope()),
+           ']}]}]}'
 $$;
+REVOKE ALL ON FUNCTION integration_worker.otlp_frame(jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.otlp_frame(jsonb) IS
+    'What stands around the spans of a batch of attempts.';
+
+-- In C, as the sender writes it: as text that SQL puts together it costs ten times as much.
+CREATE FUNCTION integration_worker.otlp_traces(batch jsonb) RETURNS text
+    LANGUAGE c STRICT STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'integration_otlp_traces';
 REVOKE ALL ON FUNCTION integration_worker.otlp_traces(jsonb) FROM PUBLIC;
 
 COMMENT ON FUNCTION integration_worker.otlp_traces(jsonb) IS
@@ -10803,6 +11318,7 @@ COMMENT ON FUNCTION integration_worker.export_logs(bigint[], text[], integer, ti
     'Has failures of these syncs and what is due leave as logs; whether there may be more.';
 
 -- Which attempts, not what they were: the request is made of the tables when it leaves, so nothing stands there twice.
+-- Lists as text, which is taken apart ten times as fast as a JSON array.
 CREATE FUNCTION integration_worker.export_attempts(
         syncs bigint[], spans text[], ended boolean[], failures text[], dropped bigint, worker integer,
         now timestamptz DEFAULT clock_timestamp())
@@ -10815,7 +11331,7 @@ BEGIN
     PERFORM integration_worker.drop_telemetry('traces', export_attempts.dropped);
     PERFORM integration_worker.tend_telemetry(export_attempts.now);
     IF syncs <> '{}' AND NOT integration_worker.send_telemetry('traces', jsonb_build_object(
-               'worker', export_attempts.worker, 'syncs', to_jsonb(syncs), 'spans', to_jsonb(spans), 'ended', to_jsonb(ended)),
+               'worker', export_attempts.worker, 'syncs', syncs::text, 'spans', spans::text, 'ended', ended::text),
                cardinality(syncs), export_attempts.now) THEN
         RETURN false;
     END IF;
@@ -10833,18 +11349,20 @@ COMMENT ON FUNCTION integration_worker.export_attempts(bigint[], text[], boolean
 -- Of the stable conventions, OpenTelemetry semantic conventions 1.44.0.
 CREATE FUNCTION integration_worker.duration_metric(
         endpoint_ids integer[], statuses integer[], reasons text[], buckets bigint[], sums double precision[],
-        since timestamptz, now timestamptz)
+        since timestamptz, now timestamptz, is_delta boolean)
     RETURNS jsonb
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT jsonb_build_object('name', 'http.client.request.duration', 'unit', 's',
-               'description', 'Duration of requests to endpoints.', 'histogram', jsonb_build_object('aggregationTemporality', 2,
+               'description', 'Duration of requests to endpoints.', 'histogram', jsonb_build_object(
+               'aggregationTemporality', CASE WHEN is_delta THEN 1 ELSE 2 END,
                'dataPoints', jsonb_agg(jsonb_build_object(
                    'startTimeUnixNano', integration_worker.otlp_time(duration_metric.since),
                    'timeUnixNano', integration_worker.otlp_time(duration_metric.now),
                    'count', b.total::text, 'sum', h.sum, 'bucketCounts', b.counts,
-                   'explicitBounds', '[0.005,0.01,0.025,0.05,0.075,0.1,0.25,0.5,0.75,1,2.5,5,7.5,10]'::jsonb,
+                   'explicitBounds', (SELECT jsonb_agg(x.ms / 1000::double precision ORDER BY x.ms)
+                                        FROM unnest(integration_worker.request_bounds()) AS x (ms)),
                    'attributes', integration_worker.otlp_attributes(jsonb_build_object(
                        'http.request.method', c.method, 'integration.endpoint.name', c.name,
                        'server.address', substring(c.url FROM '^https?://(?:[^/?#@]*@)?\[?([^]/:?#]+)'),
@@ -10859,10 +11377,10 @@ AS $$
      CROSS JOIN LATERAL (SELECT sum(x.count) AS total, jsonb_agg(x.count::text ORDER BY x.k) AS counts
                            FROM unnest(buckets[15 * h.n - 14 : 15 * h.n]) WITH ORDINALITY AS x (count, k)) b
 $$;
-REVOKE ALL ON FUNCTION integration_worker.duration_metric(integer[], integer[], text[], bigint[], double precision[], timestamptz, timestamptz) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.duration_metric(integer[], integer[], text[], bigint[], double precision[], timestamptz, timestamptz, boolean) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.duration_metric(integer[], integer[], text[], bigint[], double precision[], timestamptz, timestamptz) IS
-    'The durations of requests since a worker began, by endpoint and outcome; 15 buckets each.';
+COMMENT ON FUNCTION integration_worker.duration_metric(integer[], integer[], text[], bigint[], double precision[], timestamptz, timestamptz, boolean) IS
+    'The durations of requests since a worker began (is_delta: since it told them last), by endpoint and outcome; 15 buckets each.';
 
 -- Counted up to a bound, by the index queue_due: a look at the figures must not take as long as a backlog is large.
 CREATE FUNCTION integration_worker.backlog_metrics(now timestamptz) RETURNS SETOF jsonb
@@ -10923,7 +11441,7 @@ COMMENT ON FUNCTION integration_worker.backlog_metrics(timestamptz) IS
 
 CREATE FUNCTION integration_worker.export_metrics(
         endpoint_ids integer[], statuses integer[], reasons text[], buckets bigint[], sums double precision[],
-        since timestamptz, with_backlog boolean, worker integer, now timestamptz DEFAULT clock_timestamp())
+        since timestamptz, with_backlog boolean, worker integer, now timestamptz DEFAULT clock_timestamp(), is_delta boolean DEFAULT false)
     RETURNS boolean
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -10935,7 +11453,7 @@ BEGIN
     IF endpoint_ids <> '{}' THEN
         metrics := metrics || integration_worker.duration_metric(
             export_metrics.endpoint_ids, export_metrics.statuses, export_metrics.reasons, export_metrics.buckets,
-            export_metrics.sums, export_metrics.since, export_metrics.now);
+            export_metrics.sums, export_metrics.since, export_metrics.now, is_delta);
     END IF;
     IF with_backlog THEN
         metrics := metrics || coalesce((SELECT jsonb_agg(m) FROM integration_worker.backlog_metrics(export_metrics.now) m), '[]');
@@ -10949,9 +11467,9 @@ BEGIN
         1, export_metrics.now);
 END
 $$;
-REVOKE ALL ON FUNCTION integration_worker.export_metrics(integer[], integer[], text[], bigint[], double precision[], timestamptz, boolean, integer, timestamptz) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.export_metrics(integer[], integer[], text[], bigint[], double precision[], timestamptz, boolean, integer, timestamptz, boolean) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.export_metrics(integer[], integer[], text[], bigint[], double precision[], timestamptz, boolean, integer, timestamptz) IS
+COMMENT ON FUNCTION integration_worker.export_metrics(integer[], integer[], text[], bigint[], double precision[], timestamptz, boolean, integer, timestamptz, boolean) IS
     'Has a worker''s figures leave, with_backlog: those of the whole database too; false: not now.';
 
 -- The exact request of a sync, before it leaves.
@@ -10984,7 +11502,7 @@ BEGIN
            o.object_type, o.object_id, o.operation, s.remote_id,
            CASE WHEN c.format LIKE 'otlp%' THEN integration_worker.otlp_body(o.operation, o.payload)::jsonb
                 WHEN is_whole THEN o.payload ELSE integration_worker.masked(o.payload, c.mask) END, o.created_at,
-           '/integration/' || c.name, NULL) r
+           '/integration/' || c.name, NULL, c.idempotency_key_style = 'quoted') r
      CROSS JOIN LATERAL (SELECT CASE WHEN r.headers IS NOT NULL
                                      THEN integration_worker.masked_headers(c.credential, c.signing) END AS masked) a
      WHERE o.id = request_of.id;
@@ -11011,7 +11529,7 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION integration.preview(bigint) IS
-    'The request of a sync as it would be sent now, secrets of credentials and what endpoint.mask hides shown as ***; nothing is sent. Not shown: what each attempt draws anew (traceparent) and what the connection adds (Host, User-Agent, Content-Length). problem says why it could not be.';
+    'The request of a sync as it would be sent now, secrets of credentials and what endpoint.mask hides shown as ***; nothing is sent. Not shown: what each attempt draws anew (traceparent) and what the connection adds (Host, Content-Length). problem says why it could not be.';
 
 -- POSIX 2.2.2: within single quotes everything stands for itself but a single quote.
 CREATE FUNCTION integration_worker.shell_word(value text) RETURNS text
@@ -11207,22 +11725,12 @@ CREATE FUNCTION integration_worker.customer_vocabulary(customer text) RETURNS js
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
-    WITH reader AS (
-        SELECT (SELECT c.locale FROM integration.customer c WHERE c.name = customer_vocabulary.customer) AS locale
-    ), spoken AS (
-        SELECT DISTINCT ON (p.key) substr(p.key, length('customer.') + 1) AS key, p.words
-          FROM reader r
-         CROSS JOIN integration_worker.languages(r.locale) AS l (languages)
-          JOIN integration.phrase p ON p.locale = ANY (l.languages) AND starts_with(p.key, 'customer.')
-         ORDER BY p.key, array_position(l.languages, p.locale)
-    ), advice AS (
-        SELECT 'advice.' || a.key AS key, a.value
-          FROM reader r
-         CROSS JOIN jsonb_each_text(integration_worker.remedies('customer', r.locale)) a
-    )
     SELECT (SELECT jsonb_object_agg('cause.' || k.name, k.customer_message) FROM integration.error_class k)
-           || coalesce((SELECT jsonb_object_agg(a.key, a.value) FROM advice a), '{}')
-           || coalesce((SELECT jsonb_object_agg(s.key, s.words) FROM spoken s), '{}')
+           || coalesce((SELECT jsonb_object_agg('advice.' || a.key, a.value)
+                          FROM jsonb_each_text(integration_worker.remedies('customer', r.locale)) a), '{}')
+           || (SELECT jsonb_object_agg(substr(p.key, length('customer.') + 1), p.value)
+                 FROM jsonb_each_text(integration_worker.phrases('{customer.}', r.locale)) p)
+      FROM (SELECT (SELECT c.locale FROM integration.customer c WHERE c.name = customer_vocabulary.customer) AS locale) r
 $$;
 REVOKE ALL ON FUNCTION integration_worker.customer_vocabulary(text) FROM PUBLIC;
 
@@ -11251,6 +11759,11 @@ COMMENT ON COLUMN integration.customer_grant.customer IS 'The customer, as in ou
 COMMENT ON COLUMN integration.customer_grant.granted_at IS 'When.';
 
 COMMENT ON COLUMN integration.customer_grant.granted_by IS 'The database user of the session.';
+
+INSERT INTO integration.phrase (key, words) VALUES
+    ('grant.sees_all', 'role {role} sees the syncs of all customers already'),
+    ('grant.no_customer', 'nothing belongs to customer "{customer}" yet: is the name right?'),
+    ('revoke.not_granted', 'role {role} was not granted customer "{customer}"');
 
 -- What REVOKE or DROP OWNED took from the role stays taken, whatever stands in the table.
 -- In a view, where the user is the one who asks: a function with its owner's rights couldn't tell.  The array is made
@@ -11309,10 +11822,8 @@ CREATE FUNCTION integration_worker.held_class(endpoint_id integer, customer text
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT CASE WHEN EXISTS (SELECT FROM integration_worker.pause_in_force p
-                              WHERE p.scope = 'all'
-                                 OR (p.scope = 'connector' AND p.name = e.connector)
-                                 OR (p.scope = 'endpoint' AND p.name = e.name)
-                                 OR (p.scope = 'customer' AND p.name IN (held_class.customer, e.customer))) THEN 'deferred'
+                              WHERE integration_worker.pause_holds(p.scope, p.name, e.connector, e.name,
+                                                                   ARRAY[held_class.customer, e.customer])) THEN 'deferred'
                 WHEN h.state = 'stopped' THEN coalesce(r.error_class, 'config') END
       FROM integration.endpoint e
       LEFT JOIN integration.endpoint_health h ON h.endpoint_id = e.id
@@ -11768,13 +12279,10 @@ CREATE FUNCTION integration.incident_metrics() RETURNS TABLE (severity text, ope
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT s.n::text, count(i.id)
-      FROM generate_series(1, 4) AS s (n)
-      LEFT JOIN integration.incident i
-        ON i.severity = s.n AND i.resolved_at IS NULL AND i.state <> 'ignored'
-       AND (i.state <> 'snoozed' OR i.snoozed_until <= statement_timestamp())
-     GROUP BY s.n
-     ORDER BY s.n
+    SELECT c.severity::text, c.open
+      FROM unnest(integration_worker.count_incidents('{open,acknowledged}', statement_timestamp()))
+           WITH ORDINALITY AS c (open, severity)
+     ORDER BY c.severity
 $$;
 REVOKE ALL ON FUNCTION integration.incident_metrics() FROM PUBLIC;
 
@@ -11896,12 +12404,14 @@ COMMENT ON FUNCTION integration.prometheus() IS
 
 -- As text and as the value of an attribute in quotes; what no text holds is taken out (HTML, 13.1.4 and 13.2.3.5).
 CREATE FUNCTION integration_worker.html(value text) RETURNS text
-    LANGUAGE sql IMMUTABLE STRICT
+    LANGUAGE plpgsql IMMUTABLE STRICT
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT replace(replace(replace(replace(replace(
+BEGIN
+    RETURN replace(replace(replace(replace(replace(
                regexp_replace(value, '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]', '', 'g'),
-               '&', '&amp;'), '<', '&lt;'), '>', '&gt;'), '"', '&quot;'), '''', '&#39;')
+               '&', '&amp;'), '<', '&lt;'), '>', '&gt;'), '"', '&quot;'), '''', '&#39;');
+END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.html(text) FROM PUBLIC;
 
@@ -11909,77 +12419,182 @@ COMMENT ON FUNCTION integration_worker.html(text) IS 'A text as a browser shows 
 
 -- Isolated, so that a name written from right to left turns nothing else around.
 CREATE FUNCTION integration_worker.html_name(value text) RETURNS text
-    LANGUAGE sql IMMUTABLE STRICT
+    LANGUAGE plpgsql IMMUTABLE STRICT
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT '<bdi>' || integration_worker.html(left(value, 200) || CASE WHEN length(value) > 200 THEN '…' ELSE '' END) || '</bdi>'
+BEGIN
+    RETURN '<bdi>' || integration_worker.html(left(value, 200) || CASE WHEN length(value) > 200 THEN '…' ELSE '' END) || '</bdi>';
+END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.html_name(text) FROM PUBLIC;
 
 COMMENT ON FUNCTION integration_worker.html_name(text) IS 'A name that somebody gave, within a line; its first 200 characters.';
 
-CREATE FUNCTION integration_worker.html_number(value numeric) RETURNS text
-    LANGUAGE sql IMMUTABLE STRICT
+INSERT INTO integration.phrase (key, words) VALUES
+    -- What stands between groups of digits, what before decimals.
+    ('number.marks', ',.'),
+    ('number.percent', '{n} %'),
+    -- As to_char() reads them: the moment of a page, one of today, an earlier one, the hour of a bar.
+    ('time.now', 'YYYY-MM-DD HH24:MI:SS'),
+    ('time.today', 'HH24:MI:SS'),
+    ('time.earlier', 'YYYY-MM-DD HH24:MI'),
+    ('time.hour', 'HH24:MI');
+
+CREATE FUNCTION integration_worker.page_language(page text, locale text) RETURNS text
+    LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT to_char(value, 'FM999,999,999,999,999,999,990')
+    SELECT l.language
+      FROM unnest(integration_worker.languages(page_language.locale)) WITH ORDINALITY AS l (language, n)
+     WHERE EXISTS (SELECT FROM integration.phrase p WHERE p.locale = l.language AND starts_with(p.key, page))
+     ORDER BY l.n
+     LIMIT 1
 $$;
-REVOKE ALL ON FUNCTION integration_worker.html_number(numeric) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.page_language(text, text) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.html_number(numeric) IS 'A whole number in groups of three digits.';
+COMMENT ON FUNCTION integration_worker.page_language(text, text) IS 'The best language that has a phrase of a page.';
 
-CREATE FUNCTION integration_worker.html_time(at timestamptz) RETURNS text
-    LANGUAGE sql STABLE STRICT
+-- Once for a page, not for each of its labels.  What to_char() reads stays as it is.
+CREATE FUNCTION integration_worker.page_texts(page text, locale text DEFAULT NULL) RETURNS jsonb
+    LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT format('<time datetime="%s">%s</time>', to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
-                  to_char(at, CASE WHEN at::date = statement_timestamp()::date THEN 'HH24:MI:SS' ELSE 'YYYY-MM-DD HH24:MI' END))
+    SELECT jsonb_object_agg(CASE WHEN starts_with(p.key, page) THEN substr(p.key, length(page) + 1) ELSE p.key END,
+                            CASE WHEN starts_with(p.key, 'time.') THEN p.value ELSE integration_worker.html(p.value) END)
+           || jsonb_build_object('language', integration_worker.page_language(page, page_texts.locale))
+      FROM jsonb_each_text(integration_worker.phrases(
+               page || '{duration.,number.,time.,incident.,responsible.}'::text[], page_texts.locale)) p
 $$;
-REVOKE ALL ON FUNCTION integration_worker.html_time(timestamptz) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.page_texts(text, text) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.html_time(timestamptz) IS 'A moment in the time zone of the session; without its date when that is today''s.';
+COMMENT ON FUNCTION integration_worker.page_texts(text, text) IS
+    'What a page can say, as HTML: its own phrases without the beginning of their keys, those it shares with others.';
 
-CREATE FUNCTION integration_worker.html_duration(ms bigint) RETURNS text
-    LANGUAGE sql IMMUTABLE STRICT
+CREATE FUNCTION integration_worker.page_text(texts jsonb, key text, words jsonb) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE WHEN ms < 1000 THEN format('%s ms', ms)
-                WHEN ms < 10000 THEN format('%s s', round(ms / 1000.0, 1))
-                ELSE integration_worker.duration_words(ms * interval '1 ms') END
+BEGIN
+    RETURN integration_worker.fill_in(texts ->> key, words);
+END
 $$;
-REVOKE ALL ON FUNCTION integration_worker.html_duration(bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.page_text(jsonb, text, jsonb) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.html_duration(bigint) IS 'A duration in the unit that suits it.';
+COMMENT ON FUNCTION integration_worker.page_text(jsonb, text, jsonb) IS
+    'A sentence of a page; what is filled in is HTML already. NULL where one of its words is.';
 
-CREATE FUNCTION integration_worker.html_age(length interval) RETURNS text
-    LANGUAGE sql IMMUTABLE STRICT
+CREATE FUNCTION integration_worker.page_heads(texts jsonb, keys text[]) RETURNS text[]
+    LANGUAGE sql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT integration_worker.duration_words(greatest(length, '0'))
+    SELECT ARRAY(SELECT CASE WHEN k.key LIKE '>%' THEN '>' ELSE '' END || (texts ->> ltrim(k.key, '>'))
+                   FROM unnest(keys) WITH ORDINALITY AS k (key, n)
+                  ORDER BY k.n)
 $$;
-REVOKE ALL ON FUNCTION integration_worker.html_age(interval) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.page_heads(jsonb, text[]) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.html_age(interval) IS 'How long ago; NULL: no time is known.';
+COMMENT ON FUNCTION integration_worker.page_heads(jsonb, text[]) IS
+    'The heads of a table by their keys; one that begins with > stands above figures.';
+
+CREATE FUNCTION integration_worker.html_number(value numeric, texts jsonb, digits integer DEFAULT 0) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN translate(to_char(value, rpad('FM999,999,999,999,999,999,990.', 30 + digits, '0')), ',.', texts ->> 'number.marks');
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.html_number(numeric, jsonb, integer) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.html_number(numeric, jsonb, integer) IS 'A number in groups of three digits, with so many decimals.';
+
+CREATE FUNCTION integration_worker.html_percent(share numeric, texts jsonb, digits integer) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN replace(texts ->> 'number.percent', '{n}', integration_worker.html_number(100 * share, texts, digits));
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.html_percent(numeric, jsonb, integer) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.html_percent(numeric, jsonb, integer) IS 'A share as so much in a hundred.';
+
+CREATE FUNCTION integration_worker.html_time(at timestamptz, texts jsonb) RETURNS text
+    LANGUAGE plpgsql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN format('<time datetime="%s">%s</time>', to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+                  integration_worker.html(to_char(at, texts ->> CASE WHEN at::date = statement_timestamp()::date
+                                                                     THEN 'time.today' ELSE 'time.earlier' END)));
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.html_time(timestamptz, jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.html_time(timestamptz, jsonb) IS 'A moment in the time zone of the session; without its date when that is today''s.';
+
+CREATE FUNCTION integration_worker.html_duration(ms bigint, texts jsonb) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN CASE WHEN ms < 1000 THEN replace(texts ->> 'duration.milliseconds', '{n}', ms::text)
+                WHEN ms < 10000 THEN replace(texts ->> 'duration.seconds', '{n}', integration_worker.html_number(ms / 1000.0, texts, 1))
+                ELSE integration_worker.duration_words(ms * interval '1 ms', texts) END;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.html_duration(bigint, jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.html_duration(bigint, jsonb) IS 'A duration in the unit that suits it.';
+
+CREATE FUNCTION integration_worker.html_age(length interval, texts jsonb) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN integration_worker.duration_words(greatest(length, '0'), texts);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.html_age(interval, jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.html_age(interval, jsonb) IS 'How long ago; NULL: no time is known.';
 
 -- Whatever else stands there might be a script.
 CREATE FUNCTION integration_worker.html_link(url text) RETURNS text
-    LANGUAGE sql IMMUTABLE STRICT
+    LANGUAGE plpgsql IMMUTABLE STRICT
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE WHEN url ~* '^https?://' THEN format('<a rel="noreferrer" href="%1$s">%1$s</a>', integration_worker.html(url))
-                ELSE integration_worker.html(url) END
+BEGIN
+    RETURN CASE WHEN url ~* '^https?://' THEN format('<a rel="noreferrer" href="%1$s">%1$s</a>', integration_worker.html(url))
+                ELSE integration_worker.html(url) END;
+END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.html_link(text) FROM PUBLIC;
 
 COMMENT ON FUNCTION integration_worker.html_link(text) IS 'A link, if it leads to a page.';
 
--- The label is shown where the screen is too narrow for a table.
-CREATE FUNCTION integration_worker.html_cell(label text, content text, class text DEFAULT '') RETURNS text
-    LANGUAGE sql IMMUTABLE
+CREATE FUNCTION integration_worker.html_statement(statement text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT format('<td data-label="%s"%s><div>%s</div></td>', label, CASE WHEN class <> '' THEN format(' class="%s"', class) END,
-                  coalesce(nullif(content, ''), '<span class="none">–</span>'))
+BEGIN
+    RETURN format('<code>%s</code>', integration_worker.html(statement));
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.html_statement(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.html_statement(text) IS 'A statement that somebody can run.';
+
+-- The label is shown where the screen is too narrow for a table.
+CREATE FUNCTION integration_worker.html_cell(label text, content text, class text DEFAULT '') RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN format('<td data-label="%s"%s><div>%s</div></td>', label, CASE WHEN class <> '' THEN format(' class="%s"', class) END,
+                  coalesce(nullif(content, ''), '<span class="none">–</span>'));
+END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.html_cell(text, text, text) FROM PUBLIC;
 
@@ -12018,23 +12633,25 @@ AS $$
                   level,
                   CASE level WHEN 'ok' THEN 'M12 1a11 11 0 1 0 0 22 11 11 0 0 0 0-22zm-1.6 16L5.5 12l1.7-1.7 3.2 3.2 6.4-6.4L18.500 8.800z'
                              WHEN 'warning' THEN 'M12 2 0.500 22h23zm-1.200 7h2.400v7h-2.400zm0 8.600h2.400V20h-2.400z'
+                             WHEN 'quiet' THEN 'M12 1a11 11 0 1 0 0 22 11 11 0 0 0 0-22zm-1.200 5h2.400v2.400h-2.400zm0 4.400h2.400V18h-2.400z'
                              ELSE 'M7.500 1h9L23 7.500v9L16.500 23h-9L1 16.500v-9zM10.800 6v8h2.400V6zm0 9.600V18h2.400v-2.400z' END, words)
 $$;
 REVOKE ALL ON FUNCTION integration_worker.html_verdict(text, text) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.html_verdict(text, text) IS 'The first sentence of a page: ok, warning or critical, in words that are HTML already.';
+COMMENT ON FUNCTION integration_worker.html_verdict(text, text) IS 'The first sentence of a page: ok, quiet, warning or critical, in words that are HTML already.';
 
 -- No script runs in a page, whatever stands in it.
-CREATE FUNCTION integration_worker.html_page(title text, subtitle text, content text, footer text, language text DEFAULT 'en') RETURNS text
+CREATE FUNCTION integration_worker.html_page(title text, subtitle text, content text, footer text, language text) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT format('<!DOCTYPE html>%1$s<html lang="%7$s"><head><meta charset="utf-8">'
                   '<meta http-equiv="Content-Security-Policy" content="default-src ''none''; style-src ''unsafe-inline''">'
                   '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
-                  '<meta name="robots" content="noindex"><title>%2$s</title><style>%3$s</style></head><body>'
+                  '<meta name="robots" content="noindex"><title>%8$s</title><style>%3$s</style></head><body>'
                   '<header><h1>%2$s</h1><p>%4$s</p></header><main>%5$s</main><footer><p>%6$s</p></footer></body></html>',
-                  E'\n', title, integration_worker.page_style(), subtitle, content, footer, integration_worker.html(language))
+                  E'\n', title, integration_worker.page_style(), subtitle, content, footer, integration_worker.html(language),
+                  regexp_replace(title, '<[^>]*>', '', 'g'))
 $$;
 REVOKE ALL ON FUNCTION integration_worker.html_page(text, text, text, text, text) FROM PUBLIC;
 
@@ -12058,8 +12675,8 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 .verdict { display: flex; gap: .75rem; align-items: center; font-size: 1.125rem; font-weight: 600; margin: 1.25rem 0 1rem;
   padding: .9rem 1.1rem; border-radius: .75rem; border: 1px solid currentColor; background: var(--card) }
 .verdict svg { width: 1.75rem; height: 1.75rem; flex: none; fill: currentColor; fill-rule: evenodd }
-.ok { color: var(--ok) } .warning { color: var(--warning) } .critical { color: var(--critical) }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .75rem; margin: 0 }
+.ok { color: var(--ok) } .warning { color: var(--warning) } .critical { color: var(--critical) } .quiet { color: var(--soft) }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .75rem; margin: 1rem 0 }
 .tile { background: var(--card); border: 1px solid var(--line); border-radius: .75rem; padding: .7rem .9rem } .tile dt { font-size: .8125rem; color: var(--soft) }
 .tile dd { margin: 0; font-size: 1.25rem; font-weight: 600; line-height: 1.4; overflow-wrap: break-word }
 .two { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1rem } .two section { margin: 0 }
@@ -12079,7 +12696,7 @@ figure { margin: 0 } .chart { display: block; width: 100%; height: 9rem; backgro
 .legend { display: flex; flex-wrap: wrap; gap: .25rem 1.1rem; list-style: none; margin: .5rem 0 0; padding: 0; font-size: .8125rem }
 .legend svg { display: inline-block; width: 1.6rem; height: .7rem; vertical-align: -.05rem; margin-right: .4rem } .legend path { stroke-width: 2.5; fill: none }
 .spark { width: 7.5rem; max-width: 100%; height: 1.6rem; vertical-align: middle } .spark .good { fill: var(--good) } .spark .bad { fill: var(--bad) }
-.fields { margin: .25rem 0 0; padding-left: 1.1rem } details { margin-top: .6rem; font-size: .875rem } summary { cursor: pointer; color: var(--blue) }
+.fields { margin: .25rem 0 0; padding-left: 1.1rem } details { margin-top: .6rem; font-size: .875rem } summary { cursor: pointer; color: var(--blue) } ol { margin: .5rem 0 0; padding-left: 1.3rem } ol li + li { margin-top: .4rem }
 table { border-collapse: collapse; width: 100%; font-size: .875rem } caption { text-align: left; margin: 0 0 .5rem } td .soft { font-size: .8125rem; margin: 0 }
 th, td { text-align: left; padding: .45rem .6rem .45rem 0; border-bottom: 1px solid var(--line); vertical-align: top } td { min-width: 4.5rem }
 th { overflow-wrap: break-word; color: var(--soft); font-weight: 600 }
@@ -12087,7 +12704,7 @@ td.n, th.n { text-align: right; padding-right: 1rem; white-space: nowrap } tbody
 @media (max-width: 58rem) { body { padding: 1rem .75rem 2rem } section { padding: .9rem } thead { display: block; position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) }
   table, tbody, caption { display: block } tr { display: block; padding: .5rem 0; border-bottom: 1px solid var(--line) } tbody tr:last-child { border-bottom: 0 }
   td, td.n { display: grid; min-width: 0; grid-template-columns: 8.5rem minmax(0, 1fr); gap: .5rem; text-align: left; white-space: normal; border: 0; padding: .15rem 0 }
-  td::before { content: attr(data-label); color: var(--soft) } dl.facts { grid-template-columns: 1fr; gap: 0 } .facts dd { margin-bottom: .35rem } }
+  td::before { content: attr(data-label); color: var(--soft) } dl.facts { grid-template-columns: 6.25rem minmax(0, 1fr); gap: .15rem .5rem } }
 @media print { body { background: none; max-width: none } section { break-inside: avoid } }
 ', '\s*\n\s*', ' ', 'g')
 $$;
@@ -12123,73 +12740,107 @@ REVOKE ALL ON FUNCTION integration_worker.hours_of(integration.traffic[], timest
 COMMENT ON FUNCTION integration_worker.hours_of(integration.traffic[], timestamptz) IS
     'The figures of all endpoints together for each of 24 hours.';
 
-CREATE FUNCTION integration_worker.chart_axis(hours integration_worker.hour_figures[]) RETURNS text
+INSERT INTO integration.phrase (key, words) VALUES
+    ('page.attempts', 'Attempts'),
+    ('page.durations', 'Durations'),
+    ('page.now', 'now'),
+    ('page.as_table', 'As a table'),
+    ('page.about_hours', 'Attempts by the hour in which they began'),
+    ('page.hour', 'Hour'),
+    ('page.delivered', 'Delivered'),
+    ('page.failed', 'Failed'),
+    ('page.p50', 'p50'),
+    ('page.p95', 'p95'),
+    ('page.p99', 'p99'),
+    ('page.no_attempts', 'No attempt in 24 hours.'),
+    ('page.day_of_attempts', '{delivered} attempts delivered, {failed} failed in 24 hours'),
+    ('page.hour_of_attempts', '{hour}: {delivered} delivered, {failed} failed'),
+    ('page.hour_at_most', '{count} an hour at most'),
+    ('page.legend_delivered', 'delivered'),
+    ('page.legend_failed', 'failed, on top'),
+    ('page.legend_p50', 'half (p50)'),
+    ('page.legend_p95', '19 of 20 (p95)'),
+    ('page.legend_p99', '99 of 100 (p99)'),
+    ('page.about_durations', 'How long attempts took; the scale is logarithmic.'),
+    ('page.durations_in_words',
+     'How long attempts took by hour: half of them, nineteen of twenty, ninety-nine of a hundred; the figures are in the table of attempts');
+
+CREATE FUNCTION integration_worker.chart_axis(hours integration_worker.hour_figures[], texts jsonb) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT '<div class="axis x" aria-hidden="true">'
-           || string_agg(format('<span>%s</span>', to_char(h.hour, 'HH24:MI')), '' ORDER BY h.n) || '<span>now</span></div>'
+           || string_agg(format('<span>%s</span>', integration_worker.html(to_char(h.hour, texts ->> 'time.hour'))), '' ORDER BY h.n)
+           || format('<span>%s</span></div>', texts ->> 'now')
       FROM unnest(hours) WITH ORDINALITY AS h (hour, delivered, failed, p50, p95, p99, n)
      WHERE h.n IN (1, 7, 13, 19)
 $$;
-REVOKE ALL ON FUNCTION integration_worker.chart_axis(integration_worker.hour_figures[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.chart_axis(integration_worker.hour_figures[], jsonb) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.chart_axis(integration_worker.hour_figures[]) IS 'The times below a chart of 24 hours.';
+COMMENT ON FUNCTION integration_worker.chart_axis(integration_worker.hour_figures[], jsonb) IS 'The times below a chart of 24 hours.';
 
-CREATE FUNCTION integration_worker.traffic_table(hours integration_worker.hour_figures[]) RETURNS text
+CREATE FUNCTION integration_worker.traffic_table(hours integration_worker.hour_figures[], texts jsonb) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT '<details><summary>As a table</summary>'
-           || integration_worker.html_table('hours', 'Attempts by the hour in which they began', '{Hour,>Delivered,>Failed,>p50,>p95,>p99}',
-                  string_agg(concat('<tr>', integration_worker.html_cell('Hour', integration_worker.html_time(h.hour)),
-                                    integration_worker.html_cell('Delivered', integration_worker.html_number(h.delivered), 'n'),
-                                    integration_worker.html_cell('Failed', integration_worker.html_number(h.failed), 'n'),
-                                    integration_worker.html_cell('p50', integration_worker.html_duration(h.p50_ms), 'n'),
-                                    integration_worker.html_cell('p95', integration_worker.html_duration(h.p95_ms), 'n'),
-                                    integration_worker.html_cell('p99', integration_worker.html_duration(h.p99_ms), 'n'), '</tr>'),
-                             '' ORDER BY h.hour))
-           || '</details>'
+    SELECT format('<details><summary>%s</summary>%s</details>', texts ->> 'as_table',
+               integration_worker.html_table('hours', texts ->> 'about_hours',
+                   integration_worker.page_heads(texts, '{hour,>delivered,>failed,>p50,>p95,>p99}'),
+                   string_agg(concat('<tr>',
+                       integration_worker.html_cell(texts ->> 'hour', integration_worker.html_time(h.hour, texts)),
+                       integration_worker.html_cell(texts ->> 'delivered', integration_worker.html_number(h.delivered, texts), 'n'),
+                       integration_worker.html_cell(texts ->> 'failed', integration_worker.html_number(h.failed, texts), 'n'),
+                       integration_worker.html_cell(texts ->> 'p50', integration_worker.html_duration(h.p50_ms, texts), 'n'),
+                       integration_worker.html_cell(texts ->> 'p95', integration_worker.html_duration(h.p95_ms, texts), 'n'),
+                       integration_worker.html_cell(texts ->> 'p99', integration_worker.html_duration(h.p99_ms, texts), 'n'), '</tr>'),
+                       '' ORDER BY h.hour)))
       FROM unnest(hours) h
 $$;
-REVOKE ALL ON FUNCTION integration_worker.traffic_table(integration_worker.hour_figures[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.traffic_table(integration_worker.hour_figures[], jsonb) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.traffic_table(integration_worker.hour_figures[]) IS 'What the charts show, in figures.';
+COMMENT ON FUNCTION integration_worker.traffic_table(integration_worker.hour_figures[], jsonb) IS 'What the charts show, in figures.';
 
-CREATE FUNCTION integration_worker.traffic_chart(hours integration_worker.hour_figures[]) RETURNS text
-    LANGUAGE plpgsql STABLE
+CREATE FUNCTION integration_worker.traffic_bars(hours integration_worker.hour_figures[], most bigint, texts jsonb) RETURNS text
+    LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    most bigint;
-    said text;
-    bars text;
-BEGIN
-    SELECT greatest(max(h.delivered + h.failed), 1),
-           format('%s attempts delivered, %s failed in 24 hours', integration_worker.html_number(sum(h.delivered)),
-                  integration_worker.html_number(sum(h.failed)))
-      INTO most, said
-      FROM unnest(hours) h;
     SELECT string_agg(format(
-               '<g><title>%s: %s delivered, %s failed</title><rect class="good" x="%s" y="%s" width="8" height="%s"/>'
-               '<rect class="bad" x="%4$s" y="%7$s" width="8" height="%8$s"/></g>',
-               to_char(h.hour, 'HH24:MI'), integration_worker.html_number(h.delivered), integration_worker.html_number(h.failed),
+               '<g><title>%s</title><rect class="good" x="%s" y="%s" width="8" height="%s"/>'
+               '<rect class="bad" x="%2$s" y="%5$s" width="8" height="%6$s"/></g>',
+               integration_worker.page_text(texts, 'hour_of_attempts', jsonb_build_object(
+                   'hour', integration_worker.html(to_char(h.hour, texts ->> 'time.hour')),
+                   'delivered', integration_worker.html_number(h.delivered, texts),
+                   'failed', integration_worker.html_number(h.failed, texts))),
                10 * h.n - 9, round(100 - 100.0 * h.delivered / most, 2), round(100.0 * h.delivered / most, 2),
                round(100 - 100.0 * (h.delivered + h.failed) / most, 2), round(100.0 * h.failed / most, 2)), '' ORDER BY h.n)
-      INTO bars
-      FROM unnest(hours) WITH ORDINALITY AS h (hour, delivered, failed, p50, p95, p99, n);
-    RETURN format(
-        '<figure><div class="top">%s an hour at most</div><svg class="chart" viewBox="0 0 240 100" preserveAspectRatio="none" role="img" aria-label="%s">'
-        '<path class="grid" d="M0 .5H240M0 50H240M0 99.5H240"/>%s</svg>%s<ul class="legend">'
-        '<li><svg class="spark" viewBox="0 0 16 7" aria-hidden="true"><rect class="good" width="16" height="7"/></svg>delivered</li>'
-        '<li><svg class="spark" viewBox="0 0 16 7" aria-hidden="true"><rect class="bad" width="16" height="7"/></svg>failed, on top</li></ul>'
-        '<figcaption>%2$s.</figcaption></figure>',
-        integration_worker.html_number(most), said, bars, integration_worker.chart_axis(hours));
-END
+      FROM unnest(hours) WITH ORDINALITY AS h (hour, delivered, failed, p50, p95, p99, n)
 $$;
-REVOKE ALL ON FUNCTION integration_worker.traffic_chart(integration_worker.hour_figures[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.traffic_bars(integration_worker.hour_figures[], bigint, jsonb) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.traffic_chart(integration_worker.hour_figures[]) IS 'Bars of what was delivered and what failed by hour.';
+COMMENT ON FUNCTION integration_worker.traffic_bars(integration_worker.hour_figures[], bigint, jsonb) IS
+    'A bar for each hour; most: what the highest may stand for.';
+
+CREATE FUNCTION integration_worker.traffic_chart(hours integration_worker.hour_figures[], texts jsonb) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format(
+        '<figure><div class="top">%s</div><svg class="chart" viewBox="0 0 240 100" preserveAspectRatio="none" role="img" aria-label="%s">'
+        '<path class="grid" d="M0 .5H240M0 50H240M0 99.5H240"/>%s</svg>%s<ul class="legend">'
+        '<li><svg class="spark" viewBox="0 0 16 7" aria-hidden="true"><rect class="good" width="16" height="7"/></svg>%s</li>'
+        '<li><svg class="spark" viewBox="0 0 16 7" aria-hidden="true"><rect class="bad" width="16" height="7"/></svg>%s</li></ul>'
+        '<figcaption>%2$s.</figcaption></figure>',
+        integration_worker.page_text(texts, 'hour_at_most', jsonb_build_object('count', integration_worker.html_number(d.most, texts))),
+        integration_worker.page_text(texts, 'day_of_attempts', jsonb_build_object(
+            'delivered', integration_worker.html_number(d.delivered, texts), 'failed', integration_worker.html_number(d.failed, texts))),
+        integration_worker.traffic_bars(hours, d.most, texts), integration_worker.chart_axis(hours, texts),
+        texts ->> 'legend_delivered', texts ->> 'legend_failed')
+      FROM (SELECT max(h.delivered + h.failed) AS most, sum(h.delivered) AS delivered, sum(h.failed) AS failed FROM unnest(hours) h) d
+$$;
+REVOKE ALL ON FUNCTION integration_worker.traffic_chart(integration_worker.hour_figures[], jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.traffic_chart(integration_worker.hour_figures[], jsonb) IS
+    'Bars of what was delivered and what failed by hour, where there was any.';
 
 -- An hour without attempts breaks the line; one alone is a dot.
 CREATE FUNCTION integration_worker.duration_line(values_ms integer[], class text) RETURNS text
@@ -12208,44 +12859,67 @@ REVOKE ALL ON FUNCTION integration_worker.duration_line(integer[], text) FROM PU
 
 COMMENT ON FUNCTION integration_worker.duration_line(integer[], text) IS 'A line of durations by hour, from 1 ms to 100 s in five decades.';
 
-CREATE FUNCTION integration_worker.duration_chart(hours integration_worker.hour_figures[]) RETURNS text
+CREATE FUNCTION integration_worker.duration_chart(hours integration_worker.hour_figures[], texts jsonb) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT format(
-        '<figure><div class="scaled"><div class="axis y" aria-hidden="true"><span>100 s</span><span>10 s</span><span>1 s</span>'
-        '<span>100 ms</span><span>10 ms</span><span>1 ms</span></div>'
+        '<figure><div class="scaled"><div class="axis y" aria-hidden="true">%s</div>'
         '<svg class="chart" viewBox="0 0 240 100" preserveAspectRatio="none" role="img" aria-label="%s">'
         '<path class="grid" d="M0 .5H240M0 20H240M0 40H240M0 60H240M0 80H240M0 99.5H240"/>%s%s%s</svg>%s</div><ul class="legend">%s</ul>'
-        '<figcaption>How long attempts took; the scale is logarithmic.</figcaption></figure>',
-        'How long attempts took by hour: half of them, nineteen of twenty, ninety-nine of a hundred; the figures are in the table below',
+        '<figcaption>%s</figcaption></figure>',
+        (SELECT string_agg(format('<span>%s</span>', replace(texts ->> ('duration.' || d.unit), '{n}', d.n)), '' ORDER BY d.place)
+           FROM (VALUES (1, '100', 'seconds'), (2, '10', 'seconds'), (3, '1', 'seconds'), (4, '100', 'milliseconds'),
+                        (5, '10', 'milliseconds'), (6, '1', 'milliseconds')) AS d (place, n, unit)),
+        texts ->> 'durations_in_words',
         integration_worker.duration_line(array_agg(h.p99_ms ORDER BY h.hour), 'p99'),
         integration_worker.duration_line(array_agg(h.p95_ms ORDER BY h.hour), 'p95'),
         integration_worker.duration_line(array_agg(h.p50_ms ORDER BY h.hour), 'p50'),
-        integration_worker.chart_axis(hours),
-        (SELECT string_agg(format('<li><svg viewBox="0 0 32 14" aria-hidden="true"><path class="%s" d="M2 7H30"/></svg>%s</li>', l.class, l.label), '')
-           FROM (VALUES ('p50', 'half (p50)'), ('p95', '19 of 20 (p95)'), ('p99', '99 of 100 (p99)')) AS l (class, label)))
+        integration_worker.chart_axis(hours, texts),
+        (SELECT string_agg(format('<li><svg viewBox="0 0 32 14" aria-hidden="true"><path class="%s" d="M2 7H30"/></svg>%s</li>',
+                                  l.class, texts ->> ('legend_' || l.class)), '' ORDER BY l.class)
+           FROM unnest('{p50,p95,p99}'::text[]) AS l (class)),
+        texts ->> 'about_durations')
       FROM unnest(hours) h
 $$;
-REVOKE ALL ON FUNCTION integration_worker.duration_chart(integration_worker.hour_figures[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.duration_chart(integration_worker.hour_figures[], jsonb) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.duration_chart(integration_worker.hour_figures[]) IS 'Lines of the durations that 50, 95 and 99 of a hundred attempts did not exceed.';
+COMMENT ON FUNCTION integration_worker.duration_chart(integration_worker.hour_figures[], jsonb) IS
+    'Lines of the durations that 50, 95 and 99 of a hundred attempts did not exceed.';
 
-CREATE FUNCTION integration_worker.spark(delivered bigint[], failed bigint[], said text) RETURNS text
-    LANGUAGE sql IMMUTABLE
+-- Charts of nothing would look like a failure to draw them.
+CREATE FUNCTION integration_worker.page_charts(hours integration_worker.hour_figures[], texts jsonb) RETURNS text
+    LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT format('<svg class="spark" viewBox="0 0 %s 20" preserveAspectRatio="none" role="img" aria-label="%s">%s</svg>',
-                  5 * count(*), said,
-                  string_agg(concat(
-                      format('<rect class="good" x="%s" y="%s" width="4" height="%s"/>',
-                             5 * b.n - 5, round(20 - 20.0 * b.d / m.most, 1), round(20.0 * b.d / m.most, 1)),
-                      CASE WHEN b.f > 0 THEN
-                           format('<rect class="bad" x="%s" y="%s" width="4" height="%s"/>',
-                                  5 * b.n - 5, round(20 - 20.0 * (b.d + b.f) / m.most, 1), round(20.0 * b.f / m.most, 1)) END), '' ORDER BY b.n)
-                      FILTER (WHERE b.d + b.f > 0))
-      FROM unnest(delivered, failed) WITH ORDINALITY AS b (d, f, n)
-     CROSS JOIN (SELECT greatest(max(x.d + x.f), 1) AS most FROM unnest(delivered, failed) AS x (d, f)) m
+    SELECT CASE WHEN sum(h.delivered + h.failed) > 0
+                THEN format('<div class="two"><section><h2>%s</h2>%s%s</section><section><h2>%s</h2>%s</section></div>',
+                            texts ->> 'attempts', integration_worker.traffic_chart(hours, texts), integration_worker.traffic_table(hours, texts),
+                            texts ->> 'durations', integration_worker.duration_chart(hours, texts))
+                ELSE format('<section><h2>%s</h2><p>%s</p></section>', texts ->> 'attempts', texts ->> 'no_attempts') END
+      FROM unnest(hours) h
+$$;
+REVOKE ALL ON FUNCTION integration_worker.page_charts(integration_worker.hour_figures[], jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.page_charts(integration_worker.hour_figures[], jsonb) IS 'The sections about the traffic of 24 hours.';
+
+CREATE FUNCTION integration_worker.spark(delivered bigint[], failed bigint[], said text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (SELECT format('<svg class="spark" viewBox="0 0 %s 20" preserveAspectRatio="none" role="img" aria-label="%s">%s</svg>',
+                          5 * count(*), said,
+                          string_agg(concat(
+                              format('<rect class="good" x="%s" y="%s" width="4" height="%s"/>',
+                                     5 * b.n - 5, round(20 - 20.0 * b.d / m.most, 1), round(20.0 * b.d / m.most, 1)),
+                              CASE WHEN b.f > 0 THEN
+                                   format('<rect class="bad" x="%s" y="%s" width="4" height="%s"/>',
+                                          5 * b.n - 5, round(20 - 20.0 * (b.d + b.f) / m.most, 1), round(20.0 * b.f / m.most, 1)) END), '' ORDER BY b.n)
+                              FILTER (WHERE b.d + b.f > 0))
+              FROM unnest(delivered, failed) WITH ORDINALITY AS b (d, f, n)
+             CROSS JOIN (SELECT greatest(max(x.d + x.f), 1) AS most FROM unnest(delivered, failed) AS x (d, f)) m);
+END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.spark(bigint[], bigint[], text) FROM PUBLIC;
 
@@ -12253,166 +12927,465 @@ COMMENT ON FUNCTION integration_worker.spark(bigint[], bigint[], text) IS 'Bars 
 
 -- The status page of those who run this: what is wrong now, what to do, how it went.
 
-CREATE FUNCTION integration_worker.page_tiles(
-        endpoints integration.endpoint_status[], hours integration_worker.hour_figures[], incidents bigint)
-    RETURNS text
+INSERT INTO integration.phrase (key, words) VALUES
+    ('page.title', 'Integration status'),
+    ('page.title_of', 'Integration status: {scope}'),
+    ('page.as_of', '{database} at {time}, times in {zone}'),
+    ('page.made_by', 'Made by {statement} from the views integration.endpoint_status, endpoint_traffic and incident_status.'),
+    ('page.more', 'And {count} more: {statement}'),
+    ('page.verdict_ok', 'Everything is delivered as it should be.'),
+    ('page.verdict_quiet', 'Nothing was sent in 24 hours.'),
+    ('page.verdict_empty', 'There is no endpoint yet.'),
+    ('page.verdict_not_sent', 'Nothing is sent'),
+    ('page.verdict_incident', '{count} open incident'),
+    ('page.verdict_incidents', '{count} open incidents'),
+    ('page.verdict_failed_one', '{count} sync waits for a person'),
+    ('page.verdict_failed', '{count} syncs wait for a person'),
+    ('page.verdict_held_one', '{count} endpoint is held back'),
+    ('page.verdict_held', '{count} endpoints are held back'),
+    ('page.delivered_today', 'Delivered, 24 h'),
+    ('page.attempts_failed', 'Attempts failed, 24 h'),
+    ('page.backlog', 'Waiting to be sent'),
+    ('page.oldest', 'Oldest is due for'),
+    ('page.waiting_failed', 'Waiting for a person'),
+    ('page.incidents', 'Open incidents'),
+    ('page.problems', 'What is wrong now'),
+    ('page.no_problems', 'Nothing. No incident is open, nothing is paused.'),
+    ('page.what_to_do', 'What to do:'),
+    ('page.no_remedy', 'Nothing is known to help yet.'),
+    ('page.severity', 'severity {severity}'),
+    ('page.title_at', '{title} at {endpoint}'),
+    ('page.incident', 'Incident {incident}, {state} since {since} ({age}); failures: {failures}, objects: {objects}.'),
+    ('page.incident_waiting', 'Waiting for a person: {count}.'),
+    ('page.incident_climbed', 'Nobody looks after it: level {level} since {since}.'),
+    ('page.responsible', 'Responsible'),
+    ('page.owner', 'Owner'),
+    ('page.no_owner', 'nobody: set owner of its endpoint or connector'),
+    ('page.at_stake', 'At stake'),
+    ('page.example', 'Example'),
+    ('page.example_of', 'sync {sync} {object}: {error}'),
+    ('page.no_details', 'no details'),
+    ('page.contact', 'Contact'),
+    ('page.runbook', 'Runbook'),
+    ('page.note', 'Note'),
+    ('page.next_step', 'Step by step'),
+    -- Titles of what health() finds.
+    ('page.health_no_worker', 'No worker sends'),
+    ('page.health_silent', 'A worker hangs'),
+    ('page.health_waiting', 'No worker sends'),
+    ('page.health_overdue', 'A sync is overdue'),
+    ('page.health_watchdogs', 'Watchdogs cannot look'),
+    ('page.paused_all', 'Everything is paused'),
+    ('page.paused_connector', 'Connector {name} is paused'),
+    ('page.paused_endpoint', 'Endpoint {name} is paused'),
+    ('page.paused_customer', 'Customer {name} is paused'),
+    ('page.pause', '{reason}, by {actor} since {since}.'),
+    ('page.pause_until', 'It ends by itself: {until}.'),
+    ('page.pause_forever', 'It lasts until somebody resumes it.'),
+    ('page.resume', 'To end it'),
+    ('page.endpoints', 'Endpoints'),
+    ('page.about_endpoints', 'What needs somebody first; the bars are attempts by hour.'),
+    ('page.endpoint', 'Endpoint'),
+    ('page.state', 'State'),
+    ('page.day', '24 hours'),
+    ('page.day_in_words', '{delivered} delivered, {failed} failed'),
+    ('page.success', 'Success, last hour'),
+    ('page.waiting', 'Waiting'),
+    ('page.oldest_due', 'Oldest due'),
+    ('page.state_paused', 'paused'),
+    ('page.state_stopped', 'stopped'),
+    ('page.state_open', 'breaker open'),
+    ('page.state_retry_after', 'asked to wait'),
+    ('page.state_sending', 'sending'),
+    ('page.state_idle', 'idle'),
+    ('page.promises', 'Promises'),
+    ('page.about_promises',
+     'Syncs that are not delivered yet, against the time that their customer or connector is promised, and this month so far.'),
+    ('page.connector', 'Connector'),
+    ('page.promise', 'Promise'),
+    ('page.within', 'within {length}'),
+    ('page.or_more', '{count} or more'),
+    ('page.not_delivered', 'Not delivered'),
+    ('page.at_risk', 'At risk'),
+    ('page.too_late', 'Too late'),
+    ('page.longest_over', 'Longest over'),
+    ('page.in_time', 'In time this month'),
+    ('page.misses_left', 'Misses left'),
+    ('page.ended_incidents', 'What was wrong in the last seven days'),
+    ('page.about_ended', 'The latest twenty incidents that are over.'),
+    ('page.none_ended', 'Nothing that is over by now.'),
+    ('page.incident_title', 'Incident'),
+    ('page.from', 'From'),
+    ('page.lasted', 'Lasted'),
+    ('page.failures', 'Failures'),
+    ('page.ended', 'Ended'),
+    ('page.ended_by', 'by {who}'),
+    ('page.ended_by_itself', 'by itself'),
+    ('incident.acknowledged', 'acknowledged'),
+    ('incident.snoozed', 'snoozed'),
+    ('incident.ignored', 'ignored');
+
+CREATE TYPE integration_worker.page_figures AS (
+    endpoints bigint, delivered bigint, attempts_failed bigint, backlog bigint, oldest_due_at timestamptz, failed bigint,
+    held bigint, stopped bigint, incidents bigint, active bigint, worst smallint, is_sending boolean, is_paused boolean);
+REVOKE ALL ON TYPE integration_worker.page_figures FROM PUBLIC;
+
+COMMENT ON TYPE integration_worker.page_figures IS
+    'What the page says in a sentence, in tiles. active: incidents that are neither snoozed nor ignored; worst: the severity of the worst of those.';
+
+CREATE FUNCTION integration_worker.page_figures(
+        endpoints integration.endpoint_status[], hours integration_worker.hour_figures[], names text[], facts integration_worker.health_facts)
+    RETURNS integration_worker.page_figures
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT ROW (e.endpoints, h.delivered, h.failed, e.backlog, e.oldest_due_at, e.failed, e.held, e.stopped,
+                i.incidents, i.active, i.worst, facts.sending > 0 AND NOT integration_worker.is_silent(facts), facts.is_paused AND NOT facts.is_copy)::integration_worker.page_figures
+      FROM (SELECT count(*) AS endpoints, coalesce(sum(x.backlog), 0) AS backlog, min(x.oldest_due_at) AS oldest_due_at,
+                   coalesce(sum(x.failed), 0) AS failed, count(*) FILTER (WHERE x.blocked_by = 'stopped') AS stopped,
+                   count(*) FILTER (WHERE x.blocked_by IN ('paused', 'stopped', 'open', 'retry_after')) AS held
+              FROM unnest(endpoints) x) e
+     CROSS JOIN (SELECT sum(x.delivered) AS delivered, sum(x.failed) AS failed FROM unnest(hours) x) h
+     CROSS JOIN (SELECT count(*) AS incidents, count(*) FILTER (WHERE a.active) AS active, min(x.severity) FILTER (WHERE a.active) AS worst
+                   FROM integration.incident x
+                  CROSS JOIN LATERAL (
+                        SELECT x.state <> 'ignored' AND (x.state <> 'snoozed' OR x.snoozed_until <= statement_timestamp())) AS a (active)
+                  WHERE x.resolved_at IS NULL AND (names IS NULL OR x.endpoint = '' OR x.endpoint = ANY (names))) i
+$$;
+REVOKE ALL ON FUNCTION integration_worker.page_figures(integration.endpoint_status[], integration_worker.hour_figures[], text[], integration_worker.health_facts) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.page_figures(integration.endpoint_status[], integration_worker.hour_figures[], text[], integration_worker.health_facts) IS
+    'The most important figures; names NULL: of everything.';
+
+CREATE FUNCTION integration_worker.page_tiles(figures integration_worker.page_figures, texts jsonb) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT format('<dl class="tiles">%s</dl>', concat(
-               integration_worker.html_tile('delivered', 'Delivered, 24 h', integration_worker.html_number(h.delivered)),
-               integration_worker.html_tile('attempts_failed', 'Attempts failed, 24 h', integration_worker.html_number(h.failed),
-                                            CASE WHEN h.failed > h.delivered THEN 'warning' ELSE '' END),
-               integration_worker.html_tile('backlog', 'Waiting to be sent', integration_worker.html_number(e.backlog)),
-               integration_worker.html_tile('oldest', 'Oldest is due for',
-                                            integration_worker.html_age(statement_timestamp() - e.oldest_due_at)),
-               integration_worker.html_tile('failed', 'Waiting for a person', integration_worker.html_number(e.failed),
-                                            CASE WHEN e.failed > 0 THEN 'critical' ELSE 'ok' END),
-               integration_worker.html_tile('incidents', 'Open incidents', integration_worker.html_number(incidents),
-                                            CASE WHEN incidents > 0 THEN 'critical' ELSE 'ok' END)))
-      FROM (SELECT coalesce(sum(x.backlog), 0) AS backlog, coalesce(sum(x.failed), 0) AS failed, min(x.oldest_due_at) AS oldest_due_at
-              FROM unnest(endpoints) x) e
-     CROSS JOIN (SELECT sum(x.delivered) AS delivered, sum(x.failed) AS failed FROM unnest(hours) x) h
+               integration_worker.html_tile('delivered', texts ->> 'delivered_today', integration_worker.html_number(figures.delivered, texts)),
+               integration_worker.html_tile('attempts_failed', texts ->> 'attempts_failed',
+                                            integration_worker.html_number(figures.attempts_failed, texts),
+                                            CASE WHEN figures.attempts_failed > figures.delivered THEN 'warning' ELSE '' END),
+               integration_worker.html_tile('backlog', texts ->> 'backlog', integration_worker.html_number(figures.backlog, texts)),
+               integration_worker.html_tile('oldest', texts ->> 'oldest',
+                                            integration_worker.html_age(statement_timestamp() - figures.oldest_due_at, texts)),
+               integration_worker.html_tile('failed', texts ->> 'waiting_failed', integration_worker.html_number(figures.failed, texts),
+                                            CASE WHEN figures.failed > 0 THEN 'critical' ELSE 'ok' END),
+               integration_worker.html_tile('incidents', texts ->> 'incidents', integration_worker.html_number(figures.incidents, texts),
+                                            CASE WHEN figures.active > 0 THEN 'critical' ELSE 'ok' END)))
 $$;
-REVOKE ALL ON FUNCTION integration_worker.page_tiles(integration.endpoint_status[], integration_worker.hour_figures[], bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.page_tiles(integration_worker.page_figures, jsonb) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.page_tiles(integration.endpoint_status[], integration_worker.hour_figures[], bigint) IS
-    'The most important figures.';
+COMMENT ON FUNCTION integration_worker.page_tiles(integration_worker.page_figures, jsonb) IS 'The most important figures, each with its label.';
 
-CREATE FUNCTION integration_worker.page_fact(label text, content text) RETURNS text
-    LANGUAGE sql IMMUTABLE STRICT
+CREATE FUNCTION integration_worker.page_verdict(figures integration_worker.page_figures, texts jsonb) RETURNS text
+    LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT format('<dt>%s</dt><dd>%s</dd>', label, content)
+    SELECT CASE
+        WHEN NOT figures.is_sending OR figures.worst <= 2 OR figures.stopped > 0 THEN integration_worker.html_verdict('critical', w.words || '.')
+        WHEN w.words <> '' THEN integration_worker.html_verdict('warning', w.words || '.')
+        WHEN figures.endpoints = 0 THEN integration_worker.html_verdict('quiet', texts ->> 'verdict_empty')
+        WHEN figures.delivered + figures.attempts_failed = 0 THEN integration_worker.html_verdict('quiet', texts ->> 'verdict_quiet')
+        ELSE integration_worker.html_verdict('ok', texts ->> 'verdict_ok') END
+      FROM (SELECT coalesce(string_agg(coalesce(p.words, integration_worker.page_text(
+                       texts, CASE p.count WHEN 1 THEN p.one ELSE p.many END,
+                       jsonb_build_object('count', integration_worker.html_number(p.count, texts)))), ', ' ORDER BY p.n), '') AS words
+              FROM (VALUES (1, NOT figures.is_sending, NULL::bigint, NULL, NULL, texts ->> 'verdict_not_sent'),
+                           (2, figures.is_paused, NULL, NULL, NULL, texts ->> 'paused_all'),
+                           (3, figures.active > 0, figures.active, 'verdict_incident', 'verdict_incidents', NULL),
+                           (4, figures.failed > 0, figures.failed, 'verdict_failed_one', 'verdict_failed', NULL),
+                           (5, figures.held > 0 AND NOT figures.is_paused, figures.held, 'verdict_held_one', 'verdict_held', NULL)) AS p (n, is_so, count, one, many, words)
+             WHERE p.is_so) w
+$$;
+REVOKE ALL ON FUNCTION integration_worker.page_verdict(integration_worker.page_figures, jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.page_verdict(integration_worker.page_figures, jsonb) IS 'The whole page in a sentence.';
+
+CREATE FUNCTION integration_worker.page_fact(label text, content text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN format('<dt>%s</dt><dd>%s</dd>', label, content);
+END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.page_fact(text, text) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.page_fact(text, text) IS 'A line of a list of facts; its content is HTML already.';
+COMMENT ON FUNCTION integration_worker.page_fact(text, text) IS 'A line of a list of facts; both are HTML already.';
 
-CREATE FUNCTION integration_worker.page_incident(incident integration.incident_status) RETURNS text
+CREATE FUNCTION integration_worker.page_facts(lines text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN format('<dl class="facts">%s</dl>', lines);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.page_facts(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.page_facts(text) IS 'A list of facts, whose lines are made by page_fact().';
+
+CREATE FUNCTION integration_worker.page_problem(level text, title text, about text, remedy text, rest text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN concat(format('<article class="problem %s"><h3>%s</h3>', level, title), '<p class="soft">' || about || '</p>',
+                  '<p>' || remedy || '</p>', rest, '</article>');
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.page_problem(text, text, text, text, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.page_problem(text, text, text, text, text) IS
+    'Something that is wrong, with what to do, who does it; all of it HTML already.';
+
+CREATE FUNCTION integration_worker.incident_lines(incident integration.incident_status, texts jsonb) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN concat_ws(' ',
+        integration_worker.page_text(texts, 'incident', jsonb_build_object(
+            'incident', incident.id, 'state', texts ->> ('incident.' || incident.state),
+            'since', integration_worker.html_time(incident.opened_at, texts), 'age', integration_worker.html_age(incident.age, texts),
+            'failures', integration_worker.html_number(incident.syncs, texts),
+            'objects', integration_worker.html_number(incident.objects, texts))),
+        CASE WHEN incident.waiting > 0 THEN integration_worker.page_text(texts, 'incident_waiting', jsonb_build_object(
+            'count', integration_worker.html_number(incident.waiting, texts))) END,
+        CASE WHEN incident.level > 0 THEN integration_worker.page_text(texts, 'incident_climbed', jsonb_build_object(
+            'level', incident.level, 'since', integration_worker.html_time(incident.escalated_at, texts))) END);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.incident_lines(integration.incident_status, jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.incident_lines(integration.incident_status, jsonb) IS 'Since when an incident is open, how much it hits.';
+
+CREATE FUNCTION integration_worker.incident_page_facts(incident integration.incident_status, with_steps boolean, texts jsonb) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN concat(
+        integration_worker.page_fact(texts ->> 'responsible', replace(texts ->> ('responsible.' || incident.responsible), '_', ' ')),
+        integration_worker.page_fact(texts ->> 'owner', coalesce(integration_worker.html_name(coalesce(incident.assignee, incident.owner)),
+                                                                 format('<strong class="warning">%s</strong>', texts ->> 'no_owner'))),
+        integration_worker.page_fact(texts ->> 'at_stake', integration_worker.html_number(incident.impact, texts)),
+        integration_worker.page_fact(texts ->> 'example', integration_worker.page_text(texts, 'example_of', jsonb_build_object(
+            'sync', incident.example, 'object', integration_worker.html_name(concat_ws(' ', incident.object_type, incident.object_id)),
+            'error', coalesce(integration_worker.html(left(incident.error, 300)), texts ->> 'no_details')))),
+        integration_worker.page_fact(texts ->> 'contact', integration_worker.html_name(incident.contact)),
+        integration_worker.page_fact(texts ->> 'runbook', integration_worker.html_link(incident.runbook_url)),
+        integration_worker.page_fact(texts ->> 'note', integration_worker.html(left(incident.note, 300))),
+        CASE WHEN NOT with_steps THEN
+            integration_worker.page_fact(texts ->> 'next_step', integration_worker.html_statement(incident.next_step)) END);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.incident_page_facts(integration.incident_status, boolean, jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.incident_page_facts(integration.incident_status, boolean, jsonb) IS
+    'Who is to do something about an incident, what it is about.';
+
+-- Closed at first, so that all that is wrong is seen at once.
+CREATE FUNCTION integration_worker.incident_steps(incident integration.incident_status, texts jsonb) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (SELECT format('<details><summary>%s</summary><ol>%s</ol></details>', texts ->> 'next_step', string_agg(
+                       format('<li>%s</li>', concat_ws('<br/>', concat_ws(' ', integration_worker.html(r.what),
+                              '(' || integration_worker.html(r.who) || ')'), integration_worker.html_statement(r.statement))), '' ORDER BY r.step))
+              FROM integration.runbook(incident.id) r
+            HAVING count(*) > 0);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.incident_steps(integration.incident_status, jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.incident_steps(integration.incident_status, jsonb) IS 'The runbook of an incident.';
+
+CREATE FUNCTION integration_worker.page_incident(incident integration.incident_status, with_steps boolean, texts jsonb) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (SELECT integration_worker.page_problem(l.level,
+                       format('%s <span class="badge %s">%s</span>',
+                              CASE incident.endpoint WHEN '' THEN integration_worker.html_name(incident.title)
+                                   ELSE integration_worker.page_text(texts, 'title_at', jsonb_build_object(
+                                            'title', integration_worker.html_name(incident.title),
+                                            'endpoint', integration_worker.html_name(incident.endpoint))) END,
+                              l.level, replace(texts ->> 'severity', '{severity}', incident.severity::text)),
+                       integration_worker.incident_lines(incident, texts),
+                       format('<strong>%s</strong> %s', texts ->> 'what_to_do',
+                              coalesce(nullif(integration_worker.html(incident.remedy), ''), texts ->> 'no_remedy')),
+                       integration_worker.page_facts(integration_worker.incident_page_facts(incident, with_steps, texts)) || CASE WHEN with_steps
+                           THEN coalesce(integration_worker.incident_steps(incident, texts), '') ELSE '' END)
+              FROM (SELECT CASE WHEN incident.severity <= 2 THEN 'critical' ELSE 'warning' END AS level) l);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.page_incident(integration.incident_status, boolean, jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.page_incident(integration.incident_status, boolean, jsonb) IS
+    'An open incident with what to do, who does it; with_steps: with its whole runbook.';
+
+-- What keeps the whole from being sent, or from being noticed; the rest that health() finds is in incidents, pauses.
+CREATE FUNCTION integration_worker.page_health(facts integration_worker.health_facts, texts jsonb) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT format('<article class="problem %s"><h3>%s %s</h3><p class="soft">Incident %s, %s since %s (%s); %s failures of %s objects%s%s</p>'
-                  '<p><strong>What to do:</strong> %s</p><dl class="facts">%s</dl></article>',
-        CASE WHEN incident.severity <= 2 THEN 'critical' ELSE 'warning' END,
-        concat_ws(' at ', integration_worker.html_name(incident.title), integration_worker.html_name(nullif(incident.endpoint, ''))),
-        format('<span class="badge %s">severity %s</span>', CASE WHEN incident.severity <= 2 THEN 'critical' ELSE 'warning' END, incident.severity),
-        incident.id, incident.state, integration_worker.html_time(incident.opened_at), integration_worker.html_age(incident.age),
-        integration_worker.html_number(incident.syncs), integration_worker.html_number(incident.objects),
-        CASE WHEN incident.waiting > 0 THEN format(', %s wait for a person', integration_worker.html_number(incident.waiting)) END,
-        CASE WHEN incident.level > 0 THEN format('; nobody looks after it, level %s since %s', incident.level, integration_worker.html_time(incident.escalated_at)) END,
-        coalesce(integration_worker.html(incident.remedy), 'nothing is known to help yet.'),
-        concat(integration_worker.page_fact('Helped before', integration_worker.html(incident.worked_before)),
-               integration_worker.page_fact('Responsible', integration_worker.html_name(replace(incident.responsible, '_', ' '))),
-               integration_worker.page_fact('Owner', coalesce(integration_worker.html_name(coalesce(incident.assignee, incident.owner)),
-                                                              'nobody: set owner of its endpoint or connector')),
-               integration_worker.page_fact('At stake', integration_worker.html_number(incident.impact)),
-               integration_worker.page_fact('Example', format('sync %s %s: %s', incident.example,
-                   integration_worker.html_name(concat_ws(' ', incident.object_type, incident.object_id)),
-                   integration_worker.html(left(coalesce(incident.error, 'no details'), 300)))),
-               integration_worker.page_fact('Contact', integration_worker.html_name(incident.contact)),
-               integration_worker.page_fact('Runbook', integration_worker.html_link(incident.runbook_url)),
-               integration_worker.page_fact('Note', integration_worker.html(left(incident.note, 300))),
-               integration_worker.page_fact('Step by step', format('<code>%s</code>', integration_worker.html(incident.next_step)))))
+    SELECT string_agg(integration_worker.page_problem(
+               CASE f.code WHEN 2 THEN 'critical' ELSE 'warning' END, texts ->> f.key, NULL,
+               format('<strong>%s</strong> %s', texts ->> 'what_to_do', integration_worker.html(f.sentence)),
+               integration_worker.page_facts(
+                   integration_worker.page_fact(texts ->> 'responsible', texts ->> 'responsible.operations')
+                   || integration_worker.page_fact(texts ->> 'next_step', integration_worker.html_statement('SELECT * FROM integration.health();')))), '')
+      FROM integration_worker.health_findings(facts) f
+     WHERE texts ? f.key
 $$;
-REVOKE ALL ON FUNCTION integration_worker.page_incident(integration.incident_status) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.page_health(integration_worker.health_facts, jsonb) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.page_incident(integration.incident_status) IS 'An open incident with what to do, who does it.';
+COMMENT ON FUNCTION integration_worker.page_health(integration_worker.health_facts, jsonb) IS 'What is wrong with the workers; NULL: nothing.';
 
--- Pauses, a missing worker: what holds syncs back and is no failure.
-CREATE FUNCTION integration_worker.page_holds(endpoints integration.endpoint_status[], is_whole boolean, has_worker boolean) RETURNS text
-    LANGUAGE sql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT concat(
-        CASE WHEN NOT has_worker THEN
-             '<article class="problem critical"><h3>No worker sends</h3><p><strong>What to do:</strong> '
-             '<code>SELECT why FROM integration.health();</code></p></article>' END,
-        (SELECT string_agg(format(
-                    '<article class="problem warning"><h3>%s paused</h3><p>%s, by %s since %s, until %s.</p></article>',
-                    CASE p.scope WHEN 'all' THEN 'Everything is' ELSE format('%s %s is', initcap(p.scope), integration_worker.html_name(p.name)) END,
-                    integration_worker.html(p.reason), integration_worker.html_name(p.actor), integration_worker.html_time(p.since),
-                    coalesce(integration_worker.html_time(p.until), format('somebody runs <code>%s</code>', integration_worker.html(
-                        format('SELECT integration.resume(%L%s);', p.scope, ', ' || quote_literal(nullif(p.name, ''))))))), '' ORDER BY p.since)
-           FROM integration_worker.pause_in_force p
-          WHERE (p.scope = 'all' AND p.name = '')
-             OR (is_whole AND p.scope <> 'all')
-             OR EXISTS (SELECT FROM unnest(endpoints) e
-                         WHERE (p.scope, p.name) IN (('endpoint', e.name), ('connector', e.connector), ('customer', e.customer)))))
-$$;
-REVOKE ALL ON FUNCTION integration_worker.page_holds(integration.endpoint_status[], boolean, boolean) FROM PUBLIC;
-
-COMMENT ON FUNCTION integration_worker.page_holds(integration.endpoint_status[], boolean, boolean) IS
-    'What holds syncs back and is nobody''s failure: pauses, no worker.';
-
--- Worst first, as the view lists them; a page is no place for hundreds.
-CREATE FUNCTION integration_worker.page_problems(names text[], holds text, count_of bigint) RETURNS text
-    LANGUAGE sql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT concat('<section id="problems"><h2>What is wrong now</h2>',
-                  coalesce(nullif(concat(holds, string_agg(integration_worker.page_incident(i.incident), '')), ''),
-                           '<p class="ok">Nothing. No incident is open, nothing is paused.</p>'),
-                  CASE WHEN count_of > 30 THEN
-                       format('<p>And %s more: <code>SELECT * FROM integration.incident_status;</code></p>', count_of - 30) END,
-                  '</section>')
-      FROM (SELECT s AS incident
-              FROM integration.incident_status s
-             WHERE names IS NULL OR s.endpoint = ANY (names)
-             LIMIT 30) i
-$$;
-REVOKE ALL ON FUNCTION integration_worker.page_problems(text[], text, bigint) FROM PUBLIC;
-
-COMMENT ON FUNCTION integration_worker.page_problems(text[], text, bigint) IS 'The section about what is wrong.';
-
-CREATE FUNCTION integration_worker.page_endpoint(
-        endpoint integration.endpoint_status, traffic integration.traffic[], since timestamptz)
+CREATE FUNCTION integration_worker.page_pauses(
+        endpoints integration.endpoint_status[], is_whole boolean, of_all boolean, texts jsonb)
     RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT concat('<tr>',
-        integration_worker.html_cell('Endpoint', concat(integration_worker.html_name(endpoint.name),
-            '<div class="soft">' || integration_worker.html_name(concat_ws(', ', endpoint.connector, endpoint.customer)) || '</div>')),
-        integration_worker.html_cell('State', CASE
-            WHEN endpoint.blocked_by IN ('paused', 'stopped') THEN format('<span class="badge critical">%s</span>', endpoint.blocked_by)
-            WHEN endpoint.blocked_by IN ('open', 'retry_after') THEN
-                 format('<span class="badge warning">%s</span>', replace(endpoint.blocked_by, '_', ' '))
-            ELSE '<span class="badge ok">sending</span>' END),
-        integration_worker.html_cell('24 hours', integration_worker.spark(
-            array_agg(h.delivered ORDER BY h.hour), array_agg(h.failed ORDER BY h.hour),
-            format('%s delivered, %s failed', integration_worker.html_number(sum(h.delivered)), integration_worker.html_number(sum(h.failed))))),
-        integration_worker.html_cell('Success, last hour', round(100 * endpoint.success_share_last_hour, 1) || ' %', 'n'),
-        integration_worker.html_cell('p95', integration_worker.html_duration((integration_worker.percentile_of(traffic, 0.95))), 'n'),
-        integration_worker.html_cell('Waiting', integration_worker.html_number(endpoint.backlog), 'n'),
-        integration_worker.html_cell('Oldest due', integration_worker.html_age(statement_timestamp() - endpoint.oldest_due_at), 'n'),
-        integration_worker.html_cell('Failed', CASE WHEN endpoint.failed > 0 THEN
-            format('<strong class="critical">%s</strong>', integration_worker.html_number(endpoint.failed)) ELSE '0' END, 'n'),
-        integration_worker.html_cell('Owner', integration_worker.html_name(endpoint.owner)), '</tr>')
-      FROM (SELECT g.hour, coalesce(sum(t.delivered), 0)::bigint AS delivered, coalesce(sum(t.failed), 0)::bigint AS failed
-              FROM generate_series(since, since + interval '23 hours', interval '1 hour') AS g (hour)
-              LEFT JOIN unnest(traffic) t ON t.hour = g.hour
-             GROUP BY 1) h
+    SELECT string_agg(integration_worker.page_problem('warning',
+               integration_worker.page_text(texts, 'paused_' || p.scope, jsonb_build_object('name', integration_worker.html_name(p.name))),
+               concat_ws(' ',
+                   integration_worker.page_text(texts, 'pause', jsonb_build_object(
+                       'reason', integration_worker.html(p.reason), 'actor', integration_worker.html_name(p.actor),
+                       'since', integration_worker.html_time(p.since, texts))),
+                   coalesce(integration_worker.page_text(texts, 'pause_until', jsonb_build_object(
+                       'until', integration_worker.html_time(p.until, texts))), texts ->> 'pause_forever')),
+               NULL,
+               integration_worker.page_facts(concat(
+                   integration_worker.page_fact(texts ->> 'owner', integration_worker.html_name(
+                       integration_worker.owner_of_scope(p.scope, p.name))),
+                   integration_worker.page_fact(texts ->> 'resume', integration_worker.html_statement(
+                       format('SELECT integration.resume(%L, %L, ''why'');', p.scope, nullif(p.name, ''))))))), '' ORDER BY p.since)
+      FROM integration_worker.pause_in_force p
+     WHERE (p.scope = 'all') = of_all
+       AND ((of_all AND p.name = '')
+            OR (is_whole AND NOT of_all)
+            OR EXISTS (SELECT FROM unnest(endpoints) e
+                        WHERE (p.scope, p.name) IN (('endpoint', e.name), ('connector', e.connector), ('customer', e.customer))))
 $$;
-REVOKE ALL ON FUNCTION integration_worker.page_endpoint(integration.endpoint_status, integration.traffic[], timestamptz) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.page_pauses(integration.endpoint_status[], boolean, boolean, jsonb) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.page_endpoint(integration.endpoint_status, integration.traffic[], timestamptz) IS
+COMMENT ON FUNCTION integration_worker.page_pauses(integration.endpoint_status[], boolean, boolean, jsonb) IS
+    'What somebody holds back, everything or parts; a copied database is an incident.';
+
+CREATE FUNCTION integration_worker.page_more(count bigint, statement text, texts jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('<p>%s</p>', integration_worker.page_text(texts, 'more', jsonb_build_object(
+               'count', integration_worker.html_number(page_more.count, texts), 'statement', integration_worker.html_statement(statement))))
+$$;
+REVOKE ALL ON FUNCTION integration_worker.page_more(bigint, text, jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.page_more(bigint, text, jsonb) IS 'How many are left out, where they are.';
+
+-- Worst first, as the view lists them; a page is no place for hundreds.
+CREATE FUNCTION integration_worker.page_problems(names text[], first text, last text, count_of bigint, texts jsonb) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat(format('<section id="problems"><h2>%s</h2>', texts ->> 'problems'),
+                  coalesce(nullif(concat(first, string_agg(integration_worker.page_incident(i.incident, i.n <= 3, texts), '' ORDER BY i.n), last), ''),
+                           format('<p class="ok">%s</p>', texts ->> 'no_problems')),
+                  CASE WHEN count_of > 30 THEN integration_worker.page_more(count_of - 30, 'SELECT * FROM integration.incident_status;', texts) END,
+                  '</section>')
+      FROM (SELECT s AS incident, row_number() OVER () AS n
+              FROM integration.incident_status s
+             WHERE names IS NULL OR s.endpoint = '' OR s.endpoint = ANY (names)
+             LIMIT 30) i
+$$;
+REVOKE ALL ON FUNCTION integration_worker.page_problems(text[], text, text, bigint, jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.page_problems(text[], text, text, bigint, jsonb) IS
+    'The section about what is wrong; first, last: what stands before, behind the incidents.';
+
+CREATE FUNCTION integration_worker.endpoint_badge(endpoint integration.endpoint_status, texts jsonb) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (SELECT format('<span class="badge %s">%s</span>', s.level, texts ->> ('state_' || s.state))
+              FROM (SELECT CASE WHEN endpoint.blocked_by = 'stopped' THEN 'critical'
+                                WHEN endpoint.blocked_by IN ('paused', 'open', 'retry_after') THEN 'warning'
+                                WHEN endpoint.attempts_last_hour > 0 THEN 'ok' ELSE 'quiet' END AS level,
+                           CASE WHEN endpoint.blocked_by IN ('paused', 'stopped', 'open', 'retry_after') THEN endpoint.blocked_by
+                                WHEN endpoint.attempts_last_hour > 0 THEN 'sending' ELSE 'idle' END AS state) s);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.endpoint_badge(integration.endpoint_status, jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.endpoint_badge(integration.endpoint_status, jsonb) IS
+    'What holds an endpoint back, else whether anything was sent to it within the last hour.';
+
+CREATE FUNCTION integration_worker.endpoint_spark(traffic integration.traffic[], since timestamptz, texts jsonb) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (SELECT integration_worker.spark(
+                       array_agg(h.delivered ORDER BY h.hour), array_agg(h.failed ORDER BY h.hour),
+                       integration_worker.page_text(texts, 'day_in_words', jsonb_build_object(
+                           'delivered', integration_worker.html_number(sum(h.delivered), texts),
+                           'failed', integration_worker.html_number(sum(h.failed), texts))))
+              FROM (SELECT g.hour, coalesce(sum(t.delivered), 0)::bigint AS delivered, coalesce(sum(t.failed), 0)::bigint AS failed
+                      FROM generate_series(since, since + interval '23 hours', interval '1 hour') AS g (hour)
+                      LEFT JOIN unnest(traffic) t ON t.hour = g.hour
+                     GROUP BY 1) h);
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.endpoint_spark(integration.traffic[], timestamptz, jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.endpoint_spark(integration.traffic[], timestamptz, jsonb) IS 'The 24 hours of an endpoint.';
+
+CREATE FUNCTION integration_worker.page_endpoint(
+        endpoint integration.endpoint_status, traffic integration.traffic[], since timestamptz, texts jsonb)
+    RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN concat('<tr>',
+        integration_worker.html_cell(texts ->> 'endpoint', concat(integration_worker.html_name(endpoint.name),
+            '<div class="soft">' || integration_worker.html_name(concat_ws(', ', endpoint.connector, endpoint.customer)) || '</div>')),
+        integration_worker.html_cell(texts ->> 'state', integration_worker.endpoint_badge(endpoint, texts)),
+        integration_worker.html_cell(texts ->> 'day', integration_worker.endpoint_spark(traffic, since, texts)),
+        integration_worker.html_cell(texts ->> 'success', integration_worker.html_percent(endpoint.success_share_last_hour, texts, 1), 'n'),
+        integration_worker.html_cell(texts ->> 'p95', integration_worker.html_duration(integration_worker.percentile_of(traffic, 0.95), texts), 'n'),
+        integration_worker.html_cell(texts ->> 'waiting', integration_worker.html_number(endpoint.backlog, texts), 'n'),
+        integration_worker.html_cell(texts ->> 'oldest_due',
+                                     integration_worker.html_age(statement_timestamp() - endpoint.oldest_due_at, texts), 'n'),
+        integration_worker.html_cell(texts ->> 'failed', CASE WHEN endpoint.failed > 0
+            THEN format('<strong class="critical">%s</strong>', integration_worker.html_number(endpoint.failed, texts)) ELSE '0' END, 'n'),
+        integration_worker.html_cell(texts ->> 'owner', integration_worker.html_name(endpoint.owner)), '</tr>');
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.page_endpoint(integration.endpoint_status, integration.traffic[], timestamptz, jsonb) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.page_endpoint(integration.endpoint_status, integration.traffic[], timestamptz, jsonb) IS
     'A row of the table of endpoints; traffic: its own.';
 
 CREATE FUNCTION integration_worker.page_endpoints(
-        endpoints integration.endpoint_status[], traffic integration.traffic[], since timestamptz)
+        endpoints integration.endpoint_status[], traffic integration.traffic[], since timestamptz, texts jsonb)
     RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT concat('<section id="endpoints"><h2>Endpoints</h2>', integration_worker.html_table('endpoint_table',
-               'What needs somebody first; the bars are attempts by hour.',
-               '{Endpoint,State,24 hours,">Success, last hour",>p95,>Waiting,>Oldest due,>Failed,Owner}',
-               string_agg(integration_worker.page_endpoint(e.endpoint, e.traffic, since), '' ORDER BY e.n)
-                   FILTER (WHERE e.n <= 100)),
-               CASE WHEN count(*) > 100 THEN
-                    format('<p>And %s more: <code>SELECT * FROM integration.endpoint_status;</code></p>', count(*) - 100) END,
+    SELECT concat(format('<section id="endpoints"><h2>%s</h2>', texts ->> 'endpoints'),
+               integration_worker.html_table('endpoint_table', texts ->> 'about_endpoints',
+                   integration_worker.page_heads(texts, '{endpoint,state,day,>success,>p95,>waiting,>oldest_due,>failed,owner}'),
+                   string_agg(integration_worker.page_endpoint(e.endpoint, e.traffic, since, texts), '' ORDER BY e.n)
+                       FILTER (WHERE e.n <= 100)),
+               CASE WHEN count(*) > 100 THEN integration_worker.page_more(count(*) - 100, 'SELECT * FROM integration.endpoint_status;', texts) END,
                '</section>')
       FROM (SELECT x AS endpoint, t.traffic,
                    row_number() OVER (ORDER BY x.failed DESC, x.blocked_by IN ('paused', 'stopped', 'open') DESC NULLS LAST,
@@ -12422,29 +13395,32 @@ AS $$
               LEFT JOIN (SELECT u.endpoint_id, array_agg(u) AS traffic
                            FROM unnest(traffic) u
                           GROUP BY 1) t ON t.endpoint_id = e.id) e
+    HAVING count(*) > 0
 $$;
-REVOKE ALL ON FUNCTION integration_worker.page_endpoints(integration.endpoint_status[], integration.traffic[], timestamptz) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.page_endpoints(integration.endpoint_status[], integration.traffic[], timestamptz, jsonb) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.page_endpoints(integration.endpoint_status[], integration.traffic[], timestamptz) IS
-    'The section about endpoints, worst first.';
+COMMENT ON FUNCTION integration_worker.page_endpoints(integration.endpoint_status[], integration.traffic[], timestamptz, jsonb) IS
+    'The section about endpoints, worst first; NULL: there are none.';
 
 -- Ten thousand of them are enough to know that there are too many.
-CREATE FUNCTION integration_worker.page_sla(names text[]) RETURNS text
+CREATE FUNCTION integration_worker.page_sla(names text[], texts jsonb) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT concat('<section id="sla"><h2>Promises</h2>', integration_worker.html_table('sla_table',
-               'Syncs that are not delivered yet, against the time that their customer or connector is promised, and this month so far.',
-               '{Connector,Promise,>Not delivered,>At risk,>Too late,>Longest over,>In time this month,>Misses left}',
-               string_agg(concat('<tr>', integration_worker.html_cell('Connector', integration_worker.html_name(c.name)),
-                   integration_worker.html_cell('Promise', 'within ' || integration_worker.duration_words(c.sla)),
-                   integration_worker.html_cell('Not delivered', integration_worker.html_number(o.unfinished)
-                                                                 || CASE WHEN o.unfinished = 10000 THEN ' or more' ELSE '' END, 'n'),
-                   integration_worker.html_cell('At risk', integration_worker.html_number(o.at_risk), 'n'),
-                   integration_worker.html_cell('Too late', integration_worker.html_number(o.late), 'n'),
-                   integration_worker.html_cell('Longest over', integration_worker.html_age(o.longest), 'n'),
-                   integration_worker.html_cell('In time this month', round(100 * r.in_time_share, 2) || ' %', 'n'),
-                   integration_worker.html_cell('Misses left', trunc(r.budget_left)::text, 'n'), '</tr>'),
+    SELECT concat(format('<section id="sla"><h2>%s</h2>', texts ->> 'promises'), integration_worker.html_table('sla_table',
+               texts ->> 'about_promises', integration_worker.page_heads(
+                   texts, '{connector,promise,>not_delivered,>at_risk,>too_late,>longest_over,>in_time,>misses_left}'),
+               string_agg(concat('<tr>', integration_worker.html_cell(texts ->> 'connector', integration_worker.html_name(c.name)),
+                   integration_worker.html_cell(texts ->> 'promise', replace(texts ->> 'within', '{length}',
+                                                                             integration_worker.duration_words(c.sla, texts))),
+                   integration_worker.html_cell(texts ->> 'not_delivered', replace(
+                       CASE o.unfinished WHEN 10000 THEN texts ->> 'or_more' ELSE '{count}' END, '{count}',
+                       integration_worker.html_number(o.unfinished, texts)), 'n'),
+                   integration_worker.html_cell(texts ->> 'at_risk', integration_worker.html_number(o.at_risk, texts), 'n'),
+                   integration_worker.html_cell(texts ->> 'too_late', integration_worker.html_number(o.late, texts), 'n'),
+                   integration_worker.html_cell(texts ->> 'longest_over', integration_worker.html_age(o.longest, texts), 'n'),
+                   integration_worker.html_cell(texts ->> 'in_time', integration_worker.html_percent(r.in_time_share, texts, 2), 'n'),
+                   integration_worker.html_cell(texts ->> 'misses_left', integration_worker.html_number(trunc(r.budget_left), texts), 'n'), '</tr>'),
                    '' ORDER BY o.late DESC, o.at_risk DESC, c.name)), '</section>')
       FROM integration.connector c
      CROSS JOIN LATERAL (
@@ -12470,106 +13446,84 @@ AS $$
        AND EXISTS (SELECT FROM integration.endpoint e WHERE e.connector = c.name AND (names IS NULL OR e.name = ANY (names)))
     HAVING count(*) > 0
 $$;
-REVOKE ALL ON FUNCTION integration_worker.page_sla(text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.page_sla(text[], jsonb) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.page_sla(text[]) IS 'The section about promises; NULL: nobody made any.';
+COMMENT ON FUNCTION integration_worker.page_sla(text[], jsonb) IS 'The section about promises; NULL: nobody made any.';
 
-CREATE FUNCTION integration_worker.page_ended(names text[]) RETURNS text
+CREATE FUNCTION integration_worker.page_ended(names text[], texts jsonb) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT concat('<section id="ended"><h2>What was wrong in the last seven days</h2>',
-               CASE WHEN count(*) = 0 THEN '<p>Nothing that is over by now.</p>'
-                    ELSE integration_worker.html_table('ended_table', 'The latest twenty incidents that are over.',
-               '{Incident,Endpoint,From,Lasted,>Failures,Ended}',
-               string_agg(concat('<tr>', integration_worker.html_cell('Incident', integration_worker.html_name(i.title)),
-                   integration_worker.html_cell('Endpoint', integration_worker.html_name(i.endpoint)),
-                   integration_worker.html_cell('From', integration_worker.html_time(i.opened_at)),
-                   integration_worker.html_cell('Lasted', integration_worker.html_age(i.resolved_at - i.opened_at)),
-                   integration_worker.html_cell('Failures', integration_worker.html_number(i.syncs), 'n'),
-                   integration_worker.html_cell('Ended', coalesce(
-                       integration_worker.html(left(i.resolution, 200)), 'by ' || integration_worker.html_name(i.resolved_by), 'by itself')), '</tr>'),
+    SELECT concat(format('<section id="ended"><h2>%s</h2>', texts ->> 'ended_incidents'),
+               CASE WHEN count(*) = 0 THEN format('<p>%s</p>', texts ->> 'none_ended')
+                    ELSE integration_worker.html_table('ended_table', texts ->> 'about_ended',
+               integration_worker.page_heads(texts, '{incident_title,endpoint,from,lasted,>failures,ended}'),
+               string_agg(concat('<tr>', integration_worker.html_cell(texts ->> 'incident_title', integration_worker.html_name(i.title)),
+                   integration_worker.html_cell(texts ->> 'endpoint', integration_worker.html_name(i.endpoint)),
+                   integration_worker.html_cell(texts ->> 'from', integration_worker.html_time(i.opened_at, texts)),
+                   integration_worker.html_cell(texts ->> 'lasted', integration_worker.html_age(i.resolved_at - i.opened_at, texts)),
+                   integration_worker.html_cell(texts ->> 'failures', integration_worker.html_number(i.syncs, texts), 'n'),
+                   integration_worker.html_cell(texts ->> 'ended', coalesce(
+                       integration_worker.html(left(i.resolution, 200)),
+                       integration_worker.page_text(texts, 'ended_by', jsonb_build_object('who', integration_worker.html_name(i.resolved_by))),
+                       texts ->> 'ended_by_itself')), '</tr>'),
                    '' ORDER BY i.resolved_at DESC)) END, '</section>')
-      FROM (SELECT coalesce(k.title, x.error_class) AS title, x.endpoint, x.opened_at, x.resolved_at, x.syncs, x.resolution, x.resolved_by
+      FROM (SELECT integration_worker.translated('class.' || x.error_class, coalesce(k.title, x.error_class)) AS title, x.endpoint, x.opened_at, x.resolved_at, x.syncs, x.resolution, x.resolved_by
               FROM integration.incident x
               LEFT JOIN integration.error_class k ON k.name = x.error_class
              WHERE x.resolved_at >= statement_timestamp() - interval '7 days'
-               AND (names IS NULL OR x.endpoint = ANY (names))
+               AND (names IS NULL OR x.endpoint = '' OR x.endpoint = ANY (names))
              ORDER BY x.resolved_at DESC
              LIMIT 20) i
 $$;
-REVOKE ALL ON FUNCTION integration_worker.page_ended(text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.page_ended(text[], jsonb) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.page_ended(text[]) IS 'The section about incidents that are over.';
-
-CREATE FUNCTION integration_worker.page_verdict(
-        endpoints integration.endpoint_status[], incidents bigint, worst smallint, has_worker boolean)
-    RETURNS text
-    LANGUAGE sql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT CASE
-        WHEN NOT has_worker THEN integration_worker.html_verdict('critical', 'No worker sends.')
-        WHEN worst <= 2 OR e.stopped > 0 THEN integration_worker.html_verdict('critical', w.words)
-        WHEN incidents > 0 OR e.failed > 0 OR e.held > 0 THEN integration_worker.html_verdict('warning', w.words)
-        ELSE integration_worker.html_verdict('ok', 'Everything is delivered as it should be.') END
-      FROM (SELECT coalesce(sum(x.failed), 0) AS failed, count(*) FILTER (WHERE x.blocked_by = 'stopped') AS stopped,
-                   count(*) FILTER (WHERE x.blocked_by IN ('paused', 'open', 'retry_after')) AS held
-              FROM unnest(endpoints) x) e
-     CROSS JOIN LATERAL (
-           SELECT concat_ws(', ',
-                      CASE WHEN incidents > 0 THEN format('%s open %s', incidents, CASE incidents WHEN 1 THEN 'incident' ELSE 'incidents' END) END,
-                      CASE WHEN e.failed > 0 THEN format('%s %s for a person', integration_worker.html_number(e.failed),
-                                                         CASE e.failed WHEN 1 THEN 'sync waits' ELSE 'syncs wait' END) END,
-                      CASE WHEN e.stopped + e.held > 0 THEN format('%s held back', CASE e.stopped + e.held
-                           WHEN 1 THEN 'one endpoint is' ELSE format('%s endpoints are', e.stopped + e.held) END) END) || '.' AS words) w
-$$;
-REVOKE ALL ON FUNCTION integration_worker.page_verdict(integration.endpoint_status[], bigint, smallint, boolean) FROM PUBLIC;
-
-COMMENT ON FUNCTION integration_worker.page_verdict(integration.endpoint_status[], bigint, smallint, boolean) IS
-    'The whole page in a sentence.';
+COMMENT ON FUNCTION integration_worker.page_ended(text[], jsonb) IS 'The section about incidents that are over.';
 
 -- names NULL: the page is about everything.
-CREATE FUNCTION integration_worker.page_about(subject text, names text[]) RETURNS text
+CREATE FUNCTION integration_worker.page_about(scope text, names text[]) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
     SET jit = off
 AS $$
 DECLARE
+    texts jsonb := integration_worker.page_texts('page.');
     since timestamptz := date_trunc('hour', statement_timestamp(), 'UTC') - interval '23 hours';
     endpoints integration.endpoint_status[] := ARRAY(
         SELECT s FROM integration.endpoint_status s WHERE names IS NULL OR s.name = ANY (names));
     traffic integration.traffic[] := ARRAY(
         SELECT t FROM integration_worker.traffic_since(since, names) t);
     hours integration_worker.hour_figures[] := integration_worker.hours_of(traffic, since);
-    has_worker boolean := EXISTS (SELECT FROM integration_worker.live_workers()) AND integration_worker.silent_since() IS NULL;
-    incidents bigint;
-    worst smallint;
+    facts integration_worker.health_facts := integration_worker.health_facts(statement_timestamp());
+    figures integration_worker.page_figures := integration_worker.page_figures(endpoints, hours, names, facts);
 BEGIN
-    SELECT count(*), min(i.severity) FILTER (WHERE i.state NOT IN ('snoozed', 'ignored')) INTO incidents, worst
-      FROM integration.incident i
-     WHERE i.resolved_at IS NULL AND (names IS NULL OR i.endpoint = ANY (names));
     RETURN integration_worker.html_page(
-        subject, format('%s at %s, times in %s', integration_worker.html_name(current_database()),
-                        integration_worker.html_time(statement_timestamp()), integration_worker.html(current_setting('TimeZone'))),
-        concat(integration_worker.page_verdict(endpoints, incidents, worst, has_worker),
-               integration_worker.page_tiles(endpoints, hours, incidents),
-               integration_worker.page_problems(names, integration_worker.page_holds(endpoints, names IS NULL, has_worker), incidents),
-               '<div class="two"><section><h2>Attempts</h2>', integration_worker.traffic_chart(hours),
-               integration_worker.traffic_table(hours), '</section><section><h2>Durations</h2>', integration_worker.duration_chart(hours), '</section></div>',
-               integration_worker.page_endpoints(endpoints, traffic, since),
-               integration_worker.page_sla(names), integration_worker.page_ended(names)),
-        'Made by <code>SELECT integration.status_page();</code> from the views integration.endpoint_status, endpoint_traffic and incident_status.');
+        CASE WHEN names IS NULL THEN texts ->> 'title'
+             ELSE integration_worker.page_text(texts, 'title_of', jsonb_build_object('scope', integration_worker.html_name(scope))) END,
+        integration_worker.page_text(texts, 'as_of', jsonb_build_object(
+            'database', integration_worker.html_name(current_database()), 'time', integration_worker.html_time(statement_timestamp(), texts),
+            'zone', integration_worker.html(current_setting('TimeZone')))),
+        concat(integration_worker.page_verdict(figures, texts),
+               integration_worker.page_problems(
+                   names, concat(integration_worker.page_health(facts, texts), integration_worker.page_pauses(endpoints, names IS NULL, true, texts)),
+                   integration_worker.page_pauses(endpoints, names IS NULL, false, texts), figures.incidents, texts),
+               integration_worker.page_tiles(figures, texts), integration_worker.page_charts(hours, texts),
+               integration_worker.page_endpoints(endpoints, traffic, since, texts),
+               integration_worker.page_sla(names, texts), integration_worker.page_ended(names, texts)),
+        integration_worker.page_text(texts, 'made_by', jsonb_build_object('statement', integration_worker.html_statement(
+            format('SELECT integration.status_page(%s);', CASE WHEN names IS NULL THEN '' ELSE quote_literal(scope) END)))),
+        texts ->> 'language');
 END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.page_about(text, text[]) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.page_about(text, text[]) IS 'The status page about these endpoints.';
+COMMENT ON FUNCTION integration_worker.page_about(text, text[]) IS
+    'The status page about these endpoints, in the language of integration.locale.';
 
 -- The status page of a customer: their own objects in plain words, nothing of how we work.
 
 CREATE TYPE integration_worker.customer_line AS (
-    id bigint, system text, object_type text, object_id text, state text, explanation text, can_retry boolean,
+    id bigint, system text, object_type text, object_id text, state text, explanation text, advice text, can_retry boolean,
     created_at timestamptz, next_attempt_at timestamptz, finished_at timestamptz);
 REVOKE ALL ON TYPE integration_worker.customer_line FROM PUBLIC;
 
@@ -12614,8 +13568,8 @@ CREATE FUNCTION integration_worker.lines_of_customer(customer text, most integer
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT array_agg((o.id, coalesce(c.title, c.name), o.object_type, o.object_id, s.state,
-                      concat_ws(' ', v.texts ->> ('cause.' || integration_worker.customer_class(w.status, coalesce(h.held_class, a.error_class))),
-                                v.texts ->> ('next.' || w.status)),
+                      concat_ws(' ', v.texts ->> ('cause.' || k.class), v.texts ->> ('next.' || w.status)),
+                      coalesce(v.texts ->> ('advice.' || a.reason), v.texts ->> ('advice.:' || k.class)),
                       coalesce(q.state = 'failed' AND (q.expires_at > statement_timestamp()) IS NOT FALSE
                                AND NOT (r.remote_state = 'unknown' AND NOT coalesce(e.idempotent, c.idempotent, true)), false),
                       o.created_at, CASE WHEN q.state = 'retrying' THEN q.due_at END,
@@ -12644,6 +13598,7 @@ AS $$
            SELECT integration_worker.customer_status_of(
                       s.state, r.remote_state = 'unknown' AND NOT coalesce(e.idempotent, c.idempotent, true),
                       r.responsible, h.held_class IS NOT NULL)) AS w (status)
+     CROSS JOIN LATERAL (SELECT integration_worker.customer_class(w.status, coalesce(h.held_class, a.error_class))) AS k (class)
      WHERE coalesce(o.customer, e.customer) = lines_of_customer.customer
        AND o.operation <> 'ping'
        AND s.state <> 'superseded'
@@ -12669,9 +13624,10 @@ INSERT INTO integration.phrase (key, words) VALUES
     ('customer.page.title', 'Your data on its way: {customer}'),
     ('customer.page.as_of', 'As of {time}, times in {zone}'),
     ('customer.page.verdict_failed', '{count} of your records did not arrive.'),
-    ('customer.page.verdict_retrying', '{count} of your records are tried again; everything else has arrived.'),
+    ('customer.page.verdict_retrying', '{count} of your records did not arrive yet and will be tried again; everything else did.'),
     ('customer.page.verdict_pending', 'Some of your records are on their way; everything else has arrived.'),
     ('customer.page.verdict_delivered', 'Everything has arrived.'),
+    ('customer.page.verdict_nothing', 'We know of nothing that was to be sent for you.'),
     ('customer.page.arrived_today', 'Arrived, 24 h'),
     ('customer.page.arrived', 'Arrived'),
     ('customer.page.pending', 'On the way'),
@@ -12698,30 +13654,23 @@ INSERT INTO integration.phrase (key, words) VALUES
     ('customer.page.about_latest', 'About your latest 500 records, and all that did not arrive.'),
     ('customer.page.about_all', 'About all your records that are kept.');
 
-CREATE FUNCTION integration_worker.page_text(texts jsonb, key text, words jsonb DEFAULT '{}') RETURNS text
-    LANGUAGE sql IMMUTABLE STRICT
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT integration_worker.html(integration_worker.fill_in(coalesce(texts ->> ('page.' || key), key), words))
-$$;
-REVOKE ALL ON FUNCTION integration_worker.page_text(jsonb, text, jsonb) FROM PUBLIC;
-
-COMMENT ON FUNCTION integration_worker.page_text(jsonb, text, jsonb) IS
-    'A sentence of a customer''s page; texts: integration_worker.customer_vocabulary().';
-
+-- Sending refused data again is of use only after what the advice says.
 CREATE FUNCTION integration_worker.customer_next(line integration_worker.customer_line, texts jsonb) RETURNS text
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE
-        WHEN line.can_retry THEN
-             replace(integration_worker.page_text(texts, 'can_retry', '{"statement": "{statement}"}'), '{statement}',
-                     format('<code>SELECT integration.retry(%s);</code>', line.id))
-        WHEN line.state = 'failed' THEN integration_worker.page_text(texts, 'contact')
-        WHEN line.next_attempt_at > statement_timestamp() THEN
-             integration_worker.page_text(texts, 'tried_in', jsonb_build_object(
-                 'length', integration_worker.duration_words(line.next_attempt_at - statement_timestamp())))
-        ELSE integration_worker.page_text(texts, 'tried_soon') END
+BEGIN
+    IF line.state = 'failed' THEN
+        RETURN concat_ws(' ', integration_worker.html(line.advice), CASE
+            WHEN line.can_retry THEN integration_worker.page_text(texts, 'can_retry', jsonb_build_object(
+                 'statement', integration_worker.html_statement(format('SELECT integration.retry(%s);', line.id))))
+            ELSE texts ->> 'contact' END);
+    ELSIF line.next_attempt_at > statement_timestamp() THEN
+        RETURN integration_worker.page_text(texts, 'tried_in', jsonb_build_object(
+                   'length', integration_worker.duration_words(line.next_attempt_at - statement_timestamp(), texts)));
+    END IF;
+    RETURN texts ->> 'tried_soon';
+END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.customer_next(integration_worker.customer_line, jsonb) FROM PUBLIC;
 
@@ -12731,8 +13680,8 @@ CREATE FUNCTION integration_worker.customer_rows(lines integration_worker.custom
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT concat('<section><h2>', integration_worker.page_text(texts, 'list_' || customer_rows.state), '</h2>',
-               integration_worker.html_table(customer_rows.state, integration_worker.page_text(texts, 'about_' || customer_rows.state),
+    SELECT concat('<section><h2>', texts ->> ('list_' || customer_rows.state), '</h2>',
+               integration_worker.html_table(customer_rows.state, texts ->> ('about_' || customer_rows.state),
                h.heads,
                string_agg(concat('<tr>',
                    integration_worker.html_cell(h.heads[1],
@@ -12741,10 +13690,10 @@ AS $$
                    integration_worker.html_cell(h.heads[3], concat(
                        integration_worker.html(l.explanation), integration_worker.customer_fields(l.id))),
                    integration_worker.html_cell(h.heads[4], integration_worker.customer_next(l, texts)),
-                   integration_worker.html_cell(h.heads[5], integration_worker.html_time(l.created_at)),
+                   integration_worker.html_cell(h.heads[5], integration_worker.html_time(l.created_at, texts)),
                    '</tr>'), '' ORDER BY l.id DESC)),
                CASE WHEN max(c.count) > 50 THEN
-                    format('<p>%s</p>', integration_worker.page_text(texts, 'more', jsonb_build_object('count', max(c.count) - 50))) END,
+                    format('<p>%s</p>', integration_worker.page_text(texts, 'more', jsonb_build_object('count', integration_worker.html_number(max(c.count) - 50, texts)))) END,
                '</section>')
       FROM (SELECT x.*
               FROM unnest(lines) x
@@ -12752,8 +13701,7 @@ AS $$
              ORDER BY x.id DESC
              LIMIT 50) l
      CROSS JOIN (SELECT count(*) FROM unnest(lines) x WHERE x.state = customer_rows.state) c
-     CROSS JOIN (SELECT ARRAY(SELECT integration_worker.page_text(texts, k.key)
-                                FROM unnest('{record,system,happened,comes_next,since}'::text[]) AS k (key))) AS h (heads)
+     CROSS JOIN (SELECT integration_worker.page_heads(texts, '{record,system,happened,comes_next,since}')) AS h (heads)
      GROUP BY h.heads
 $$;
 REVOKE ALL ON FUNCTION integration_worker.customer_rows(integration_worker.customer_line[], text, jsonb) FROM PUBLIC;
@@ -12765,16 +13713,15 @@ CREATE FUNCTION integration_worker.customer_systems(lines integration_worker.cus
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT concat('<section><h2>', integration_worker.page_text(texts, 'list_systems'), '</h2>',
-               integration_worker.html_table('systems', integration_worker.page_text(texts, 'about_systems'),
-               integration_worker.page_text(texts, 'system')
-               || ARRAY(SELECT '>' || integration_worker.page_text(texts, h.key) FROM unnest('{arrived,pending,failed,last_arrival}'::text[]) AS h (key)),
+    SELECT concat('<section><h2>', texts ->> 'list_systems', '</h2>',
+               integration_worker.html_table('systems', texts ->> 'about_systems',
+               integration_worker.page_heads(texts, '{system,>arrived,>pending,>failed,>last_arrival}'),
                string_agg(concat('<tr>',
-                   integration_worker.html_cell(integration_worker.page_text(texts, 'system'), integration_worker.html_name(s.system)),
-                   integration_worker.html_cell(integration_worker.page_text(texts, 'arrived'), integration_worker.html_number(s.arrived), 'n'),
-                   integration_worker.html_cell(integration_worker.page_text(texts, 'pending'), integration_worker.html_number(s.under_way), 'n'),
-                   integration_worker.html_cell(integration_worker.page_text(texts, 'failed'), integration_worker.html_number(s.failed), 'n'),
-                   integration_worker.html_cell(integration_worker.page_text(texts, 'last_arrival'), integration_worker.html_time(s.last_arrival), 'n'),
+                   integration_worker.html_cell(texts ->> 'system', integration_worker.html_name(s.system)),
+                   integration_worker.html_cell(texts ->> 'arrived', integration_worker.html_number(s.arrived, texts), 'n'),
+                   integration_worker.html_cell(texts ->> 'pending', integration_worker.html_number(s.under_way, texts), 'n'),
+                   integration_worker.html_cell(texts ->> 'failed', integration_worker.html_number(s.failed, texts), 'n'),
+                   integration_worker.html_cell(texts ->> 'last_arrival', integration_worker.html_time(s.last_arrival, texts), 'n'),
                    '</tr>'), '' ORDER BY s.system)), '</section>')
       FROM (SELECT l.system, count(*) FILTER (WHERE l.state = 'delivered') AS arrived,
                    count(*) FILTER (WHERE l.state IN ('pending', 'retrying')) AS under_way,
@@ -12794,25 +13741,25 @@ CREATE FUNCTION integration_worker.customer_overview(lines integration_worker.cu
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT concat(
-        integration_worker.html_verdict(CASE v.state WHEN 'failed' THEN 'warning' ELSE 'ok' END, integration_worker.page_text(
+        integration_worker.html_verdict(CASE v.state WHEN 'failed' THEN 'warning' WHEN 'nothing' THEN 'quiet' ELSE 'ok' END, integration_worker.page_text(
             texts, 'verdict_' || v.state,
-            jsonb_build_object('count', integration_worker.html_number(CASE v.state WHEN 'failed' THEN s.failed ELSE s.retrying END)))),
+            jsonb_build_object('count', integration_worker.html_number(CASE v.state WHEN 'failed' THEN s.failed ELSE s.retrying END, texts)))),
         '<dl class="tiles">',
-        integration_worker.html_tile('arrived', integration_worker.page_text(texts, 'arrived_today'),
-                                     integration_worker.html_number(s.arrived) || CASE WHEN s.is_part THEN '+' ELSE '' END),
-        integration_worker.html_tile('pending_count', integration_worker.page_text(texts, 'pending'), integration_worker.html_number(s.pending)),
-        integration_worker.html_tile('retrying_count', integration_worker.page_text(texts, 'retrying'), integration_worker.html_number(s.retrying)),
-        integration_worker.html_tile('failed_count', integration_worker.page_text(texts, 'failed'), integration_worker.html_number(s.failed),
+        integration_worker.html_tile('arrived', texts ->> 'arrived_today',
+                                     integration_worker.html_number(s.arrived, texts) || CASE WHEN s.is_part THEN '+' ELSE '' END),
+        integration_worker.html_tile('pending_count', texts ->> 'pending', integration_worker.html_number(s.pending, texts)),
+        integration_worker.html_tile('retrying_count', texts ->> 'retrying', integration_worker.html_number(s.retrying, texts)),
+        integration_worker.html_tile('failed_count', texts ->> 'failed', integration_worker.html_number(s.failed, texts),
                                      CASE WHEN s.failed > 0 THEN 'critical' ELSE 'ok' END),
-        integration_worker.html_tile('usual', integration_worker.page_text(texts, 'usual'), integration_worker.html_age(s.usual)), '</dl>')
+        integration_worker.html_tile('usual', texts ->> 'usual', integration_worker.html_age(s.usual, texts)), '</dl>')
       FROM (SELECT count(*) FILTER (WHERE l.state = 'delivered' AND l.finished_at >= statement_timestamp() - interval '24 hours') AS arrived,
                    count(*) FILTER (WHERE l.state = 'pending') AS pending, count(*) FILTER (WHERE l.state = 'retrying') AS retrying,
                    count(*) FILTER (WHERE l.state = 'failed') AS failed,
-                   count(*) >= 500 AS is_part,
+                   count(*) >= 500 AS is_part, count(*) = 0 AS is_empty,
                    percentile_disc(0.95) WITHIN GROUP (ORDER BY l.finished_at - l.created_at) FILTER (WHERE l.state = 'delivered') AS usual
               FROM unnest(lines) l) s
      CROSS JOIN LATERAL (SELECT CASE WHEN s.failed > 0 THEN 'failed' WHEN s.retrying > 0 THEN 'retrying'
-                                     WHEN s.pending > 0 THEN 'pending' ELSE 'delivered' END) AS v (state)
+                                     WHEN s.pending > 0 THEN 'pending' WHEN s.is_empty THEN 'nothing' ELSE 'delivered' END) AS v (state)
 $$;
 REVOKE ALL ON FUNCTION integration_worker.customer_overview(integration_worker.customer_line[], jsonb) FROM PUBLIC;
 
@@ -12826,18 +13773,20 @@ CREATE FUNCTION integration_worker.customer_page(customer text) RETURNS text
 AS $$
 DECLARE
     lines integration_worker.customer_line[] := integration_worker.lines_of_customer(customer, 500);
-    texts jsonb := integration_worker.customer_vocabulary(customer);
     subject integration.customer;
+    texts jsonb;
 BEGIN
     SELECT c.* INTO subject FROM integration.customer c WHERE c.name = customer_page.customer;
+    texts := integration_worker.page_texts('customer.page.', subject.locale);
     RETURN integration_worker.html_page(
-        integration_worker.page_text(texts, 'title', jsonb_build_object('customer', coalesce(subject.title, customer))),
+        integration_worker.page_text(texts, 'title', jsonb_build_object('customer', integration_worker.html(coalesce(subject.title, customer)))),
         integration_worker.page_text(texts, 'as_of', jsonb_build_object(
-            'time', to_char(statement_timestamp(), 'YYYY-MM-DD HH24:MI:SS'), 'zone', current_setting('TimeZone'))),
+            'time', integration_worker.html(to_char(statement_timestamp(), texts ->> 'time.now')),
+            'zone', integration_worker.html(current_setting('TimeZone')))),
         concat(integration_worker.customer_overview(lines, texts), integration_worker.customer_rows(lines, 'failed', texts),
                integration_worker.customer_rows(lines, 'retrying', texts), integration_worker.customer_systems(lines, texts)),
-        integration_worker.page_text(texts, CASE WHEN cardinality(lines) >= 500 THEN 'about_latest' ELSE 'about_all' END),
-        coalesce(subject.locale, nullif(current_setting('integration.locale', true), ''), 'en'));
+        texts ->> (CASE WHEN cardinality(lines) >= 500 THEN 'about_latest' ELSE 'about_all' END),
+        texts ->> 'language');
 END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.customer_page(text) FROM PUBLIC;
@@ -12885,10 +13834,9 @@ BEGIN
             HINT = coalesce(format('Yours is SELECT integration.status_page(%L).', 'customer:' || customers[1]),
                             'SELECT integration.grant_support(…) or integration.grant_customer(…) lets a role see pages.');
     ELSIF scope = 'all' THEN
-        RETURN integration_worker.page_about('Integration status', NULL);
+        RETURN integration_worker.page_about(scope, NULL);
     END IF;
-    RETURN integration_worker.page_about('Integration status: ' || integration_worker.html_name(scope),
-                                         integration_worker.names_in_scope(scope));
+    RETURN integration_worker.page_about(scope, integration_worker.names_in_scope(scope));
 END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.page_for(text, boolean, text[]) FROM PUBLIC;
@@ -13191,10 +14139,7 @@ AS $$
 BEGIN
     RETURN (SELECT coalesce(range_agg(p.period), '{}')
               FROM integration_worker.pause_period p
-             WHERE p.scope = 'all'
-                OR (p.scope = 'connector' AND p.name = pauses_of.connector)
-                OR (p.scope = 'endpoint' AND p.name = pauses_of.endpoint)
-                OR (p.scope = 'customer' AND p.name = ANY (pauses_of.customers)));
+             WHERE integration_worker.pause_holds(p.scope, p.name, pauses_of.connector, pauses_of.endpoint, pauses_of.customers));
 END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.pauses_of(text, text, text[]) FROM PUBLIC;
@@ -14119,6 +15064,8 @@ AS $$
         ('support', 'EXECUTE', 'FUNCTION integration_worker.duration_words(interval)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.held_by(text, timestamptz, boolean, text, timestamptz, '
                                'timestamptz, bigint, timestamptz, integer, integer)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.incident_state(text, timestamptz, timestamptz)'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.pause_holds(text, text, text, text, text[])'),
         ('support', 'SELECT', 'integration.traffic'),
         ('support', 'SELECT', 'integration.endpoint_traffic'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.traffic_since(timestamptz, text[])'),
@@ -14230,12 +15177,12 @@ BEGIN
     VALUES (grant_customer.role, grant_customer.customer)
         ON CONFLICT DO NOTHING;
     IF has_table_privilege(grant_customer.role, 'integration.sync', 'SELECT') THEN
-        RAISE NOTICE 'role % sees the syncs of all customers already', grant_customer.role;
+        RAISE NOTICE '%', integration_worker.say('grant.sees_all', jsonb_build_object('role', grant_customer.role::text));
     END IF;
     IF NOT EXISTS (SELECT FROM integration.customer c WHERE c.name = grant_customer.customer)
        AND NOT EXISTS (SELECT FROM integration.endpoint e WHERE e.customer = grant_customer.customer)
        AND NOT EXISTS (SELECT FROM integration.outbox o WHERE o.customer = grant_customer.customer) THEN
-        RAISE NOTICE 'nothing belongs to customer "%" yet: is the name right?', grant_customer.customer;
+        RAISE NOTICE '%', integration_worker.say('grant.no_customer', jsonb_build_object('customer', grant_customer.customer));
     END IF;
 END
 $$;
@@ -14275,7 +15222,8 @@ BEGIN
     DELETE FROM integration.customer_grant g
      WHERE g.role = revoke_customer.role AND g.customer = revoke_customer.customer;
     IF NOT FOUND THEN
-        RAISE NOTICE 'role % was not granted customer "%"', revoke_customer.role, revoke_customer.customer;
+        RAISE NOTICE '%', integration_worker.say('revoke.not_granted', jsonb_build_object(
+            'role', revoke_customer.role::text, 'customer', revoke_customer.customer));
         RETURN;
     END IF;
     IF EXISTS (SELECT FROM integration.customer_grant g WHERE g.role = revoke_customer.role)

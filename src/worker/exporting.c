@@ -240,8 +240,12 @@ turn_back(const Sender *sender)
 		return;
 	state.seen_back = sender->agenda.turns_back;
 	state.first_at = Min(state.first_at, sender->now);
-	state.send_at = Min(state.send_at, sender->now);
-	/* has the rest begin anew */
+	state.noted_at = Min(state.noted_at, sender->now);
+	state.rest = (Rest)
+	{
+		0
+	};
+	/* has all else begin anew */
 	exporting_reload();
 }
 
