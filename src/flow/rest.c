@@ -6,10 +6,8 @@
 #include "flow/rest.h"
 
 #define FACTOR_USED 8
-#define FACTOR_ELAPSED 24
-#define FACTOR_IDLE 1
 #define LEAST_US 5000			/* or the receivers would never get a turn */
-#define MOST_US 1000000
+#define MOST_US 5000000
 
 void
 rest_spend(Rest *rest, RestClock start, RestClock end)
@@ -19,9 +17,9 @@ rest_spend(Rest *rest, RestClock start, RestClock end)
 }
 
 void
-rest_begin(Rest *rest, RestClock now, bool is_idle)
+rest_begin(Rest *rest, RestClock now, RestPace pace)
 {
-	int64_t		elapsed_us = rest->spent.at_us * (is_idle ? FACTOR_IDLE : FACTOR_ELAPSED);
+	int64_t		elapsed_us = rest->spent.at_us * pace;
 
 	if (elapsed_us < LEAST_US)
 		elapsed_us = LEAST_US;

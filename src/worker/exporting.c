@@ -24,6 +24,7 @@
 								 * the worker for some 8 ms */
 #define GATHER_MS 1000			/* for a batch that doesn't fill up */
 #define IDLE_AFTER_MS 200
+#define BEHIND_AFTER_MS 100		/* with something to send all the time */
 #define LOOK_EVERY_MS 5000		/* for what people did */
 #define METRICS_EVERY_MS 60000
 #define PREPARE_EVERY_MS 60000	/* another worker may have switched a signal */
@@ -39,6 +40,7 @@ static struct
 	Waiting		waiting;
 	int64		dropped;
 	TimestampTz noted_at;		/* the newest of what waits */
+	TimestampTz kept_up_at;		/* nothing was left to send */
 	TimestampTz first_at;		/* when the oldest of them came */
 	Rest		rest;
 	TimestampTz look_at;		/* a batch leaves even if it is empty */
@@ -183,6 +185,16 @@ is_due(const Sender *sender)
 	return wanted_at() <= sender->now && rest_is_over(&state.rest, exporting_clock());
 }
 
+static RestPace
+pace(const Sender *sender)
+{
+	if (TimestampDifferenceExceeds(state.noted_at, sender->now, IDLE_AFTER_MS))
+		return REST_WHILE_IDLE;
+	if (TimestampDifferenceExceeds(state.kept_up_at, sender->now, BEHIND_AFTER_MS))
+		return REST_WHILE_BEHIND;
+	return REST_WHILE_KEEPING_UP;
+}
+
 static void
 send_batch(const Sender *sender)
 {
@@ -206,8 +218,7 @@ send_batch(const Sender *sender)
 	if (!step.is_taken)
 		return;
 	exporting_spend(start);
-	rest_begin(&state.rest, exporting_clock(),
-			   TimestampDifferenceExceeds(state.noted_at, sender->now, IDLE_AFTER_MS));
+	rest_begin(&state.rest, exporting_clock(), pace(sender));
 	waiting_forget(&state.waiting, step.batch.count);
 	state.first_at = sender->now;
 }
@@ -241,6 +252,7 @@ turn_back(const Sender *sender)
 	state.seen_back = sender->agenda.turns_back;
 	state.first_at = Min(state.first_at, sender->now);
 	state.noted_at = Min(state.noted_at, sender->now);
+	state.kept_up_at = Min(state.kept_up_at, sender->now);
 	state.rest = (Rest)
 	{
 		0
@@ -252,6 +264,8 @@ turn_back(const Sender *sender)
 void
 exporting_turn(const Sender *sender)
 {
+	if (sender->ready_count == 0)
+		state.kept_up_at = sender->now;
 	if (sender->sql_again_at > sender->now)
 		return;
 	turn_back(sender);

@@ -175,6 +175,19 @@ $receiver->switch('/ok/otlp/v1/traces', undef);
 ok(wait_for(sub { return value($node, q{SELECT count(*) FROM integration.sync WHERE endpoint = 'otlp-traces' AND state <> 'delivered'}) == 0 }),
 	'what waited arrives when it is back');
 
+# A burst while it is away: all of it waits, and leaves once the collector is back.
+my $told = q{SELECT exported - dropped FROM integration.telemetry WHERE signal = 'traces'};
+$before = value($node, $told);
+$receiver->switch('/ok/otlp/v1/traces', '/status/503?retry_after=1');
+value($node, q{WITH burst AS (INSERT INTO integration.outbox (endpoint, payload)
+	SELECT 'good "one"', '{}' FROM generate_series(1, 3000) RETURNING id) SELECT count(*) FROM burst});
+wait_until($node, q{SELECT NOT EXISTS (SELECT FROM integration.queue q JOIN integration.endpoint e ON e.id = q.endpoint_id
+	WHERE e.name = 'good "one"')}, 'a burst is delivered while the collector is away');
+$receiver->switch('/ok/otlp/v1/traces', undef);
+wait_until($node, "SELECT ($told) = $before + 3000", 'all of it is told afterwards, nothing left out');
+wait_until($node, q{SELECT NOT EXISTS (SELECT FROM integration.queue q JOIN integration.endpoint e ON e.id = q.endpoint_id
+	WHERE e.name = 'otlp-traces')}, 'and arrives');
+
 # One that refuses a part, which is not sent again; one that refuses a whole batch.
 $receiver->switch('/ok/otlp/v1/traces', '/status/200?body={"partialSuccess":{"rejectedSpans":"2","errorMessage":"too old"}}');
 wait_until($node, state_is('delivered', add_sync($node, endpoint => 'good "one"')), 'a sync is delivered');
