@@ -177,14 +177,14 @@ ok(wait_for(sub { return value($node, q{SELECT count(*) FROM integration.sync WH
 
 # A burst while it is away: all of it waits, and leaves once the collector is back.
 my $told = q{SELECT exported - dropped FROM integration.telemetry WHERE signal = 'traces'};
-$before = value($node, $told);
+wait_until($node, "SELECT ($told) = 9", 'so far the attempts of before are told');
 $receiver->switch('/ok/otlp/v1/traces', '/status/503?retry_after=1');
 value($node, q{WITH burst AS (INSERT INTO integration.outbox (endpoint, payload)
 	SELECT 'good "one"', '{}' FROM generate_series(1, 3000) RETURNING id) SELECT count(*) FROM burst});
 wait_until($node, q{SELECT NOT EXISTS (SELECT FROM integration.queue q JOIN integration.endpoint e ON e.id = q.endpoint_id
 	WHERE e.name = 'good "one"')}, 'a burst is delivered while the collector is away');
 $receiver->switch('/ok/otlp/v1/traces', undef);
-wait_until($node, "SELECT ($told) = $before + 3000", 'all of it is told afterwards, nothing left out');
+wait_until($node, "SELECT ($told) = 3009", 'all of it is told afterwards, nothing left out');
 wait_until($node, q{SELECT NOT EXISTS (SELECT FROM integration.queue q JOIN integration.endpoint e ON e.id = q.endpoint_id
 	WHERE e.name = 'otlp-traces')}, 'and arrives');
 
