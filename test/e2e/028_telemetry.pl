@@ -167,7 +167,6 @@ is(points('integration.queue.failed')->{bad}{asInt}, '1', 'and what waits for a 
 
 # A collector that is away, then back.
 $receiver->switch('/ok/otlp/v1/traces', '/status/503?retry_after=1');
-my $before = keys %{ spans() };
 my @more = map { add_sync($node, endpoint => 'good "one"') } 1 .. 3;
 wait_until($node, state_is('delivered', @more), 'syncs are delivered while the collector is away');
 ok(wait_for(sub { return $receiver->count('/ok/otlp/v1/traces')->{requests} > 1 }), 'which is asked');
