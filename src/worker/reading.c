@@ -243,6 +243,26 @@ has_statement(const Sender *sender)
 		sender->agenda.expire_at <= sender->now;
 }
 
+static pg_atomic_uint32 *
+looks_anyway(Sender *sender)
+{
+	return &sender->slot->workers[sender->number].looks_anyway;
+}
+
+void
+reading_rest(Sender *sender)
+{
+	pg_atomic_write_u32(looks_anyway(sender), sender->agenda.must_feed ? 1 : 0);
+}
+
+/* Before the snapshot: who commits behind it wakes the worker again. */
+static void
+end_rest(Sender *sender)
+{
+	pg_atomic_write_u32(looks_anyway(sender), 0);
+	pg_memory_barrier();
+}
+
 bool
 reading_is_due(Sender *sender)
 {
@@ -256,6 +276,7 @@ reading_now(Sender *sender)
 {
 	MemoryContext caller = MemoryContextSwitchTo(sender->scratch);
 
+	end_rest(sender);
 	if (!session_run(read_step, sender))
 	{
 		/* what was read is uncertain: begin anew, a little later */

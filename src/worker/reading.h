@@ -23,4 +23,7 @@ extern void reading_now(Sender *sender);
 /* When reading has something to do next. */
 extern TimestampTz reading_deadline(Sender *sender);
 
+/* Before the worker sleeps: new rows need not wake it where it is going to look anyway. */
+extern void reading_rest(Sender *sender);
+
 #endif							/* INTEGRATION_READING_H */

@@ -59,7 +59,10 @@ init_slot(DatabaseSlot *slot)
 {
 	memset(slot, 0, sizeof(*slot));
 	for (int i = 0; i < SHARED_WORKERS; i++)
+	{
 		pg_atomic_init_u32(&slot->workers[i].proc_number, SHARED_NO_PROCESS);
+		pg_atomic_init_u32(&slot->workers[i].looks_anyway, 0);
+	}
 	pg_atomic_init_u32(&slot->extension_changes, 0);
 	pg_atomic_init_u32(&slot->rows_changes, 0);
 	pg_atomic_init_u32(&slot->people_changes, 0);
@@ -162,6 +165,7 @@ shared_attach(WorkerSlot *worker)
 	worker->state = WORKER_ATTACHED;
 	worker->pid = MyProcPid;
 	worker->live = live;
+	pg_atomic_write_u32(&worker->looks_anyway, 0);
 	pg_atomic_write_u32(&worker->proc_number, (uint32) compat_my_proc_number());
 }
 
@@ -230,6 +234,15 @@ shared_wake_workers(DatabaseSlot *slot)
 {
 	for (int i = 0; i < SHARED_WORKERS; i++)
 		shared_wake(&slot->workers[i].proc_number);
+}
+
+/* To be woken for nothing takes the processor from a busy application. */
+void
+shared_wake_for_rows(DatabaseSlot *slot)
+{
+	for (int i = 0; i < SHARED_WORKERS; i++)
+		if (pg_atomic_read_u32(&slot->workers[i].looks_anyway) == 0)
+			shared_wake(&slot->workers[i].proc_number);
 }
 
 void

@@ -93,6 +93,8 @@ typedef struct WorkerSlot
 	int			pid;			/* 0: not attached */
 	int			live;			/* index for shared_live(), while attached */
 	pg_atomic_uint32 proc_number;	/* or SHARED_NO_PROCESS */
+	pg_atomic_uint32 looks_anyway;	/* 1: at new rows within milliseconds,
+									 * woken or not */
 } WorkerSlot;
 
 typedef struct DatabaseSlot
@@ -170,6 +172,9 @@ extern void shared_wake(pg_atomic_uint32 *proc_number);
 
 /* Set the latches of all workers of the database.  Does not throw. */
 extern void shared_wake_workers(DatabaseSlot *slot);
+
+/* The same for new rows, which can be seen already.  Does not throw. */
+extern void shared_wake_for_rows(DatabaseSlot *slot);
 
 /* Have all workers of the database look again which shards are theirs.  Does not throw. */
 extern void shared_announce_share(DatabaseSlot *slot);

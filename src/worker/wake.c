@@ -57,7 +57,10 @@ wake_workers(unsigned reasons)
 		pg_atomic_fetch_add_u32(&slot->extension_changes, 1);
 	if (reasons & WAKE_INCIDENT)
 		pg_atomic_fetch_add_u32(&slot->incident_changes, 1);
-	shared_wake_workers(slot);
+	if (reasons == WAKE_ROWS)
+		shared_wake_for_rows(slot);
+	else
+		shared_wake_workers(slot);
 }
 
 /* Before its rows can be seen by anybody. */

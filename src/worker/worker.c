@@ -247,6 +247,7 @@ wait_for_work(Sender *sender, WaitEventSet *events, long ms)
 	WaitEvent	event;
 
 	publishing_turn(sender, ms > 0);
+	reading_rest(sender);
 	if (ms > 0)
 		(void) WaitEventSetWait(events, ms, &event, 1, compat_wait_event());
 	ResetLatch(MyLatch);
