@@ -8,6 +8,7 @@
 #include "access/genam.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_collation.h"
@@ -58,7 +59,7 @@ static const char *const column_names[] = {
 	[COLUMN_CHANGE_XID] = "change_xid",
 };
 
-#define FEW_ROWS 16				/* that are new at once, mostly */
+#define FEW_ROWS 32				/* that are new at once, mostly */
 
 static Layout layout;
 
@@ -171,15 +172,90 @@ object_key_of(const QueueScan *scan)
 
 /* ---- feed */
 
-/* Where nothing ran then or runs now, what is new is all from one xmax to the other. */
-static bool
-is_span(Datum previous, Datum present, Datum span[2])
+/* A snapshot, taken apart. */
+typedef struct Seen
 {
-	span[0] = DirectFunctionCall1(pg_snapshot_xmax, previous);
-	span[1] = DirectFunctionCall1(pg_snapshot_xmax, present);
-	return DatumGetUInt64(DirectFunctionCall1(pg_snapshot_xmin, previous)) ==
-		DatumGetUInt64(span[0]) &&
-		DatumGetUInt64(DirectFunctionCall1(pg_snapshot_xmin, present)) == DatumGetUInt64(span[1]);
+	uint64		xmax;
+	int			count;
+	uint64	   *running;		/* transactions below xmax, ascending */
+} Seen;
+
+/* Transactions from the first one to below the end. */
+typedef struct Span
+{
+	uint64		first;
+	uint64		end;
+} Span;
+
+/* "xmin:xmax:xid,xid,..." as pg_snapshot is written. */
+static Seen
+take_apart(const char *snapshot)
+{
+	Seen		seen = {.running = palloc(sizeof(uint64) * (strlen(snapshot) / 2 + 1))};
+	char	   *place;
+
+	(void) strtou64(snapshot, &place, 10);
+	seen.xmax = strtou64(place + 1, &place, 10);
+	while (place[0] != '\0' && place[1] != '\0')
+		seen.running[seen.count++] = strtou64(place + 1, &place, 10);
+	return seen;
+}
+
+static bool
+runs(const Seen *seen, uint64 xid)
+{
+	for (int i = 0; i < seen->count; i++)
+		if (seen->running[i] == xid)
+			return true;
+	return false;
+}
+
+/* Its rows are in the index, a million perhaps, and none can be seen. */
+static bool
+was_rolled_back(uint64 full_xid)
+{
+	TransactionId xid = XidFromFullTransactionId(FullTransactionIdFromU64(full_xid));
+
+	return compat_xid_is_known(xid) && TransactionIdDidAbort(xid);
+}
+
+/* What ended_between() says. */
+static Span *
+list_spans(const Seen *previous, const Seen *present, int *count)
+{
+	Span	   *spans = palloc(sizeof(Span) * (previous->count + present->count + 1));
+	uint64		first = previous->xmax;
+
+	*count = 0;
+	for (int i = 0; i < previous->count; i++)
+	{
+		uint64		xid = previous->running[i];
+
+		if (!runs(present, xid) && !was_rolled_back(xid))
+			spans[(*count)++] = (Span)
+		{
+			.first = xid,.end = xid + 1
+		};
+	}
+	for (int i = 0; i < present->count; i++)
+	{
+		uint64		xid = present->running[i];
+
+		if (xid < first)
+			continue;
+		if (first < xid)
+			spans[(*count)++] = (Span)
+		{
+			.first = first,.end = xid
+		};
+		first = xid + 1;
+	}
+	if (first < present->xmax)
+		spans[(*count)++] = (Span)
+	{
+		.first = first,.end = present->xmax
+	};
+	return spans;
 }
 
 static FeedRow
@@ -197,61 +273,69 @@ feed_row(const QueueScan *scan)
 	};
 }
 
-/* Returns false where there are more than most. */
-static bool
-read_span(QueueScan *scan, const Datum span[2], int most, uint32 shards, Feed *feed)
+static void
+add_row(const QueueScan *scan, MemoryContext memory, Feed *feed)
 {
-	int			room = FEW_ROWS;
+	if (feed->count % FEW_ROWS == 0)
+	{
+		Size		bytes = sizeof(FeedRow) * (feed->count + FEW_ROWS);
+
+		feed->rows = feed->count == 0 ? MemoryContextAlloc(memory, bytes)
+			: repalloc(feed->rows, bytes);
+	}
+	feed->rows[feed->count++] = feed_row(scan);
+}
+
+static void
+read_span(QueueScan *scan, const Span *span, const PeekRequest *request, Feed *feed)
+{
 	ScanKeyData keys[2];
 
-	ScanKeyInit(&keys[0], 1, BTGreaterEqualStrategyNumber, F_XID8GE, span[0]);
-	ScanKeyInit(&keys[1], 1, BTLessStrategyNumber, F_XID8LT, span[1]);
+	ScanKeyInit(&keys[0], 1, BTGreaterEqualStrategyNumber, F_XID8GE, UInt64GetDatum(span->first));
+	ScanKeyInit(&keys[1], 1, BTLessStrategyNumber, F_XID8LT, UInt64GetDatum(span->end));
 	index_rescan(scan->scan, keys, lengthof(keys), NULL, 0);
-	while (next_row(scan))
+	while (!feed->overflow && next_row(scan))
 	{
 		int32		endpoint_id = DatumGetInt32(value_of(scan, COLUMN_ENDPOINT_ID).value);
+		uint32		shard = 1U << ((uint32) endpoint_id % OWNERSHIP_SHARDS);
 
-		if (has_failed(scan) || (shards & (1U << ((uint32) endpoint_id % OWNERSHIP_SHARDS))) == 0)
+		if (has_failed(scan) || (request->shards & shard) == 0)
 			continue;
-		if (feed->count == most)
-			return false;
-		if (feed->count == room)
-			feed->rows = repalloc(feed->rows, sizeof(FeedRow) * (room *= 2));
-		feed->rows[feed->count++] = feed_row(scan);
+		if (feed->count == request->most)
+			feed->overflow = true;
+		else
+			add_row(scan, request->memory, feed);
 	}
-	return true;
 }
 
 bool
-peek_feed(MemoryContext memory, char **snapshot, int most, uint32 shards, Feed *feed)
+peek_feed(const PeekRequest *request, char **snapshot, Feed *feed)
 {
-	Datum		previous = DirectFunctionCall1(pg_snapshot_in, CStringGetDatum(*snapshot));
-	Datum		present = OidFunctionCall0(F_PG_CURRENT_SNAPSHOT);
-	Datum		words;
-	Datum		span[2];
+	char	   *now = DatumGetCString(DirectFunctionCall1(pg_snapshot_out,
+														  OidFunctionCall0(F_PG_CURRENT_SNAPSHOT)));
+	Seen		previous = take_apart(*snapshot);
+	Seen		present = take_apart(now);
+	int			count;
+	Span	   *spans = list_spans(&previous, &present, &count);
 	Oid			schema;
-	Relation	queue;
+	Relation	queue = open_queue(&schema);
 	QueueScan	scan;
-	bool		is_whole = false;
+	bool		is_read;
 
-	if (!is_span(previous, present, span))
-		return false;
+	is_read = begin_scan(&scan, queue, get_relname_relid("queue_change", schema), 2);
 	*feed = (Feed)
 	{
-		.rows = MemoryContextAlloc(memory, sizeof(FeedRow) * FEW_ROWS)
+		.count = 0
 	};
-	queue = open_queue(&schema);
-	if (begin_scan(&scan, queue, get_relname_relid("queue_change", schema), 2))
+	if (is_read)
 	{
-		is_whole = read_span(&scan, span, most, shards, feed);
+		for (int i = 0; i < count; i++)
+			read_span(&scan, &spans[i], request, feed);
 		end_scan(&scan);
+		*snapshot = MemoryContextStrdup(request->memory, now);
 	}
 	table_close(queue, NoLock);
-	if (!is_whole)
-		return false;
-	words = DirectFunctionCall1(pg_snapshot_out, present);
-	*snapshot = MemoryContextStrdup(memory, DatumGetCString(words));
-	return true;
+	return is_read;
 }
 
 /* ---- take */
@@ -330,11 +414,14 @@ int
 peek_take(int64 *ids, int *count, TakenRow *rows)
 {
 	Oid			schema;
-	Relation	queue = open_queue(&schema);
+	Relation	queue;
 	QueueScan	scan;
 	int			found = 0;
 	int			left = 0;
 
+	if (*count == 0)
+		return 0;
+	queue = open_queue(&schema);
 	if (!begin_scan(&scan, queue, compat_primary_key_index(queue), 1))
 		elog(ERROR, "primary key of table \"queue\" can't be used");
 	for (int i = 0; i < *count; i++)

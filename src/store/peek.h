@@ -13,12 +13,19 @@
 
 #include "store/statements.h"
 
+typedef struct PeekRequest
+{
+	MemoryContext memory;		/* of what is returned */
+	int			most;			/* rows */
+	uint32		shards;
+} PeekRequest;
+
 /*
- * What feed() says, into *feed, with the snapshot for the next call in memory.
- * Returns false where only feed() knows: a transaction ran then or runs now, or
- * there are more rows than most.  May throw.
+ * What feed() says since *snapshot, into *feed, with the snapshot for the next
+ * call in its place.  Returns false where only feed() knows: the index can't be
+ * used.  May throw.
  */
-extern bool peek_feed(MemoryContext memory, char **snapshot, int most, uint32 shards, Feed *feed);
+extern bool peek_feed(const PeekRequest *request, char **snapshot, Feed *feed);
 
 /*
  * What take() says of rows by their ids, into rows, which has room for count;

@@ -158,9 +158,10 @@ execute_feed(MemoryContext memory, char **snapshot, int most, uint32 shards)
 Feed
 statements_feed(MemoryContext memory, char **snapshot, int most, uint32 shards)
 {
+	PeekRequest request = {.memory = memory,.most = most,.shards = shards};
 	Feed		feed;
 
-	if (*snapshot != NULL && peek_feed(memory, snapshot, most, shards, &feed))
+	if (*snapshot != NULL && peek_feed(&request, snapshot, &feed))
 		return feed;
 	return execute_feed(memory, snapshot, most, shards);
 }
@@ -326,13 +327,10 @@ statements_take(MemoryContext memory, const TakeRequest *request, int *count)
 	int64	   *ids = palloc(sizeof(int64) * (request->id_count + 1));
 	TakenRow   *taken = MemoryContextAlloc(memory, sizeof(TakenRow) * (request->id_count + 1));
 
+	for (int i = 0; i < request->id_count; i++)
+		ids[i] = request->ids[i];
 	rest.ids = ids;
-	*count = 0;
-	if (request->id_count > 0)
-	{
-		memcpy(ids, request->ids, sizeof(int64) * request->id_count);
-		*count = peek_take(ids, &rest.id_count, taken);
-	}
+	*count = peek_take(ids, &rest.id_count, taken);
 	if (rest.id_count + rest.source_count > 0)
 		*count = execute_take(&rest, &taken, *count);
 	flush_commits(taken, *count, pg_atomic_read_u64(request->async_xid));
