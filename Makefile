@@ -62,7 +62,6 @@ test-fuzz:
 test-soak:
 	@test/soak/run
 
-## make test-peers    others verify our signatures, issue tokens, scrape figures, read telemetry: npm standardwebhooks, Swift's S3, npm oidc-provider, npm cloudevents, Prometheus, Chromium
 ## make test-peers    others verify our signatures, issue tokens, scrape figures, read telemetry, events, pages: npm packages, Swift's S3, Prometheus, Chromium; a quarter of an hour
 test-peers:
 	@test/peers/run
