@@ -44,7 +44,8 @@ ALTER TABLE integration.connector
     ADD COLUMN api_version text,
     ADD COLUMN objective numeric NOT NULL DEFAULT 0.9999,
     ADD COLUMN escalation text,
-    ADD COLUMN refusals_alike integer;
+    ADD COLUMN refusals_alike integer,
+    ADD COLUMN idempotency_key_style text;
 ALTER TABLE integration.endpoint
     ADD COLUMN certificate text REFERENCES integration.credential ON UPDATE CASCADE,
     ADD COLUMN mask text[],
@@ -52,7 +53,8 @@ ALTER TABLE integration.endpoint
     ADD COLUMN expected_at_least integer,
     ADD COLUMN expected_since timestamptz,
     ADD COLUMN escalation text,
-    ADD COLUMN refusals_alike integer;
+    ADD COLUMN refusals_alike integer,
+    ADD COLUMN idempotency_key_style text;
 
 ALTER TABLE integration.attempt ADD COLUMN api_version text;
 ALTER TABLE integration_worker.attempt_staged ADD COLUMN api_version text;
@@ -99,6 +101,9 @@ INSERT INTO integration.error_class (name, title, remedy, customer_message, resp
     ('interface_ending', 'Interface ends or changes',
      'Read what the other side has announced, plan the change to what replaces it, and finish before the date; of another version, make sure that we are written for it.',
      'The other system is changing its interface. We are preparing for it.', 'engineering', true, true),
+    ('certificate_ending', 'Our certificate is about to end',
+     'Order the next client certificate and set it with its key (integration.set_secret) before the date; from then on connections fail.',
+     'A certificate of ours is being renewed. Your data is sent as usual.', 'operations', true, true),
     ('design_fault', 'Refused whatever is sent',
      'Many different records were refused alike and none was accepted: correct the mapping, cancel or amend what waits with the old one, then resume the endpoint.',
      'Our connection to the other system needs a correction. We are working on it.', 'engineering', true, true),
@@ -208,6 +213,17 @@ BEGIN
          WHERE i.inhparent = 'integration.outbox'::regclass AND c.relname <> 'outbox_default'
     LOOP
         EXECUTE format('CREATE INDEX ON integration.%I (customer, id) WHERE customer IS NOT NULL', made.relname);
+        EXECUTE format('CREATE INDEX ON integration.%I USING brin (created_at) WITH (pages_per_range = 32, autosummarize = on)', made.relname);
+    END LOOP;
+    FOR made IN
+        SELECT c.relname
+          FROM pg_catalog.pg_inherits i
+          JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
+         WHERE i.inhparent = 'integration.attempt'::regclass AND c.relname <> 'attempt_default'
+    LOOP
+        EXECUTE format('CREATE INDEX ON integration.%I USING brin (started_at, '
+                       '((started_at AT TIME ZONE ''UTC'' + coalesce(duration_ms, 0) * interval ''1 ms'') AT TIME ZONE ''UTC'')) '
+                       'WITH (pages_per_range = 32, autosummarize = on)', made.relname);
     END LOOP;
     FOR made IN
         SELECT t.oid::regtype AS name
@@ -15336,7 +15352,7 @@ BEGIN
         SELECT a.attname AS name, col_description('integration.endpoint'::regclass, a.attnum) AS meaning
           FROM pg_attribute a
          WHERE a.attrelid = 'integration.endpoint'::regclass
-           AND a.attname IN ('format', 'mask', 'refusals_alike')
+           AND a.attname IN ('format', 'mask', 'refusals_alike', 'idempotency_key_style')
     LOOP
         EXECUTE format('COMMENT ON COLUMN integration.endpoint_config.%I IS %L', col.name, col.meaning);
     END LOOP;

@@ -1,7 +1,7 @@
 -- Which telemetry leaves, where to, how much of it; what stands in it.
 BEGIN;
 \ir ../lib/settle.sql
-SELECT plan(27);
+SELECT plan(28);
 
 UPDATE integration.telemetry SET is_on = false;
 DELETE FROM integration.telemetry;
