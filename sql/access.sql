@@ -189,9 +189,14 @@ COMMENT ON VIEW integration_worker.customer_standing IS
     'The same with how many syncs of the object wait; is_own: what was delivered last was the customer''s.';
 
 -- In branches by state, so that a list of what is failed reads nothing of what is well: what does not work; what works or
--- was never tried, while something is queued for it; all the rest.
+-- was never tried, while something is queued for it; all the rest.  The vocabulary is wide: nothing is joined beside it.
 CREATE VIEW integration.customer_object WITH (security_barrier) AS
-SELECT t.customer, coalesce(c.title, c.name) AS system, t.object_type, t.object_id, t.state,
+SELECT t.customer,
+       (SELECT coalesce(c.title, c.name)
+          FROM integration.endpoint e
+          JOIN integration.connector c ON c.name = e.connector
+         WHERE e.id = t.endpoint_id) AS system,
+       t.object_type, t.object_id, t.state,
        concat_ws(' ', v.texts ->> ('cause.' || k.class), v.texts ->> ('next.' || k.status)) AS explanation,
        CASE WHEN t.is_own THEN t.remote_id END AS remote_id,
        CASE WHEN t.is_own THEN t.delivered_at END AS delivered_at,
@@ -216,13 +221,13 @@ SELECT t.customer, coalesce(c.title, c.name) AS system, t.object_type, t.object_
                s.last_outbox_id, 0, s.is_own
           FROM integration_worker.customer_standing s
          WHERE s.state = 'in_sync' AND s.queued = 0) t
-  JOIN integration.endpoint e ON e.id = t.endpoint_id
-  LEFT JOIN integration.connector c ON c.name = e.connector
   JOIN integration_worker.own_vocabulary v ON v.customer = t.customer
-  LEFT JOIN integration.error_class x ON x.name = t.error_class
  CROSS JOIN LATERAL (
        SELECT s.status, integration_worker.customer_class(s.status, coalesce(s.held_class, t.error_class)) AS class
-         FROM (SELECT h.held_class, integration_worker.customer_status_of(t.state, false, x.responsible, h.held_class IS NOT NULL) AS status
+         FROM (SELECT h.held_class,
+                      integration_worker.customer_status_of(
+                          t.state, false, (SELECT x.responsible FROM integration.error_class x WHERE x.name = t.error_class),
+                          h.held_class IS NOT NULL) AS status
                  FROM (SELECT CASE WHEN t.state IN ('pending', 'failing') THEN
                                    integration_worker.held_class(t.endpoint_id, t.customer) END AS held_class) h) s) k;
 COMMENT ON VIEW integration.customer_object IS

@@ -103,6 +103,17 @@ SELECT m.created_at, 'retry', m.id, 'it was mended', '{"state": "failed"}'
   FROM made m
  WHERE m.id % 100 = 1;
 
+-- The worker counts attempts within minutes.
+DO $$
+DECLARE
+    at bigint := 0;
+BEGIN
+    WHILE at IS NOT NULL LOOP
+        at := integration_worker.count_traffic(at, '-infinity', 100000);
+    END LOOP;
+END
+$$;
+
 SELECT setval('integration.outbox_id_seq', :syncs);
 CREATE ROLE desk;
 SELECT integration.grant_support('desk');
