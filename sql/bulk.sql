@@ -268,8 +268,18 @@ $$;
 COMMENT ON FUNCTION integration_worker.show_choice(integration_worker.bulk, bigint[]) IS
     'Says how many syncs a dry run has found, with the first five.';
 
--- A step is short, and so is the rest after each: what is saved by going faster is taken from the sender, which shares
--- processors and disk.  All of it is one transaction, seen by the worker when it commits.
+-- Whoever works all the time takes a processor and the disk from the sender; what waits for one retry more can wait.
+CREATE FUNCTION integration_worker.rest_after(step interval) RETURNS interval
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN sum(w.in_flight + w.waiting + w.unsettled) > 0 THEN 7 * step ELSE interval '0' END
+      FROM integration_worker.live_workers() w
+$$;
+COMMENT ON FUNCTION integration_worker.rest_after(interval) IS
+    'How long to rest after a step that took so long: an eighth of the time is worked while syncs are sent, all of it while none is.';
+
+-- All of it is one transaction, seen by the worker when it commits.
 CREATE FUNCTION integration_worker.do_bulk(bulk integration_worker.bulk, ids bigint[]) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -297,7 +307,7 @@ BEGIN
         IF seen % told_each = 0 THEN
             RAISE NOTICE '%', integration_worker.say('bulk.so_far_' || bulk.verb, jsonb_build_object('done', seen, 'count', total));
         END IF;
-        PERFORM pg_sleep(extract(epoch FROM clock_timestamp() - began));
+        PERFORM pg_sleep(extract(epoch FROM integration_worker.rest_after(clock_timestamp() - began)));
     END LOOP;
     PERFORM integration_worker.wake_at_commit(false);
     RETURN done;
