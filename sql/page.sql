@@ -438,6 +438,7 @@ COMMENT ON FUNCTION integration_worker.page_endpoints(integration.endpoint_statu
     'The section about endpoints, worst first; NULL: there are none.';
 
 -- Ten thousand of them are enough to know that there are too many.
+-- The oldest are the ones that are late, in the order of their ids; more than so many of a connector need no exact count.
 CREATE FUNCTION integration_worker.page_sla(names text[], texts jsonb) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -449,7 +450,7 @@ AS $$
                    integration_worker.html_cell(texts ->> 'promise', replace(texts ->> 'within', '{length}',
                                                                              integration_worker.duration_words(c.sla, texts))),
                    integration_worker.html_cell(texts ->> 'not_delivered', replace(
-                       CASE o.unfinished WHEN 10000 THEN texts ->> 'or_more' ELSE '{count}' END, '{count}',
+                       CASE o.unfinished WHEN 2000 THEN texts ->> 'or_more' ELSE '{count}' END, '{count}',
                        integration_worker.html_number(o.unfinished, texts)), 'n'),
                    integration_worker.html_cell(texts ->> 'at_risk', integration_worker.html_number(o.at_risk, texts), 'n'),
                    integration_worker.html_cell(texts ->> 'too_late', integration_worker.html_number(o.late, texts), 'n'),
@@ -465,14 +466,22 @@ AS $$
                                      AND (s.state = 'failed' OR s.due_at > s.due OR s.due - s.sla * 0.2 <= statement_timestamp())) AS at_risk,
                   statement_timestamp() - min(s.due) FILTER (WHERE s.due < statement_timestamp()) AS longest
              FROM (SELECT greatest(o.send_after, o.created_at) + coalesce(u.sla, c.sla) AS due, coalesce(u.sla, c.sla) AS sla, q.state, q.due_at
-                     FROM integration.endpoint e
-                     JOIN integration.queue q ON q.endpoint_id = e.id
-                     JOIN integration.outbox o ON o.id = q.outbox_id
-                     LEFT JOIN integration.customer u ON u.name = coalesce(o.customer, e.customer)
-                    WHERE coalesce(u.sla, c.sla) IS NOT NULL
-                      AND e.connector = c.name
-                      AND (names IS NULL OR e.name = ANY (names))
-                    LIMIT 10000) s) o
+                     FROM (SELECT w.*
+                             FROM (SELECT n.outbox_id, n.state, n.due_at, e.customer
+                                     FROM integration.endpoint e
+                                     JOIN integration.queue n ON n.endpoint_id = e.id
+                                    WHERE e.connector = c.name
+                                      AND (names IS NULL OR e.name = ANY (names))
+                                    LIMIT 10000) w
+                            ORDER BY w.outbox_id
+                            LIMIT 2000) q
+                    CROSS JOIN LATERAL (
+                          SELECT x.customer, x.created_at, x.send_after
+                            FROM integration.outbox x
+                           WHERE x.id = q.outbox_id
+                          OFFSET 0) o
+                     LEFT JOIN integration.customer u ON u.name = coalesce(o.customer, q.customer)
+                    WHERE coalesce(u.sla, c.sla) IS NOT NULL) s) o
       LEFT JOIN integration.sla_report r
         ON r.scope = 'connector'
        AND r.month = date_trunc('month', statement_timestamp() AT TIME ZONE 'UTC')::date
