@@ -170,6 +170,16 @@ object_key_of(const QueueScan *scan)
 	return hash_text(id.value, hash_text(type.value, endpoint_id)) | 1;
 }
 
+/* Of syncs or of transactions, which are never as many as to need the sign. */
+static int
+compare_numbers(const void *a, const void *b)
+{
+	int64		left = *(const int64 *) a;
+	int64		right = *(const int64 *) b;
+
+	return left < right ? -1 : left > right;
+}
+
 /* ---- feed */
 
 /* A snapshot, taken apart. */
@@ -194,20 +204,17 @@ take_apart(const char *snapshot)
 	Seen		seen = {.running = palloc(sizeof(uint64) * (strlen(snapshot) / 2 + 1))};
 	char	   *place;
 
-	(void) strtou64(snapshot, &place, 10);
-	seen.xmax = strtou64(place + 1, &place, 10);
+	(void) strtoull(snapshot, &place, 10);
+	seen.xmax = strtoull(place + 1, &place, 10);
 	while (place[0] != '\0' && place[1] != '\0')
-		seen.running[seen.count++] = strtou64(place + 1, &place, 10);
+		seen.running[seen.count++] = strtoull(place + 1, &place, 10);
 	return seen;
 }
 
 static bool
 runs(const Seen *seen, uint64 xid)
 {
-	for (int i = 0; i < seen->count; i++)
-		if (seen->running[i] == xid)
-			return true;
-	return false;
+	return bsearch(&xid, seen->running, seen->count, sizeof(xid), compare_numbers) != NULL;
 }
 
 /* Its rows are in the index, a million perhaps, and none can be seen. */
