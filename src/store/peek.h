@@ -29,8 +29,10 @@ extern bool peek_feed(const PeekRequest *request, char **snapshot, Feed *feed);
 
 /*
  * What take() says of rows by their ids, into rows, which has room for count;
- * returns how many there are.  The ids of those that may have to wait for
- * another row of theirs stay in ids, *count says how many.  May throw.
+ * returns how many there are: in the order of their ids, one that was given
+ * twice once.  The ids of those of which only take() knows stay in ids, *count
+ * says how many: another row of theirs waits, or the index can't be used.
+ * May throw.
  */
 extern int	peek_take(int64 *ids, int *count, TakenRow *rows);
 
