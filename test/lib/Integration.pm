@@ -240,9 +240,9 @@ sub build_preload
 # The same for one that the server loads, too.  Programs that are not the server lack what it refers to.
 sub build_server_library
 {
-	my ($name, $directory) = @_;
+	my ($name, $directory, @options) = @_;
 	chomp(my $headers = `\${PG_CONFIG:-pg_config} --includedir-server`);
-	return build_preload($name, $directory, "-I$headers", '-Wl,-z,lazy');
+	return build_preload($name, $directory, "-I$headers", '-Wl,-z,lazy', @options);
 }
 
 # A directory of certificates, see mkca.
