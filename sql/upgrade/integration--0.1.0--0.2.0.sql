@@ -5952,8 +5952,20 @@ REVOKE ALL ON FUNCTION integration_worker.show_choice(integration_worker.bulk, b
 COMMENT ON FUNCTION integration_worker.show_choice(integration_worker.bulk, bigint[]) IS
     'Says how many syncs a dry run has found, with the first five.';
 
--- A step is short, and so is the rest after each: what is saved by going faster is taken from the sender, which shares
--- processors and disk.  All of it is one transaction, seen by the worker when it commits.
+-- Whoever works all the time takes a processor and the disk from the sender; what waits for one retry more can wait.
+CREATE FUNCTION integration_worker.rest_after(step interval) RETURNS interval
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN sum(w.in_flight + w.waiting + w.unsettled) > 0 THEN 7 * step ELSE interval '0' END
+      FROM integration_worker.live_workers() w
+$$;
+REVOKE ALL ON FUNCTION integration_worker.rest_after(interval) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.rest_after(interval) IS
+    'How long to rest after a step that took so long: an eighth of the time is worked while syncs are sent, all of it while none is.';
+
+-- All of it is one transaction, seen by the worker when it commits.
 CREATE FUNCTION integration_worker.do_bulk(bulk integration_worker.bulk, ids bigint[]) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -5981,7 +5993,7 @@ BEGIN
         IF seen % told_each = 0 THEN
             RAISE NOTICE '%', integration_worker.say('bulk.so_far_' || bulk.verb, jsonb_build_object('done', seen, 'count', total));
         END IF;
-        PERFORM pg_sleep(extract(epoch FROM clock_timestamp() - began));
+        PERFORM pg_sleep(extract(epoch FROM integration_worker.rest_after(clock_timestamp() - began)));
     END LOOP;
     PERFORM integration_worker.wake_at_commit(false);
     RETURN done;
@@ -11974,9 +11986,14 @@ COMMENT ON VIEW integration_worker.customer_standing IS
     'The same with how many syncs of the object wait; is_own: what was delivered last was the customer''s.';
 
 -- In branches by state, so that a list of what is failed reads nothing of what is well: what does not work; what works or
--- was never tried, while something is queued for it; all the rest.
+-- was never tried, while something is queued for it; all the rest.  The vocabulary is wide: nothing is joined beside it.
 CREATE VIEW integration.customer_object WITH (security_barrier) AS
-SELECT t.customer, coalesce(c.title, c.name) AS system, t.object_type, t.object_id, t.state,
+SELECT t.customer,
+       (SELECT coalesce(c.title, c.name)
+          FROM integration.endpoint e
+          JOIN integration.connector c ON c.name = e.connector
+         WHERE e.id = t.endpoint_id) AS system,
+       t.object_type, t.object_id, t.state,
        concat_ws(' ', v.texts ->> ('cause.' || k.class), v.texts ->> ('next.' || k.status)) AS explanation,
        CASE WHEN t.is_own THEN t.remote_id END AS remote_id,
        CASE WHEN t.is_own THEN t.delivered_at END AS delivered_at,
@@ -12001,13 +12018,13 @@ SELECT t.customer, coalesce(c.title, c.name) AS system, t.object_type, t.object_
                s.last_outbox_id, 0, s.is_own
           FROM integration_worker.customer_standing s
          WHERE s.state = 'in_sync' AND s.queued = 0) t
-  JOIN integration.endpoint e ON e.id = t.endpoint_id
-  LEFT JOIN integration.connector c ON c.name = e.connector
   JOIN integration_worker.own_vocabulary v ON v.customer = t.customer
-  LEFT JOIN integration.error_class x ON x.name = t.error_class
  CROSS JOIN LATERAL (
        SELECT s.status, integration_worker.customer_class(s.status, coalesce(s.held_class, t.error_class)) AS class
-         FROM (SELECT h.held_class, integration_worker.customer_status_of(t.state, false, x.responsible, h.held_class IS NOT NULL) AS status
+         FROM (SELECT h.held_class,
+                      integration_worker.customer_status_of(
+                          t.state, false, (SELECT x.responsible FROM integration.error_class x WHERE x.name = t.error_class),
+                          h.held_class IS NOT NULL) AS status
                  FROM (SELECT CASE WHEN t.state IN ('pending', 'failing') THEN
                                    integration_worker.held_class(t.endpoint_id, t.customer) END AS held_class) h) s) k;
 
@@ -13420,6 +13437,7 @@ COMMENT ON FUNCTION integration_worker.page_endpoints(integration.endpoint_statu
     'The section about endpoints, worst first; NULL: there are none.';
 
 -- Ten thousand of them are enough to know that there are too many.
+-- The oldest are the ones that are late, in the order of their ids; more than so many of a connector need no exact count.
 CREATE FUNCTION integration_worker.page_sla(names text[], texts jsonb) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -13431,7 +13449,7 @@ AS $$
                    integration_worker.html_cell(texts ->> 'promise', replace(texts ->> 'within', '{length}',
                                                                              integration_worker.duration_words(c.sla, texts))),
                    integration_worker.html_cell(texts ->> 'not_delivered', replace(
-                       CASE o.unfinished WHEN 10000 THEN texts ->> 'or_more' ELSE '{count}' END, '{count}',
+                       CASE o.unfinished WHEN 2000 THEN texts ->> 'or_more' ELSE '{count}' END, '{count}',
                        integration_worker.html_number(o.unfinished, texts)), 'n'),
                    integration_worker.html_cell(texts ->> 'at_risk', integration_worker.html_number(o.at_risk, texts), 'n'),
                    integration_worker.html_cell(texts ->> 'too_late', integration_worker.html_number(o.late, texts), 'n'),
@@ -13447,14 +13465,22 @@ AS $$
                                      AND (s.state = 'failed' OR s.due_at > s.due OR s.due - s.sla * 0.2 <= statement_timestamp())) AS at_risk,
                   statement_timestamp() - min(s.due) FILTER (WHERE s.due < statement_timestamp()) AS longest
              FROM (SELECT greatest(o.send_after, o.created_at) + coalesce(u.sla, c.sla) AS due, coalesce(u.sla, c.sla) AS sla, q.state, q.due_at
-                     FROM integration.endpoint e
-                     JOIN integration.queue q ON q.endpoint_id = e.id
-                     JOIN integration.outbox o ON o.id = q.outbox_id
-                     LEFT JOIN integration.customer u ON u.name = coalesce(o.customer, e.customer)
-                    WHERE coalesce(u.sla, c.sla) IS NOT NULL
-                      AND e.connector = c.name
-                      AND (names IS NULL OR e.name = ANY (names))
-                    LIMIT 10000) s) o
+                     FROM (SELECT w.*
+                             FROM (SELECT n.outbox_id, n.state, n.due_at, e.customer
+                                     FROM integration.endpoint e
+                                     JOIN integration.queue n ON n.endpoint_id = e.id
+                                    WHERE e.connector = c.name
+                                      AND (names IS NULL OR e.name = ANY (names))
+                                    LIMIT 10000) w
+                            ORDER BY w.outbox_id
+                            LIMIT 2000) q
+                    CROSS JOIN LATERAL (
+                          SELECT x.customer, x.created_at, x.send_after
+                            FROM integration.outbox x
+                           WHERE x.id = q.outbox_id
+                          OFFSET 0) o
+                     LEFT JOIN integration.customer u ON u.name = coalesce(o.customer, q.customer)
+                    WHERE coalesce(u.sla, c.sla) IS NOT NULL) s) o
       LEFT JOIN integration.sla_report r
         ON r.scope = 'connector'
        AND r.month = date_trunc('month', statement_timestamp() AT TIME ZONE 'UTC')::date
