@@ -1,7 +1,7 @@
 -- Which telemetry leaves, where to, how much of it; what stands in it.
 BEGIN;
 \ir ../lib/settle.sql
-SELECT plan(28);
+SELECT plan(30);
 
 UPDATE integration.telemetry SET is_on = false;
 DELETE FROM integration.telemetry;
@@ -26,6 +26,15 @@ SELECT is((SELECT (e.url, e.timeout)::text FROM integration.endpoint e WHERE e.n
           '(https://other.example.com/v1/traces,00:00:03)', 'the address follows the setting, what people changed stays');
 SELECT integration_worker.register_telemetry('traces', 'no address');
 SELECT ok(NOT t.is_on AND t.problem IS NOT NULL, 'an address that can''t be called switches off') FROM integration.telemetry t WHERE t.signal = 'traces';
+CREATE TEMP TABLE said AS SELECT t.ctid AS row_at FROM integration.telemetry t WHERE t.signal = 'traces';
+SELECT integration_worker.register_telemetry('traces', 'no address');
+SELECT is((SELECT t.ctid FROM integration.telemetry t WHERE t.signal = 'traces'), (SELECT row_at FROM said), 'which is said once');
+DELETE FROM integration.telemetry WHERE signal = 'logs';
+SELECT integration_worker.register_telemetry('logs', 'no address');
+SELECT integration_worker.register_telemetry('metrics', 'https://collector.example.com/v1/metrics');
+SELECT is((SELECT string_agg(concat_ws(' ', t.signal, t.endpoint, t.is_on::text), ', ' ORDER BY t.signal) FROM integration.telemetry t WHERE t.signal <> 'traces'),
+          'logs false, metrics otlp-metrics true', 'also of one that never had another');
+SELECT integration_worker.register_telemetry('logs', 'https://collector.example.com/v1/logs');
 SELECT integration_worker.register_telemetry('traces', 'https://other.example.com/v1/traces');
 
 -- Batches.
