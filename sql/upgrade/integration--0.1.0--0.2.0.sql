@@ -10595,7 +10595,7 @@ COMMENT ON COLUMN integration.event.version IS 'Of the names and columns: a mean
 
 CREATE TABLE integration.telemetry (
     signal text PRIMARY KEY CHECK (signal IN ('traces', 'metrics', 'logs')),
-    endpoint text NOT NULL UNIQUE REFERENCES integration.endpoint ON UPDATE CASCADE ON DELETE CASCADE,
+    endpoint text UNIQUE REFERENCES integration.endpoint ON UPDATE CASCADE ON DELETE CASCADE,
     is_on boolean NOT NULL DEFAULT true,
     exported bigint NOT NULL DEFAULT 0,
     dropped bigint NOT NULL DEFAULT 0,
@@ -10611,7 +10611,7 @@ COMMENT ON TABLE integration.telemetry IS
 
 COMMENT ON COLUMN integration.telemetry.signal IS 'traces, metrics or logs.';
 
-COMMENT ON COLUMN integration.telemetry.endpoint IS 'The endpoint its batches go to.';
+COMMENT ON COLUMN integration.telemetry.endpoint IS 'The endpoint its batches go to; NULL: its address can''t be one.';
 
 COMMENT ON COLUMN integration.telemetry.is_on IS 'Whether it is exported now.';
 
@@ -10798,8 +10798,28 @@ REVOKE ALL ON FUNCTION integration_worker.take_certificates(text, text, text, te
 COMMENT ON FUNCTION integration_worker.take_certificates(text, text, text, text) IS
     'Makes what otlp_files() says the credential of a signal''s endpoint, once.';
 
+-- Tried again each minute, said once.
+CREATE FUNCTION integration_worker.switch_off_telemetry(signal text, message text, problem text, hint text) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    INSERT INTO integration.telemetry AS t (signal, is_on, problem)
+    VALUES (switch_off_telemetry.signal, false, switch_off_telemetry.problem)
+        ON CONFLICT ON CONSTRAINT telemetry_pkey DO UPDATE SET is_on = false, problem = EXCLUDED.problem
+     WHERE t.is_on OR t.problem IS DISTINCT FROM EXCLUDED.problem;
+    IF FOUND THEN
+        RAISE WARNING '%', message USING DETAIL = switch_off_telemetry.problem, HINT = hint;
+    END IF;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.switch_off_telemetry(text, text, text, text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.switch_off_telemetry(text, text, text, text) IS
+    'Exports a signal no more; says why in integration.telemetry, and in the log unless that is known.';
+
 -- Without the authority that was asked for, others could take the collector's place: nothing leaves then.
-CREATE FUNCTION integration_worker.trust_collector(signal text) RETURNS void
+CREATE FUNCTION integration_worker.trust_collector(signal text) RETURNS boolean
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -10808,17 +10828,18 @@ DECLARE
 BEGIN
     PERFORM integration_worker.take_certificates(trust_collector.signal, f.ca, f.pair, f.hash)
        FROM integration_worker.otlp_files(trust_collector.signal) f;
+    RETURN true;
 EXCEPTION
     WHEN lock_not_available THEN
         RAISE;
     WHEN system_error OR insufficient_privilege OR data_exception OR integrity_constraint_violation
       OR object_not_in_prerequisite_state THEN
         GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
-        detail := concat_ws(': ', SQLERRM, nullif(detail, ''));
-        UPDATE integration.telemetry t SET is_on = false, problem = detail WHERE t.signal = trust_collector.signal;
-        RAISE WARNING '% can''t be exported with the certificates of the server''s environment', trust_collector.signal
-            USING DETAIL = detail,
-                  HINT = 'Correct the files that OTEL_EXPORTER_OTLP_CERTIFICATE, _CLIENT_CERTIFICATE and _CLIENT_KEY name; they are read again each minute.';
+        PERFORM integration_worker.switch_off_telemetry(
+            trust_collector.signal, format('%s can''t be exported with the certificates of the server''s environment', trust_collector.signal),
+            concat_ws(': ', SQLERRM, nullif(detail, '')),
+            'Correct the files that OTEL_EXPORTER_OTLP_CERTIFICATE, _CLIENT_CERTIFICATE and _CLIENT_KEY name; they are read again each minute.');
+        RETURN false;
 END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.trust_collector(text) FROM PUBLIC;
@@ -10833,29 +10854,31 @@ CREATE FUNCTION integration_worker.register_telemetry(signal text, url text) RET
 AS $$
 DECLARE
     target text := 'otlp-' || register_telemetry.signal;
-    timeout interval := integration_worker.otel_variable('OTEL_EXPORTER_OTLP_TIMEOUT')::numeric * interval '1 ms';
+    timeout interval := integration_worker.otlp_variable(register_telemetry.signal, 'TIMEOUT')::numeric * interval '1 ms';
 BEGIN
     INSERT INTO integration.connector (name, title, severity, retry_policy, max_concurrency, timeout, max_payload_bytes)
-    VALUES ('otlp', 'OpenTelemetry collector', 4, 'interactive', 2, coalesce(timeout, '10 s'), 16777216)
+    VALUES ('otlp', 'OpenTelemetry collector', 4, 'interactive', 2, '10 s', 16777216)
         ON CONFLICT DO NOTHING;
     IF FOUND THEN
         INSERT INTO integration.error_rule (connector, status_from, status_to, error_class, note)
         SELECT 'otlp', s.status_from, s.status_to, 'remote_error', 'OTLP: only 429, 502, 503 and 504 are tried again.'
           FROM (VALUES (408, 408), (500, 501), (505, 599)) AS s (status_from, status_to);
     END IF;
-    INSERT INTO integration.endpoint (name, connector, url, allow_http, format, headers)
-    VALUES (target, 'otlp', register_telemetry.url, register_telemetry.url LIKE 'http:%',
+    INSERT INTO integration.endpoint (name, connector, url, allow_http, timeout, format, headers)
+    VALUES (target, 'otlp', register_telemetry.url, register_telemetry.url LIKE 'http:%', timeout,
             CASE integration_worker.otlp_variable(register_telemetry.signal, 'COMPRESSION') WHEN 'none' THEN 'otlp' ELSE 'otlp-gzip' END,
             nullif(integration_worker.otlp_headers(register_telemetry.signal), '{}'))
         ON CONFLICT (name) DO UPDATE SET url = EXCLUDED.url, allow_http = EXCLUDED.allow_http
      WHERE integration.endpoint.url <> EXCLUDED.url;
-    INSERT INTO integration.telemetry (signal, endpoint) VALUES (register_telemetry.signal, target)
-        ON CONFLICT ON CONSTRAINT telemetry_pkey DO UPDATE SET is_on = true, problem = NULL WHERE NOT integration.telemetry.is_on;
-    PERFORM integration_worker.trust_collector(register_telemetry.signal);
+    INSERT INTO integration.telemetry AS t (signal, endpoint, is_on) VALUES (register_telemetry.signal, target, false)
+        ON CONFLICT ON CONSTRAINT telemetry_pkey DO UPDATE SET endpoint = EXCLUDED.endpoint WHERE t.endpoint IS NULL;
+    IF integration_worker.trust_collector(register_telemetry.signal) THEN
+        UPDATE integration.telemetry t SET is_on = true, problem = NULL WHERE t.signal = register_telemetry.signal AND NOT t.is_on;
+    END IF;
 EXCEPTION WHEN data_exception OR integrity_constraint_violation OR invalid_text_representation THEN
-    UPDATE integration.telemetry t SET is_on = false, problem = SQLERRM WHERE t.signal = register_telemetry.signal;
-    RAISE WARNING '% can''t be exported to "%"', register_telemetry.signal, register_telemetry.url
-        USING DETAIL = SQLERRM, HINT = 'Correct integration.otlp_endpoint, such as ''https://collector.example.com:4318'', and reload.';
+    PERFORM integration_worker.switch_off_telemetry(
+        register_telemetry.signal, format('%s can''t be exported to "%s"', register_telemetry.signal, register_telemetry.url), SQLERRM,
+        'Correct integration.otlp_endpoint, such as ''https://collector.example.com:4318'', and reload.');
 END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.register_telemetry(text, text) FROM PUBLIC;
