@@ -117,7 +117,7 @@ SELECT pg_temp.watch_growth('2026-01-05 08:09+00');
 SELECT is(pg_temp.state_of('post', 'queue_growing'), NULL, 'more than a moment ago');
 SELECT pg_temp.watch_growth('2026-01-05 08:10+00');
 SELECT is(pg_temp.state_of('post', 'queue_growing'), 'open', 'more than ten minutes ago');
-SELECT is(pg_temp.note_of('post', 'queue_growing'), 'Due and not sent: 101; 100 at 2026-01-05 08:00:00 UTC. The oldest is due since 2026-01-05 07:00:00 UTC.', 'how many');
+SELECT is(pg_temp.note_of('post', 'queue_growing'), 'Due and not sent: 101; 100 at 2026-01-05 08:00:00 UTC. The next of them is due since 2026-01-05 07:00:00 UTC.', 'how many');
 SELECT pg_temp.watch_growth('2026-01-05 08:20+00');
 SELECT is(pg_temp.state_of('post', 'queue_growing'), 'open', 'as many: no better');
 SELECT integration.cancel(max(q.outbox_id), 'not needed') FROM integration.queue q JOIN integration.endpoint e ON e.id = q.endpoint_id WHERE e.name = 'post';
