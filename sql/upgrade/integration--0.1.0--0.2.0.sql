@@ -8029,7 +8029,7 @@ COMMENT ON TABLE integration_worker.backlog_sample IS
 
 INSERT INTO integration.phrase (key, words) VALUES
     ('queue_growing', 'Due and not sent: {due}; {before} at {at}.'),
-    ('queue_oldest', 'The oldest is due since {oldest}.');
+    ('queue_oldest', 'The next of them is due since {oldest}.');
 
 -- An endpoint whose syncs wait has some of them in its worker's memory, so that no other has to be looked at.
 CREATE FUNCTION integration_worker.busy_endpoints() RETURNS integer[]
