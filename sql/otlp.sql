@@ -173,8 +173,8 @@ $$;
 COMMENT ON FUNCTION integration_worker.take_certificates(text, text, text, text) IS
     'Makes what otlp_files() says the credential of a signal''s endpoint, once.';
 
--- Tried again each minute, said once.
-CREATE FUNCTION integration_worker.switch_off_telemetry(signal text, message text, problem text, hint text) RETURNS void
+-- Tried again each minute, to be said once.
+CREATE FUNCTION integration_worker.switch_off_telemetry(signal text, problem text) RETURNS boolean
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -183,13 +183,11 @@ BEGIN
     VALUES (switch_off_telemetry.signal, false, switch_off_telemetry.problem)
         ON CONFLICT ON CONSTRAINT telemetry_pkey DO UPDATE SET is_on = false, problem = EXCLUDED.problem
      WHERE t.is_on OR t.problem IS DISTINCT FROM EXCLUDED.problem;
-    IF FOUND THEN
-        RAISE WARNING '%', message USING DETAIL = switch_off_telemetry.problem, HINT = hint;
-    END IF;
+    RETURN FOUND;
 END
 $$;
-COMMENT ON FUNCTION integration_worker.switch_off_telemetry(text, text, text, text) IS
-    'Exports a signal no more; says why in integration.telemetry, and in the log unless that is known.';
+COMMENT ON FUNCTION integration_worker.switch_off_telemetry(text, text) IS
+    'Exports a signal no more and keeps why; returns whether that is news.';
 
 -- Without the authority that was asked for, others could take the collector's place: nothing leaves then.
 CREATE FUNCTION integration_worker.trust_collector(signal text) RETURNS boolean
@@ -208,10 +206,12 @@ EXCEPTION
     WHEN system_error OR insufficient_privilege OR data_exception OR integrity_constraint_violation
       OR object_not_in_prerequisite_state THEN
         GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
-        PERFORM integration_worker.switch_off_telemetry(
-            trust_collector.signal, format('%s can''t be exported with the certificates of the server''s environment', trust_collector.signal),
-            concat_ws(': ', SQLERRM, nullif(detail, '')),
-            'Correct the files that OTEL_EXPORTER_OTLP_CERTIFICATE, _CLIENT_CERTIFICATE and _CLIENT_KEY name; they are read again each minute.');
+        detail := concat_ws(': ', SQLERRM, nullif(detail, ''));
+        IF integration_worker.switch_off_telemetry(trust_collector.signal, detail) THEN
+            RAISE WARNING '% can''t be exported with the certificates of the server''s environment', trust_collector.signal
+                USING DETAIL = detail,
+                      HINT = 'Correct the files that OTEL_EXPORTER_OTLP_CERTIFICATE, _CLIENT_CERTIFICATE and _CLIENT_KEY name; they are read again each minute.';
+        END IF;
         RETURN false;
 END
 $$;
@@ -247,9 +247,10 @@ BEGIN
         UPDATE integration.telemetry t SET is_on = true, problem = NULL WHERE t.signal = register_telemetry.signal AND NOT t.is_on;
     END IF;
 EXCEPTION WHEN data_exception OR integrity_constraint_violation OR invalid_text_representation THEN
-    PERFORM integration_worker.switch_off_telemetry(
-        register_telemetry.signal, format('%s can''t be exported to "%s"', register_telemetry.signal, register_telemetry.url), SQLERRM,
-        'Correct integration.otlp_endpoint, such as ''https://collector.example.com:4318'', and reload.');
+    IF integration_worker.switch_off_telemetry(register_telemetry.signal, SQLERRM) THEN
+        RAISE WARNING '% can''t be exported to "%"', register_telemetry.signal, register_telemetry.url
+            USING DETAIL = SQLERRM, HINT = 'Correct integration.otlp_endpoint, such as ''https://collector.example.com:4318'', and reload.';
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION integration_worker.register_telemetry(text, text) IS

@@ -6,8 +6,8 @@ SELECT format('ALTER SYSTEM SET integration.secret_key_file = %L', :'tmp' || '/c
 SELECT pg_reload_conf() \gset
 -- A reload reaches this session between two statements.
 SELECT $$SELECT pg_sleep(0.05) WHERE current_setting('integration.secret_key_file') NOT LIKE '%/certificates.key'$$ FROM generate_series(1, 200) \gexec
-\set first `openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=first -days 30 -keyout /dev/stdout 2>/dev/null`
-\set next `openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=next -days 300 -keyout /dev/stdout 2>/dev/null`
+\set first `openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=first -days 30 -keyout "$KEY_FILE.pem" 2>/dev/null && cat "$KEY_FILE.pem"`
+\set next `openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=next -days 300 -keyout "$KEY_FILE.pem" 2>/dev/null && cat "$KEY_FILE.pem"`
 
 BEGIN;
 \ir ../lib/refusal.sql
