@@ -1,7 +1,7 @@
 -- Roles of the lower levels try what they can think of: they see nothing of others, change nothing, have nobody run their code.
 --
--- Whatever they must not see has the word canary in it.
-BEGIN;
+-- Whatever they must not see has the word canary in it.  What the worker writes meanwhile is nobody's doing: it is not seen.
+BEGIN ISOLATION LEVEL REPEATABLE READ;
 SET LOCAL client_min_messages = error;
 
 INSERT INTO integration.connector (name, title, contact, runbook_url) VALUES ('erp', 'Order API', 'canary-contact', 'https://canary-runbook.example.com/');
