@@ -24,7 +24,7 @@ use Receiver;
 
 our @EXPORT = qw(
   integration_node add_extension add_retry_policy add_endpoint add_sync add_syncs
-  state_is queue_is_empty ranges_are_made wait_until wait_for rows row value quoted make_certificates
+  state_is queue_is_empty ranges_are_made make_ranges wait_until wait_for rows row value quoted make_certificates
   build_preload build_server_library is_long_form
   run_scenarios worker_pid worker_runs setting_is set_workers shards_are_shared_by
   can_dump
@@ -154,6 +154,23 @@ sub ranges_are_made
 	return 'SELECT max(r.high) >= integration_worker.last_id() + 1500000 FROM integration_worker.ranges() r';
 }
 
+# So many ranges of so many ids before there is any sync, in one transaction: once there is one, the worker may make
+# the next.  Whoever holds a lock for a moment puts them off.
+sub make_ranges
+{
+	my ($node, $count, $size, $database) = @_;
+	my $are_made = sub {
+		value($node,
+			"SELECT integration_worker.make_partitions($size, 10, 0) FROM generate_series(1, $count)", $database);
+		return value($node,
+			"SELECT count(*) FILTER (WHERE high - low = $size) = $count FROM integration_worker.ranges()",
+			$database) eq 't';
+	};
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	ok(wait_for($are_made), "ranges of $size ids: $count");
+	return;
+}
+
 sub worker_runs
 {
 	my ($database) = @_;
@@ -205,15 +222,17 @@ sub wait_for
 	return $code->() ? 1 : 0;
 }
 
-# Waits until the query says true, as one assertion.
+# Waits until the query says true, as one assertion.  A server that is not there yet says nothing: psql may leave
+# before it has read the query, and running it then throws.
 sub wait_until
 {
 	my ($node, $query, $what, %options) = @_;
 	my ($output, $error);
 	my $is_true = sub {
-		my $result = $node->psql($options{database} // 'postgres', $query,
-			stdout => \$output, stderr => \$error);
-		return $result == 0 && $output eq 't';
+		my $result = eval {
+			$node->psql($options{database} // 'postgres', $query, stdout => \$output, stderr => \$error);
+		};
+		return defined $result && $result == 0 && $output eq 't';
 	};
 	my $came = wait_for($is_true, $options{deadline_s});
 	local $Test::Builder::Level = $Test::Builder::Level + 1;

@@ -147,7 +147,7 @@ for my $round (1, 2)
 	$node->safe_psql('postgres', 'CREATE DATABASE owned');
 	value($node, 'CREATE ROLE keeper SUPERUSER; CREATE ROLE heir SUPERUSER; SET ROLE keeper; CREATE EXTENSION integration', 'owned');
 	add_endpoint($node, database => 'owned', name => 'here', url => $receiver->url('/ok/owned'), retry_policy => 'standard');
-	value($node, 'SELECT integration_worker.make_partitions(1000, 10, 0)', 'owned');
+	make_ranges($node, 1, 1000, 'owned');
 	value($node, 'REASSIGN OWNED BY keeper TO heir', 'owned');
 	add_sync($node, database => 'owned', endpoint => 'here') for 1 .. 3;
 	wait_until($node, queue_is_empty(), 'it works for its new owner', database => 'owned');

@@ -31,7 +31,7 @@ sub range_is_there
 
 add_endpoint($node, name => 'good', url => $receiver->url('/ok/good'));
 add_endpoint($node, name => 'bad', url => $receiver->url('/status/422'));
-value($node, 'SELECT integration_worker.make_partitions(1000, 10, 0)') for 1 .. 2;
+make_ranges($node, 2, 1000);
 my $low = value($node, 'SELECT min(low) FROM integration_worker.ranges()');
 value($node, "SELECT setval('integration.outbox_id_seq', $low - 1)");
 my $bad = add_sync($node, endpoint => 'bad');
