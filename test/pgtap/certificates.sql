@@ -1,11 +1,5 @@
 -- An incident says two weeks ahead that a client certificate ends.
-\getenv tmp TMPDIR
-\setenv KEY_FILE :tmp/certificates.key
-\! (umask 077; head -c 32 /dev/urandom > "$KEY_FILE")
-SELECT format('ALTER SYSTEM SET integration.secret_key_file = %L', :'tmp' || '/certificates.key') \gexec
-SELECT pg_reload_conf() \gset
--- A reload reaches this session between two statements.
-SELECT $$SELECT pg_sleep(0.05) WHERE current_setting('integration.secret_key_file') NOT LIKE '%/certificates.key'$$ FROM generate_series(1, 200) \gexec
+\ir ../lib/secret_key.sql
 \set first `openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=first -days 30 -keyout "$KEY_FILE.pem" 2>/dev/null && cat "$KEY_FILE.pem"`
 \set next `openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=next -days 300 -keyout "$KEY_FILE.pem" 2>/dev/null && cat "$KEY_FILE.pem"`
 

@@ -1,13 +1,8 @@
 -- Credentials in SQL: what their settings may be, secrets by version, what people are told.
 \getenv tmp TMPDIR
-\setenv KEY_FILE :tmp/pgtap.key
-\! (umask 077; head -c 32 /dev/urandom > "$KEY_FILE"; mkdir -p "$TMPDIR/pgtap.secrets"; printf 'whsec_short\n' > "$TMPDIR/pgtap.secrets/short"; printf 'from the file\n' > "$TMPDIR/pgtap.secrets/good")
-SELECT format('ALTER SYSTEM SET integration.%I = %L', s.name, s.value)
-  FROM (VALUES ('secret_key_file', :'tmp' || '/pgtap.key'), ('secret_directory', :'tmp' || '/pgtap.secrets')) s (name, value)
-\gexec
-SELECT pg_reload_conf() \gset
--- A reload reaches this session between two statements.
-SELECT $$SELECT pg_sleep(0.05) WHERE current_setting('integration.secret_directory') = ''$$ FROM generate_series(1, 200) \gexec
+\! (umask 077; mkdir -p "$TMPDIR/pgtap.secrets"; printf 'whsec_short\n' > "$TMPDIR/pgtap.secrets/short"; printf 'from the file\n' > "$TMPDIR/pgtap.secrets/good")
+SELECT format('ALTER SYSTEM SET integration.secret_directory = %L', :'tmp' || '/pgtap.secrets') \gexec
+\ir ../lib/secret_key.sql
 
 BEGIN;
 \ir ../lib/refusal.sql
