@@ -13,16 +13,6 @@
 #include "store/parameters.h"
 #include "store/session.h"
 
-static Datum
-ids_of(const Crash *crash)
-{
-	Datum	   *ids = palloc(sizeof(Datum) * (crash->count + 1));
-
-	for (int i = 0; i < crash->count; i++)
-		ids[i] = Int64GetDatum(crash->syncs[i]);
-	return parameters_array(INT8OID, ids, NULL, crash->count);
-}
-
 void
 crash_log_note(const Crash *crash)
 {
@@ -33,7 +23,8 @@ crash_log_note(const Crash *crash)
 		.arg_types = types,
 	};
 	Datum		values[] = {
-		TimestampTzGetDatum(crash->started_at), Int32GetDatum(crash->pid), ids_of(crash)
+		TimestampTzGetDatum(crash->started_at), Int32GetDatum(crash->pid),
+		parameters_ids(crash->syncs, crash->count)
 	};
 
 	session_execute(&statement, values, NULL);
@@ -49,7 +40,7 @@ crash_log_names(const Crash *crash, MemoryContext memory)
 		.arg_types = types,
 		.read_only = true,
 	};
-	Datum		values[] = {ids_of(crash)};
+	Datum		values[] = {parameters_ids(crash->syncs, crash->count)};
 
 	session_execute(&statement, values, NULL);
 	return column_text(0, 1, memory);
