@@ -410,9 +410,8 @@ add_remote_ids(Take *take, const Endpoint *endpoint, Content **contents)
 }
 
 static void
-lease_row(Take *take, const TakenRow *row, const Content *content)
+lease_row(Take *take, Endpoint *endpoint, const TakenRow *row, const Content *content)
 {
-	Endpoint   *endpoint = sender_endpoint(take->sender, row->endpoint_id);
 	size_t		bytes = sender_row_bytes(row->payload_bytes);
 
 	endpoint->planned_bytes -= bytes;
@@ -428,13 +427,13 @@ lease_row(Take *take, const TakenRow *row, const Content *content)
 
 /* Its payload names what is told: that is put in its place. */
 static void
-lease_telemetry(Take *take, const TakenRow *row, Content *content)
+lease_telemetry(Take *take, Endpoint *endpoint, const TakenRow *row, Content *content)
 {
 	RestClock	start = exporting_clock();
 
 	if (content != NULL)
 		telemetry_render(take->sender->scratch, content);
-	lease_row(take, row, content);
+	lease_row(take, endpoint, row, content);
 	exporting_spend(start);
 }
 
@@ -465,10 +464,12 @@ lease_chosen(Take *take)
 	}
 	for (int i = 0; i < take->chosen_count; i++)
 	{
-		if (exporting_goes_to(sender_endpoint(take->sender, take->chosen[i]->endpoint_id)))
-			lease_telemetry(take, take->chosen[i], contents[i]);
+		Endpoint   *endpoint = sender_endpoint(take->sender, take->chosen[i]->endpoint_id);
+
+		if (exporting_goes_to(endpoint))
+			lease_telemetry(take, endpoint, take->chosen[i], contents[i]);
 		else
-			lease_row(take, take->chosen[i], contents[i]);
+			lease_row(take, endpoint, take->chosen[i], contents[i]);
 	}
 }
 
