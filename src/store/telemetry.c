@@ -119,18 +119,12 @@ void
 telemetry_render(MemoryContext memory, Content *content)
 {
 	Text		body = {0};
-	bool		is_whole;
 
 	/* metrics and logs stand in the payload as they leave */
 	if (content->payload == NULL || strcmp(content->operation, "traces") != 0)
 		return;
 	traces_write(pnstrdup(content->payload, content->payload_bytes), &body);
-	is_whole = !body.failed;
-	if (is_whole)
-		content->payload = memcpy(MemoryContextAllocHuge(memory, body.length),
-								  body.data, body.length);
+	content->payload = memcpy(MemoryContextAllocHuge(memory, body.length), body.data, body.length);
 	content->payload_bytes = body.length;
 	text_free(&body);
-	if (!is_whole)
-		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
 }

@@ -186,4 +186,8 @@ traces_write(const char *payload, Text *body)
 	text_append_string(body, head);
 	append_attempts(body, count);
 	text_append_string(body, tail);
+	if (!body->failed)
+		return;
+	text_free(body);
+	ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
 }

@@ -12,9 +12,8 @@
 
 /*
  * What the payload of such a sync stands for, in UTF-8: OTLP's JSON, with no
- * spans where the attempts have gone.  The caller frees body, where it may be
- * found failed.  To be called where SPI is connected.  May throw, then without
- * anything in body.
+ * spans where the attempts have gone.  The caller frees body.  To be called where
+ * SPI is connected.  May throw.
  */
 extern void traces_write(const char *payload, Text *body);
 
