@@ -120,7 +120,8 @@ AS $$
      CROSS JOIN (SELECT count(*) AS incidents, count(*) FILTER (WHERE a.active) AS active, min(x.severity) FILTER (WHERE a.active) AS worst
                    FROM integration.incident x
                   CROSS JOIN LATERAL (
-                        SELECT x.state <> 'ignored' AND (x.state <> 'snoozed' OR x.snoozed_until <= statement_timestamp())) AS a (active)
+                        SELECT integration_worker.incident_state(x.state, x.snoozed_until, statement_timestamp())
+                               NOT IN ('ignored', 'snoozed')) AS a (active)
                   WHERE x.resolved_at IS NULL AND (names IS NULL OR x.endpoint = '' OR x.endpoint = ANY (names))) i
 $$;
 COMMENT ON FUNCTION integration_worker.page_figures(integration.endpoint_status[], integration_worker.hour_figures[], text[], integration_worker.health_facts) IS
