@@ -70,24 +70,25 @@ COMMENT ON FUNCTION integration_worker.check_owner_rule() IS
 CREATE TRIGGER check_rule BEFORE INSERT OR UPDATE ON integration.owner_rule
     FOR EACH ROW EXECUTE FUNCTION integration_worker.check_owner_rule();
 
--- As a set, so that it is inlined where a view asks for each row.
+-- As a set, so that it is inlined where a view asks for each row; whether there are any rules is asked once.
 CREATE FUNCTION integration_worker.ruled_owner(
         connector text, endpoint text, customer text, error_class text, responsible text)
     RETURNS TABLE (owner text)
     LANGUAGE sql STABLE ROWS 1
 BEGIN ATOMIC
-    SELECT r.owner
-      FROM integration.owner_rule r
-     WHERE (r.error_class IS NULL OR r.error_class = ruled_owner.error_class)
-       AND (r.responsible IS NULL OR r.responsible = ruled_owner.responsible)
-       AND (r.connector IS NULL OR r.connector = ruled_owner.connector)
-       AND (r.endpoint IS NULL OR r.endpoint = ruled_owner.endpoint)
-       AND (r.customer IS NULL OR r.customer = ruled_owner.customer)
-     ORDER BY r.position, r.id
-     LIMIT 1;
+    SELECT CASE WHEN (SELECT EXISTS (SELECT FROM integration.owner_rule)) THEN
+           (SELECT r.owner
+              FROM integration.owner_rule r
+             WHERE (r.error_class IS NULL OR r.error_class = ruled_owner.error_class)
+               AND (r.responsible IS NULL OR r.responsible = ruled_owner.responsible)
+               AND (r.connector IS NULL OR r.connector = ruled_owner.connector)
+               AND (r.endpoint IS NULL OR r.endpoint = ruled_owner.endpoint)
+               AND (r.customer IS NULL OR r.customer = ruled_owner.customer)
+             ORDER BY r.position, r.id
+             LIMIT 1) END;
 END;
 COMMENT ON FUNCTION integration_worker.ruled_owner(text, text, text, text, text) IS
-    'The owner by the first owner_rule that fits, if any.';
+    'The owner by the first owner_rule that fits, one row; NULL: none does.';
 
 CREATE FUNCTION integration_worker.owner_of(
         endpoint_id integer, error_class text, customer text, responsible text DEFAULT NULL)
@@ -103,8 +104,8 @@ BEGIN
               LEFT JOIN integration.endpoint e ON e.id = x.id
               LEFT JOIN integration.connector c ON c.name = e.connector
               LEFT JOIN integration.customer u ON u.name = coalesce(owner_of.customer, e.customer)
-              LEFT JOIN LATERAL integration_worker.ruled_owner(
-                            c.name, e.name, coalesce(owner_of.customer, e.customer), owner_of.error_class, x.party) w ON true);
+             CROSS JOIN LATERAL integration_worker.ruled_owner(
+                            c.name, e.name, coalesce(owner_of.customer, e.customer), owner_of.error_class, x.party) w);
 END
 $$;
 COMMENT ON FUNCTION integration_worker.owner_of(integer, text, text, text) IS

@@ -24,10 +24,9 @@ SELECT o.id, o.endpoint, e.id AS endpoint_id, e.connector, coalesce(o.customer, 
        e.customer AS endpoint_customer,
        o.object_type, o.object_id, o.operation, o.priority, o.ordering_key, o.impact,
        o.triggered_by, o.trigger_ref, o.replay_of, o.created_at, o.expires_at,
-       coalesce(CASE WHEN (SELECT EXISTS (SELECT FROM integration.owner_rule)) THEN
-                     (SELECT w.owner
-                        FROM integration_worker.ruled_owner(c.name, e.name, coalesce(o.customer, e.customer), a.error_class,
-                                                            CASE WHEN a.outcome = 'failed' THEN r.responsible END) w) END,
+       coalesce((SELECT w.owner
+                   FROM integration_worker.ruled_owner(c.name, e.name, coalesce(o.customer, e.customer), a.error_class,
+                                                       CASE WHEN a.outcome = 'failed' THEN r.responsible END) w),
                 e.owner, c.owner, u.owner) AS owner,
        coalesce(c.severity, 3::smallint) AS severity,
        greatest(o.send_after, o.created_at) AS clock_from,
@@ -206,10 +205,9 @@ SELECT s.id, 'failed'::text AS state, s.endpoint, s.connector, s.customer, s.obj
                    THEN (SELECT integration_worker.say('remedy.unknown_outcome'))
                    ELSE coalesce((SELECT integration_worker.remedies_when_failed()) ->> v.remedy, v.remedy) END), '') AS remedy,
        CASE WHEN a.outcome = 'failed' THEN r.responsible END AS responsible,
-       coalesce(CASE WHEN (SELECT EXISTS (SELECT FROM integration.owner_rule)) THEN
-                     (SELECT w.owner
-                        FROM integration_worker.ruled_owner(s.connector, s.endpoint, s.customer, a.error_class,
-                                                            CASE WHEN a.outcome = 'failed' THEN r.responsible END) w) END,
+       coalesce((SELECT w.owner
+                   FROM integration_worker.ruled_owner(s.connector, s.endpoint, s.customer, a.error_class,
+                                                       CASE WHEN a.outcome = 'failed' THEN r.responsible END) w),
                 s.owner) AS owner,
        NULL::timestamptz AS next_attempt_at, NULL::text AS blocked_by, NULL::timestamptz AS in_flight_since,
        a.started_at AS last_attempt_at, s.created_at, NULL::timestamptz AS finished_at,

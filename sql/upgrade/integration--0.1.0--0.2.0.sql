@@ -2207,26 +2207,27 @@ COMMENT ON FUNCTION integration_worker.check_owner_rule() IS
 CREATE TRIGGER check_rule BEFORE INSERT OR UPDATE ON integration.owner_rule
     FOR EACH ROW EXECUTE FUNCTION integration_worker.check_owner_rule();
 
--- As a set, so that it is inlined where a view asks for each row.
+-- As a set, so that it is inlined where a view asks for each row; whether there are any rules is asked once.
 CREATE FUNCTION integration_worker.ruled_owner(
         connector text, endpoint text, customer text, error_class text, responsible text)
     RETURNS TABLE (owner text)
     LANGUAGE sql STABLE ROWS 1
 BEGIN ATOMIC
-    SELECT r.owner
-      FROM integration.owner_rule r
-     WHERE (r.error_class IS NULL OR r.error_class = ruled_owner.error_class)
-       AND (r.responsible IS NULL OR r.responsible = ruled_owner.responsible)
-       AND (r.connector IS NULL OR r.connector = ruled_owner.connector)
-       AND (r.endpoint IS NULL OR r.endpoint = ruled_owner.endpoint)
-       AND (r.customer IS NULL OR r.customer = ruled_owner.customer)
-     ORDER BY r.position, r.id
-     LIMIT 1;
+    SELECT CASE WHEN (SELECT EXISTS (SELECT FROM integration.owner_rule)) THEN
+           (SELECT r.owner
+              FROM integration.owner_rule r
+             WHERE (r.error_class IS NULL OR r.error_class = ruled_owner.error_class)
+               AND (r.responsible IS NULL OR r.responsible = ruled_owner.responsible)
+               AND (r.connector IS NULL OR r.connector = ruled_owner.connector)
+               AND (r.endpoint IS NULL OR r.endpoint = ruled_owner.endpoint)
+               AND (r.customer IS NULL OR r.customer = ruled_owner.customer)
+             ORDER BY r.position, r.id
+             LIMIT 1) END;
 END;
 REVOKE ALL ON FUNCTION integration_worker.ruled_owner(text, text, text, text, text) FROM PUBLIC;
 
 COMMENT ON FUNCTION integration_worker.ruled_owner(text, text, text, text, text) IS
-    'The owner by the first owner_rule that fits, if any.';
+    'The owner by the first owner_rule that fits, one row; NULL: none does.';
 
 CREATE FUNCTION integration_worker.owner_of(
         endpoint_id integer, error_class text, customer text, responsible text DEFAULT NULL)
@@ -2242,8 +2243,8 @@ BEGIN
               LEFT JOIN integration.endpoint e ON e.id = x.id
               LEFT JOIN integration.connector c ON c.name = e.connector
               LEFT JOIN integration.customer u ON u.name = coalesce(owner_of.customer, e.customer)
-              LEFT JOIN LATERAL integration_worker.ruled_owner(
-                            c.name, e.name, coalesce(owner_of.customer, e.customer), owner_of.error_class, x.party) w ON true);
+             CROSS JOIN LATERAL integration_worker.ruled_owner(
+                            c.name, e.name, coalesce(owner_of.customer, e.customer), owner_of.error_class, x.party) w);
 END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.owner_of(integer, text, text, text) FROM PUBLIC;
@@ -6345,10 +6346,9 @@ SELECT o.id, o.endpoint, e.id AS endpoint_id, e.connector, coalesce(o.customer, 
        e.customer AS endpoint_customer,
        o.object_type, o.object_id, o.operation, o.priority, o.ordering_key, o.impact,
        o.triggered_by, o.trigger_ref, o.replay_of, o.created_at, o.expires_at,
-       coalesce(CASE WHEN (SELECT EXISTS (SELECT FROM integration.owner_rule)) THEN
-                     (SELECT w.owner
-                        FROM integration_worker.ruled_owner(c.name, e.name, coalesce(o.customer, e.customer), a.error_class,
-                                                            CASE WHEN a.outcome = 'failed' THEN r.responsible END) w) END,
+       coalesce((SELECT w.owner
+                   FROM integration_worker.ruled_owner(c.name, e.name, coalesce(o.customer, e.customer), a.error_class,
+                                                       CASE WHEN a.outcome = 'failed' THEN r.responsible END) w),
                 e.owner, c.owner, u.owner) AS owner,
        coalesce(c.severity, 3::smallint) AS severity,
        greatest(o.send_after, o.created_at) AS clock_from,
@@ -6523,10 +6523,9 @@ SELECT s.id, 'failed'::text AS state, s.endpoint, s.connector, s.customer, s.obj
                    THEN (SELECT integration_worker.say('remedy.unknown_outcome'))
                    ELSE coalesce((SELECT integration_worker.remedies_when_failed()) ->> v.remedy, v.remedy) END), '') AS remedy,
        CASE WHEN a.outcome = 'failed' THEN r.responsible END AS responsible,
-       coalesce(CASE WHEN (SELECT EXISTS (SELECT FROM integration.owner_rule)) THEN
-                     (SELECT w.owner
-                        FROM integration_worker.ruled_owner(s.connector, s.endpoint, s.customer, a.error_class,
-                                                            CASE WHEN a.outcome = 'failed' THEN r.responsible END) w) END,
+       coalesce((SELECT w.owner
+                   FROM integration_worker.ruled_owner(s.connector, s.endpoint, s.customer, a.error_class,
+                                                       CASE WHEN a.outcome = 'failed' THEN r.responsible END) w),
                 s.owner) AS owner,
        NULL::timestamptz AS next_attempt_at, NULL::text AS blocked_by, NULL::timestamptz AS in_flight_since,
        a.started_at AS last_attempt_at, s.created_at, NULL::timestamptz AS finished_at,
@@ -13107,7 +13106,8 @@ AS $$
      CROSS JOIN (SELECT count(*) AS incidents, count(*) FILTER (WHERE a.active) AS active, min(x.severity) FILTER (WHERE a.active) AS worst
                    FROM integration.incident x
                   CROSS JOIN LATERAL (
-                        SELECT x.state <> 'ignored' AND (x.state <> 'snoozed' OR x.snoozed_until <= statement_timestamp())) AS a (active)
+                        SELECT integration_worker.incident_state(x.state, x.snoozed_until, statement_timestamp())
+                               NOT IN ('ignored', 'snoozed')) AS a (active)
                   WHERE x.resolved_at IS NULL AND (names IS NULL OR x.endpoint = '' OR x.endpoint = ANY (names))) i
 $$;
 REVOKE ALL ON FUNCTION integration_worker.page_figures(integration.endpoint_status[], integration_worker.hour_figures[], text[], integration_worker.health_facts) FROM PUBLIC;
