@@ -126,16 +126,18 @@ SELECT f.*, coalesce(c.title, c.name) AS system, coalesce(q.state, g.state, 'del
    AND g.state IS DISTINCT FROM 'superseded';
 COMMENT ON VIEW integration_worker.customer_fact IS 'The syncs of the customers of the current user, with their states.';
 
+-- Sorted here, with all joins from the left: so the last attempt is looked up for those lines alone that somebody reads.
 CREATE VIEW integration.customer_sync WITH (security_barrier) AS
 SELECT f.id, f.customer, f.system, f.object_type, f.object_id, f.operation, f.state,
        concat_ws(' ', v.texts ->> ('cause.' || k.class), v.texts ->> ('next.' || f.status)) AS explanation,
        coalesce(f.can_retry, false) AS can_retry, f.created_at, f.next_attempt_at, f.finished_at, f.status,
        coalesce(v.texts ->> ('advice.' || f.reason), v.texts ->> ('advice.:' || k.class)) AS advice
   FROM integration_worker.customer_fact f
-  JOIN integration_worker.own_vocabulary v ON v.customer = f.customer
- CROSS JOIN LATERAL (SELECT integration_worker.customer_class(f.status, f.error_class) AS class) k;
+  LEFT JOIN integration_worker.own_vocabulary v ON v.customer = f.customer
+ CROSS JOIN LATERAL (SELECT integration_worker.customer_class(f.status, f.error_class) AS class) k
+ ORDER BY f.id DESC;
 COMMENT ON VIEW integration.customer_sync IS
-    'For a customer''s role: the syncs of its own objects, in plain words. integration.retry(id) has one sent again where can_retry is true.';
+    'For a customer''s role: the syncs of its own objects, in plain words, the newest first. integration.retry(id) has one sent again where can_retry is true.';
 COMMENT ON COLUMN integration.customer_sync.id IS 'The number of the sync.';
 COMMENT ON COLUMN integration.customer_sync.customer IS 'Whose object it is.';
 COMMENT ON COLUMN integration.customer_sync.system IS 'Where to: the connector''s title, or its name.';

@@ -24,10 +24,7 @@ SELECT o.id, o.endpoint, e.id AS endpoint_id, e.connector, coalesce(o.customer, 
        e.customer AS endpoint_customer,
        o.object_type, o.object_id, o.operation, o.priority, o.ordering_key, o.impact,
        o.triggered_by, o.trigger_ref, o.replay_of, o.created_at, o.expires_at,
-       coalesce((SELECT w.owner
-                   FROM integration_worker.ruled_owner(c.name, e.name, coalesce(o.customer, e.customer), a.error_class,
-                                                       CASE WHEN a.outcome = 'failed' THEN r.responsible END) w),
-                e.owner, c.owner, u.owner) AS owner,
+       coalesce(w.owner, e.owner, c.owner, u.owner) AS owner,
        coalesce(c.severity, 3::smallint) AS severity,
        greatest(o.send_after, o.created_at) AS clock_from,
        greatest(o.send_after, o.created_at) + coalesce(u.sla, c.sla) AS due_by,
@@ -50,6 +47,8 @@ SELECT o.id, o.endpoint, e.id AS endpoint_id, e.connector, coalesce(o.customer, 
         ORDER BY x.attempt_no DESC
         LIMIT 1) a ON true
   LEFT JOIN integration.error_reason r ON r.reason = a.reason
+ CROSS JOIN LATERAL integration_worker.ruled_owner(
+                c.name, e.name, coalesce(o.customer, e.customer), a.error_class, CASE WHEN a.outcome = 'failed' THEN r.responsible END) w
  CROSS JOIN LATERAL integration_worker.advice(o.endpoint, e.connector, CASE WHEN a.outcome = 'failed' THEN a.error_class END, r) v;
 COMMENT ON VIEW integration_worker.sync_facts IS
     'Outbox, endpoint and last attempt of each sync, without its state.';
@@ -205,10 +204,7 @@ SELECT s.id, 'failed'::text AS state, s.endpoint, s.connector, s.customer, s.obj
                    THEN (SELECT integration_worker.say('remedy.unknown_outcome'))
                    ELSE coalesce((SELECT integration_worker.remedies_when_failed()) ->> v.remedy, v.remedy) END), '') AS remedy,
        CASE WHEN a.outcome = 'failed' THEN r.responsible END AS responsible,
-       coalesce((SELECT w.owner
-                   FROM integration_worker.ruled_owner(s.connector, s.endpoint, s.customer, a.error_class,
-                                                       CASE WHEN a.outcome = 'failed' THEN r.responsible END) w),
-                s.owner) AS owner,
+       coalesce(w.owner, s.owner) AS owner,
        NULL::timestamptz AS next_attempt_at, NULL::text AS blocked_by, NULL::timestamptz AS in_flight_since,
        a.started_at AS last_attempt_at, s.created_at, NULL::timestamptz AS finished_at,
        statement_timestamp() - s.created_at AS age, s.due_by, s.due_by IS NOT NULL AS sla_at_risk,
@@ -222,6 +218,8 @@ SELECT s.id, 'failed'::text AS state, s.endpoint, s.connector, s.customer, s.obj
         ORDER BY x.attempt_no DESC
         LIMIT 1) a ON true
   LEFT JOIN integration.error_reason r ON r.reason = a.reason
+ CROSS JOIN LATERAL integration_worker.ruled_owner(
+                s.connector, s.endpoint, s.customer, a.error_class, CASE WHEN a.outcome = 'failed' THEN r.responsible END) w
  CROSS JOIN LATERAL integration_worker.advice(s.endpoint, s.connector, CASE WHEN a.outcome = 'failed' THEN a.error_class END, r) v
  ORDER BY s.severity, s.impact DESC NULLS LAST, s.created_at, s.id;
 COMMENT ON VIEW integration.failed IS
