@@ -8,7 +8,9 @@ package Nginx;
 use strict;
 use warnings;
 
-use IO::Socket::INET;
+use IPC::Open3 ();
+use POSIX ();
+use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
 use Integration;
@@ -20,11 +22,10 @@ sub is_installed
 	return defined $program;
 }
 
-# Between here and the start somebody else could take the port: then nginx fails, and so does the test.
+# Below those that connections are given, kept from other tests: nobody takes it while nginx is away.
 sub free_port
 {
-	my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1) // die $!;
-	return $socket->sockport;
+	return PostgreSQL::Test::Cluster::get_free_port();
 }
 
 # Each request becomes a line of the log in that format.
@@ -46,8 +47,13 @@ $temporary
 $servers
 }
 END
-	PostgreSQL::Test::Utils::system_or_bail($program, '-c', "$directory/nginx.conf");
-	return bless { directory => $directory }, $class;
+	# Not a daemon: that would leave the test's process group, and outlive a test that is killed.
+	my $pid = IPC::Open3::open3(my $input, '>&STDERR', '>&STDERR', $program, '-c', "$directory/nginx.conf", '-g', 'daemon off;');
+	# It listens before it writes this down.
+	my $is_there = sub { -s "$directory/nginx.pid" };
+	wait_for(sub { $is_there->() || waitpid($pid, POSIX::WNOHANG) != 0 });
+	$is_there->() or die 'nginx did not start';
+	return bless { directory => $directory, pid => $pid }, $class;
 }
 
 sub log_lines
@@ -59,11 +65,9 @@ sub log_lines
 sub stop
 {
 	my ($self) = @_;
-	my $pid_file = "$self->{directory}/nginx.pid";
-	return unless -e $pid_file;
-	my ($pid) = PostgreSQL::Test::Utils::slurp_file($pid_file) =~ /(\d+)/;
+	my $pid = delete $self->{pid} // return;
 	kill 'TERM', $pid;
-	wait_for(sub { !-e $pid_file }) or warn 'nginx did not end';
+	waitpid($pid, 0);
 	return;
 }
 
