@@ -61,15 +61,6 @@ sub kill_lines
 	return grep { $_ =~ LINE } @lines;
 }
 
-# The server restarts all the time: a statement that fails has done nothing.
-sub try
-{
-	my ($query) = @_;
-	my $output;
-	my $result = eval { $node->psql('postgres', $query, stdout => \$output, stderr => \my $error) };
-	return defined $result && $result == 0 ? $output : undef;
-}
-
 my $until = Time::HiRes::time() + $deadline_s;
 my $enqueue = qq{
 	INSERT INTO integration.outbox (endpoint, payload)
@@ -77,13 +68,14 @@ my $enqueue = qq{
 	  FROM generate_series(1, least(@{[AT_ONCE]}, $syncs - (SELECT count(*) FROM integration.outbox)))
 	 WHERE (SELECT count(*) FROM integration.queue) < @{[BACKLOG]}};
 my ($is_there, $killed) = (0, 0);
+# The server restarts all the time: a statement that fails has done nothing.
 while (Time::HiRes::time() < $until && ($killed < $kills || !$is_there))
 {
-	try($enqueue);
-	my $count = try('SELECT count(*) FROM integration.outbox');
+	try_value($node, $enqueue);
+	my $count = try_value($node, 'SELECT count(*) FROM integration.outbox');
 	$is_there = defined $count && $count == $syncs;
 	$killed = () = kill_lines();
-	last if $is_there && $killed < $kills && (try(queue_is_empty()) // '') eq 't';
+	last if $is_there && $killed < $kills && (try_value($node, queue_is_empty()) // '') eq 't';
 	Time::HiRes::sleep(0.02);
 }
 wait_until($node, queue_is_empty(), 'the queue becomes empty', deadline_s => 120);

@@ -24,7 +24,7 @@ use Receiver;
 
 our @EXPORT = qw(
   integration_node add_extension add_retry_policy add_endpoint add_sync add_syncs
-  state_is queue_is_empty ranges_are_made make_ranges wait_until wait_for rows row value quoted make_certificates
+  state_is queue_is_empty ranges_are_made make_ranges wait_until wait_for rows row value try_value quoted make_certificates
   build_preload build_server_library is_long_form
   run_scenarios worker_pid worker_runs setting_is set_workers shards_are_shared_by
   can_dump
@@ -113,6 +113,18 @@ sub value
 {
 	my ($node, $query, $database) = @_;
 	return $node->safe_psql($database // 'postgres', $query);
+}
+
+# The same; undef where the query fails.  Where the server is not there psql may leave before it has read the query, and
+# running it throws then.
+sub try_value
+{
+	my ($node, $query, %options) = @_;
+	my ($output, $error);
+	my $result = eval {
+		$node->psql($options{database} // 'postgres', $query, stdout => \$output, stderr => $options{error} // \$error);
+	};
+	return defined $result && $result == 0 ? $output : undef;
 }
 
 # The rows of a query as hashes.
@@ -222,21 +234,18 @@ sub wait_for
 	return $code->() ? 1 : 0;
 }
 
-# Waits until the query says true, as one assertion.  A server that is not there yet says nothing: psql may leave
-# before it has read the query, and running it then throws.
+# Waits until the query says true, as one assertion.  A server that is not there yet says nothing.
 sub wait_until
 {
 	my ($node, $query, $what, %options) = @_;
 	my ($output, $error);
 	my $is_true = sub {
-		my $result = eval {
-			$node->psql($options{database} // 'postgres', $query, stdout => \$output, stderr => \$error);
-		};
-		return defined $result && $result == 0 && $output eq 't';
+		$output = try_value($node, $query, database => $options{database}, error => \$error);
+		return ($output // '') eq 't';
 	};
 	my $came = wait_for($is_true, $options{deadline_s});
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	ok($came, $what) or diag("still not true: $query\nlast: $output $error");
+	ok($came, $what) or diag("still not true: $query\nlast: ", $output // 'nothing', ' ', $error // '');
 	return $came;
 }
 
