@@ -15,27 +15,29 @@ my $node = integration_node('main');
 
 sub enqueue
 {
-	my ($status, $count, $wait) = (@_, '0 s');
-	value($node, qq{INSERT INTO integration.outbox (endpoint, object_type, object_id, payload, send_after)
-		SELECT 'shop', 'order', '$status', '{}', now() + interval '$wait' FROM generate_series(1, $count)});
+	my ($status, $count) = @_;
+	value($node, qq{INSERT INTO integration.outbox (endpoint, object_type, object_id, payload)
+		SELECT 'shop', 'order', '$status', '{}' FROM generate_series(1, $count)});
 	return;
 }
 
 add_retry_policy($node, undef, 'late', '{1 h}');
 add_endpoint($node, name => 'shop', url => $receiver->url('/slow/shop?seconds=0.2'), retry_policy => 'late',
-	max_concurrency => 20);
+	max_concurrency => 20, timeout => '5 min');
 enqueue(200, 100);
 wait_until($node, queue_is_empty(), 'many may be in flight at once');
 
 # Whoever holds their rows makes the results come in one batch later.
-value($node, sprintf(q{UPDATE integration.endpoint SET url = %s}, quoted($receiver->url('/status/{object_id}'))));
-enqueue(500, 10, '2 s');
-enqueue(200, 5, '2 s');
+value($node, sprintf(q{UPDATE integration.endpoint SET url = %s}, quoted($receiver->url('/held/{object_id}?status={object_id}'))));
+enqueue(500, 10);
+enqueue(200, 5);
+my $in_flight = 'SELECT in_flight = %d FROM integration.worker_status';
+ok(wait_for(sub { $receiver->count('/held')->{requests} == 15 }), 'all are sent');
+wait_until($node, sprintf($in_flight, 15), 'and under way');
 my $holder = $node->background_psql('postgres');
 $holder->query_safe('BEGIN; SELECT FROM integration.queue FOR UPDATE');
-ok( wait_for(sub {
-		$receiver->count('/status/500')->{requests} == 10 && $receiver->count('/status/200')->{requests} > 0 }),
-	'failures and a delivery are answered');
+$receiver->let_go("/held/$_") for 500, 200;
+wait_until($node, sprintf($in_flight, 0), 'failures, then deliveries are answered');
 $holder->quit;
 wait_until($node, q{SELECT count(*) = 10 AND bool_and(state = 'retrying') FROM integration.queue}, 'and then recorded');
 is(value($node, 'SELECT state FROM integration.endpoint_health'), 'closed',

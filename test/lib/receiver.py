@@ -303,11 +303,11 @@ async def slow(call):
 
 
 async def held(call):
-    """/held/X: good, as soon as the test says so."""
+    """/held/X?status=N: that status, else 200, as soon as the test says so."""
     gate = asyncio.Event()
     call.receiver.held.append((call.request.path, gate))
     await gate.wait()
-    send(call.writer, 200, b'{"ok": true}')
+    send(call.writer, int(call.query.get("status", 200)), b'{"ok": true}')
 
 
 async def stall(call):
