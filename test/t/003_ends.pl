@@ -15,7 +15,7 @@ use Time::HiRes ();
 my $receiver = Receiver->start;
 my $node = integration_node('main', conf => "restart_after_crash = on\n");
 add_endpoint($node, name => 'good', url => $receiver->url('/ok/good'));
-add_endpoint($node, name => 'slow', url => $receiver->url('/slow?seconds=3'), max_concurrency => 20);
+add_endpoint($node, name => 'slow', url => $receiver->url('/held/slow'), max_concurrency => 20, timeout => '60 s');
 add_endpoint($node, name => 'dead', url => $receiver->url('/stall-before/dead'), max_concurrency => 20,
 	timeout => '60 s');
 wait_until($node, worker_runs('postgres'), 'the worker runs');
@@ -60,7 +60,7 @@ for my $mode ('fast', 'immediate')
 		"stop -m $mode: requests hang");
 	my $began = Time::HiRes::time();
 	$node->stop($mode);
-	cmp_ok(Time::HiRes::time() - $began, '<', 5, "stop -m $mode: waits for none of them");
+	cmp_ok(Time::HiRes::time() - $began, '<', 30, "stop -m $mode: waits for none of them");
 	$node->start;
 	my $id = add_sync($node, endpoint => 'good');
 	wait_until($node, state_is('delivered', $id), "stop -m $mode: others work after the restart");
@@ -71,13 +71,14 @@ for my $mode ('fast', 'immediate')
 # Whatever was on its way is sent again, with the key it had.
 {
 	add_syncs($node, 'slow', 8);
-	wait_for(sub { $receiver->count('/slow')->{requests} >= 4 });
+	wait_for(sub { $receiver->count('/held/slow')->{requests} >= 4 });
 	$node->stop('immediate');
+	$receiver->let_go('/held/slow');
 	$node->start;
 	wait_until($node, q{SELECT count(*) = 8 FROM integration.sync
 	                     WHERE endpoint = 'slow' AND state = 'delivered'},
 		'what was in flight at an immediate stop is delivered');
-	my $count = $receiver->count('/slow');
+	my $count = $receiver->count('/held/slow');
 	is($count->{keys}, 8, 'under the keys it had');
 	cmp_ok($count->{requests}, '>', 8, 'and was on its way, really');
 	cmp_ok($count->{most_per_key}, '<=', 2, 'once more, not more often');
@@ -85,17 +86,18 @@ for my $mode ('fast', 'immediate')
 
 # What is answered while the worker leaves is recorded, whatever else hangs.
 {
-	add_endpoint($node, name => 'prompt', url => $receiver->url('/slow/prompt?seconds=0.3'));
+	add_endpoint($node, name => 'prompt', url => $receiver->url('/held/prompt'));
 	add_endpoint($node, name => 'hanging', url => $receiver->url('/stall-before/hanging'), timeout => '60 s');
 	add_sync($node, endpoint => 'hanging');
 	my $id = add_sync($node, endpoint => 'prompt');
 	wait_for(sub { $receiver->count('/stall-before/hanging')->{requests} == 1
-			&& $receiver->count('/slow/prompt')->{requests} == 1 });
+			&& $receiver->count('/held/prompt')->{requests} == 1 });
 	my $pid = worker_pid($node);
-	value($node, "SELECT pg_terminate_backend($pid)");
+	kill 'TERM', $pid;
+	$receiver->let_go('/held/prompt');
 	wait_until($node, state_is('delivered', $id), 'an answer that came during the stop counts');
 	comes_back('after that', $pid);
-	is($receiver->count('/slow/prompt')->{requests}, 1, 'it was not sent again');
+	is($receiver->count('/held/prompt')->{requests}, 1, 'it was not sent again');
 }
 
 # There is no statement to cancel between two turns.

@@ -17,18 +17,20 @@ my $node = integration_node('main', conf => "max_worker_processes = 12\n");
 {
 	set_workers($node, 3);
 	wait_until($node, shards_are_shared_by(3), 'three workers share all shards');
-	add_endpoint($node, name => 'hangs', url => $receiver->url('/slow/hangs?seconds=2'), idempotent => 'false');
+	add_endpoint($node, name => 'hangs', url => $receiver->url('/held/hangs'), timeout => '5 min',
+		idempotent => 'false');
 	is(value($node, q{SELECT id FROM integration.endpoint WHERE name = 'hangs'}), 1, 'an endpoint of the second one');
 	my $id = add_sync($node, endpoint => 'hangs');
-	wait_for(sub { $receiver->count('/slow/hangs')->{requests} == 1 });
+	wait_for(sub { $receiver->count('/held/hangs')->{requests} == 1 });
 	my $pid = value($node, 'SELECT pid FROM integration.worker_status WHERE 1 = ANY (shards)');
 	set_workers($node, 1);
 	wait_until($node, "SELECT shards = '{1}' FROM integration.worker_status WHERE pid = $pid",
 		'a worker that is to go keeps the shard of a request under way');
+	$receiver->let_go('/held/hangs');
 	wait_until($node, shards_are_shared_by(1), 'and leaves it when the answer is recorded');
 	is(value($node, "SELECT string_agg(reason, ',') FROM integration.attempt WHERE outbox_id = $id"),
 		'http:200', 'which it is');
-	is($receiver->count('/slow/hangs')->{requests}, 1, 'and the request was made once');
+	is($receiver->count('/held/hangs')->{requests}, 1, 'and the request was made once');
 	wait_until($node, "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $pid", 'then the worker ends');
 }
 
