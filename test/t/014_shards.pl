@@ -37,21 +37,23 @@ for my $n (1 .. ENDPOINTS)
 		max_concurrency => 4, idempotent => $n % 3 ? 'true' : 'false');
 }
 
-# So many for each endpoint, under a few ordering keys.
-sub enqueue_load
-{
-	my ($count) = @_;
-	value($node, "INSERT INTO integration.outbox (endpoint, ordering_key, payload)
-	              SELECT e.name, 'K' || n % @{[KEYS]}, jsonb_build_object('n', n)
-	                FROM integration.endpoint e, generate_series(1, $count) AS n
-	               WHERE e.name LIKE 'plain%' OR e.name LIKE 'careful%'
-	               ORDER BY n");
-	return;
-}
+my $enqueued = 0;
 
-sub is_busy
+# So many for each endpoint, under a few ordering keys; more, should all be sent before anybody looks.
+sub make_load
 {
-	return 'SELECT sum(in_flight) > 10 FROM integration.worker_status';
+	my $is_busy = sub {
+		value($node, "INSERT INTO integration.outbox (endpoint, ordering_key, payload)
+		              SELECT e.name, 'K' || n % @{[KEYS]}, jsonb_build_object('n', n)
+		                FROM integration.endpoint e, generate_series(1, @{[ROUND]}) AS n
+		               WHERE e.name LIKE 'plain%' OR e.name LIKE 'careful%'
+		               ORDER BY n");
+		$enqueued += ENDPOINTS * ROUND;
+		return value($node, 'SELECT sum(in_flight) > 10 FROM integration.worker_status') eq 't';
+	};
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	ok(wait_for($is_busy), 'requests are under way');
+	return;
 }
 
 sub finished
@@ -98,30 +100,27 @@ wait_until($node, shards_are_shared_by(1), 'one worker has all shards');
 {
 	for my $count (3, 2, 5, 1)
 	{
-		enqueue_load(ROUND);
-		wait_until($node, is_busy(), 'requests are under way');
+		make_load();
 		set_workers($node, $count);
 		wait_until($node, shards_are_shared_by($count), "$count share them");
 	}
 	wait_until($node, finished(), 'everything is sent');
 	my %plain = received_by('plain');
 	my %careful = received_by('careful');
-	is(keys(%plain) + keys(%careful), ENDPOINTS * ROUND * 4, 'each sync was received');
+	is(keys(%plain) + keys(%careful), $enqueued, 'each sync was received');
 	is(duplicates_in(%plain) + duplicates_in(%careful), 0, 'and none of them twice');
 	is(disorder_in(%plain, %careful), 0, 'ordering keys kept their order');
-	is(value($node, q{SELECT count(*) FROM integration.attempt}), ENDPOINTS * ROUND * 4, 'by one attempt each');
+	is(value($node, q{SELECT count(*) FROM integration.attempt}), $enqueued, 'by one attempt each');
 }
 
 # One of three is terminated again and again: the others take over what it had.
 {
 	set_workers($node, 3);
 	wait_until($node, shards_are_shared_by(3), 'three share them');
-	my %before = (received_by('plain'), received_by('careful'));
 	my @ended_at;
 	for my $n (1 .. TERMINATIONS)
 	{
-		enqueue_load(ROUND);
-		wait_until($node, is_busy(), 'requests are under way');
+		make_load();
 		my $pid = value($node, q{SELECT pid FROM integration.worker_status ORDER BY in_flight DESC LIMIT 1});
 		push @ended_at, Time::HiRes::time();
 		value($node, "SELECT pg_terminate_backend($pid)");
@@ -131,7 +130,7 @@ wait_until($node, shards_are_shared_by(1), 'one worker has all shards');
 	wait_until($node, finished(), 'everything is sent');
 	my %plain = received_by('plain');
 	my %careful = received_by('careful');
-	is(keys(%plain) + keys(%careful) - keys(%before), ENDPOINTS * ROUND * TERMINATIONS, 'each sync was received');
+	is(keys(%plain) + keys(%careful), $enqueued, 'each sync was received');
 	is(duplicates_in(%careful), 0, 'none that is not idempotent twice');
 	is(disorder_in(%plain, %careful), 0, 'ordering keys kept their order');
 	my @unexplained;
