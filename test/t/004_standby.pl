@@ -21,6 +21,7 @@ $primary->backup('copy');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'copy', has_streaming => 1);
 $standby->start;
+wait_until($primary, q{SELECT count(*) = 1 FROM pg_stat_replication WHERE state = 'streaming'}, 'the standby follows');
 
 # The primary goes when its sync waits for the second attempt.
 my $id = add_sync($primary, endpoint => 'there');

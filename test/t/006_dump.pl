@@ -37,6 +37,7 @@ my %id = map { $_ => add_sync($node, endpoint => $_, object_type => 'order', obj
   'good', 'bad', 'held';
 wait_until($node, state_is('delivered', $id{good}), 'one sync is delivered');
 wait_until($node, state_is('failed', $id{bad}), 'one sync failed');
+wait_until($node, 'SELECT count(*) = 2 FROM integration.queue', 'no other is under way');
 
 wait_until($node, ranges_are_made(), 'there are ranges');
 
