@@ -19,6 +19,7 @@ my $node = integration_node('main', conf => <<'CONF');
 shared_preload_libraries = 'integration, pg_stat_statements'
 pg_stat_statements.track = all
 pg_stat_statements.track_planning = on
+autovacuum = off
 autovacuum_naptime = 1s
 CONF
 value($node, 'CREATE EXTENSION pg_stat_statements');
@@ -42,8 +43,10 @@ my $pid = worker_pid($node);
 		'', 'and plans them once');
 }
 
-# Autovacuum goes by what is reported, not by what is there.
+# Autovacuum goes by what is reported, not by what is there.  Until here it would have had plans made anew.
 {
+	value($node, 'ALTER SYSTEM SET autovacuum = on');
+	$node->reload;
 	add_syncs($node, 'good', DEAD);
 	wait_until($node, queue_is_empty(), 'queue rows come and go');
 	wait_until($node, q{SELECT autovacuum_count > 0 FROM pg_stat_all_tables WHERE relid = 'integration.queue'::regclass},
