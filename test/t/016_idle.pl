@@ -87,10 +87,11 @@ value($node, 'VACUUM ANALYZE integration.queue');
 {
 	my $reads = queue_reads();
 	my @ids = map { add_sync($node, endpoint => 'tomorrow') } 1 .. 20;
-	wait_until($node, state_is('delivered', @ids), 'twenty more are delivered');
-	wait_until($node, "SELECT pg_stat_get_tuples_deleted('integration.queue'::regclass) >= 21", 'and counted');
-	# Each is inserted, read, deleted, in eight indexes; and asked about above.
+	# Whoever asked the queue itself would be counted as often as he asks.
+	wait_until($node, "SELECT pg_stat_get_tuples_deleted('integration.queue'::regclass) >= 21", 'twenty more are through');
+	# Each is inserted, read, deleted, in eight indexes.
 	cmp_ok((queue_reads() - $reads) / 20, '<=', 100, 'at a cost that has nothing to do with the others');
+	is(value($node, state_is('delivered', @ids)), 't', 'they are delivered');
 }
 
 done_testing();
