@@ -86,7 +86,8 @@ is($receiver->count("/ok/$_")->{requests}, 1, "a sync of $_ arrived") for 'postg
 	my @arrived = map { $_->{at} } $receiver->arrived('/ok/idle');
 	is(@arrived, 20, 'each of twenty commits arrives');
 	my @took = sort { $a <=> $b } map { $arrived[$_] - $committed[$_] } 0 .. $#arrived;
-	cmp_ok($took[9], '<', 0.1, sprintf('half of them within %.1f ms', $took[9] * 1000));
+	# What is not announced takes up to ten seconds; how fast it is on a quiet machine, make bench says.
+	cmp_ok($took[9], '<', 1, sprintf('half of them within %.1f ms', $took[9] * 1000));
 }
 
 # A producer's rights.

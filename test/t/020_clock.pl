@@ -77,7 +77,7 @@ ok(wait_for(sub { my $arrived = $receiver->arrived('/ok/otlp/v1/traces'); $arriv
 	wait_until($node, state_is('retrying', $tried), 'one has failed');
 	set_clock(-3 * HOUR_S);
 	value($node, q{SELECT integration.resume('endpoint', 'later')});
-	wait_until($node, state_is('delivered', $id), 'what was never tried is sent', deadline_s => 30);
+	wait_until($node, state_is('delivered', $id), 'what was never tried is sent');
 	wait_until($node, "SELECT due_at < now() + interval '2 min' FROM integration.queue WHERE outbox_id = $tried",
 		'what was tried waits as long as it would have');
 	is(value($node, "SELECT due_at > now() + interval '1 h' FROM integration.queue WHERE outbox_id = $given"),
@@ -94,7 +94,7 @@ ok(wait_for(sub { my $arrived = $receiver->arrived('/ok/otlp/v1/traces'); $arriv
 	local $ENV{CLOCK_OFFSET} = $offset;
 	$node->start;
 	value($node, q{SELECT integration.resume('endpoint', 'later')});
-	wait_until($node, state_is('delivered', $id), 'also after a restart', deadline_s => 30);
+	wait_until($node, state_is('delivered', $id), 'also after a restart');
 }
 
 # An hour ahead: nothing is broken off, what is due by then is sent.

@@ -74,7 +74,7 @@ add_endpoint($node, name => 'hangs', url => $receiver->url('/stall-before/hangs'
 		'after more in a row the worker waits, and says so');
 	my $id = add_sync($node, endpoint => 'many');
 	value($node, 'DELETE FROM integration_worker.crash');
-	wait_until($node, state_is('delivered', $id), 'until somebody has it forget them', deadline_s => 20);
+	wait_until($node, state_is('delivered', $id), 'until somebody has it forget them');
 }
 
 # An end that is nobody's fault: back within a second, nothing is counted.
