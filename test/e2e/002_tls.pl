@@ -10,8 +10,8 @@ use Integration;
 use Receiver;
 use Test::More;
 
-# An idle worker sleeps longer.
-use constant SOON_S => 3;
+# An idle worker sleeps for ten.
+use constant SOON_S => 7;
 
 my $certificates = make_certificates();
 my $receiver = Receiver->start(certificates => $certificates);

@@ -10,6 +10,7 @@ use Integration;
 use JSON::PP ();
 use Receiver;
 use Test::More;
+use Time::HiRes ();
 
 my $node = integration_node('main');
 my $receiver = Receiver->start;
@@ -168,10 +169,12 @@ sub deliver
 
 	add_endpoint($node, name => 'rated', url => $receiver->url('/ok/rated'), rate_limit => 10,
 		rate_burst => 1);
+	# The receiver may have been late for the first of them.
+	my $began = Time::HiRes::time();
 	add_syncs($node, 'rated', 6);
 	wait_until($node, queue_of('rated'), 'six syncs, ten a second');
 	@at = map { $_->{at} } $receiver->arrived('/ok/rated');
-	cmp_ok($at[5] - $at[0], '>=', 0.45, 'not faster than that');
+	cmp_ok($at[5] - $began, '>=', 0.49, 'not faster than that');
 }
 
 # Order, time.

@@ -46,15 +46,22 @@ sub add_ordered
 	is_deeply(numbers_at('/ok/ordered'), [ 1, 100, 10, 2, 3 ], 'in their order, the copy first');
 }
 
+# On record whatever becomes of it.
+sub was_tried
+{
+	my ($id) = @_;
+	return "SELECT count(*) = 1 FROM integration.attempt WHERE outbox_id = $id";
+}
+
 # What ends a head hands over.
 for my $end ('cancelled', 'expired')
 {
 	$receiver->switch("/ok/$end", '/status/503?retry_after=3600');
 	add_endpoint($node, name => $end, url => $receiver->url("/ok/$end"));
-	my %late = $end eq 'expired' ? (expires_at => value($node, q{SELECT clock_timestamp() + interval '2 s'})) : ();
+	my %late = $end eq 'expired' ? (expires_at => value($node, q{SELECT clock_timestamp() + interval '5 s'})) : ();
 	my $head = add_sync($node, endpoint => $end, ordering_key => 'k', %late);
 	my $next = add_sync($node, endpoint => $end, ordering_key => 'k');
-	wait_until($node, "SELECT attempts = 1 FROM integration.queue WHERE outbox_id = $head",
+	wait_until($node, was_tried($head),
 		"a head that will be $end was tried");
 	$receiver->switch("/ok/$end");
 	value($node, "SELECT integration.cancel($head)") if $end eq 'cancelled';
@@ -70,11 +77,11 @@ for my $end ('cancelled', 'expired')
 	add_retry_policy($node, undef, 'late', '{1 h}');
 	add_endpoint($node, name => 'passed', url => $receiver->url('/ok/passed'), retry_policy => 'late');
 	my $head = add_sync($node, endpoint => 'passed', ordering_key => 'k',
-		expires_at => value($node, q{SELECT clock_timestamp() + interval '2 s'}));
+		expires_at => value($node, q{SELECT clock_timestamp() + interval '5 s'}));
 	my $next = add_sync($node, endpoint => 'passed', ordering_key => 'k');
 	my $holder = $node->background_psql('postgres');
 	$holder->query_safe("BEGIN; SELECT FROM integration.queue WHERE outbox_id = $next FOR UPDATE");
-	wait_until($node, "SELECT attempts = 1 FROM integration.queue WHERE outbox_id = $head", "a head waits for its retry");
+	wait_until($node, was_tried($head), "a head waits for its retry");
 	$receiver->switch('/ok/passed');
 	wait_until($node, state_is('expired', $head), 'it expires while somebody holds the next one');
 	$holder->query_safe('ROLLBACK');

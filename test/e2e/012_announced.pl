@@ -34,6 +34,7 @@ sub blocked_by
 	add_syncs($node, 'used', 20);
 	wait_until($node, "SELECT blocked_by = 'rate' FROM (" . blocked_by('used') . ') AS b',
 		'an announced limit holds the rest back');
+	wait_until($node, q{SELECT in_flight = 0 FROM integration.endpoint_status WHERE name = 'used'}, 'what was in flight is answered');
 	my $sent = $receiver->count('/ok/used')->{requests};
 	cmp_ok($sent, '<=', 2, 'no more were sent than were in flight when it was announced');
 	wait_until($node, delivered('used', $sent), 'those are delivered');
@@ -73,7 +74,7 @@ sub blocked_by
 	wait_until($node, q{SELECT count(*) = 6 FROM integration.sync WHERE in_flight_since IS NOT NULL},
 		'six of eight connections hang');
 	add_syncs($node, $_, 100) for qw(alive busy);
-	wait_until($node, delivered($_, 101), "$_: delivered beside them", deadline_s => 20) for qw(alive busy);
+	wait_until($node, delivered($_, 101), "$_: delivered beside them") for qw(alive busy);
 	is($receiver->count('/stall-before')->{requests}, 6, 'no more hang than before');
 }
 
