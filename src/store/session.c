@@ -74,6 +74,12 @@ session_pin_settings(const char *process)
 	SetConfigOption("application_name", process, PGC_SUSET, PGC_S_OVERRIDE);
 }
 
+void
+session_await_locks(void)
+{
+	SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+}
+
 /* Tables whose size decides how they are best read, with the size plans were made for. */
 static struct
 {

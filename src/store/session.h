@@ -25,8 +25,11 @@ typedef struct Statement
 
 typedef void (*SessionStep) (void *arg);
 
-/* Settings that the worker's session must have, whatever was set for its role or database. */
+/* Settings that a session of ours has, whatever its role, its database or the server is set to. */
 extern void session_pin_settings(const char *process);
+
+/* From then on a lock is waited for however long somebody holds it. */
+extern void session_await_locks(void);
 
 /*
  * Run step(arg) in a transaction of its own; what the step allocates without

@@ -31,6 +31,7 @@
 #include "utils/timestamp.h"
 
 #include "base/settings.h"
+#include "store/session.h"
 #include "worker/beats.h"
 #include "worker/launcher.h"
 #include "worker/shared.h"
@@ -417,6 +418,9 @@ integration_launcher_main(Datum arg)
 	ConfigReloadPending = true;
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	session_pin_settings("integration launcher");
+	/* until the list of databases is free no worker could begin either */
+	session_await_locks();
 
 	on_shmem_exit(leave_launcher, (Datum) 0);
 	pg_atomic_write_u32(&shared->launcher_proc_number, (uint32) compat_my_proc_number());

@@ -89,6 +89,7 @@ sub setting_list
 {
 	# the test's own sessions are spared
 	local $ENV{PGOPTIONS} = '-c statement_timeout=0 -c lock_timeout=0 -c default_transaction_read_only=off'
+	  . ' -c idle_in_transaction_session_timeout=0 -c idle_session_timeout=0'
 	  . ($node->pg_version >= 17 ? ' -c transaction_timeout=0' : '')
 	  . ' -c search_path=public -c session_replication_role=origin -c DateStyle=ISO -c IntervalStyle=postgres';
 	value($node, q{
@@ -107,6 +108,7 @@ sub setting_list
 		search_path => 'evil, pg_catalog', statement_timeout => '1ms', lock_timeout => '1ms',
 		default_transaction_isolation => 'serializable', default_transaction_read_only => 'on',
 		session_replication_role => 'replica', row_security => 'on', DateStyle => 'German, DMY',
+		idle_in_transaction_session_timeout => '1ms', idle_session_timeout => '1ms',
 		IntervalStyle => 'sql_standard', jit => 'on', jit_above_cost => '0', enable_indexscan => 'off');
 	$setting{transaction_timeout} = '1ms' if $node->pg_version >= 17;
 	# the role as which a worker without one runs
@@ -132,6 +134,30 @@ sub setting_list
 		unlike(PostgreSQL::Test::Utils::slurp_file($maps), qr/llvmjit/, 'nothing is compiled just in time');
 	}
 	renew_worker();
+}
+
+# Nor does what the whole server is set to reach the launcher: it waits for who locks the list of databases.
+{
+	my %setting = (lock_timeout => '10ms', default_transaction_isolation => 'serializable');
+	$setting{transaction_timeout} = '500ms' if $node->pg_version >= 17;
+	local $ENV{PGOPTIONS} = join(' ', '-c default_transaction_isolation=read\ committed',
+		map { "-c $_=0" } grep { /timeout/ } keys %setting);
+	my $launcher = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'integration launcher'";
+	my $holder = $node->background_psql('postgres');
+	my $pid = $holder->query_safe($launcher);
+	value($node, "ALTER SYSTEM SET $_ = '$setting{$_}'") for sort keys %setting;
+	$node->reload;
+	$holder->query_safe("BEGIN; LOCK TABLE pg_database IN ACCESS EXCLUSIVE MODE; SELECT pg_terminate_backend($pid)");
+	my $waits = "SELECT count(*) = 1 FROM pg_locks
+	              WHERE pid = ($launcher AND pid <> $pid) AND NOT granted AND waitstart < clock_timestamp() - interval '1 s'";
+	ok(wait_for(sub { $holder->query_safe($waits) eq 't' }), 'a new launcher waits for a lock');
+	$pid = $holder->query_safe($launcher);
+	$holder->query_safe('COMMIT');
+	$holder->quit;
+	value($node, "ALTER SYSTEM RESET $_") for sort keys %setting;
+	$node->reload;
+	renew_worker();
+	is(value($node, $launcher), $pid, 'and keeps workers when it has it');
 }
 
 # Ranges are made ahead by the worker, used when ids come there, dropped as any table.
