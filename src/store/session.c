@@ -51,6 +51,8 @@ static const struct
 	{"statement_timeout", "0"},
 	{"transaction_timeout", "0"},
 	{"idle_in_transaction_session_timeout", "0"},
+	/* an error is to end a step, not the process */
+	{"exit_on_error", "off"},
 	{"DateStyle", "ISO, YMD"},
 	{"IntervalStyle", "postgres"},
 	{"bytea_output", "hex"},

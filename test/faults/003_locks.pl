@@ -12,7 +12,8 @@ use Receiver;
 use Test::More;
 
 my $receiver = Receiver->start;
-my $node = integration_node('main');
+# Whoever sets this means their own sessions.
+my $node = integration_node('main', conf => "exit_on_error = on\n");
 add_endpoint($node, name => 'many', url => $receiver->url('/brief/many'), max_concurrency => 32);
 add_endpoint($node, name => 'other', url => $receiver->url('/ok/other'));
 my $pid = worker_pid($node);
