@@ -66,6 +66,28 @@ add_endpoint($node, name => 'hangs', url => $receiver->url('/stall-before/hangs'
 	is(crashes(), 6, 'after three more crashes');
 }
 
+# Suspects that hang hold up each other until they time out, nobody else.
+{
+	value($node, 'DELETE FROM integration_worker.crash');
+	value($node, q{SELECT integration.pause('all', NULL, 'until all are suspected')});
+	add_endpoint($node, name => $_, url => $receiver->url("/stall-before/$_"), timeout => '1 s') for 'first', 'second';
+	my @suspects = map { add_sync($node, endpoint => $_) } 'first', 'second';
+	my $list = join(', ', @suspects);
+	value($node, "SELECT integration_worker.note_crash(now(), n, ARRAY[$list]) FROM generate_series(1, 2) AS n");
+	$node->restart;
+	wait_until($node, worker_runs('postgres'), 'a worker that suspects two');
+	my $other = add_sync($node, endpoint => 'many');
+	value($node, q{SELECT integration.resume('all')});
+	wait_until($node, "SELECT count(*) = 2 FROM integration.attempt WHERE outbox_id IN ($list) AND attempt_no = 1", 'both have timed out');
+	is_deeply(
+		row($node, qq{
+			SELECT max(started_at) - min(started_at) > '0.95 s' AS one_by_one,
+			       (SELECT started_at FROM integration.attempt WHERE outbox_id = $other) < max(started_at) AS others_go_on
+			  FROM integration.attempt WHERE outbox_id IN ($list) AND attempt_no = 1}),
+		{ one_by_one => JSON::PP::true, others_go_on => JSON::PP::true },
+		'one after the other, while others are sent');
+}
+
 # Many in a row: a long wait, which a person can end.
 {
 	value($node, q{SELECT integration_worker.note_crash(now(), n, '{}') FROM generate_series(1, 5) AS n});
