@@ -67,7 +67,7 @@ AS $$
       FROM integration_worker.crash c
      CROSS JOIN LATERAL unnest(c.syncs) AS s (outbox_id)
      CROSS JOIN LATERAL (SELECT x.endpoint_id FROM integration.queue x
-                          WHERE x.outbox_id = s.outbox_id AND coalesce(x.state, '') <> 'failed' OFFSET 0) q
+                          WHERE x.outbox_id = s.outbox_id AND nullif(x.state, 'failed') IS NOT NULL OFFSET 0) q
      WHERE c.culprit IS NULL
        AND c.at > coalesce((SELECT max(a.started_at) FROM integration.attempt a WHERE a.outbox_id = s.outbox_id), '-infinity')
      GROUP BY s.outbox_id, q.endpoint_id

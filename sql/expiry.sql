@@ -55,7 +55,7 @@ BEGIN
     END IF;
     SELECT min(q.expires_at) INTO next_at
       FROM integration.queue q
-     WHERE q.outbox_id = ANY (found) AND coalesce(q.state, '') <> 'failed' AND q.claimed_at IS NULL;
+     WHERE q.outbox_id = ANY (found) AND nullif(q.state, 'failed') IS NOT NULL AND q.claimed_at IS NULL;
     done_until := least(done_until, next_at - interval '1 microsecond');
     SELECT least(next_at, min(q.expires_at)) INTO next_at
       FROM integration.queue q

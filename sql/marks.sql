@@ -18,7 +18,7 @@ BEGIN
             ON q.outbox_id = m.outbox_id
            AND q.outbox_id = ANY (ids)
            AND q.change_xid IS NOT DISTINCT FROM m.change_xid
-           AND coalesce(q.state, '') <> 'failed'
+           AND nullif(q.state, 'failed') IS NOT NULL
            FOR UPDATE OF q SKIP LOCKED)
     UPDATE integration.queue q
        SET claimed_at = CASE WHEN leaves THEN clock_timestamp() END

@@ -440,7 +440,7 @@ statements_find_changed(MemoryContext memory, const int64 *ids,
 	static Statement statement = {
 		.text = "SELECT i.outbox_id FROM unnest($1, $2) AS i (outbox_id, change_xid)"
 		" WHERE (SELECT q.change_xid FROM integration.queue q"
-		" WHERE q.outbox_id = i.outbox_id AND coalesce(q.state, '') <> 'failed')"
+		" WHERE q.outbox_id = i.outbox_id AND nullif(q.state, 'failed') IS NOT NULL)"
 		" IS DISTINCT FROM i.change_xid",
 		.arg_count = 2,
 		.arg_types = types,
