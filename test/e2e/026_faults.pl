@@ -154,7 +154,11 @@ my @faults = (
 	{
 		title => 'An outage',
 		seed => sub { answers_with('stock', '/status/503'); add_syncs($node, 'stock', 20) },
-		mend => sub { answers_with('stock', '') },
+		mend => sub {
+			wait_until($node, q{SELECT h.open_until > clock_timestamp() + interval '3 s' FROM integration.endpoint_health h
+				JOIN integration.endpoint e ON e.id = h.endpoint_id WHERE e.name = 'stock'}, 'no probe comes first');
+			answers_with('stock', '');
+		},
 	},
 	{
 		title => 'A failed head of an ordering key',
