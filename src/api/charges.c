@@ -13,6 +13,7 @@
 #include "api/charges.h"
 #include "store/backlog.h"
 #include "store/limits.h"
+#include "worker/shared.h"
 #include "worker/usage.h"
 
 /* What one name has to answer for. */
@@ -98,7 +99,11 @@ charges_open(Oid schema, const char *role)
 	bool		has_roles = limits_exist(schema, LIMIT_ROLE);
 	Charges    *charges;
 
-	if (!has_customers && !has_roles)
+	/*
+	 * without the preload nothing is enqueued: wake_at_commit() refuses the
+	 * statement
+	 */
+	if ((!has_customers && !has_roles) || shared_state() == NULL)
 		return NULL;
 	charges = palloc0(sizeof(Charges));
 	charges->schema = schema;

@@ -15,6 +15,7 @@
 
 #define PROBLEM_BYTES (LIST_ENTRY_BYTES + 64)
 
+/* What C reads is good before it is defined, too: without the preload it never is. */
 static int	max_databases = 32;
 static int	max_connections = 128;
 static int	workers = 1;
@@ -26,12 +27,12 @@ static char *otlp_endpoint = NULL;
 static double otlp_sample_ratio = 1;
 static int	keep_failed_s = 90 * SECS_PER_DAY;
 static char *environment = NULL;
-static char *ca_file = NULL;
-static char *allowed_networks = NULL;
-static char *allowed_ports = NULL;
-static char *allowed_hosts = NULL;
-static char *secret_key_file = NULL;
-static char *secret_directory = NULL;
+static char *ca_file = "";
+static char *allowed_networks = "";
+static char *allowed_ports = "";
+static char *allowed_hosts = "";
+static char *secret_key_file = "";
+static char *secret_directory = "";
 static char *traceparent = NULL;
 static char *tracestate = NULL;
 static char *triggered_by = NULL;

@@ -3,6 +3,7 @@
  *		The settings below integration.*, read-only for everybody else.
  *
  * Strings belong to the setting: until the next reload.  Reading one does not throw.
+ * In a server without the preload all have their defaults.
  *-------------------------------------------------------------------------
  */
 #ifndef INTEGRATION_SETTINGS_H
