@@ -36,10 +36,10 @@ needs_escape(uint64 bytes)
 	return (found & each << 7) != 0;
 }
 
-static int
+static int64
 string_bytes(const char *string, int length)
 {
-	int			bytes = BRACKET_BYTES;
+	int64		bytes = BRACKET_BYTES;
 	int			at = 0;
 	uint64		word;
 
@@ -70,7 +70,7 @@ numeric_bytes(Numeric number)
 	return bytes;
 }
 
-static int
+static int64
 scalar_bytes(const JsonbValue *scalar)
 {
 	switch (scalar->type)
@@ -89,21 +89,23 @@ scalar_bytes(const JsonbValue *scalar)
 }
 
 /* Brackets and what stands between the entries. */
-static int
+static int64
 container_bytes(int entries)
 {
-	return BRACKET_BYTES + SEPARATOR_BYTES * Max(entries - 1, 0);
+	return BRACKET_BYTES + SEPARATOR_BYTES * (int64) Max(entries - 1, 0);
 }
 
+/* Ten bytes can be a number of a hundred thousand digits: a small value may have no text at all. */
 int
 jsonb_text_bytes(Jsonb *value)
 {
 	JsonbIterator *iterator = JsonbIteratorInit(&value->root);
 	JsonbIteratorToken token;
 	JsonbValue	part;
-	int			bytes = 0;
+	int64		bytes = 0;
 
-	while ((token = JsonbIteratorNext(&iterator, &part, false)) != WJB_DONE)
+	while (bytes < JSONB_TEXT_TOO_MANY &&
+		   (token = JsonbIteratorNext(&iterator, &part, false)) != WJB_DONE)
 	{
 		if (token == WJB_BEGIN_OBJECT)
 			bytes += container_bytes(part.val.object.nPairs);
@@ -114,5 +116,5 @@ jsonb_text_bytes(Jsonb *value)
 		else if (token == WJB_VALUE || token == WJB_ELEM)
 			bytes += scalar_bytes(&part);
 	}
-	return bytes;
+	return (int) Min(bytes, JSONB_TEXT_TOO_MANY);
 }

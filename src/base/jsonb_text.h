@@ -9,8 +9,15 @@
 #include "postgres.h"
 
 #include "utils/jsonb.h"
+#include "utils/memutils.h"
 
-/* octet_length(value::text); what it allocates is the caller's to reset.  May throw. */
+/* More than any text has. */
+#define JSONB_TEXT_TOO_MANY ((int64) MaxAllocSize + 1)
+
+/*
+ * octet_length(value::text), or JSONB_TEXT_TOO_MANY where that would fail; what it
+ * allocates is the caller's to reset.  May throw.
+ */
 extern int	jsonb_text_bytes(Jsonb *value);
 
 #endif							/* INTEGRATION_JSONB_TEXT_H */
