@@ -205,6 +205,7 @@ resume_buckets(Sender *sender, const EndpointRow *rows, int row_count)
 	int32	   *ids = palloc(sizeof(int32) * (row_count + 1));
 	TimestampTz *since = palloc(sizeof(TimestampTz) * (row_count + 1));
 	int			count = 0;
+	int			call_count;
 	int			end;
 	Call	   *calls;
 
@@ -215,23 +216,26 @@ resume_buckets(Sender *sender, const EndpointRow *rows, int row_count)
 		if (!sender_owns(sender, rows[i].id))
 			continue;
 		endpoint = sender_endpoint(sender, rows[i].id);
-		if (!endpoint->is_taken_over)
+		if (!endpoint->is_taken_over || endpoint->bucket.rate <= 0)
 			continue;
-		endpoint->is_taken_over = false;
 		ids[count] = rows[i].id;
 		since[count++] = sender->now -
 			(int64) (endpoint->bucket.burst / endpoint->bucket.rate * USECS_PER_SEC);
 	}
 	if (count == 0)
 		return;
-	calls = earlier_calls(CurrentMemoryContext, ids, since, &count);
-	for (int first = 0; first < count; first = end)
+	call_count = count;
+	calls = earlier_calls(CurrentMemoryContext, ids, since, &call_count);
+	for (int first = 0; first < call_count; first = end)
 	{
 		end = first + 1;
-		while (end < count && calls[end].endpoint_id == calls[first].endpoint_id)
+		while (end < call_count && calls[end].endpoint_id == calls[first].endpoint_id)
 			end++;
 		resume_bucket(sender, &calls[first], end - first);
 	}
+	/* not before: an error has them read again */
+	for (int i = 0; i < count; i++)
+		sender_endpoint(sender, ids[i])->is_taken_over = false;
 }
 
 static void
