@@ -55,9 +55,8 @@ turn_back(Sender *sender)
 {
 	if (sender->shards == 0 || sender->sql_again_at > sender->now)
 		return;
-	if (!sender->upkeep.has_looked_back)
-		(void) session_run(look_back_step, sender);
-	if (sender->upkeep.is_turning_back && !session_run(turn_back_step, sender))
+	if ((!sender->upkeep.has_looked_back && !session_run(look_back_step, sender)) ||
+		(sender->upkeep.is_turning_back && !session_run(turn_back_step, sender)))
 		sender->sql_again_at = TimestampTzPlusMilliseconds(sender->now, AGAIN_AFTER_ERROR_MS);
 }
 
@@ -146,7 +145,7 @@ upkeep_deadline(const Sender *sender)
 {
 	TimestampTz deadline = sender->upkeep.maintain_at;
 
-	if (sender->upkeep.is_turning_back)
+	if (sender->upkeep.is_turning_back && sender->shards != 0)
 		return Max(sender->now, sender->sql_again_at);
 	if (wants_range(sender))
 		deadline = Min(deadline, sender->upkeep.ranges_at);
