@@ -35,7 +35,7 @@ typedef struct HandFile
 	volatile int64 syncs[PLACES];	/* 0: free; the first is never used */
 } HandFile;
 
-static HandFile *hand = NULL;
+static HandFile *volatile hand = NULL;
 static char path[MAXPGPATH];
 static int	free_places[PLACES];
 static int	free_count = 0;
@@ -66,28 +66,35 @@ create_file(const HandFile *initial)
 {
 	const int	flags = O_RDWR | O_CREAT | O_TRUNC | PG_BINARY;
 	int			descriptor = open(path, flags, pg_file_create_mode);
-	bool		is_written;
+	void	   *mapped = MAP_FAILED;
+	int			problem;
 
 	if (descriptor < 0)
 		return false;
-	is_written = write(descriptor, initial, sizeof(*initial)) == (ssize_t) sizeof(*initial);
-	if (is_written)
-		hand = mmap(NULL, sizeof(*hand), PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
-	if (hand == MAP_FAILED)
-		hand = NULL;
+	/* a write that comes short says no reason */
+	errno = ENOSPC;
+	if (write(descriptor, initial, sizeof(*initial)) == (ssize_t) sizeof(*initial))
+		mapped = mmap(NULL, sizeof(*initial), PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+	problem = errno;
 	close(descriptor);
-	return hand != NULL;
+	errno = problem;
+	if (mapped == MAP_FAILED)
+		return false;
+	hand = mapped;
+	return true;
 }
 
-/* The end is a clean one. */
+/* The end is a clean one.  In this order, since a SIGQUIT may come at any moment. */
 static void
 remove_file(int code, Datum arg)
 {
-	if (hand == NULL)
+	HandFile   *mapped = hand;
+
+	if (mapped == NULL)
 		return;
-	(void) munmap(hand, sizeof(*hand));
-	hand = NULL;
 	(void) unlink(path);
+	hand = NULL;
+	(void) munmap(mapped, sizeof(*mapped));
 }
 
 void
