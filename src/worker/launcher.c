@@ -265,14 +265,18 @@ start_worker(DatabaseSlot *slot, int number, Child *child)
 {
 	SharedState *shared = shared_state();
 	WorkerSlot *worker = &slot->workers[number];
+	Oid			database = slot->database;
 	char		name[NAMEDATALEN];
-	bool		exists = launcher_name_database(slot->database, name);
+	bool		exists = launcher_name_database(database, name);
+	bool		is_same;
 	bool		starts;
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	if (!exists && shared_count_workers(slot) == 0)
+	/* it may have been given up meanwhile, and be another's */
+	is_same = slot->database == database;
+	if (is_same && !exists && shared_count_workers(slot) == 0)
 		shared_release(slot);
-	starts = exists && wants(slot, number) && worker->state == WORKER_FREE;
+	starts = is_same && exists && wants(slot, number) && worker->state == WORKER_FREE;
 	if (starts)
 		worker->state = WORKER_STARTING;
 	LWLockRelease(shared->lock);
