@@ -95,9 +95,10 @@ transport_create(const TransportOptions *options, char *problem, size_t problem_
 		restore_signals(&saved);
 		if (is_ready)
 			return transport;
-		transport_destroy(transport);
 	}
 	snprintf(problem, problem_size, "The sender could not be set up: %s.", strerror(errno));
+	if (transport)
+		transport_destroy(transport);
 	return NULL;
 }
 

@@ -136,9 +136,10 @@ static void
 look_at(DatabaseSlot *slot, WorkerSlot *worker, Beat *beat)
 {
 	Turn		turn = read_turn(worker);
+	instr_time	now;
 	instr_time	age;
 
-	INSTR_TIME_SET_CURRENT(age);
+	INSTR_TIME_SET_CURRENT(now);
 	if (turn.pid != beat->pid || turn.at != beat->turn_at)
 	{
 		if (beat->is_silent)
@@ -148,12 +149,13 @@ look_at(DatabaseSlot *slot, WorkerSlot *worker, Beat *beat)
 			.database = slot->database,
 				.pid = turn.pid,
 				.turn_at = turn.at,
-				.new_at = age,
+				.new_at = now,
 		};
 		return;
 	}
 	if (turn.pid == 0 || beat->is_silent)
 		return;
+	age = now;
 	INSTR_TIME_SUBTRACT(age, beat->new_at);
 	if (INSTR_TIME_GET_MILLISEC(age) >= settings_silent_after_ms())
 		begin_silence(slot, beat, &turn);

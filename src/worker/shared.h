@@ -161,7 +161,7 @@ extern LiveWorker *shared_live(const WorkerSlot *worker);
 /* What an attached worker does, for people, before it publishes figures.  Caller has no lock. */
 extern void shared_say(WorkerSlot *worker, const char *activity);
 
-/* Places that are not free.  Caller holds the lock. */
+/* Places that are not free.  Caller holds the lock or tolerates a stale answer. */
 extern int	shared_count_workers(const DatabaseSlot *slot);
 
 /* The workers at work, bit by bit.  Caller holds the lock. */
