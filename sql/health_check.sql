@@ -105,12 +105,13 @@ INSERT INTO integration.phrase (key, words) VALUES
     ('health_watchdogs', 'Can''t be looked for: {watchdogs}; the server''s log says why.');
 
 -- One that has nothing to do turns every ten seconds, so less than half a minute says nothing.
+-- A server that does not preload the library has no such setting, but is asked for its health.
 CREATE FUNCTION integration_worker.is_silent(facts integration_worker.health_facts) RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT facts.silent_since IS NOT NULL
-        OR coalesce(facts.last_turn_at < facts.at - greatest(current_setting('integration.silent_after')::interval, interval '30 s'), false)
+        OR coalesce(facts.last_turn_at < facts.at - greatest(current_setting('integration.silent_after', true)::interval, interval '30 s'), false)
 $$;
 COMMENT ON FUNCTION integration_worker.is_silent(integration_worker.health_facts) IS
     'Whether a worker does not come round, as the launcher found or its last turn tells.';
