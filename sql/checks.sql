@@ -174,12 +174,6 @@ BEGIN
          'Name it here, and in the column credential one that authenticates in a header, or none.')
       ) AS r (col, problem, hint)
      WHERE r.problem IS NOT NULL
-     UNION ALL
-    SELECT n.col, format('Credential "%s" does not exist.', n.name),
-           'Insert it into integration.credential first, or correct the name.'
-      FROM (VALUES ('credential', NEW.credential), ('signing', NEW.signing), ('certificate', NEW.certificate)) AS n (col, name)
-     WHERE n.name IS NOT NULL AND NOT restoring
-       AND NOT EXISTS (SELECT FROM integration.credential c WHERE c.name = n.name)
      LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION USING
