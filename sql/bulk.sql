@@ -71,7 +71,7 @@ COMMENT ON FUNCTION integration_worker.chosen(integration_worker.choice) IS 'The
 
 -- What the actions of each say about the whole.
 CREATE FUNCTION integration_worker.choice_details(choice integration_worker.choice) RETURNS jsonb
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT jsonb_strip_nulls(jsonb_build_object('error_class', choice.error_class, 'since', choice.since,
