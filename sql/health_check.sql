@@ -94,7 +94,7 @@ COMMENT ON FUNCTION integration_worker.health_facts(timestamptz) IS 'What health
 
 INSERT INTO integration.phrase (key, words) VALUES
     ('health_ok', 'Everything is in order.'),
-    ('health_no_worker', 'No worker runs, so nothing is sent: the server''s log says why.'),
+    ('health_no_worker', 'No worker runs, so nothing is sent: see the server''s log, and shared_preload_libraries in postgresql.conf.'),
     ('health_waiting', 'Nothing is sent: {activity}.'),
     ('health_silent', 'A worker has not come round since {since}: the server''s log says what to do.'),
     ('health_copy', 'The database is a copy, so nothing is sent: SELECT integration.adopt() has it take over.'),
@@ -104,8 +104,8 @@ INSERT INTO integration.phrase (key, words) VALUES
     ('health_incidents', 'Open incidents: {count}; see integration.incident_status.'),
     ('health_watchdogs', 'Can''t be looked for: {watchdogs}; the server''s log says why.');
 
--- One that has nothing to do turns every ten seconds, so less than half a minute says nothing.
--- A server that does not preload the library has no such setting, but is asked for its health.
+-- One that has nothing to do turns every ten seconds, so less than half a minute says nothing.  A server that
+-- doesn't preload the library has no such setting.
 CREATE FUNCTION integration_worker.is_silent(facts integration_worker.health_facts) RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp

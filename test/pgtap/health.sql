@@ -24,7 +24,7 @@ AS $$
 $$;
 
 SELECT is(pg_temp.findings(), '{}', 'in order');
-SELECT is(pg_temp.findings('{"workers": 0, "sending": 0}'), '{"2 No worker runs, so nothing is sent: the server''s log says why."}', 'no worker');
+SELECT is(pg_temp.findings('{"workers": 0, "sending": 0}'), '{"2 No worker runs, so nothing is sent: see the server''s log, and shared_preload_libraries in postgresql.conf."}', 'no worker');
 SELECT is(pg_temp.findings('{"sending": 0, "activity": "waits for ALTER EXTENSION integration UPDATE"}'), '{"2 Nothing is sent: waits for ALTER EXTENSION integration UPDATE."}', 'none that sends');
 SELECT is(pg_temp.findings('{"sending": 0, "is_copy": true, "is_paused": true}'), '{"1 The database is a copy, so nothing is sent: SELECT integration.adopt() has it take over."}', 'a copy: no more than that');
 SELECT is(pg_temp.findings('{"last_turn_at": "2026-01-05 11:59:00+00"}'), '{}', 'a minute ago is soon enough');

@@ -101,7 +101,7 @@ SELECT matches(integration_worker.page_verdict(
 SELECT matches(integration_worker.page_health(
                    ROW (now(), 0, 0, NULL, NULL, NULL, NULL, 0, '{0,0,0,0}', '{0,0,0,0}', '{}', false, true)::integration_worker.health_facts,
                    integration_worker.page_texts('page.')),
-               '^<article class="problem critical"><h3>No worker sends</h3>.*the server&#39;s log says why.*integration[.]health.*</article>$', 'no worker');
+               '^<article class="problem critical"><h3>No worker sends</h3>.*see the server&#39;s log.*integration[.]health.*</article>$', 'no worker');
 SELECT is(integration_worker.page_health(
               ROW (now(), 1, 1, 'waits', now(), NULL, NULL, 0, '{1,0,0,0}', '{1,0,0,0}', '{}', false, true)::integration_worker.health_facts,
               integration_worker.page_texts('page.')), NULL, 'a worker that sends');

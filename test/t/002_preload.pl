@@ -1,4 +1,4 @@
-# Without shared_preload_libraries CREATE EXTENSION says which line to add.
+# Without shared_preload_libraries CREATE EXTENSION says which line to add, as does what is asked later.
 
 use strict;
 use warnings;
@@ -28,5 +28,13 @@ $node->append_conf('postgresql.conf', "shared_preload_libraries = 'integration'\
 $node->restart;
 add_extension($node);
 wait_until($node, worker_runs('postgres'), 'with the line it works');
+
+$node->append_conf('postgresql.conf', "shared_preload_libraries = ''\n");
+$node->restart;
+like(value($node, q{SELECT status || ' ' || why FROM integration.health()}),
+	qr/^critical .*shared_preload_libraries/, 'once the line is lost health() says so');
+like(value($node, 'SELECT integration.prometheus()'),
+	qr/^integration_health_code 2$/m, 'prometheus() too');
+like(value($node, 'SELECT integration.status_page()'), qr/shared_preload_libraries/, 'so does the page');
 
 done_testing();
