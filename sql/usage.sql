@@ -72,9 +72,9 @@ CREATE FUNCTION integration_worker.usage_finding(status text, asked bigint, arri
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE WHEN status <> 'active' AND asked = 0 AND NOT waiting THEN 'usage.ended'
+    SELECT CASE WHEN status <> 'active' AND asked = 0 AND NOT arrived AND NOT waiting THEN 'usage.ended'
                 WHEN status <> 'active' THEN 'usage.ending'
-                WHEN asked = 0 AND NOT waiting THEN 'usage.unused'
+                WHEN asked = 0 AND NOT arrived AND NOT waiting THEN 'usage.unused'
                 WHEN NOT arrived AND (asked > 0 OR time_failing > interval '1 h') THEN 'usage.useless'
                 WHEN time_failing > interval '3 days' THEN 'usage.troubled' END
 $$;

@@ -1,6 +1,6 @@
 -- What each integration brought, what it cost, within 30 days.
 BEGIN;
-SELECT plan(17);
+SELECT plan(18);
 
 INSERT INTO integration.connector (name, owner, status) VALUES ('erp', 'erp team', 'active'), ('crm', NULL, 'deprecated'), ('old', NULL, 'retired'), ('bare', 'bare team', 'active');
 INSERT INTO integration.endpoint (name, connector, url) VALUES
@@ -52,6 +52,10 @@ SELECT is(u.finding, x.finding, coalesce(x.finding, 'nothing stands out'))
   FROM (VALUES ('bill', NULL), ('mail', 'It is deprecated, and still in use.'), ('fax', 'It is retired, and nobody uses it any more: it can go.'),
                ('alone', 'Nobody has asked for anything.')) AS x (endpoint, finding)
   JOIN integration.usage u ON u.scope = 'endpoint' AND u.endpoint = x.endpoint;
+SAVEPOINT before;
+INSERT INTO integration.endpoint_health (endpoint_id, last_success_at) SELECT e.id, now() FROM integration.endpoint e WHERE e.name = 'alone';
+SELECT is((pg_temp.usage('alone')).finding, NULL, 'what was delivered and is not counted yet was asked for');
+ROLLBACK TO before;
 UPDATE integration.connector SET status = 'active';
 SELECT is((pg_temp.usage('mail')).finding, 'Nothing of what was asked has arrived.', 'failures only');
 UPDATE integration.incident SET opened_at = now() - interval '4 days' WHERE resolved_at IS NULL;
