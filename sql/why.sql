@@ -303,7 +303,7 @@ BEGIN
     SELECT w.* INTO sync FROM integration_worker.waiting w WHERE w.id = why_waiting.id;
     words := jsonb_build_object(
                  'sync', id, 'endpoint', sync.endpoint, 'next', sync.attempts + 1, 'in_flight', in_flight, 'window', "window",
-                 'time', integration_worker.time_words(coalesce(started_at, sync.due_at)));
+                 'time', coalesce(integration_worker.moment_words(started_at), integration_worker.time_words(sync.due_at)));
     -- The guard of the endpoint could not see what was not committed yet.
     IF NOT EXISTS (SELECT FROM integration.queue q
                      JOIN integration.endpoint e ON e.id = q.endpoint_id

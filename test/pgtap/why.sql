@@ -117,7 +117,8 @@ AS $$
 $$;
 SELECT is(pg_temp.live(NULL, NULL, 1, 4, true), format('Sync N is due since %s and leaves within moments.', pg_temp.at(now())), 'due');
 SELECT matches(pg_temp.live(NULL, NULL, NULL, NULL, false), format('^Sync N is due since %s, but no worker runs in this database, so nothing is sent: .*shared_preload_libraries = ''integration''', pg_temp.at(now())), 'no worker');
-SELECT is(pg_temp.live(now(), NULL, 1, 4, true), format('Sync N is being sent right now: attempt 1 began at %s.', pg_temp.at(now())), 'in flight');
+SELECT is(pg_temp.live(now() + interval '1 s', NULL, 1, 4, true),
+          format('Sync N is being sent right now: attempt 1 began at %s.', pg_temp.at(now() + interval '1 s')), 'in flight, later than the statement');
 SELECT matches(pg_temp.live(NULL, statement_timestamp() + interval '90 ms', 1, 4, true),
                '^Sync N waits because the rate limit of endpoint "shop" is 10 a second; the next may leave at ', 'its rate');
 SELECT matches(pg_temp.live(NULL, now() + interval '1 hour', 1, 4, true),
