@@ -10,7 +10,8 @@ BEGIN
     IF unfinished > 0 THEN
         RAISE EXCEPTION USING
             ERRCODE = 'dependent_objects_still_exist',
-            MESSAGE = format('endpoint "%s" can''t be deleted: it has %s unfinished sync(s)', OLD.name, unfinished),
+            MESSAGE = format('endpoint "%s" can''t be deleted: it has unfinished syncs', OLD.name),
+            DETAIL = format('Unfinished syncs: %s.', unfinished),
             HINT = format('Wait until they are delivered, or cancel them: '
                           'UPDATE integration.sync SET state = ''cancelled'' '
                           'WHERE endpoint = %L AND state IN (''pending'', ''retrying'', ''failed'').', OLD.name);

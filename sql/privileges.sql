@@ -266,7 +266,7 @@ BEGIN
     IF coalesce(btrim(grant_customer.customer), '') = '' OR octet_length(grant_customer.customer) > 1000 THEN
         RAISE EXCEPTION USING
             ERRCODE = 'invalid_parameter_value',
-            MESSAGE = 'which customer?',
+            MESSAGE = 'a grant to a customer''s role needs the customer''s name',
             HINT = 'Write the name as it stands in outbox.customer or endpoint.customer, up to 1000 bytes.';
     END IF;
     -- What a role of old lost by DROP OWNED must not come back with this grant.

@@ -14,7 +14,7 @@ BEGIN
     IF (scope = 'all') <> (coalesce(name, '') = '') THEN
         RAISE EXCEPTION USING
             ERRCODE = 'invalid_parameter_value',
-            MESSAGE = CASE scope WHEN 'all' THEN 'scope "all" has no name' ELSE format('which %s?', scope) END,
+            MESSAGE = format(CASE scope WHEN 'all' THEN 'scope "%s" has no name' ELSE 'scope "%s" needs a name' END, scope),
             HINT = CASE scope WHEN 'all' THEN 'Write NULL for the name.'
                               ELSE format('Write the %s''s name after the scope.', scope) END;
     END IF;

@@ -143,8 +143,8 @@ SELECT is((SELECT string_agg(g.role || ' ' || g.customer, ', ') FROM integration
 
 -- What can't be meant.
 SELECT is(pg_temp.refusal($$SELECT integration.grant_customer('access_portal', ' ')$$),
-          '22023 which customer? | Write the name as it stands in outbox.customer or endpoint.customer, up to 1000 bytes.', 'an empty name');
-SELECT matches(pg_temp.refusal($$SELECT integration.grant_customer('access_portal', NULL)$$), '^22023 which customer', 'none');
+          '22023 a grant to a customer''s role needs the customer''s name | Write the name as it stands in outbox.customer or endpoint.customer, up to 1000 bytes.', 'an empty name');
+SELECT matches(pg_temp.refusal($$SELECT integration.grant_customer('access_portal', NULL)$$), '^22023 a grant to a customer''s role needs', 'none');
 SELECT matches(pg_temp.refusal($$SELECT integration.grant_customer('nobody_of_that_name', 'acme')$$), '^42704 role', 'no such role');
 
 SELECT * FROM finish();

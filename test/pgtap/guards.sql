@@ -28,7 +28,7 @@ SELECT matches(pg_temp.refusal($$UPDATE integration.attempt SET error = 'nothing
 
 -- an endpoint in use
 SELECT matches(pg_temp.refusal($$DELETE FROM integration.endpoint WHERE name = 'shop'$$),
-               '^2BP01 endpoint "shop" can''t be deleted: it has 1 unfinished sync\(s\) \| Wait until they are delivered, or cancel them: '
+               '^2BP01 endpoint "shop" can''t be deleted: it has unfinished syncs \| Unfinished syncs: 1\. \| Wait until they are delivered, or cancel them: '
                'UPDATE integration\.sync SET state = ''cancelled'' WHERE endpoint = ''shop''',
                'an endpoint with unfinished syncs can''t be deleted');
 SELECT matches(pg_temp.refusal($$UPDATE integration.endpoint SET name = 'store' WHERE name = 'shop'$$),

@@ -12,8 +12,8 @@ SELECT matches(pg_temp.refusal(format('SELECT integration.pause(%s)', arguments)
     ('an unknown scope', $$'team', 'sales', 'why'$$, '^22023 there is no scope "team" \| Write ''all'', ''connector'', ''endpoint'' or ''customer'', then the name'),
     ('no scope', $$NULL, 'sales', 'why'$$, '^22023 there is no scope ""'),
     ('everything with a name', $$'all', 'shop', 'why'$$, '^22023 scope "all" has no name \| Write NULL for the name\.'),
-    ('an endpoint without a name', $$'endpoint', NULL, 'why'$$, '^22023 which endpoint\? \| Write the endpoint''s name after the scope\.'),
-    ('a customer without a name', $$'customer', '', 'why'$$, '^22023 which customer\?'),
+    ('an endpoint without a name', $$'endpoint', NULL, 'why'$$, '^22023 scope "endpoint" needs a name \| Write the endpoint''s name after the scope\.'),
+    ('a customer without a name', $$'customer', '', 'why'$$, '^22023 scope "customer" needs a name'),
     ('an unknown endpoint', $$'endpoint', 'nope', 'why'$$, '^42704 endpoint "nope" does not exist \| Names are in'),
     ('an unknown connector', $$'connector', 'nope', 'why'$$, '^42704 connector "nope" does not exist \| Names are in SELECT name FROM integration\.connector\.'),
     ('no reason', $$'endpoint', 'shop', NULL$$, '^22023 a pause needs a reason \| Write it for the people who will ask why nothing leaves'),
@@ -23,7 +23,7 @@ SELECT matches(pg_temp.refusal(format('SELECT integration.pause(%s)', arguments)
 SELECT is_empty('SELECT FROM integration.pause', 'what was refused holds nothing');
 SELECT is_empty($$SELECT FROM integration.action WHERE verb <> 'insert'$$, 'and is not on record');
 SELECT matches(pg_temp.refusal($$SELECT integration.resume('endpoint', 'nope')$$), '^42704 endpoint "nope" does not exist', 'resume of an unknown endpoint');
-SELECT matches(pg_temp.refusal($$SELECT integration.resume('endpoint')$$), '^22023 which endpoint\?', 'resume without a name');
+SELECT matches(pg_temp.refusal($$SELECT integration.resume('endpoint')$$), '^22023 scope "endpoint" needs a name', 'resume without a name');
 
 -- in force
 SELECT lives_ok($$SELECT integration.pause('endpoint', 'shop', ' moving ', now() + interval '1 hour')$$, 'pause of an endpoint');
