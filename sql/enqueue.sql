@@ -9,6 +9,26 @@ $$;
 COMMENT ON FUNCTION integration_worker.last_id() IS
     'The last id that the outbox has given away.';
 
+-- How alike two names are is how many pairs of neighbouring letters of the one stand in the other.
+CREATE FUNCTION integration_worker.missing_endpoint(name text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(CASE WHEN max(e.known) > 10 THEN format('Of %s endpoints these have names most like it: ', max(e.known))
+                         ELSE 'Endpoints are: ' END
+                    || string_agg(format('"%s"', e.name), ', ' ORDER BY e.alike DESC, e.name) || '.', 'There is no endpoint yet.')
+      FROM (SELECT x.name, p.alike, count(*) OVER () AS known
+              FROM integration.endpoint x
+             CROSS JOIN LATERAL (
+                   SELECT count(*) AS alike
+                     FROM generate_series(1, least(length(missing_endpoint.name), 101) - 1) n
+                    WHERE strpos(lower(x.name), lower(substr(missing_endpoint.name, n, 2))) > 0) p
+             ORDER BY p.alike DESC, x.name
+             LIMIT 10) e
+$$;
+COMMENT ON FUNCTION integration_worker.missing_endpoint(text) IS
+    'Which endpoints may have been meant by a name that none has, as a sentence.';
+
 -- Why the queue did not take a row, in the parts of an error; the trigger raises it, so that the
 -- application sees its own statement and none of this.  The fast path never comes here.
 CREATE FUNCTION integration_worker.refusal(
@@ -24,9 +44,7 @@ BEGIN
     IF target.id IS NULL THEN
         code := '23503';
         message := format('endpoint "%s" does not exist', refusal.endpoint);
-        SELECT 'Endpoints are: ' || string_agg(format('"%s"', e.name), ', ' ORDER BY e.name) || '.' INTO detail
-          FROM (SELECT x.name FROM integration.endpoint x ORDER BY x.name LIMIT 10) e;
-        detail := coalesce(detail, 'There is no endpoint yet.');
+        detail := integration_worker.missing_endpoint(refusal.endpoint);
         hint := 'Insert a row into integration.endpoint first, or correct the name.';
     ELSIF refusal.id > integration_worker.last_id() THEN
         code := '428C9';

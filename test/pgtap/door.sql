@@ -1,7 +1,7 @@
 -- The door: what becomes a queue row, what is refused, what the session remembers of the registry.
 BEGIN;
 \ir ../lib/refusal.sql
-SELECT plan(46);
+SELECT plan(48);
 
 INSERT INTO integration.connector (name, max_payload_bytes, payload_check) VALUES ('orders', 100, '$.total > 0');
 INSERT INTO integration.endpoint (name, connector, url) VALUES
@@ -108,6 +108,11 @@ SELECT is(pg_temp.offer('{"endpoint": "bill", "payload": "{\"total\": 11}"}'), '
 SELECT is(pg_temp.refusal($$ WITH made AS (INSERT INTO integration.endpoint (name, url) VALUES ('both', 'https://both.example.com/') RETURNING name)
                              INSERT INTO integration.outbox (endpoint, payload) SELECT m.name, '{}' FROM made m $$),
           'accepted', 'endpoint and sync in one statement');
+
+-- Who misspells an endpoint is shown the one that was meant, however many there are.
+SELECT is(integration_worker.missing_endpoint('Stoc'), 'Endpoints are: "stock", "bill", "both", "dated", "shop".', 'few: all of them, the nearest first');
+INSERT INTO integration.endpoint (name, url) SELECT 'a' || n, 'https://many.example.com/' FROM generate_series(1, 10) n;
+SELECT is(integration_worker.missing_endpoint('shopp') LIKE 'Of 15 endpoints these have names most like it: "shop", "a1", %', true, 'many: the nearest ten');
 
 -- Rows are written past the executor, so each index is compared with the table.
 CREATE EXTENSION amcheck;
