@@ -148,6 +148,7 @@ SQL_PARTS += growth       # backlogs that grow
 SQL_PARTS += escalation   # who is told when nobody looks after an incident
 SQL_PARTS += health_check # one row for monitors
 SQL_PARTS += heartbeat    # a sync now and then, so that silence is seen outside
+SQL_PARTS += notice_checks # what may stand in the tables of notices, escalation, heartbeat
 SQL_PARTS += incident_actions # acknowledge, assign, snooze, ignore, reopen, resolve
 SQL_PARTS += runbook      # what to do about an incident: texts
 SQL_PARTS += self_pause   # an endpoint that pauses itself

@@ -2,7 +2,7 @@
 BEGIN;
 \ir ../lib/settle.sql
 \ir ../lib/refusal.sql
-SELECT plan(52);
+SELECT plan(61);
 
 INSERT INTO integration.connector (name, owner, severity, runbook_url)
 VALUES ('crm', 'sales-it', 2, 'https://wiki.example.com/crm'), ('mail', 'office', 4, NULL);
@@ -159,7 +159,20 @@ SELECT is(integration_worker.notify_listeners(), false, 'all are notified');
 SELECT is((SELECT count(*) FROM integration_worker.incident_change), 0::bigint, 'nothing is left');
 
 -- Bad input
-SELECT is(pg_temp.refusal($$INSERT INTO integration.notice_endpoint (endpoint, format) VALUES ('shop', 'pagerduty')$$) ~ '^23514', true, 'pagerduty needs its key');
+SELECT matches(pg_temp.refusal(format('INSERT INTO integration.notice_endpoint (endpoint, %s) VALUES (''shop'', %s)', w.cols, w.given)),
+               '^23514 ' || w.col || ' of notice endpoint "shop" can''t be used \| It is ' || w.shown || '\. \| ' || w.hint, w.cols || ' ' || w.given)
+  FROM (VALUES
+    ('format', 'format', $$'email'$$, 'email', 'Write json, slack, pagerduty or teams\.'),
+    ('severity', 'severity', '0', '0', 'Write 1 \('),
+    ('changes', 'changes', $$'{closed}'$$, '{closed}', 'Write one or more of opened, '),
+    ('routing_key', 'format', $$'pagerduty'$$, 'NULL', 'Write the integration key'),
+    ('routing_key', 'routing_key', $$'k'$$, '\*\*\*', 'Leave it out'),
+    ('at_once', 'at_once', '0', '0', 'Write 1 or more'),
+    ('digest_every', 'digest_every', $$'0'$$, '00:00:00', 'Write a time above zero'),
+    ('audience', 'audience', $$'boss'$$, 'boss', 'Write customer, support or engineer'),
+    ('customer', 'audience', $$'customer'$$, 'NULL', 'Write the customer'),
+    ('format', 'audience, customer, format, routing_key', $$'customer', 'acme', 'pagerduty', 'k'$$, 'pagerduty', 'Write json, slack or teams')
+  ) w (col, cols, given, shown, hint);
 SELECT is(pg_temp.refusal($$INSERT INTO integration.notice_endpoint (endpoint) VALUES ('nobody')$$) ~ '^23503', true, 'no such endpoint');
 DELETE FROM integration.notice_endpoint;
 SELECT is((SELECT count(*) FROM integration_worker.notice_due), 0::bigint, 'who is told nothing any more leaves nothing behind');
