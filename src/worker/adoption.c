@@ -76,7 +76,7 @@ report(const Adoption *adoption)
 			errmsg("integration sends nothing from database \"%s\": it is a copy",
 				   extension_database()),
 			errdetail("%s", adoption->problem),
-			errhint("If it takes over from the original, run this in it: SELECT integration.adopt()"));
+			errhint("An administrator runs it in this database; what applications enqueue waits until then."));
 }
 
 /* What was there at the start, or the process ends. */
