@@ -52,7 +52,7 @@ my $node = integration_node('main', conf => "integration.max_connections = 16\n"
 	add_endpoint($node, name => 'together', url => $receiver->url('/slow/together?seconds=1'));
 	add_syncs($node, 'together', 60);
 	wait_until($node, q{SELECT in_flight = 8 FROM integration.endpoint_status WHERE name = 'together'},
-		'the window of a slow endpoint grows to what is allowed', deadline_s => 10);
+		'the window of a slow endpoint grows to what is allowed');
 	value($node, q{SELECT integration.pause('endpoint', 'together', 'enough')});
 }
 
@@ -66,7 +66,7 @@ my $node = integration_node('main', conf => "integration.max_connections = 16\n"
 	add_syncs($node, 'quick', 20);
 	wait_until($node, q{SELECT count(*) = 20 FROM integration.sync
 	                     WHERE endpoint = 'quick' AND state = 'delivered'},
-		'twenty leave at once', deadline_s => 10);
+		'twenty leave beside them');
 	cmp_ok($receiver->count('/stall-before/hangs')->{requests}, '<=', 8, 'no more hang than may at once');
 	is(value($node, q{SELECT blocked_by FROM integration.sync
 	                   WHERE endpoint = 'hangs' AND in_flight_since IS NULL ORDER BY id DESC LIMIT 1}),
@@ -80,11 +80,19 @@ my $node = integration_node('main', conf => "integration.max_connections = 16\n"
 	add_syncs($node, 'open', 20);
 	wait_until($node, q{SELECT state = 'open' FROM integration.endpoint_status WHERE name = 'open'},
 		'failures open the breaker');
-	# The longest wait between two probes, so that none of them can end it.
-	value($node, q{
-		UPDATE integration.endpoint_health SET open_until = now() + interval '1 h'
-		 WHERE endpoint_id = (SELECT id FROM integration.endpoint WHERE name = 'open');
-		SELECT integration_worker.wake_at_commit(true)});
+	# The longest wait between two probes, so that none of them can end it; again should one be under way just then.
+	my $is_put_off = sub {
+		my $at = value($node, q{
+			UPDATE integration.endpoint_health SET open_until = now() + interval '1 h'
+			 WHERE endpoint_id = (SELECT id FROM integration.endpoint WHERE name = 'open')
+			RETURNING clock_timestamp();
+			SELECT integration_worker.wake_at_commit(true)});
+		chomp $at;
+		wait_for(sub { value($node, "SELECT last_turn_at > '$at' FROM integration.worker_status") eq 't' });
+		return value($node, q{SELECT in_flight = 0 AND next_probe_at > now() + interval '30 min'
+		                        FROM integration.endpoint_status WHERE name = 'open'}) eq 't';
+	};
+	ok(wait_for($is_put_off), 'it is open for an hour');
 	$receiver->switch('/ok/open');
 	my $held = add_sync($node, endpoint => 'open');
 	is(value($node, "SELECT blocked_by FROM integration.sync WHERE id = $held"), 'open', 'an open breaker holds a new sync');

@@ -167,6 +167,8 @@ sub scenario
 		scenario('not-own', 'internal', {}, { %stopped, reason => 'curl:60' }),
 		scenario('others-than-own', 'tls', { certificate => 'own' }, { %stopped, reason => 'curl:60' }),
 		scenario('both-authorities', 'mutual', { certificate => 'both' }, \%delivered));
+	# nginx writes its line once it has answered
+	wait_for(sub { logged('/accepted') && logged('/beside') });
 	is_deeply(subjects('/accepted'), ['CN=client'], 'the certificate is shown');
 	is_deeply([ map { [ $_->{subject}, $_->{authorization} ] } logged('/beside') ], [ [ 'CN=client', 'Bearer abc' ] ],
 		'beside a token');
@@ -237,9 +239,10 @@ SKIP: {
 {
 	add_endpoint($node, name => 'rotated', certificate => 'client', url => "https://localhost:$port{mutual}/rotated",
 		max_concurrency => 1);
-	add_syncs($node, 'rotated', 300);
+	add_syncs($node, 'rotated', 200);
 	wait_for(sub { scalar logged('/rotated') > 20 });
 	set_secret('client', pair('second'));
+	add_syncs($node, 'rotated', 100);
 	wait_until($node, queue_is_empty() =~ s/$/ WHERE state <> 'retrying'/r, 'all are delivered');
 	is(value($node, q{SELECT count(*) FROM integration.attempt a JOIN integration.endpoint e ON e.id = a.endpoint_id
 	                   WHERE e.name = 'rotated' AND a.outcome = 'delivered' AND a.attempt_no = 1}), 300, 'each at its first attempt');

@@ -56,10 +56,11 @@ add_endpoint($node, name => 'timed', url => $receiver->url('/ok/timed'), connect
 for my $scope ([ 'endpoint', q{'timed'} ], [ 'connector', q{'erp'} ], [ 'customer', q{'acme'} ], [ 'all', 'NULL' ])
 {
 	my ($kind, $name) = @$scope;
-	value($node, "SELECT integration.pause('$kind', $name, 'for a moment', clock_timestamp() + interval '1.5 s')");
+	value($node, "SELECT integration.pause('$kind', $name, 'for a while')");
 	my $held = add_sync($node, endpoint => 'timed', customer => 'acme');
 	is(value($node, "SELECT blocked_by FROM integration.sync WHERE id = $held"), 'paused', "$kind: held");
 	is(value($node, "SELECT waiting FROM integration.pause_status WHERE scope = '$kind'"), 1, "$kind: what waits is counted");
+	value($node, "SELECT integration.pause('$kind', $name, 'for a moment', clock_timestamp() + interval '1 s')");
 	wait_until($node, state_is('delivered', $held), "$kind: goes by itself when the time is over");
 	ok(value($node, "SELECT a.started_at >= p.until FROM integration.attempt a, integration.pause p WHERE a.outbox_id = $held AND p.scope = '$kind'") eq 't',
 		"$kind: not before");

@@ -146,8 +146,9 @@ like($request->{headers}{'content-type'}, qr{^application/json}, 'as JSON');
 
 # Failures as logs, what people do, how incidents begin.
 value($node, q{SELECT integration.pause('endpoint', 'dead', 'looked after')});
-ok(wait_for(sub { return records('integration.action.pause') && records('integration.incident.opened') >= 2 }),
-	'actions and incidents are logged');
+ok(wait_for(sub { return records('integration.action.pause') && records('integration.incident.opened') >= 2
+			&& records('integration.sync.failed') >= 2 }),
+	'actions, incidents and failures are logged');
 my %bad = map { $_->{endpoint} => $_ } @attempts;
 my ($record) = grep { $_->{attributes}{'integration.endpoint.name'} eq 'bad' } records('integration.sync.failed');
 is("$record->{traceId} $record->{spanId}", "$bad{bad}{trace_id} $bad{bad}{span_id}", 'a failure is logged in its trace');
