@@ -184,17 +184,20 @@ $$;
 COMMENT ON FUNCTION integration_worker.send_notice(integration.notice_endpoint, integration_worker.notice_due[], timestamptz) IS
     'Puts one notice into the outbox, a digest where it is about several changes.';
 
+-- A hundred changes are told in less than a second, for which nothing else is sent, and a digest of them is smaller
+-- than endpoints accept.
 CREATE FUNCTION integration_worker.send_notices_to(receiver integration.notice_endpoint, now timestamptz) RETURNS timestamptz
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    most CONSTANT integer := 100;
     due integration_worker.notice_due[] := ARRAY(
         SELECT d
           FROM integration_worker.notice_due d
          WHERE d.endpoint = receiver.endpoint
          ORDER BY d.change_id
-         LIMIT 1000);
+         LIMIT most);
     sent timestamptz[] := ARRAY(
         SELECT DISTINCT n.at
           FROM integration.notice n
@@ -212,18 +215,39 @@ BEGIN
         PERFORM integration_worker.send_notice(
             receiver, CASE WHEN i = room THEN due[i:] ELSE due[i:i] END, now + i * interval '1 us');
     END LOOP;
-    RETURN CASE WHEN cardinality(due) = 1000 THEN now ELSE 'infinity' END;
+    RETURN CASE WHEN cardinality(due) = most THEN now ELSE 'infinity' END;
 END
 $$;
 COMMENT ON FUNCTION integration_worker.send_notices_to(integration.notice_endpoint, timestamptz) IS
     'Sends what an endpoint is to be told, what is too much for now as one digest; returns when to look again.';
+
+-- What its own settings refuse must not keep the others from hearing of incidents.
+CREATE FUNCTION integration_worker.try_notices_to(receiver integration.notice_endpoint, now timestamptz) RETURNS timestamptz
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN integration_worker.send_notices_to(receiver, try_notices_to.now);
+EXCEPTION
+    WHEN lock_not_available THEN
+        RETURN try_notices_to.now + interval '1 s';
+    WHEN OTHERS THEN
+        RAISE WARNING USING
+            ERRCODE = SQLSTATE,
+            MESSAGE = format('integration can''t tell endpoint "%s" of incidents: %s', receiver.endpoint, SQLERRM),
+            HINT = 'It tries again every minute. Correct the endpoint or its connector, or delete it from integration.notice_endpoint.';
+        RETURN try_notices_to.now + interval '1 min';
+END
+$$;
+COMMENT ON FUNCTION integration_worker.try_notices_to(integration.notice_endpoint, timestamptz) IS
+    'The same; an error is reported, nothing of it stays, and it is tried again in a minute.';
 
 CREATE FUNCTION integration_worker.send_notices(now timestamptz DEFAULT clock_timestamp()) RETURNS timestamptz
     LANGUAGE sql VOLATILE
     SET search_path = pg_catalog, pg_temp
     SET lock_timeout = '20ms'
 AS $$
-    SELECT coalesce(min(integration_worker.send_notices_to(n, send_notices.now)), 'infinity')
+    SELECT coalesce(min(integration_worker.try_notices_to(n, send_notices.now)), 'infinity')
       FROM integration.notice_endpoint n
      WHERE n.endpoint IN (SELECT d.endpoint FROM integration_worker.notice_due d)
 $$;

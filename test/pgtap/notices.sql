@@ -2,7 +2,7 @@
 BEGIN;
 \ir ../lib/settle.sql
 \ir ../lib/refusal.sql
-SELECT plan(61);
+SELECT plan(65);
 
 INSERT INTO integration.connector (name, owner, severity, runbook_url)
 VALUES ('crm', 'sales-it', 2, 'https://wiki.example.com/crm'), ('mail', 'office', 4, NULL);
@@ -157,6 +157,22 @@ SELECT is((SELECT l.detail FROM integration_worker.log_line(ROW (1, :back, 'reop
              FROM integration.incident i JOIN integration_worker.sync_trace t ON t.outbox_id = i.example WHERE i.id = :back), 'and the ids of a sync');
 SELECT is(integration_worker.notify_listeners(), false, 'all are notified');
 SELECT is((SELECT count(*) FROM integration_worker.incident_change), 0::bigint, 'nothing is left');
+
+-- A storm; one whose own settings refuse its notices
+DELETE FROM integration.notice_endpoint;
+INSERT INTO integration.notice_endpoint (endpoint) VALUES ('all'), ('sales');
+UPDATE integration.endpoint SET max_payload_bytes = 10 WHERE name = 'sales';
+SELECT count(integration_worker.open_incident('e' || n, 'nothing_delivered', now())) FROM generate_series(1, 105) n;
+SET LOCAL client_min_messages = error;
+SELECT is(pg_temp.told(now() + interval '3 h'), '{all opened,all opened,all opened,all opened,all digest}', 'the other is told');
+SELECT is((SELECT jsonb_array_length(o.payload -> 'changes') FROM integration.outbox o WHERE o.operation = 'digest' ORDER BY o.id DESC LIMIT 1), 96,
+          'no more than a hundred at a time');
+SELECT is(integration_worker.send_notices(now() + interval '3 h'), now() + interval '3 h 1 min', 'it is tried again in a minute');
+UPDATE integration.endpoint SET max_payload_bytes = NULL WHERE name = 'sales';
+SELECT pg_temp.told(now() + interval '3 h 2 min'), pg_temp.told(now() + interval '3 h 4 min');
+RESET client_min_messages;
+SELECT is((SELECT array_agg(n.count) FROM (SELECT count(*) FROM integration.notice n WHERE n.change = 'opened' AND n.at > now() + interval '150 min' GROUP BY n.endpoint) n),
+          '{105,105}', 'in the end everybody was told of everything');
 
 -- Bad input
 SELECT matches(pg_temp.refusal(format('INSERT INTO integration.notice_endpoint (endpoint, %s) VALUES (''shop'', %s)', w.cols, w.given)),
