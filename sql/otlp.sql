@@ -225,8 +225,9 @@ CREATE FUNCTION integration_worker.register_telemetry(signal text, url text) RET
 AS $$
 DECLARE
     target text := 'otlp-' || register_telemetry.signal;
-    timeout interval := integration_worker.otlp_variable(register_telemetry.signal, 'TIMEOUT')::numeric * interval '1 ms';
+    timeout interval;
 BEGIN
+    timeout := integration_worker.otlp_variable(register_telemetry.signal, 'TIMEOUT')::numeric * interval '1 ms';
     INSERT INTO integration.connector (name, title, severity, retry_policy, max_concurrency, timeout, max_payload_bytes)
     VALUES ('otlp', 'OpenTelemetry collector', 4, 'interactive', 2, '10 s', 16777216)
         ON CONFLICT DO NOTHING;
@@ -249,7 +250,7 @@ BEGIN
 EXCEPTION WHEN data_exception OR integrity_constraint_violation OR invalid_text_representation THEN
     IF integration_worker.switch_off_telemetry(register_telemetry.signal, SQLERRM) THEN
         RAISE WARNING '% can''t be exported to "%"', register_telemetry.signal, register_telemetry.url
-            USING DETAIL = SQLERRM, HINT = 'Correct integration.otlp_endpoint, such as ''https://collector.example.com:4318'', and reload.';
+            USING DETAIL = SQLERRM, HINT = 'Correct integration.otlp_endpoint, such as ''https://collector.example.com:4318'', and reload; or OTEL_EXPORTER_OTLP_* in the server''s environment.';
     END IF;
 END
 $$;
