@@ -69,8 +69,9 @@ CREATE FUNCTION integration_worker.body_value(body text, path jsonpath) RETURNS 
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    hit jsonb := jsonb_path_query_first(integration_worker.as_json(body), path, silent => true);
+    hit jsonb;
 BEGIN
+    hit := jsonb_path_query_first(integration_worker.as_json(body), path, silent => true);
     IF jsonb_typeof(hit) IN ('string', 'number') THEN
         RETURN nullif(hit #>> '{}', '');
     END IF;

@@ -2,7 +2,7 @@
 BEGIN;
 \ir ../lib/settle.sql
 \ir ../lib/refusal.sql
-SELECT plan(86);
+SELECT plan(87);
 
 INSERT INTO integration.connector (name) VALUES ('shop'), ('erp');
 INSERT INTO integration.endpoint (name, url, connector, remote_id_path) VALUES
@@ -143,6 +143,8 @@ SELECT is(integration_worker.as_json(b), NULL, 'no JSON: ' || left(coalesce(b, '
 SELECT is(integration_worker.body_matches('{"t": "2024-01-01"}', '$.t.datetime() < "2024-01-01T00:00:00+00".datetime()'), false,
           'a jsonpath that can''t be evaluated fits nothing');
 SELECT is(integration_worker.body_value('{"t": "2024-01-01"}', 'strict $.a.b'), NULL, 'a strict path that fails finds nothing');
+SELECT is(integration_worker.body_value('{"t": "2024-01-01"}', '$.t ? (@.datetime() < "2024-01-01T00:00:00+00".datetime())'), NULL,
+          'neither does one that can''t be evaluated');
 SELECT is(integration_worker.read_headers(ARRAY['{"a": "b"}', NULL, '{"a": "\u0000"}', 'x']), ARRAY['{"a": "b"}', NULL, NULL, NULL]::jsonb[],
           'headers that are no JSON are left out');
 
