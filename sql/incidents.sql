@@ -174,12 +174,17 @@ AS $$
     SELECT concat_ws(': ', integration_worker.say('action.done_by', jsonb_build_object(
                          'verb', integration_worker.say('verb.' || a.verb), 'who', a.actor)),
                      '"' || a.reason || '"')
-      FROM integration.action a
-      LEFT JOIN integration.outbox o ON o.id = a.outbox_id
-     WHERE a.at >= what_people_did.since
-       AND a.verb IN ('retry', 'amend', 'cancel', 'resume')
-       AND what_people_did.endpoint IN (a.endpoint, o.endpoint)
-     ORDER BY a.reason IS NULL, a.at DESC
+      FROM unnest('{t,f}'::boolean[]) WITH ORDINALITY AS w (has_reason, n)
+     CROSS JOIN LATERAL (
+           SELECT x.*
+             FROM integration.action x
+            WHERE x.at >= what_people_did.since
+              AND x.verb IN ('retry', 'amend', 'cancel', 'resume')
+              AND (x.reason IS NOT NULL) = w.has_reason
+              AND what_people_did.endpoint = coalesce(x.endpoint, (SELECT o.endpoint FROM integration.outbox o WHERE o.id = x.outbox_id))
+            ORDER BY x.at DESC
+            LIMIT 1) a
+     ORDER BY w.n
      LIMIT 1
 $$;
 COMMENT ON FUNCTION integration_worker.what_people_did(text, timestamptz) IS
