@@ -102,7 +102,7 @@ check_file(const char *name, CredentialKind kind, Finding *finding)
 
 	if (directory == NULL)
 	{
-		strlcpy(problem->text, "The setting integration.secret_directory is empty.",
+		strlcpy(problem->text, "A superuser has to set integration.secret_directory first.",
 				sizeof(problem->text));
 		return;
 	}

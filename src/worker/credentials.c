@@ -261,7 +261,7 @@ read_file(const Sender *sender, const char *name, SecretFileProblem *problem)
 
 	if (directory == NULL)
 	{
-		strlcpy(problem->text, "The setting integration.secret_directory is empty.",
+		strlcpy(problem->text, "A superuser has to set integration.secret_directory first.",
 				sizeof(problem->text));
 		return NULL;
 	}
