@@ -1921,12 +1921,6 @@ BEGIN
          'Name it here, and in the column credential one that authenticates in a header, or none.')
       ) AS r (col, problem, hint)
      WHERE r.problem IS NOT NULL
-     UNION ALL
-    SELECT n.col, format('Credential "%s" does not exist.', n.name),
-           'Insert it into integration.credential first, or correct the name.'
-      FROM (VALUES ('credential', NEW.credential), ('signing', NEW.signing), ('certificate', NEW.certificate)) AS n (col, name)
-     WHERE n.name IS NOT NULL AND NOT restoring
-       AND NOT EXISTS (SELECT FROM integration.credential c WHERE c.name = n.name)
      LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION USING
@@ -2270,6 +2264,28 @@ REVOKE ALL ON FUNCTION integration_worker.owner_of_scope(text, text) FROM PUBLIC
 
 COMMENT ON FUNCTION integration_worker.owner_of_scope(text, text) IS
     'The team that looks after an endpoint, connector or customer as a whole; NULL: nobody does, or the scope is another.';
+
+-- What may not be changed or removed; what a change of the registry sets off.
+
+CREATE OR REPLACE FUNCTION integration_worker.keep_endpoint() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    unfinished bigint := (SELECT count(*) FROM integration.queue q WHERE q.endpoint_id = OLD.id);
+BEGIN
+    IF unfinished > 0 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'dependent_objects_still_exist',
+            MESSAGE = format('endpoint "%s" can''t be deleted: it has unfinished syncs', OLD.name),
+            DETAIL = format('Unfinished syncs: %s.', unfinished),
+            HINT = format('Wait until they are delivered, or cancel them: '
+                          'UPDATE integration.sync SET state = ''cancelled'' '
+                          'WHERE endpoint = %L AND state IN (''pending'', ''retrying'', ''failed'').', OLD.name);
+    END IF;
+    RETURN OLD;
+END
+$$;
 
 CREATE TABLE integration_worker.deleted_endpoint (
     id integer PRIMARY KEY,
@@ -2890,6 +2906,28 @@ REVOKE ALL ON FUNCTION integration_worker.missing_secret(text[]) FROM PUBLIC;
 COMMENT ON FUNCTION integration_worker.missing_secret(text[]) IS
     'Which of these credentials has no secret, as a sentence; NULL: each has one.';
 
+-- How alike two names are is how many pairs of neighbouring letters of the one stand in the other.
+CREATE FUNCTION integration_worker.missing_endpoint(name text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(CASE WHEN max(e.known) > 10 THEN format('Of %s endpoints these have names most like it: ', max(e.known))
+                         ELSE 'Endpoints are: ' END
+                    || string_agg(format('"%s"', e.name), ', ' ORDER BY e.alike DESC, e.name) || '.', 'There is no endpoint yet.')
+      FROM (SELECT x.name, p.alike, count(*) OVER () AS known
+              FROM integration.endpoint x
+             CROSS JOIN LATERAL (
+                   SELECT count(*) AS alike
+                     FROM generate_series(1, least(length(missing_endpoint.name), 101) - 1) n
+                    WHERE strpos(lower(x.name), lower(substr(missing_endpoint.name, n, 2))) > 0) p
+             ORDER BY p.alike DESC, x.name
+             LIMIT 10) e
+$$;
+REVOKE ALL ON FUNCTION integration_worker.missing_endpoint(text) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.missing_endpoint(text) IS
+    'Which endpoints may have been meant by a name that none has, as a sentence.';
+
 -- Why the queue did not take a row, in the parts of an error; the trigger raises it, so that the
 -- application sees its own statement and none of this.  The fast path never comes here.
 CREATE FUNCTION integration_worker.refusal(
@@ -2905,9 +2943,7 @@ BEGIN
     IF target.id IS NULL THEN
         code := '23503';
         message := format('endpoint "%s" does not exist', refusal.endpoint);
-        SELECT 'Endpoints are: ' || string_agg(format('"%s"', e.name), ', ' ORDER BY e.name) || '.' INTO detail
-          FROM (SELECT x.name FROM integration.endpoint x ORDER BY x.name LIMIT 10) e;
-        detail := coalesce(detail, 'There is no endpoint yet.');
+        detail := integration_worker.missing_endpoint(refusal.endpoint);
         hint := 'Insert a row into integration.endpoint first, or correct the name.';
     ELSIF refusal.id > integration_worker.last_id() THEN
         code := '428C9';
@@ -3213,8 +3249,8 @@ COMMENT ON FUNCTION integration_worker.registry_state() IS
     'What changes with the registry: its version, the customers on hold (both as hashes), the name of the installation, when the next pause ends or secret begins by itself, whether the database is no copy.';
 
 -- Plans are made once, perhaps while the queue is empty and every way to read it looks as good as any other.  So
--- what would walk all of it when it is full is switched off here; a condition written as coalesce(state, '') keeps
--- the indexes away that are for rows that have not failed.
+-- what would walk all of it when it is full is switched off here; a condition written with nullif() keeps the indexes
+-- away that are for rows that have not failed (from 19 on the planner sees through coalesce() of what is never NULL).
 
 -- Transactions that ended between two snapshots, as ranges of ids.  What still runs is no part of one, and what was
 -- rolled back of those that ran before: their rows are in the index, a million perhaps, and none can be seen.
@@ -3279,7 +3315,7 @@ BEGIN
               FROM integration.queue x
              WHERE x.change_xid >= e.first_xid
                AND x.change_xid < e.end_xid
-               AND coalesce(x.state, '') <> 'failed'
+               AND nullif(x.state, 'failed') IS NOT NULL
                AND shards & (1 << x.endpoint_id % 16) <> 0
              ORDER BY x.change_xid, x.endpoint_id, x.due_at, x.outbox_id + 0
              LIMIT most) q
@@ -3352,13 +3388,107 @@ BEGIN
                      FROM integration.queue q
                     WHERE q.change_xid = last.change_xid
                       AND q.endpoint_id = last.endpoint_id
-                      AND coalesce(q.state, '') <> 'failed'
+                      AND nullif(q.state, 'failed') IS NOT NULL
                       AND shards & (1 << q.endpoint_id % 16) <> 0
                     ORDER BY q.change_xid, q.endpoint_id, q.due_at, q.outbox_id + 0
                     LIMIT group_rows) t ON true;
         END LOOP;
         EXIT WHEN groups <= 0;
     END LOOP;
+END
+$$;
+
+-- Three kinds of sources, numbered as they come: due rows above a cursor in order, by the index queue_due; with
+-- a change_xid the rows of that transaction above a position, by queue_change; rows by their ids (source 0).
+-- A cursor that comes to its end says when its next row will be due (a row that is not due yet).
+CREATE OR REPLACE FUNCTION integration_worker.take(
+        endpoint_ids integer[], priorities smallint[], change_xids xid8[], after_due timestamptz[], after_id bigint[],
+        limits integer[], ids bigint[])
+    RETURNS TABLE (source integer, outbox_id bigint, endpoint_id integer, priority smallint, due_at timestamptz, change_xid xid8,
+                   attempts integer, expires_at timestamptz, payload_bytes integer, held boolean,
+                   crowded boolean, ordering_hash bigint, object_hash bigint)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    SET enable_bitmapscan = off
+    SET enable_hashjoin = off
+    SET enable_mergejoin = off
+    SET enable_seqscan = off
+    SET enable_sort = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    at timestamptz := statement_timestamp();
+BEGIN
+    RETURN QUERY
+    SELECT d.source, d.outbox_id, d.endpoint_id, d.priority, d.due_at, d.change_xid, d.attempts, d.expires_at, d.payload_bytes,
+           d.claimed_at IS NOT NULL
+           OR coalesce(d.expires_at <= at, false)
+           OR (d.ordering_key IS NOT NULL
+               AND EXISTS (SELECT FROM integration.queue p
+                            WHERE p.endpoint_id = d.endpoint_id
+                              AND p.ordering_key = d.ordering_key
+                              AND coalesce(p.place, p.outbox_id) < coalesce(d.place, d.outbox_id))),
+           -- What supersede() will do something about: an older sync of the object, or a newer one
+           -- that newest() would name.
+           d.object_id IS NOT NULL
+           AND (EXISTS (SELECT FROM integration.queue p
+                         WHERE p.endpoint_id = d.endpoint_id
+                           AND p.object_id = d.object_id
+                           AND p.object_type = d.object_type
+                           AND (coalesce(p.place, p.outbox_id), p.outbox_id) < (coalesce(d.place, d.outbox_id), d.outbox_id))
+                OR EXISTS (SELECT FROM integration.queue p
+                            WHERE p.endpoint_id = d.endpoint_id
+                              AND p.object_id = d.object_id
+                              AND p.object_type = d.object_type
+                              AND (coalesce(p.place, p.outbox_id), p.outbox_id) > (coalesce(d.place, d.outbox_id), d.outbox_id)
+                              AND (p.state = 'retrying' OR (p.state = 'pending' AND p.due_at <= at))
+                              AND (p.expires_at <= at) IS NOT TRUE)),
+           hashtextextended(d.ordering_key, d.endpoint_id),
+           hashtextextended(d.object_id, hashtextextended(d.object_type, d.endpoint_id))
+      FROM (SELECT c.n::integer AS source, t.*
+              FROM unnest(endpoint_ids, priorities, change_xids, after_due, after_id, limits) WITH ORDINALITY
+                   AS c (endpoint_id, priority, change_xid, after_due, after_id, most, n)
+             CROSS JOIN LATERAL (
+                   (SELECT q.*
+                      FROM integration.queue q
+                     WHERE q.endpoint_id = c.endpoint_id
+                       AND q.priority = c.priority
+                       AND q.state <> 'failed'
+                       AND (q.due_at, q.outbox_id + 0) > (c.after_due, c.after_id)
+                       AND q.due_at <= at
+                     ORDER BY q.due_at, q.outbox_id + 0
+                     LIMIT c.most)
+                   UNION ALL
+                   (SELECT q.*
+                      FROM integration.queue q
+                     WHERE q.endpoint_id = c.endpoint_id
+                       AND q.priority = c.priority
+                       AND q.state <> 'failed'
+                       AND (q.due_at, q.outbox_id + 0) > (greatest(c.after_due, at),
+                                                      CASE WHEN c.after_due >= at THEN c.after_id ELSE 9223372036854775807 END)
+                     ORDER BY q.due_at, q.outbox_id + 0
+                     LIMIT 1)
+                   LIMIT c.most) t
+             WHERE c.change_xid IS NULL
+            UNION ALL
+            SELECT c.n::integer, t.*
+              FROM unnest(endpoint_ids, change_xids, after_due, after_id, limits) WITH ORDINALITY
+                   AS c (endpoint_id, change_xid, after_due, after_id, most, n)
+             CROSS JOIN LATERAL (
+                   SELECT q.*
+                     FROM integration.queue q
+                    WHERE q.change_xid = c.change_xid
+                      AND q.endpoint_id = c.endpoint_id
+                      AND nullif(q.state, 'failed') IS NOT NULL
+                      AND (q.due_at, q.outbox_id + 0) > (c.after_due, c.after_id)
+                    ORDER BY q.change_xid, q.endpoint_id, q.due_at, q.outbox_id + 0
+                    LIMIT c.most) t
+             WHERE c.change_xid IS NOT NULL
+            UNION ALL
+            SELECT 0, q.*
+              FROM integration.queue q
+             WHERE q.outbox_id = ANY (ids)
+               AND nullif(q.state, 'failed') IS NOT NULL) d;
 END
 $$;
 
@@ -4216,7 +4346,7 @@ AS $$
       FROM integration_worker.crash c
      CROSS JOIN LATERAL unnest(c.syncs) AS s (outbox_id)
      CROSS JOIN LATERAL (SELECT x.endpoint_id FROM integration.queue x
-                          WHERE x.outbox_id = s.outbox_id AND coalesce(x.state, '') <> 'failed' OFFSET 0) q
+                          WHERE x.outbox_id = s.outbox_id AND nullif(x.state, 'failed') IS NOT NULL OFFSET 0) q
      WHERE c.culprit IS NULL
        AND c.at > coalesce((SELECT max(a.started_at) FROM integration.attempt a WHERE a.outbox_id = s.outbox_id), '-infinity')
      GROUP BY s.outbox_id, q.endpoint_id
@@ -4313,7 +4443,7 @@ BEGIN
     END IF;
     SELECT min(q.expires_at) INTO next_at
       FROM integration.queue q
-     WHERE q.outbox_id = ANY (found) AND coalesce(q.state, '') <> 'failed' AND q.claimed_at IS NULL;
+     WHERE q.outbox_id = ANY (found) AND nullif(q.state, 'failed') IS NOT NULL AND q.claimed_at IS NULL;
     done_until := least(done_until, next_at - interval '1 microsecond');
     SELECT least(next_at, min(q.expires_at)) INTO next_at
       FROM integration.queue q
@@ -4329,6 +4459,23 @@ COMMENT ON FUNCTION integration_worker.expire(integer, timestamptz) IS
 
 COMMENT ON TYPE integration_worker.verdict IS
     'One result: n is its place in the arrays; attempts counts this one; kept_state is set when a person changed the sync meanwhile; effect says what it shows about the endpoint: success, alive (answered, refused this one), count, trip or none; wanted_at is when it was enqueued or was to be sent.';
+
+CREATE OR REPLACE FUNCTION integration_worker.body_value(body text, path jsonpath) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    hit jsonb;
+BEGIN
+    hit := jsonb_path_query_first(integration_worker.as_json(body), path, silent => true);
+    IF jsonb_typeof(hit) IN ('string', 'number') THEN
+        RETURN nullif(hit #>> '{}', '');
+    END IF;
+    RETURN NULL;
+EXCEPTION WHEN OTHERS THEN
+    RETURN NULL;
+END
+$$;
 
 CREATE FUNCTION integration_worker.ruled(fact integration.error_reason, verdict integration_worker.verdict)
     RETURNS integration.error_reason
@@ -5093,12 +5240,17 @@ AS $$
     SELECT concat_ws(': ', integration_worker.say('action.done_by', jsonb_build_object(
                          'verb', integration_worker.say('verb.' || a.verb), 'who', a.actor)),
                      '"' || a.reason || '"')
-      FROM integration.action a
-      LEFT JOIN integration.outbox o ON o.id = a.outbox_id
-     WHERE a.at >= what_people_did.since
-       AND a.verb IN ('retry', 'amend', 'cancel', 'resume')
-       AND what_people_did.endpoint IN (a.endpoint, o.endpoint)
-     ORDER BY a.reason IS NULL, a.at DESC
+      FROM unnest('{t,f}'::boolean[]) WITH ORDINALITY AS w (has_reason, n)
+     CROSS JOIN LATERAL (
+           SELECT x.*
+             FROM integration.action x
+            WHERE x.at >= what_people_did.since
+              AND x.verb IN ('retry', 'amend', 'cancel', 'resume')
+              AND (x.reason IS NOT NULL) = w.has_reason
+              AND what_people_did.endpoint = coalesce(x.endpoint, (SELECT o.endpoint FROM integration.outbox o WHERE o.id = x.outbox_id))
+            ORDER BY x.at DESC
+            LIMIT 1) a
+     ORDER BY w.n
      LIMIT 1
 $$;
 REVOKE ALL ON FUNCTION integration_worker.what_people_did(text, timestamptz) FROM PUBLIC;
@@ -5404,7 +5556,7 @@ BEGIN
             ON q.outbox_id = m.outbox_id
            AND q.outbox_id = ANY (ids)
            AND q.change_xid IS NOT DISTINCT FROM m.change_xid
-           AND coalesce(q.state, '') <> 'failed'
+           AND nullif(q.state, 'failed') IS NOT NULL
            FOR UPDATE OF q SKIP LOCKED)
     UPDATE integration.queue q
        SET claimed_at = CASE WHEN leaves THEN clock_timestamp() END
@@ -5736,7 +5888,7 @@ COMMENT ON FUNCTION integration_worker.chosen(integration_worker.choice) IS 'The
 
 -- What the actions of each say about the whole.
 CREATE FUNCTION integration_worker.choice_details(choice integration_worker.choice) RETURNS jsonb
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT jsonb_strip_nulls(jsonb_build_object('error_class', choice.error_class, 'since', choice.since,
@@ -6182,6 +6334,45 @@ COMMENT ON COLUMN integration.bulk_progress.updated_at IS 'When it came so far.'
 
 COMMENT ON COLUMN integration.bulk_progress.time_left IS 'How long the rest takes at this pace; NULL: not known yet.';
 
+-- Kill switches: hold what leaves, let it go again.
+
+CREATE OR REPLACE FUNCTION integration_worker.require_scope(scope text, name text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF coalesce(scope, '') NOT IN ('all', 'connector', 'endpoint', 'customer') THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('there is no scope "%s"', scope),
+            HINT = 'Write ''all'', ''connector'', ''endpoint'' or ''customer'', then the name of which one.';
+    END IF;
+    IF (scope = 'all') <> (coalesce(name, '') = '') THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format(CASE scope WHEN 'all' THEN 'scope "%s" has no name' ELSE 'scope "%s" needs a name' END, scope),
+            HINT = CASE scope WHEN 'all' THEN 'Write NULL for the name.'
+                              ELSE format('Write the %s''s name after the scope.', scope) END;
+    END IF;
+    IF octet_length(name) > 1000 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'program_limit_exceeded',
+            MESSAGE = format('the name of the %s is too long', scope),
+            DETAIL = format('It has %s bytes; 1000 are allowed.', octet_length(name)),
+            HINT = format('Write the %s''s name as it stands in its syncs.', scope);
+    END IF;
+    IF scope = 'endpoint' THEN
+        PERFORM integration_worker.require_endpoint(name);
+    END IF;
+    IF scope = 'connector' AND NOT EXISTS (SELECT FROM integration.connector c WHERE c.name = require_scope.name) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'undefined_object',
+            MESSAGE = format('connector "%s" does not exist', name),
+            HINT = 'Names are in SELECT name FROM integration.connector.';
+    END IF;
+END
+$$;
+
 INSERT INTO integration.phrase (key, words) VALUES
     ('pause.replaced', 'this replaces the pause by {actor} ("{reason}"), which was until {until}'),
     ('pause.until_ended', 'somebody resumes'),
@@ -6346,10 +6537,7 @@ SELECT o.id, o.endpoint, e.id AS endpoint_id, e.connector, coalesce(o.customer, 
        e.customer AS endpoint_customer,
        o.object_type, o.object_id, o.operation, o.priority, o.ordering_key, o.impact,
        o.triggered_by, o.trigger_ref, o.replay_of, o.created_at, o.expires_at,
-       coalesce((SELECT w.owner
-                   FROM integration_worker.ruled_owner(c.name, e.name, coalesce(o.customer, e.customer), a.error_class,
-                                                       CASE WHEN a.outcome = 'failed' THEN r.responsible END) w),
-                e.owner, c.owner, u.owner) AS owner,
+       coalesce(w.owner, e.owner, c.owner, u.owner) AS owner,
        coalesce(c.severity, 3::smallint) AS severity,
        greatest(o.send_after, o.created_at) AS clock_from,
        greatest(o.send_after, o.created_at) + coalesce(u.sla, c.sla) AS due_by,
@@ -6372,6 +6560,8 @@ SELECT o.id, o.endpoint, e.id AS endpoint_id, e.connector, coalesce(o.customer, 
         ORDER BY x.attempt_no DESC
         LIMIT 1) a ON true
   LEFT JOIN integration.error_reason r ON r.reason = a.reason
+ CROSS JOIN LATERAL integration_worker.ruled_owner(
+                c.name, e.name, coalesce(o.customer, e.customer), a.error_class, CASE WHEN a.outcome = 'failed' THEN r.responsible END) w
  CROSS JOIN LATERAL integration_worker.advice(o.endpoint, e.connector, CASE WHEN a.outcome = 'failed' THEN a.error_class END, r) v;
 
 COMMENT ON VIEW integration_worker.sync_facts IS
@@ -6523,10 +6713,7 @@ SELECT s.id, 'failed'::text AS state, s.endpoint, s.connector, s.customer, s.obj
                    THEN (SELECT integration_worker.say('remedy.unknown_outcome'))
                    ELSE coalesce((SELECT integration_worker.remedies_when_failed()) ->> v.remedy, v.remedy) END), '') AS remedy,
        CASE WHEN a.outcome = 'failed' THEN r.responsible END AS responsible,
-       coalesce((SELECT w.owner
-                   FROM integration_worker.ruled_owner(s.connector, s.endpoint, s.customer, a.error_class,
-                                                       CASE WHEN a.outcome = 'failed' THEN r.responsible END) w),
-                s.owner) AS owner,
+       coalesce(w.owner, s.owner) AS owner,
        NULL::timestamptz AS next_attempt_at, NULL::text AS blocked_by, NULL::timestamptz AS in_flight_since,
        a.started_at AS last_attempt_at, s.created_at, NULL::timestamptz AS finished_at,
        statement_timestamp() - s.created_at AS age, s.due_by, s.due_by IS NOT NULL AS sla_at_risk,
@@ -6540,6 +6727,8 @@ SELECT s.id, 'failed'::text AS state, s.endpoint, s.connector, s.customer, s.obj
         ORDER BY x.attempt_no DESC
         LIMIT 1) a ON true
   LEFT JOIN integration.error_reason r ON r.reason = a.reason
+ CROSS JOIN LATERAL integration_worker.ruled_owner(
+                s.connector, s.endpoint, s.customer, a.error_class, CASE WHEN a.outcome = 'failed' THEN r.responsible END) w
  CROSS JOIN LATERAL integration_worker.advice(s.endpoint, s.connector, CASE WHEN a.outcome = 'failed' THEN a.error_class END, r) v
  ORDER BY s.severity, s.impact DESC NULLS LAST, s.created_at, s.id;
 
@@ -7135,7 +7324,7 @@ BEGIN
     SELECT w.* INTO sync FROM integration_worker.waiting w WHERE w.id = why_waiting.id;
     words := jsonb_build_object(
                  'sync', id, 'endpoint', sync.endpoint, 'next', sync.attempts + 1, 'in_flight', in_flight, 'window', "window",
-                 'time', integration_worker.time_words(coalesce(started_at, sync.due_at)));
+                 'time', coalesce(integration_worker.moment_words(started_at), integration_worker.time_words(sync.due_at)));
     -- The guard of the endpoint could not see what was not committed yet.
     IF NOT EXISTS (SELECT FROM integration.queue q
                      JOIN integration.endpoint e ON e.id = q.endpoint_id
@@ -7496,17 +7685,20 @@ REVOKE ALL ON FUNCTION integration_worker.send_notice(integration.notice_endpoin
 COMMENT ON FUNCTION integration_worker.send_notice(integration.notice_endpoint, integration_worker.notice_due[], timestamptz) IS
     'Puts one notice into the outbox, a digest where it is about several changes.';
 
+-- A hundred changes are told in less than a second, for which nothing else is sent, and a digest of them is smaller
+-- than endpoints accept.
 CREATE FUNCTION integration_worker.send_notices_to(receiver integration.notice_endpoint, now timestamptz) RETURNS timestamptz
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    most CONSTANT integer := 100;
     due integration_worker.notice_due[] := ARRAY(
         SELECT d
           FROM integration_worker.notice_due d
          WHERE d.endpoint = receiver.endpoint
          ORDER BY d.change_id
-         LIMIT 1000);
+         LIMIT most);
     sent timestamptz[] := ARRAY(
         SELECT DISTINCT n.at
           FROM integration.notice n
@@ -7524,7 +7716,7 @@ BEGIN
         PERFORM integration_worker.send_notice(
             receiver, CASE WHEN i = room THEN due[i:] ELSE due[i:i] END, now + i * interval '1 us');
     END LOOP;
-    RETURN CASE WHEN cardinality(due) = 1000 THEN now ELSE 'infinity' END;
+    RETURN CASE WHEN cardinality(due) = most THEN now ELSE 'infinity' END;
 END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.send_notices_to(integration.notice_endpoint, timestamptz) FROM PUBLIC;
@@ -7532,12 +7724,35 @@ REVOKE ALL ON FUNCTION integration_worker.send_notices_to(integration.notice_end
 COMMENT ON FUNCTION integration_worker.send_notices_to(integration.notice_endpoint, timestamptz) IS
     'Sends what an endpoint is to be told, what is too much for now as one digest; returns when to look again.';
 
+-- What its own settings refuse must not keep the others from hearing of incidents.
+CREATE FUNCTION integration_worker.try_notices_to(receiver integration.notice_endpoint, now timestamptz) RETURNS timestamptz
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN integration_worker.send_notices_to(receiver, try_notices_to.now);
+EXCEPTION
+    WHEN lock_not_available THEN
+        RETURN try_notices_to.now + interval '1 s';
+    WHEN OTHERS THEN
+        RAISE WARNING USING
+            ERRCODE = SQLSTATE,
+            MESSAGE = format('integration can''t tell endpoint "%s" of incidents: %s', receiver.endpoint, SQLERRM),
+            HINT = 'It tries again every minute. Correct the endpoint or its connector, or delete it from integration.notice_endpoint.';
+        RETURN try_notices_to.now + interval '1 min';
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.try_notices_to(integration.notice_endpoint, timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.try_notices_to(integration.notice_endpoint, timestamptz) IS
+    'The same; an error is reported, nothing of it stays, and it is tried again in a minute.';
+
 CREATE FUNCTION integration_worker.send_notices(now timestamptz DEFAULT clock_timestamp()) RETURNS timestamptz
     LANGUAGE sql VOLATILE
     SET search_path = pg_catalog, pg_temp
     SET lock_timeout = '20ms'
 AS $$
-    SELECT coalesce(min(integration_worker.send_notices_to(n, send_notices.now)), 'infinity')
+    SELECT coalesce(min(integration_worker.try_notices_to(n, send_notices.now)), 'infinity')
       FROM integration.notice_endpoint n
      WHERE n.endpoint IN (SELECT d.endpoint FROM integration_worker.notice_due d)
 $$;
@@ -8576,7 +8791,7 @@ COMMENT ON FUNCTION integration_worker.health_facts(timestamptz) IS 'What health
 
 INSERT INTO integration.phrase (key, words) VALUES
     ('health_ok', 'Everything is in order.'),
-    ('health_no_worker', 'No worker runs, so nothing is sent: the server''s log says why.'),
+    ('health_no_worker', 'No worker runs, so nothing is sent: see the server''s log, and shared_preload_libraries in postgresql.conf.'),
     ('health_waiting', 'Nothing is sent: {activity}.'),
     ('health_silent', 'A worker has not come round since {since}: the server''s log says what to do.'),
     ('health_copy', 'The database is a copy, so nothing is sent: SELECT integration.adopt() has it take over.'),
@@ -8586,13 +8801,14 @@ INSERT INTO integration.phrase (key, words) VALUES
     ('health_incidents', 'Open incidents: {count}; see integration.incident_status.'),
     ('health_watchdogs', 'Can''t be looked for: {watchdogs}; the server''s log says why.');
 
--- One that has nothing to do turns every ten seconds, so less than half a minute says nothing.
+-- One that has nothing to do turns every ten seconds, so less than half a minute says nothing.  A server that
+-- doesn't preload the library has no such setting.
 CREATE FUNCTION integration_worker.is_silent(facts integration_worker.health_facts) RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT facts.silent_since IS NOT NULL
-        OR coalesce(facts.last_turn_at < facts.at - greatest(current_setting('integration.silent_after')::interval, interval '30 s'), false)
+        OR coalesce(facts.last_turn_at < facts.at - greatest(current_setting('integration.silent_after', true)::interval, interval '30 s'), false)
 $$;
 REVOKE ALL ON FUNCTION integration_worker.is_silent(integration_worker.health_facts) FROM PUBLIC;
 
@@ -8731,6 +8947,120 @@ COMMENT ON FUNCTION integration_worker.wake_watchdogs() IS
 
 CREATE TRIGGER wake AFTER INSERT OR UPDATE OF endpoint, every ON integration.heartbeat
     FOR EACH STATEMENT EXECUTE FUNCTION integration_worker.wake_watchdogs();
+
+-- What may stand in the tables that say who is told.
+
+CREATE FUNCTION integration_worker.check_notice_endpoint() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    changes constant text[] := '{opened,reopened,updated,escalated,acknowledged,resolved}';
+    broken record;
+BEGIN
+    SELECT r.* INTO broken
+      FROM (VALUES
+        ('format', NEW.format NOT IN ('json', 'slack', 'pagerduty', 'teams'),
+         NEW.format, 'Write json, slack, pagerduty or teams.'),
+        ('severity', NEW.severity NOT BETWEEN 1 AND 4,
+         NEW.severity::text, 'Write 1 (told of the worst only), 2, 3 or 4 (told of all).'),
+        ('changes', NEW.changes = '{}' OR NOT NEW.changes <@ changes,
+         NEW.changes::text, format('Write one or more of %s.', array_to_string(changes, ', '))),
+        ('routing_key', NEW.format = 'pagerduty' AND NEW.routing_key IS NULL,
+         NULL, 'Write the integration key of the service in PagerDuty.'),
+        ('routing_key', NEW.format <> 'pagerduty' AND NEW.routing_key IS NOT NULL,
+         '***', 'Leave it out: the format pagerduty alone has one.'),
+        ('at_once', NEW.at_once <= 0, NEW.at_once::text, 'Write 1 or more.'),
+        ('digest_every', NEW.digest_every <= '0', NEW.digest_every::text, 'Write a time above zero, such as ''1 min''.'),
+        ('audience', NEW.audience NOT IN ('customer', 'support', 'engineer'),
+         NEW.audience, 'Write customer, support or engineer; NULL: told of everything from the beginning.'),
+        ('customer', NEW.audience = 'customer' AND NEW.customer IS NULL,
+         NULL, 'Write the customer of whose endpoints it is told, since its audience is customer.'),
+        ('format', NEW.audience = 'customer' AND NEW.format = 'pagerduty',
+         NEW.format, 'Write json, slack or teams where the audience is customer: an alert in PagerDuty holds what is internal.')
+      ) AS r (col, is_broken, given, hint)
+     WHERE r.is_broken
+     LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = broken.col,
+            MESSAGE = format('%s of notice endpoint "%s" can''t be used', broken.col, NEW.endpoint),
+            DETAIL = format('It is %s.', coalesce(broken.given, 'NULL')),
+            HINT = broken.hint;
+    END IF;
+    RETURN NEW;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.check_notice_endpoint() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.check_notice_endpoint() IS
+    'Row trigger: refuses notices that could not be written.';
+
+CREATE TRIGGER check_notice_endpoint BEFORE INSERT OR UPDATE ON integration.notice_endpoint
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.check_notice_endpoint();
+
+CREATE FUNCTION integration_worker.check_escalation_level() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    broken record;
+BEGIN
+    SELECT r.* INTO broken
+      FROM (VALUES
+        ('level', NEW.level <= 0, NEW.level::text, 'Write 1 for the first, then 2, 3, ….'),
+        ('audience', (NEW.audience IN ('customer', 'support', 'engineer')) IS NOT TRUE,
+         NEW.audience, 'Write customer, support or engineer.'),
+        ('after', (NEW.after >= '0') IS NOT TRUE, NEW.after::text, 'Write how long the incident is open by then, such as ''15 min''.'),
+        ('severity', NEW.severity NOT BETWEEN 0 AND 4,
+         NEW.severity::text, 'Write 1 (for the worst only), 2, 3 or 4 (for all); 0: for none.'),
+        ('weekdays', NEW.weekdays = '{}' OR NOT NEW.weekdays <@ '{1,2,3,4,5,6,7}',
+         NEW.weekdays::text, 'Write days from 1 (Monday) to 7 (Sunday), such as {1,2,3,4,5}; NULL: every day.'),
+        ('hours_to', NEW.hours_from IS NOT NULL AND NEW.hours_to IS NULL, NULL, 'Write until when, since hours_from is given.'),
+        ('hours_from', NEW.hours_from IS NULL AND NEW.hours_to IS NOT NULL, NULL, 'Write from when, since hours_to is given.')
+      ) AS r (col, is_broken, given, hint)
+     WHERE r.is_broken
+     LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = broken.col,
+            MESSAGE = format('%s of level %s of escalation chain "%s" can''t be used', broken.col, NEW.level, NEW.chain),
+            DETAIL = format('It is %s.', coalesce(broken.given, 'NULL')),
+            HINT = broken.hint;
+    END IF;
+    RETURN NEW;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.check_escalation_level() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.check_escalation_level() IS
+    'Row trigger: refuses levels that say nobody or no time.';
+
+CREATE TRIGGER check_escalation_level BEFORE INSERT OR UPDATE ON integration.escalation_level
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.check_escalation_level();
+
+CREATE FUNCTION integration_worker.check_heartbeat() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NEW.every NOT BETWEEN '10 s' AND '1 day' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'every',
+            MESSAGE = format('every of heartbeat "%s" can''t be used', NEW.endpoint),
+            DETAIL = format('It is %s.', NEW.every),
+            HINT = 'Write 10 s to 1 day, such as ''1 min''.';
+    END IF;
+    RETURN NEW;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.check_heartbeat() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.check_heartbeat() IS
+    'Row trigger: refuses beats too close to each other or too far apart.';
+
+CREATE TRIGGER check_heartbeat BEFORE INSERT OR UPDATE OF every ON integration.heartbeat
+    FOR EACH ROW EXECUTE FUNCTION integration_worker.check_heartbeat();
 
 -- What people do about incidents: acknowledge, assign, snooze, ignore, reopen, resolve.
 
@@ -10853,8 +11183,9 @@ CREATE FUNCTION integration_worker.register_telemetry(signal text, url text) RET
 AS $$
 DECLARE
     target text := 'otlp-' || register_telemetry.signal;
-    timeout interval := integration_worker.otlp_variable(register_telemetry.signal, 'TIMEOUT')::numeric * interval '1 ms';
+    timeout interval;
 BEGIN
+    timeout := integration_worker.otlp_variable(register_telemetry.signal, 'TIMEOUT')::numeric * interval '1 ms';
     INSERT INTO integration.connector (name, title, severity, retry_policy, max_concurrency, timeout, max_payload_bytes)
     VALUES ('otlp', 'OpenTelemetry collector', 4, 'interactive', 2, '10 s', 16777216)
         ON CONFLICT DO NOTHING;
@@ -10877,7 +11208,7 @@ BEGIN
 EXCEPTION WHEN data_exception OR integrity_constraint_violation OR invalid_text_representation THEN
     IF integration_worker.switch_off_telemetry(register_telemetry.signal, SQLERRM) THEN
         RAISE WARNING '% can''t be exported to "%"', register_telemetry.signal, register_telemetry.url
-            USING DETAIL = SQLERRM, HINT = 'Correct integration.otlp_endpoint, such as ''https://collector.example.com:4318'', and reload.';
+            USING DETAIL = SQLERRM, HINT = 'Correct integration.otlp_endpoint, such as ''https://collector.example.com:4318'', and reload; or OTEL_EXPORTER_OTLP_* in the server''s environment.';
     END IF;
 END
 $$;
@@ -11929,17 +12260,19 @@ SELECT f.*, coalesce(c.title, c.name) AS system, coalesce(q.state, g.state, 'del
 
 COMMENT ON VIEW integration_worker.customer_fact IS 'The syncs of the customers of the current user, with their states.';
 
+-- Sorted here, with all joins from the left: so the last attempt is looked up for those lines alone that somebody reads.
 CREATE VIEW integration.customer_sync WITH (security_barrier) AS
 SELECT f.id, f.customer, f.system, f.object_type, f.object_id, f.operation, f.state,
        concat_ws(' ', v.texts ->> ('cause.' || k.class), v.texts ->> ('next.' || f.status)) AS explanation,
        coalesce(f.can_retry, false) AS can_retry, f.created_at, f.next_attempt_at, f.finished_at, f.status,
        coalesce(v.texts ->> ('advice.' || f.reason), v.texts ->> ('advice.:' || k.class)) AS advice
   FROM integration_worker.customer_fact f
-  JOIN integration_worker.own_vocabulary v ON v.customer = f.customer
- CROSS JOIN LATERAL (SELECT integration_worker.customer_class(f.status, f.error_class) AS class) k;
+  LEFT JOIN integration_worker.own_vocabulary v ON v.customer = f.customer
+ CROSS JOIN LATERAL (SELECT integration_worker.customer_class(f.status, f.error_class) AS class) k
+ ORDER BY f.id DESC;
 
 COMMENT ON VIEW integration.customer_sync IS
-    'For a customer''s role: the syncs of its own objects, in plain words. integration.retry(id) has one sent again where can_retry is true.';
+    'For a customer''s role: the syncs of its own objects, in plain words, the newest first. integration.retry(id) has one sent again where can_retry is true.';
 
 COMMENT ON COLUMN integration.customer_sync.id IS 'The number of the sync.';
 
@@ -14425,7 +14758,8 @@ BEGIN
            horizon = pg_snapshot_xmax(present)
       FROM (SELECT x.is_one
               FROM integration_worker.count_progress x
-             WHERE x.noted_at <= note_ids.now - interval '1 s'
+             -- or of a clock that ran ahead
+             WHERE (x.noted_at <= note_ids.now - interval '1 s' OR x.noted_at > note_ids.now)
                AND (x.horizon <= pg_snapshot_xmin(present) OR x.horizon > pg_snapshot_xmax(present)) IS NOT FALSE
                FOR UPDATE SKIP LOCKED) held
      WHERE p.is_one = held.is_one;
@@ -14898,9 +15232,9 @@ CREATE FUNCTION integration_worker.usage_finding(status text, asked bigint, arri
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE WHEN status <> 'active' AND asked = 0 AND NOT waiting THEN 'usage.ended'
+    SELECT CASE WHEN status <> 'active' AND asked = 0 AND NOT arrived AND NOT waiting THEN 'usage.ended'
                 WHEN status <> 'active' THEN 'usage.ending'
-                WHEN asked = 0 AND NOT waiting THEN 'usage.unused'
+                WHEN asked = 0 AND NOT arrived AND NOT waiting THEN 'usage.unused'
                 WHEN NOT arrived AND (asked > 0 OR time_failing > interval '1 h') THEN 'usage.useless'
                 WHEN time_failing > interval '3 days' THEN 'usage.troubled' END
 $$;
@@ -15230,7 +15564,7 @@ BEGIN
     IF coalesce(btrim(grant_customer.customer), '') = '' OR octet_length(grant_customer.customer) > 1000 THEN
         RAISE EXCEPTION USING
             ERRCODE = 'invalid_parameter_value',
-            MESSAGE = 'which customer?',
+            MESSAGE = 'a grant to a customer''s role needs the customer''s name',
             HINT = 'Write the name as it stands in outbox.customer or endpoint.customer, up to 1000 bytes.';
     END IF;
     -- What a role of old lost by DROP OWNED must not come back with this grant.
