@@ -24,26 +24,25 @@ CREATE FUNCTION integration.attempt_metrics()
     SET search_path = pg_catalog, pg_temp
 AS $$
     WITH counted AS (
-        SELECT t.endpoint_id, t.up_to_ms, t.delivered, t.failed, t.duration_ms
-          FROM integration_worker.traffic_total t
-        UNION ALL
-        SELECT c.endpoint_id, c.up_to_ms, c.delivered, c.failed, c.duration_ms
-          FROM integration.endpoint e
-          LEFT JOIN integration_worker.traffic_mark m ON m.endpoint_id = e.id
-         CROSS JOIN LATERAL integration_worker.count_attempts(e.id, coalesce(m.counted_until, '-infinity'), 'infinity') c
+        SELECT x.endpoint_id, x.up_to_ms, sum(x.delivered) AS delivered, sum(x.failed) AS failed, sum(x.duration_ms) AS duration_ms
+          FROM (SELECT t.endpoint_id, t.up_to_ms, t.delivered, t.failed, t.duration_ms
+                  FROM integration_worker.traffic_total t
+                UNION ALL
+                SELECT c.endpoint_id, c.up_to_ms, c.delivered, c.failed, c.duration_ms
+                  FROM integration.endpoint e
+                  LEFT JOIN integration_worker.traffic_mark m ON m.endpoint_id = e.id
+                 CROSS JOIN LATERAL integration_worker.count_attempts(e.id, coalesce(m.counted_until, '-infinity'), 'infinity') c) x
+         GROUP BY 1, 2
     )
-    SELECT e.name, (SELECT coalesce(sum(c.delivered), 0) FROM counted c WHERE c.endpoint_id = e.id)::bigint,
-           (SELECT coalesce(sum(c.failed), 0) FROM counted c WHERE c.endpoint_id = e.id)::bigint,
-           b.bounds, b.counts, b.seconds, b.counts[cardinality(b.counts)]
-      FROM integration.endpoint e
-     CROSS JOIN LATERAL (
-           SELECT array_agg(g.bound / 1000.0 ORDER BY g.bound) FILTER (WHERE g.bound < 2147483647) AS bounds,
-                  array_agg(g.count ORDER BY g.bound) AS counts, max(g.seconds) AS seconds
-             FROM (SELECT u.bound, coalesce(sum(c.delivered + c.failed) FILTER (WHERE c.up_to_ms <= u.bound), 0)::bigint AS count,
-                          (coalesce(sum(c.duration_ms), 0) / 1000.0)::double precision AS seconds
-                     FROM unnest(integration_worker.duration_bounds()) AS u (bound)
-                     LEFT JOIN counted c ON c.endpoint_id = e.id
-                    GROUP BY 1) g) b
+    SELECT b.name, coalesce(sum(b.delivered), 0)::bigint, coalesce(sum(b.failed), 0)::bigint,
+           array_agg(b.bound / 1000.0 ORDER BY b.bound) FILTER (WHERE b.bound < 2147483647),
+           array_agg(b.count ORDER BY b.bound), (coalesce(sum(b.duration_ms), 0) / 1000.0)::double precision, max(b.count)
+      FROM (SELECT e.name, u.bound, c.delivered, c.failed, c.duration_ms,
+                   coalesce(sum(c.delivered + c.failed) OVER (PARTITION BY e.id ORDER BY u.bound), 0)::bigint AS count
+              FROM integration.endpoint e
+             CROSS JOIN unnest(integration_worker.duration_bounds()) AS u (bound)
+              LEFT JOIN counted c ON c.endpoint_id = e.id AND c.up_to_ms = u.bound) b
+     GROUP BY b.name
      ORDER BY 1
 $$;
 COMMENT ON FUNCTION integration.attempt_metrics() IS
