@@ -376,20 +376,18 @@ static Content *
 find_content(Content *contents, int count, int64 outbox_id)
 {
 	int			low = 0;
+	int			high = count;
 
-	while (count > 0)
+	while (low < high)
 	{
-		int			half = count / 2;
+		int			middle = low + (high - low) / 2;
 
-		if (contents[low + half].outbox_id < outbox_id)
-		{
-			low += half + 1;
-			count -= half + 1;
-		}
+		if (contents[middle].outbox_id < outbox_id)
+			low = middle + 1;
 		else
-			count = half;
+			high = middle;
 	}
-	return contents[low].outbox_id == outbox_id ? &contents[low] : NULL;
+	return low < count && contents[low].outbox_id == outbox_id ? &contents[low] : NULL;
 }
 
 /* For all rows of the endpoint of this one. */
