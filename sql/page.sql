@@ -438,7 +438,6 @@ $$;
 COMMENT ON FUNCTION integration_worker.page_endpoints(integration.endpoint_status[], integration.traffic[], timestamptz, jsonb) IS
     'The section about endpoints, worst first; NULL: there are none.';
 
--- Ten thousand of them are enough to know that there are too many.
 -- The oldest are the ones that are late, in the order of their ids; more than so many of a connector need no exact count.
 CREATE FUNCTION integration_worker.page_sla(names text[], texts jsonb) RETURNS text
     LANGUAGE sql STABLE
