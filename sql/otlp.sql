@@ -226,6 +226,7 @@ AS $$
 DECLARE
     target text := 'otlp-' || register_telemetry.signal;
     timeout interval;
+    detail text;
 BEGIN
     timeout := integration_worker.otlp_variable(register_telemetry.signal, 'TIMEOUT')::numeric * interval '1 ms';
     INSERT INTO integration.connector (name, title, severity, retry_policy, max_concurrency, timeout, max_payload_bytes)
@@ -248,9 +249,12 @@ BEGIN
         UPDATE integration.telemetry t SET is_on = true, problem = NULL WHERE t.signal = register_telemetry.signal AND NOT t.is_on;
     END IF;
 EXCEPTION WHEN data_exception OR integrity_constraint_violation OR invalid_text_representation THEN
-    IF integration_worker.switch_off_telemetry(register_telemetry.signal, SQLERRM) THEN
+    GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+    detail := concat_ws(': ', SQLERRM, nullif(detail, ''));
+    IF integration_worker.switch_off_telemetry(register_telemetry.signal, detail) THEN
         RAISE WARNING '% can''t be exported to "%"', register_telemetry.signal, register_telemetry.url
-            USING DETAIL = SQLERRM, HINT = 'Correct integration.otlp_endpoint, such as ''https://collector.example.com:4318'', and reload; or OTEL_EXPORTER_OTLP_* in the server''s environment.';
+            USING DETAIL = detail,
+                  HINT = 'Correct integration.otlp_endpoint, such as ''https://collector.example.com:4318'', or the setting or the OTEL_EXPORTER_OTLP_* variable that the detail names, and reload.';
     END IF;
 END
 $$;

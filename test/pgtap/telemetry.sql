@@ -25,7 +25,7 @@ SELECT integration_worker.register_telemetry('traces', 'https://other.example.co
 SELECT is((SELECT (e.url, e.timeout)::text FROM integration.endpoint e WHERE e.name = 'otlp-traces'),
           '(https://other.example.com/v1/traces,00:00:03)', 'the address follows the setting, what people changed stays');
 SELECT integration_worker.register_telemetry('traces', 'no address');
-SELECT ok(NOT t.is_on AND t.problem IS NOT NULL, 'an address that can''t be called switches off') FROM integration.telemetry t WHERE t.signal = 'traces';
+SELECT ok(NOT t.is_on AND t.problem LIKE '%: The URL must begin with https:// or http://.', 'an address that can''t be called switches off, and says why') FROM integration.telemetry t WHERE t.signal = 'traces';
 CREATE TEMP TABLE said AS SELECT t.ctid AS row_at FROM integration.telemetry t WHERE t.signal = 'traces';
 SELECT integration_worker.register_telemetry('traces', 'no address');
 SELECT is((SELECT t.ctid FROM integration.telemetry t WHERE t.signal = 'traces'), (SELECT row_at FROM said), 'which is said once');
