@@ -285,7 +285,7 @@ BEGIN
     IF state <> 'failed' THEN
         RAISE EXCEPTION USING
             ERRCODE = 'object_not_in_prerequisite_state',
-            MESSAGE = format('sync %s is %s and can''t be retried', require_known_failure.id, state),
+            MESSAGE = format('sync %s is %s and cannot be retried', require_known_failure.id, state),
             HINT = 'Only what is failed can: look at the column can_retry of integration.customer_sync.';
     END IF;
     IF EXISTS (SELECT FROM integration.queue q

@@ -59,7 +59,7 @@ BEGIN
         ('retried', '{delivered}'::text[], 'To send it once more: SELECT integration.replay($1).'),
         ('retried', '{expired}', 'Its expires_at has passed. To send it all the same: SELECT integration.amend($1, NULL, ''why'').'),
         ('retried', '{superseded,cancelled}', 'Sync $2 took its place: look at SELECT integration.why($2).'),
-        ('cancelled', '{delivered}', 'What arrived can''t be taken back; insert a sync that corrects it.'),
+        ('cancelled', '{delivered}', 'What arrived cannot be taken back; insert a sync that corrects it.'),
         ('cancelled', '{cancelled,expired,superseded}', 'It will not be sent any more; there is nothing to cancel.'),
         ('amended', '{delivered}', 'Insert a new row with the corrected payload into integration.outbox.'),
         ('amended', '{cancelled,expired,superseded}', 'Sync $2 took its place: amend that one.'),
@@ -72,7 +72,7 @@ BEGIN
        AND refuse_action.state = ANY (h.states);
     RAISE EXCEPTION USING
         ERRCODE = 'object_not_in_prerequisite_state',
-        MESSAGE = format('sync %s is %s and can''t be %s', refuse_action.id, refuse_action.state, refuse_action.verb),
+        MESSAGE = format('sync %s is %s and cannot be %s', refuse_action.id, refuse_action.state, refuse_action.verb),
         -- Without a line above: somebody changed the state just now.
         HINT = replace(replace(coalesce(hint, 'Look at SELECT integration.why($1).'), '$1', refuse_action.id::text),
                        '$2', coalesce(successor::text, 'that'));

@@ -348,7 +348,7 @@ BEGIN
     END IF;
     RAISE EXCEPTION USING
         ERRCODE = 'invalid_parameter_value',
-        MESSAGE = format('syncs that are %s can''t be cancelled', state),
+        MESSAGE = format('syncs that are %s cannot be cancelled', state),
         HINT = 'Write pending, retrying or failed; NULL: whatever is not finished.';
 END
 $$;

@@ -56,7 +56,7 @@ BEGIN
     IF problem IS NOT NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'name',
-            MESSAGE = format('name "%s" can''t be used', left(NEW.name, 100)),
+            MESSAGE = format('name "%s" cannot be used', left(NEW.name, 100)),
             DETAIL = problem,
             HINT = 'Write a name of 1 to 100 characters without blanks at its ends, such as ''shop-orders''.';
     END IF;
@@ -106,7 +106,7 @@ BEGIN
     IF FOUND THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = broken.col,
-            MESSAGE = format('%s of %s "%s" can''t be used', broken.col, TG_TABLE_NAME, NEW.name),
+            MESSAGE = format('%s of %s "%s" cannot be used', broken.col, TG_TABLE_NAME, NEW.name),
             DETAIL = format('It is %s.', broken.given),
             HINT = broken.hint;
     END IF;
@@ -179,7 +179,7 @@ BEGIN
         RAISE EXCEPTION USING
             ERRCODE = CASE WHEN broken.problem LIKE '% does not exist.' THEN 'foreign_key_violation' ELSE 'check_violation' END,
             SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = broken.col,
-            MESSAGE = format('%s of %s "%s" can''t be used', broken.col, TG_TABLE_NAME, NEW.name),
+            MESSAGE = format('%s of %s "%s" cannot be used', broken.col, TG_TABLE_NAME, NEW.name),
             DETAIL = broken.problem,
             HINT = broken.hint;
     END IF;
@@ -197,7 +197,7 @@ BEGIN
     IF NEW.severity NOT BETWEEN 1 AND 4 THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'severity',
-            MESSAGE = format('severity of connector "%s" can''t be used', NEW.name),
+            MESSAGE = format('severity of connector "%s" cannot be used', NEW.name),
             DETAIL = format('It is %s.', NEW.severity),
             HINT = 'Write 1 (worst), 2, 3 or 4.';
     END IF;
@@ -210,7 +210,7 @@ BEGIN
     IF NEW.objective <= 0 OR NEW.objective >= 1 THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'objective',
-            MESSAGE = format('objective of connector "%s" can''t be used', NEW.name),
+            MESSAGE = format('objective of connector "%s" cannot be used', NEW.name),
             DETAIL = format('It is %s.', NEW.objective),
             HINT = 'Write the share of syncs that should be delivered in time, above 0 and below 1, such as 0.999.';
     END IF;
@@ -228,7 +228,7 @@ BEGIN
     IF NEW.sla <= '0' OR NEW.sla > '3660 days' THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'sla',
-            MESSAGE = format('sla of %s "%s" can''t be used', TG_TABLE_NAME, NEW.name),
+            MESSAGE = format('sla of %s "%s" cannot be used', TG_TABLE_NAME, NEW.name),
             DETAIL = format('It is %s.', NEW.sla),
             HINT = 'Write a time above zero, at most 3660 days, such as ''15 min''; NULL for no promise of its own.';
     END IF;
@@ -265,7 +265,7 @@ BEGIN
     IF problem IS NOT NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'url',
-            MESSAGE = format('url of endpoint "%s" can''t be called', NEW.name),
+            MESSAGE = format('url of endpoint "%s" cannot be called', NEW.name),
             DETAIL = problem,
             HINT = CASE WHEN problem LIKE 'Plain http%'
                         THEN 'Write an address with https, or have a superuser set allow_http.'
@@ -350,7 +350,7 @@ BEGIN
     IF (NEW.jitter BETWEEN 0 AND 1) IS NOT TRUE THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'jitter',
-            MESSAGE = format('jitter of retry policy "%s" can''t be used', NEW.name),
+            MESSAGE = format('jitter of retry policy "%s" cannot be used', NEW.name),
             DETAIL = format('It is %s.', coalesce(NEW.jitter::text, 'NULL')),
             HINT = 'Write a fraction of the wait, 0 to 1, such as 0.2.';
     END IF;
@@ -375,7 +375,7 @@ BEGIN
     END IF;
     RAISE EXCEPTION USING
         ERRCODE = 'object_not_in_prerequisite_state',
-        MESSAGE = 'retry policy "standard" can''t be removed or renamed',
+        MESSAGE = 'retry policy "standard" cannot be removed or renamed',
         DETAIL = 'Every endpoint without a retry_policy uses it.',
         HINT = 'Change its schedule, or add a policy of your own and name it in endpoint.retry_policy.';
 END

@@ -111,21 +111,21 @@ BEGIN
     IF TG_OP = 'UPDATE' AND NEW.kind <> OLD.kind THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'kind',
-            MESSAGE = format('kind of credential "%s" can''t be changed', NEW.name),
+            MESSAGE = format('kind of credential "%s" cannot be changed', NEW.name),
             DETAIL = 'Its secrets, and what refers to it, are of the kind that it has.',
             HINT = 'Insert another credential, refer to that one.';
     END IF;
     IF NEW.kind <> ALL ('{basic,bearer,header,oauth2_client_credentials,aws_sigv4,client_certificate,signing}') THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'kind',
-            MESSAGE = format('kind of credential "%s" can''t be used', NEW.name),
+            MESSAGE = format('kind of credential "%s" cannot be used', NEW.name),
             DETAIL = format('It is %s.', NEW.kind),
             HINT = 'Write basic, bearer, header, oauth2_client_credentials, aws_sigv4, client_certificate or signing.';
     END IF;
     IF problem IS NOT NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'settings',
-            MESSAGE = format('settings of credential "%s" can''t be used', NEW.name),
+            MESSAGE = format('settings of credential "%s" cannot be used', NEW.name),
             DETAIL = problem,
             HINT = integration_worker.url_hint(problem,
                    CASE WHEN known IS NULL
@@ -154,7 +154,7 @@ AS $$
 BEGIN
     RAISE EXCEPTION USING
         ERRCODE = 'object_not_in_prerequisite_state',
-        MESSAGE = format('secret of credential "%s" can''t be changed', OLD.credential),
+        MESSAGE = format('secret of credential "%s" cannot be changed', OLD.credential),
         DETAIL = 'It is sealed for this name and version.',
         HINT = 'Forget the secret, then set it anew, or insert another credential.';
 END
@@ -341,7 +341,7 @@ BEGIN
     IF problem IS NOT NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = 'invalid_parameter_value',
-            MESSAGE = 'value can''t be the reference of a secret',
+            MESSAGE = 'value cannot be the reference of a secret',
             DETAIL = problem,
             HINT = 'Write view:schema.view/name, such as view:vault.decrypted_secrets/shop.';
     END IF;

@@ -30,7 +30,7 @@ BEGIN
     IF NEW.locale !~ '^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$' THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'locale',
-            MESSAGE = format('locale of customer "%s" can''t be used', NEW.name),
+            MESSAGE = format('locale of customer "%s" cannot be used', NEW.name),
             DETAIL = format('It is "%s".', NEW.locale),
             HINT = 'Write a language such as en, de or de-AT; NULL for that of integration.locale.';
     END IF;

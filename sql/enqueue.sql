@@ -52,7 +52,7 @@ BEGIN
         hint := 'Leave the column id out and read it with RETURNING id. A dump is restored without --load-via-partition-root.';
     ELSIF refusal.enqueued_by <> session_user THEN
         code := '428C9';
-        message := format('enqueued_by of a sync to endpoint "%s" can''t be "%s"', target.name, refusal.enqueued_by);
+        message := format('enqueued_by of a sync to endpoint "%s" cannot be "%s"', target.name, refusal.enqueued_by);
         detail := format('It is the user of the session: "%s".', session_user);
         hint := 'Leave the column enqueued_by out; triggered_by is for who in the application caused it.';
     ELSIF refusal.priority NOT IN ('high', 'normal', 'low') THEN
@@ -66,7 +66,7 @@ BEGIN
         hint := 'Send less, or raise max_payload_bytes of the endpoint or its connector.';
     ELSIF integration_worker.header_problem(refusal.headers) IS NOT NULL THEN
         code := '22023';
-        message := format('headers of a sync to endpoint "%s" can''t be sent', target.name);
+        message := format('headers of a sync to endpoint "%s" cannot be sent', target.name);
         detail := integration_worker.header_problem(refusal.headers);
         hint := 'Write a JSON object of names and values, such as {"X-Request-Source": "shop"}.';
     ELSIF refusal.operation <> 'ping' AND target.payload_check IS NOT NULL AND (refusal.payload @@ target.payload_check) IS NOT TRUE THEN

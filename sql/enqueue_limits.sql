@@ -47,7 +47,7 @@ BEGIN
     IF FOUND THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = broken.col,
-            MESSAGE = format('%s of an enqueue limit can''t be used', broken.col),
+            MESSAGE = format('%s of an enqueue limit cannot be used', broken.col),
             DETAIL = format('It is "%s".', broken.given),
             HINT = broken.hint;
     END IF;

@@ -9,14 +9,14 @@ BEGIN
        AND (NOT integration_worker.is_exact(NEW.expected_every) OR NEW.expected_every NOT BETWEEN '1 min' AND '366 days') THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'expected_every',
-            MESSAGE = format('expected_every of endpoint "%s" can''t be used', NEW.name),
+            MESSAGE = format('expected_every of endpoint "%s" cannot be used', NEW.name),
             DETAIL = format('It is %s.', NEW.expected_every),
             HINT = 'Write 1 min to 366 days in days, hours, minutes, such as ''1 day''; NULL where nothing is expected.';
     END IF;
     IF NEW.expected_at_least IS NOT NULL AND (NEW.expected_every IS NULL OR NEW.expected_at_least NOT BETWEEN 1 AND 100000) THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'expected_at_least',
-            MESSAGE = format('expected_at_least of endpoint "%s" can''t be used', NEW.name),
+            MESSAGE = format('expected_at_least of endpoint "%s" cannot be used', NEW.name),
             DETAIL = CASE WHEN NEW.expected_every IS NULL THEN 'There is no expected_every.'
                           ELSE format('It is %s.', NEW.expected_at_least) END,
             HINT = 'Write 1 to 100000 deliveries, with expected_every as the time within which they are expected.';

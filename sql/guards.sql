@@ -10,7 +10,7 @@ BEGIN
     IF unfinished > 0 THEN
         RAISE EXCEPTION USING
             ERRCODE = 'dependent_objects_still_exist',
-            MESSAGE = format('endpoint "%s" can''t be deleted: it has unfinished syncs', OLD.name),
+            MESSAGE = format('endpoint "%s" cannot be deleted: it has unfinished syncs', OLD.name),
             DETAIL = format('Unfinished syncs: %s.', unfinished),
             HINT = format('Wait until they are delivered, or cancel them: '
                           'UPDATE integration.sync SET state = ''cancelled'' '
@@ -31,7 +31,7 @@ BEGIN
     IF NEW.id <> OLD.id THEN
         RAISE EXCEPTION USING
             ERRCODE = 'generated_always',
-            MESSAGE = format('the id of endpoint "%s" can''t be changed', OLD.name),
+            MESSAGE = format('the id of endpoint "%s" cannot be changed', OLD.name),
             DETAIL = 'Queue and attempts refer to it.',
             HINT = 'Change other columns only.';
     END IF;
@@ -40,7 +40,7 @@ BEGIN
        OR EXISTS (SELECT FROM integration.outbox o WHERE o.endpoint = OLD.name) THEN
         RAISE EXCEPTION USING
             ERRCODE = 'dependent_objects_still_exist',
-            MESSAGE = format('endpoint "%s" can''t be renamed: there are syncs to it', OLD.name),
+            MESSAGE = format('endpoint "%s" cannot be renamed: there are syncs to it', OLD.name),
             DETAIL = 'What was asked is kept as it was asked, with the endpoint''s name.',
             HINT = format('Insert an endpoint "%s" beside it, and delete "%s" when its syncs are finished.',
                           NEW.name, OLD.name);
@@ -126,14 +126,14 @@ BEGIN
     IF TG_OP = 'UPDATE' THEN
         RAISE EXCEPTION USING
             ERRCODE = 'object_not_in_prerequisite_state',
-            MESSAGE = format('sync %s can''t be changed: the outbox keeps what was asked', OLD.id),
+            MESSAGE = format('sync %s cannot be changed: the outbox keeps what was asked', OLD.id),
             HINT = format('To send other data in its place: SELECT integration.amend(%s, ''{…}'', ''why''); '
                           'to send the same again: SELECT integration.retry(%s, ''why'').', OLD.id, OLD.id);
     END IF;
     IF EXISTS (SELECT FROM integration.queue q WHERE q.outbox_id = OLD.id) THEN
         RAISE EXCEPTION USING
             ERRCODE = 'object_not_in_prerequisite_state',
-            MESSAGE = format('sync %s can''t be deleted: it is not finished', OLD.id),
+            MESSAGE = format('sync %s cannot be deleted: it is not finished', OLD.id),
             HINT = format('Cancel it: SELECT integration.cancel(%s, ''why''); retention removes it later.', OLD.id);
     END IF;
     RETURN OLD;
@@ -152,7 +152,7 @@ AS $$
 BEGIN
     RAISE EXCEPTION USING
         ERRCODE = 'object_not_in_prerequisite_state',
-        MESSAGE = format('attempt %s of sync %s can''t be changed: attempts say what happened',
+        MESSAGE = format('attempt %s of sync %s cannot be changed: attempts say what happened',
                          OLD.attempt_no, OLD.outbox_id),
         HINT = format('To have the sync tried again: SELECT integration.retry(%s, ''why'').', OLD.outbox_id);
 END

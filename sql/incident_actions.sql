@@ -34,7 +34,7 @@ BEGIN
     IF found.state = 'resolved' THEN
         RAISE EXCEPTION USING
             ERRCODE = 'object_not_in_prerequisite_state',
-            MESSAGE = format('incident %s is resolved and can''t be %s', found.id, require_unresolved.verb),
+            MESSAGE = format('incident %s is resolved and cannot be %s', found.id, require_unresolved.verb),
             DETAIL = format('It was over at %s.', integration_worker.time_words(found.resolved_at)),
             HINT = format('To take it up once more: SELECT integration.reopen(%s, ''why'').', found.id);
     END IF;
@@ -119,7 +119,7 @@ BEGIN
     IF snooze.until IS NULL OR snooze.until <= clock_timestamp() OR snooze.until = 'infinity' THEN
         RAISE EXCEPTION USING
             ERRCODE = 'invalid_parameter_value',
-            MESSAGE = format('an incident can''t be snoozed until %s', coalesce(snooze.until::text, 'NULL')),
+            MESSAGE = format('an incident cannot be snoozed until %s', coalesce(snooze.until::text, 'NULL')),
             HINT = 'Write a time to come, such as now() + interval ''2 hours''; integration.ignore() has no end.';
     END IF;
     UPDATE integration.incident i
@@ -165,7 +165,7 @@ BEGIN
     IF newer IS NOT NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = 'object_not_in_prerequisite_state',
-            MESSAGE = format('incident %s can''t be reopened', before.id),
+            MESSAGE = format('incident %s cannot be reopened', before.id),
             DETAIL = format('Incident %s is the same problem since %s.', newer,
                             (SELECT integration_worker.time_words(i.opened_at) FROM integration.incident i WHERE i.id = newer)),
             HINT = format('Work on that one: SELECT * FROM integration.runbook(%s).', newer);

@@ -34,7 +34,7 @@ BEGIN
     IF FOUND THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = broken.col,
-            MESSAGE = format('%s of notice endpoint "%s" can''t be used', broken.col, NEW.endpoint),
+            MESSAGE = format('%s of notice endpoint "%s" cannot be used', broken.col, NEW.endpoint),
             DETAIL = format('It is %s.', coalesce(broken.given, 'NULL')),
             HINT = broken.hint;
     END IF;
@@ -72,7 +72,7 @@ BEGIN
     IF FOUND THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = broken.col,
-            MESSAGE = format('%s of level %s of escalation chain "%s" can''t be used', broken.col, NEW.level, NEW.chain),
+            MESSAGE = format('%s of level %s of escalation chain "%s" cannot be used', broken.col, NEW.level, NEW.chain),
             DETAIL = format('It is %s.', coalesce(broken.given, 'NULL')),
             HINT = broken.hint;
     END IF;
@@ -93,7 +93,7 @@ BEGIN
     IF NEW.every NOT BETWEEN '10 s' AND '1 day' THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'every',
-            MESSAGE = format('every of heartbeat "%s" can''t be used', NEW.endpoint),
+            MESSAGE = format('every of heartbeat "%s" cannot be used', NEW.endpoint),
             DETAIL = format('It is %s.', NEW.every),
             HINT = 'Write 10 s to 1 day, such as ''1 min''.';
     END IF;

@@ -208,7 +208,7 @@ EXCEPTION
         GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
         detail := concat_ws(': ', SQLERRM, nullif(detail, ''));
         IF integration_worker.switch_off_telemetry(trust_collector.signal, detail) THEN
-            RAISE WARNING '% can''t be exported with the certificates of the server''s environment', trust_collector.signal
+            RAISE WARNING '% cannot be exported with the certificates of the server''s environment', trust_collector.signal
                 USING DETAIL = detail,
                       HINT = 'Correct the files that OTEL_EXPORTER_OTLP_CERTIFICATE, _CLIENT_CERTIFICATE and _CLIENT_KEY name; they are read again each minute.';
         END IF;
@@ -252,7 +252,7 @@ EXCEPTION WHEN data_exception OR integrity_constraint_violation OR invalid_text_
     GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
     detail := concat_ws(': ', SQLERRM, nullif(detail, ''));
     IF integration_worker.switch_off_telemetry(register_telemetry.signal, detail) THEN
-        RAISE WARNING '% can''t be exported to "%"', register_telemetry.signal, register_telemetry.url
+        RAISE WARNING '% cannot be exported to "%"', register_telemetry.signal, register_telemetry.url
             USING DETAIL = detail,
                   HINT = 'Correct integration.otlp_endpoint, such as ''https://collector.example.com:4318'', or the setting or the OTEL_EXPORTER_OTLP_* variable that the detail names, and reload.';
     END IF;

@@ -55,13 +55,13 @@ BEGIN
     IF NEW.error_class IN ('success', 'delivered') AND NEW.retryable THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation',
-            MESSAGE = 'a rule that says delivered can''t be retryable',
+            MESSAGE = 'a rule that says delivered cannot be retryable',
             HINT = 'Leave retryable out, or write an error class.';
     END IF;
     IF NEW.error_class IN ('success', 'cancelled', 'expired', 'deferred') THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation',
-            MESSAGE = format('error class "%s" can''t be the result of a rule', NEW.error_class),
+            MESSAGE = format('error class "%s" cannot be the result of a rule', NEW.error_class),
             HINT = 'Write delivered for a success, or the class of a failure.';
     END IF;
     IF NEW.endpoint IS NOT NULL AND NEW.connector IS NOT NULL THEN

@@ -292,8 +292,8 @@ BEGIN
     IF changed IS NOT NULL OR asked IS NULL OR asked NOT IN ('pending', 'cancelled') THEN
         RAISE EXCEPTION USING
             ERRCODE = 'feature_not_supported',
-            MESSAGE = CASE WHEN changed IS NOT NULL THEN format('column %s of sync %s can''t be set', changed, OLD.id)
-                           ELSE format('the state of sync %s can''t be set to %s', OLD.id, coalesce(asked, 'NULL')) END,
+            MESSAGE = CASE WHEN changed IS NOT NULL THEN format('column %s of sync %s cannot be set', changed, OLD.id)
+                           ELSE format('the state of sync %s cannot be set to %s', OLD.id, coalesce(asked, 'NULL')) END,
             DETAIL = 'What was asked and what happened stays as it is.',
             HINT = 'SET state = ''pending'' retries a sync, SET state = ''cancelled'' cancels it; '
                    'other data is sent by integration.amend().';

@@ -151,7 +151,7 @@ EXCEPTION
         IF FOUND THEN
             RAISE WARNING USING
                 ERRCODE = SQLSTATE,
-                MESSAGE = format('integration can''t look for what %s() finds: %s', run_watchdog.name, SQLERRM),
+                MESSAGE = format('integration cannot look for what %s() finds: %s', run_watchdog.name, SQLERRM),
                 HINT = format('It tries again every minute, in silence; SELECT integration_worker.%I(now()) shows the error.', run_watchdog.name);
         END IF;
         RETURN NULL;

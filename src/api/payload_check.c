@@ -47,7 +47,7 @@ name_the_check(MemoryContext memory, JsonPath *check, Datum endpoint_name)
 	text_of_check = DatumGetCString(DirectFunctionCall1(jsonpath_out, PointerGetDatum(check)));
 	ereport(ERROR,
 			errcode(ERRCODE_CHECK_VIOLATION),
-			errmsg("payload_check of endpoint \"%s\" can't judge this payload",
+			errmsg("payload_check of endpoint \"%s\" cannot judge this payload",
 				   TextDatumGetCString(endpoint_name)),
 			errdetail("The check is %s: %s.", text_of_check, error->message),
 			errhint("Correct the payload, or the payload_check of the endpoint or its connector: times that are compared must all have a time zone, or none of them."));

@@ -43,7 +43,7 @@ refuse_for_key(const char *problem)
 	canonicalize_path(path);
 	ereport(ERROR,
 			errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			errmsg("secrets can't be sealed without a key"),
+			errmsg("secrets cannot be sealed without a key"),
 			errdetail("%s", problem),
 			errhint("Make a file of random bytes outside of the data directory as the server's user, name it in the settings as a superuser:\n"
 					"(umask 077; head -c 32 /dev/urandom > %s)\n"
@@ -184,12 +184,12 @@ integration_seal(PG_FUNCTION_ARGS)
 	if (!is_good)
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("value can't be the secret of a credential of kind %s", kind),
+				errmsg("value cannot be the secret of a credential of kind %s", kind),
 				errdetail("%s", finding.problem.text));
 	if (!has_key)
 		refuse_for_key(finding.problem.text);
 	if (sealed == NULL)
-		ereport(ERROR, errcode(ERRCODE_SYSTEM_ERROR), errmsg("OpenSSL can't seal a value"));
+		ereport(ERROR, errcode(ERRCODE_SYSTEM_ERROR), errmsg("OpenSSL cannot seal a value"));
 	PG_RETURN_BYTEA_P(sealed);
 }
 

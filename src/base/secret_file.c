@@ -127,7 +127,7 @@ open_file(const char *path, struct stat *facts, SecretFileProblem *problem)
 		refuse(problem, "\"%s\" is no regular file.", path);
 	}
 	else
-		refuse(problem, "\"%s\" can't be read: %s.", path, strerror(errno));
+		refuse(problem, "\"%s\" cannot be read: %s.", path, strerror(errno));
 	if (descriptor >= 0)
 		close(descriptor);
 	return -1;
@@ -141,7 +141,7 @@ derive(const char *path, int descriptor, SealKey *key, SecretFileProblem *proble
 	bool		is_derived = false;
 
 	if (!read_all(descriptor, material, sizeof(material), &length))
-		refuse(problem, "\"%s\" can't be read: %s.", path, strerror(errno));
+		refuse(problem, "\"%s\" cannot be read: %s.", path, strerror(errno));
 	else if (length < SEAL_KEY_BYTES)
 		refuse(problem, "\"%s\" holds %zu of the %d bytes that are needed.", path, length,
 			   SEAL_KEY_BYTES);
@@ -149,7 +149,7 @@ derive(const char *path, int descriptor, SealKey *key, SecretFileProblem *proble
 		refuse(problem, "\"%s\" holds more than %d bytes.", path, SECRET_FILE_MOST_BYTES);
 	else
 		is_derived = seal_derive(bytes_at(material, length), key) ||
-			refuse(problem, "OpenSSL can't derive a key.");
+			refuse(problem, "OpenSSL cannot derive a key.");
 	OPENSSL_cleanse(material, sizeof(material));
 	return is_derived;
 }
@@ -166,7 +166,7 @@ secret_file_key(const char *path, const char *data_directory, SealKey *key,
 	if (path[0] != '/')
 		return refuse(problem, "\"%s\" is not an absolute path.", path);
 	if (!realpath(path, real))
-		return refuse(problem, "\"%s\" can't be read: %s.", path, strerror(errno));
+		return refuse(problem, "\"%s\" cannot be read: %s.", path, strerror(errno));
 	if (is_backed_up(real, data_directory))
 		return refuse(problem, "\"%s\" lies where a base backup would carry it beside the secrets.",
 					  path);
@@ -188,7 +188,7 @@ read_content(const char *path, int descriptor, size_t *length, SecretFileProblem
 	char	   *content = malloc(SECRET_FILE_MOST_BYTES + 2);
 
 	if (!content || !read_all(descriptor, content, SECRET_FILE_MOST_BYTES + 1, length))
-		refuse(problem, "\"%s\" can't be read: %s.", path, strerror(errno));
+		refuse(problem, "\"%s\" cannot be read: %s.", path, strerror(errno));
 	else if (*length > SECRET_FILE_MOST_BYTES)
 		refuse(problem, "\"%s\" holds more than %d bytes.", path, SECRET_FILE_MOST_BYTES);
 	else
@@ -219,13 +219,13 @@ secret_file_read(const char *directory, const char *name, size_t *length,
 
 	if (!realpath(directory, base))
 	{
-		refuse(problem, "\"%s\" can't be read: %s.", directory, strerror(errno));
+		refuse(problem, "\"%s\" cannot be read: %s.", directory, strerror(errno));
 		return NULL;
 	}
 	if (snprintf(path, sizeof(path), "%s/%s", base, name) >= (int) sizeof(path) ||
 		!realpath(path, real))
 	{
-		refuse(problem, "\"%s\" can't be read below \"%s\": %s.", name, base, strerror(errno));
+		refuse(problem, "\"%s\" cannot be read below \"%s\": %s.", name, base, strerror(errno));
 		return NULL;
 	}
 	if (!is_below(real, base))

@@ -204,7 +204,7 @@ read_certificate(Reading *reading, const Block *block)
 	X509	   *found = d2i_X509(NULL, &at, block->length);
 
 	if (!found)
-		return "The value holds a certificate that can't be read.";
+		return "The value holds a certificate that cannot be read.";
 	if (reading->first)
 		X509_free(found);
 	else
@@ -221,7 +221,7 @@ read_key(Reading *reading, const Block *block)
 		return "The value holds more than one private key.";
 	reading->opened = d2i_AutoPrivateKey(NULL, &at, block->length);
 	if (!reading->opened)
-		return "The value holds a private key that can't be read.";
+		return "The value holds a private key that cannot be read.";
 	return write_block(reading->key, block) ? NULL : no_memory;
 }
 

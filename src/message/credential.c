@@ -56,7 +56,7 @@ signing_value_problem(const char *value)
 	const char *wrong = signing_key_read(value, &key);
 
 	if (!wrong && key.kind == SIGNING_PUBLIC)
-		wrong = "The value is a public key, which can't sign.";
+		wrong = "The value is a public key, which cannot sign.";
 	if (!wrong && key.kind == SIGNING_SHARED && key.length < SHARED_LEAST_BYTES)
 		wrong = "The signing key has less than 24 bytes; integration.new_signing_key() makes a good one.";
 	signing_key_wipe(&key);

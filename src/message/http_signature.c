@@ -105,7 +105,7 @@ add_signature(Draft *draft, const char *value, int number)
 	snprintf(label, sizeof(label), "%ssig%d=", number > 1 ? ", " : "", number);
 	draft->problem = signing_key_read(value, &key);
 	if (!draft->problem && key.kind == SIGNING_PUBLIC)
-		draft->problem = "The signing key is a public key, which can't sign.";
+		draft->problem = "The signing key is a public key, which cannot sign.";
 	if (!draft->problem)
 		append_parameters(draft, &key, &parameters);
 	if (!draft->problem && !parameters.failed && sign(draft, &key, &parameters, &signature))

@@ -158,7 +158,7 @@ check_secret(Draft *draft)
 	if (draft->secret.length <= strlen(SECRET_PREFIX) || draft->secret.length > SECRET_MAX_BYTES)
 		draft->problem = "The secret access key is empty or longer than 252 bytes.";
 	else if (draft->session_token.length > 0 && header_value_problem(draft->session_token.data))
-		draft->problem = "The session token can't be sent in a header.";
+		draft->problem = "The session token cannot be sent in a header.";
 }
 
 /* What may stand between the slashes of a credential's scope. */
@@ -194,7 +194,7 @@ set_facts(Draft *draft, int64_t now_s)
 	if (!gmtime_r(&seconds, &now) ||
 		strftime(draft->now, sizeof(draft->now), "%Y%m%dT%H%M%SZ", &now) == 0)
 	{
-		draft->problem = "The time can't be written as a date.";
+		draft->problem = "The time cannot be written as a date.";
 		return;
 	}
 	if (!digest_sha256(body, digest))

@@ -267,7 +267,7 @@ read_no_answer(const TokenFacts *facts, TokenAnswer *answer)
 		return;
 	refuse(answer, is_blocked_here ? facts->reason : "oauth_unavailable", "");
 	copy_shown(said, sizeof(said), facts->error[0] ? facts->error : facts->reason);
-	snprintf(answer->problem, sizeof(answer->problem), "The token endpoint can't be %s: %s",
+	snprintf(answer->problem, sizeof(answer->problem), "The token endpoint cannot be %s: %s",
 			 is_blocked_here ? "called" : "reached", said);
 }
 

@@ -117,7 +117,7 @@ append_signature(const char *value, const Text *content, Text *signatures)
 	const char *wrong = signing_key_read(value, &key);
 
 	if (!wrong && key.kind == SIGNING_PUBLIC)
-		wrong = "The signing key is a public key, which can't sign.";
+		wrong = "The signing key is a public key, which cannot sign.";
 	if (!wrong && !content->failed &&
 		!signing_key_sign(&key, bytes_at(content->data, content->length), &signature))
 		wrong = "The signing key was refused by OpenSSL.";

@@ -107,7 +107,7 @@ inserted_refusal(TriggerData *trigger, int64 id, Refusal *refusal)
 	const char *code;
 
 	if (session_execute(&statement, values, NULL) == 0)
-		elog(ERROR, "sync " INT64_FORMAT " is refused and can't be found", id);
+		elog(ERROR, "sync " INT64_FORMAT " is refused and cannot be found", id);
 	code = result_text(memory, 1);
 	*refusal = (Refusal)
 	{

@@ -83,7 +83,7 @@ list_syncs(const Crash *crash)
 	NamesStep	step = {.crash = crash,.memory = CurrentMemoryContext};
 
 	if (!session_run(names_step, &step))
-		return "syncs that can't be read";
+		return "syncs that cannot be read";
 	return step.names == NULL ? "nothing" : step.names;
 }
 

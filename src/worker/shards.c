@@ -126,7 +126,7 @@ give_up(Sender *sender)
 	/* before the next owner shows them as its own */
 	publishing_now(sender);
 	if (!session_run(leave_step, &step))
-		ereport(FATAL, errmsg("integration worker can't leave shards of its endpoints"));
+		ereport(FATAL, errmsg("integration worker cannot leave shards of its endpoints"));
 	ereport(DEBUG1, errmsg_internal("integration worker left shards %04x", step.taken));
 	shared_announce_share(sender->slot);
 }
@@ -182,7 +182,7 @@ take(Sender *sender)
 	{
 		sender->locks.again_at = TimestampTzPlusMilliseconds(sender->now, RECOVER_AGAIN_MS);
 		if (!session_run(leave_step, &step))
-			ereport(FATAL, errmsg("integration worker can't leave shards of its endpoints"));
+			ereport(FATAL, errmsg("integration worker cannot leave shards of its endpoints"));
 		return;
 	}
 	for (int shard = 0; shard < OWNERSHIP_SHARDS; shard++)

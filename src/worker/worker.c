@@ -144,7 +144,7 @@ open_transport(int max_connections)
 	if (transport == NULL)
 		ereport(FATAL,
 				errcode(ERRCODE_SYSTEM_ERROR),
-				errmsg("integration worker can't use libcurl: %s", problem));
+				errmsg("integration worker cannot use libcurl: %s", problem));
 	return transport;
 }
 

@@ -227,14 +227,14 @@ sub is_stopped
 	add_client('refused', settings => { token_url => $receiver->url('/', 'refused') });
 	my $id = add_sync($node, endpoint => 'refused');
 	wait_until($node, "SELECT count(*) > 0 FROM integration.attempt WHERE outbox_id = $id AND reason = 'oauth_unavailable'
-	                      AND error LIKE 'The token endpoint can''t be reached: %'", 'a token endpoint that is down');
+	                      AND error LIKE 'The token endpoint cannot be reached: %'", 'a token endpoint that is down');
 	add_client('blocked', settings => { token_url => 'http://127.0.0.2:' . $server->port . '/token' });
 	value($node, "ALTER SYSTEM SET integration.allowed_networks = '127.0.0.1/32'");
 	$node->reload;
 	wait_until($node, setting_is('integration.allowed_networks', '127.0.0.1/32'), 'fewer networks are allowed');
 	$id = add_sync($node, endpoint => 'blocked');
 	wait_until($node, "SELECT count(*) > 0 FROM integration.attempt WHERE outbox_id = $id AND reason = 'blocked_private_address'
-	                      AND error LIKE 'The token endpoint can''t be called: %'", 'the address policy holds for it, too');
+	                      AND error LIKE 'The token endpoint cannot be called: %'", 'the address policy holds for it, too');
 }
 
 # The worker ends while it waits for a token.

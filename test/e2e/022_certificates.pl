@@ -118,7 +118,7 @@ sub subjects
 	{
 		my (undef, undef, $error) = $node->psql('postgres',
 			q{SELECT integration.set_secret('refused', } . quoted($case->[1]) . ')');
-		like($error, qr/^psql:.*ERROR:  value can't be the secret.*\nDETAIL:  .*$case->[2]/, "refused: $case->[0]");
+		like($error, qr/^psql:.*ERROR:  value cannot be the secret.*\nDETAIL:  .*$case->[2]/, "refused: $case->[0]");
 	}
 	my @authorities = ([ 'a key', text_of('client.key'), qr/private key; what is secret goes to set_secret/ ], [ 'no PEM', 'x', qr/no certificate/ ]);
 	for my $case (@authorities)

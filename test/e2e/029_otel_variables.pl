@@ -90,7 +90,7 @@ sub wait_reloading
 # Certificates
 wait_until($node, q{SELECT string_agg(signal, ' ' ORDER BY signal) = 'metrics traces' FROM integration.telemetry WHERE is_on}, 'two signals are on');
 like(value($node, q{SELECT problem FROM integration.telemetry WHERE signal = 'logs'}), qr{could not open file ".*/none"}, 'the third lacks a file');
-ok($node->log_contains(qr/logs can't be exported with the certificates of the server's environment\n.*DETAIL:  could not open file/), 'which the log says, too');
+ok($node->log_contains(qr/logs cannot be exported with the certificates of the server's environment\n.*DETAIL:  could not open file/), 'which the log says, too');
 add_endpoint($node, name => 'shop', url => $receiver->url('/ok/shop'));
 add_syncs($node, 'shop', 3);
 ok(wait_for(sub { return shown('traces') eq 'CN=client' }), 'the collector sees our certificate');

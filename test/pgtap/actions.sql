@@ -68,11 +68,11 @@ SELECT is(pg_temp.outcome($$SELECT integration.retry(%s, 'fixed')$$, state), exp
     ('retrying', 'accepted, pending, on record as retry of retrying by ' || session_user || ' because fixed'),
     ('failed', 'accepted, pending, on record as retry of failed by ' || session_user || ' because fixed'),
     ('cancelled', 'accepted, pending, on record as retry of cancelled by ' || session_user || ' because fixed'),
-    ('delivered', '55000 sync N is delivered and can''t be retried | To send it once more: SELECT integration.replay(N)., delivered'),
-    ('expired', '55000 sync N is expired and can''t be retried | Its expires_at has passed. To send it all the same: '
+    ('delivered', '55000 sync N is delivered and cannot be retried | To send it once more: SELECT integration.replay(N)., delivered'),
+    ('expired', '55000 sync N is expired and cannot be retried | Its expires_at has passed. To send it all the same: '
                 'SELECT integration.amend(N, NULL, ''why'')., expired')) AS c (state, expected);
 SELECT matches(pg_temp.outcome($$SELECT integration.retry(%s)$$, 'superseded'),
-               '^55000 sync N is superseded and can''t be retried \| Sync \d+ took its place: look at SELECT integration\.why\(\d+\)\., superseded$',
+               '^55000 sync N is superseded and cannot be retried \| Sync \d+ took its place: look at SELECT integration\.why\(\d+\)\., superseded$',
                'retry of superseded');
 SELECT matches(pg_temp.refusal('SELECT integration.retry(9999999)'),
                '^42704 sync 9999999 does not exist \| Ids are what INSERT INTO integration\.outbox … RETURNING id gave', 'retry of an unknown id');
@@ -101,7 +101,7 @@ SELECT is((SELECT q.claimed_at = now() AND q.change_xid = '3' FROM integration.q
 
 UPDATE integration.queue SET expires_at = now() - interval '1 s' WHERE outbox_id = (SELECT id FROM made WHERE name = 'failed');
 SELECT matches(pg_temp.refusal((SELECT format('SELECT integration.retry(%s)', id) FROM made WHERE name = 'failed')),
-               '^55000 sync \d+ is expired and can''t be retried \| Its expires_at has passed\.', 'a sync that has expired meanwhile is not retried');
+               '^55000 sync \d+ is expired and cannot be retried \| Its expires_at has passed\.', 'a sync that has expired meanwhile is not retried');
 
 -- cancel
 SELECT is(pg_temp.outcome($$SELECT integration.cancel(%s, 'not needed')$$, state), expected, 'cancel of ' || state)
@@ -109,10 +109,10 @@ SELECT is(pg_temp.outcome($$SELECT integration.cancel(%s, 'not needed')$$, state
     ('pending', 'accepted, cancelled, on record as cancel of pending by ' || session_user || ' because not needed'),
     ('retrying', 'accepted, cancelled, on record as cancel of retrying by ' || session_user || ' because not needed'),
     ('failed', 'accepted, cancelled, on record as cancel of failed by ' || session_user || ' because not needed'),
-    ('delivered', '55000 sync N is delivered and can''t be cancelled | What arrived can''t be taken back; insert a sync that corrects it., delivered'),
-    ('cancelled', '55000 sync N is cancelled and can''t be cancelled | It will not be sent any more; there is nothing to cancel., cancelled'),
-    ('expired', '55000 sync N is expired and can''t be cancelled | It will not be sent any more; there is nothing to cancel., expired'),
-    ('superseded', '55000 sync N is superseded and can''t be cancelled | It will not be sent any more; there is nothing to cancel., superseded'))
+    ('delivered', '55000 sync N is delivered and cannot be cancelled | What arrived cannot be taken back; insert a sync that corrects it., delivered'),
+    ('cancelled', '55000 sync N is cancelled and cannot be cancelled | It will not be sent any more; there is nothing to cancel., cancelled'),
+    ('expired', '55000 sync N is expired and cannot be cancelled | It will not be sent any more; there is nothing to cancel., expired'),
+    ('superseded', '55000 sync N is superseded and cannot be cancelled | It will not be sent any more; there is nothing to cancel., superseded'))
     AS c (state, expected);
 SELECT matches(pg_temp.refusal('SELECT integration.cancel(9999999)'), '^42704 sync 9999999 does not exist', 'cancel of an unknown id');
 SELECT is((SELECT integration.cancel(pg_temp.make('pending'), ' ')), 'cancelled', 'a blank reason is none');
@@ -136,8 +136,8 @@ SELECT matches(pg_temp.outcome($$SELECT integration.amend(%s, '{"v": 2}', 'typin
     ('failed', '^accepted, superseded, on record as amend of failed'),
     ('cancelled', '^accepted, cancelled, on record as amend of cancelled'),
     ('expired', '^accepted, expired, on record as amend of expired'),
-    ('delivered', '^55000 sync N is delivered and can''t be amended \| Insert a new row with the corrected payload into integration\.outbox\., delivered$'),
-    ('superseded', '^55000 sync N is superseded and can''t be amended \| Sync \d+ took its place: amend that one\., superseded$')) AS c (state, expected);
+    ('delivered', '^55000 sync N is delivered and cannot be amended \| Insert a new row with the corrected payload into integration\.outbox\., delivered$'),
+    ('superseded', '^55000 sync N is superseded and cannot be amended \| Sync \d+ took its place: amend that one\., superseded$')) AS c (state, expected);
 INSERT INTO made VALUES ('wrong', pg_temp.make('failed'));
 INSERT INTO made SELECT 'right', integration.amend(id, '{"v": 2}', 'typing error') FROM made WHERE name = 'wrong';
 SELECT results_eq(
@@ -175,18 +175,18 @@ SELECT is((SELECT q.place FROM integration.queue q WHERE q.outbox_id = :amended)
 INSERT INTO made VALUES ('given up', pg_temp.make('cancelled'));
 SELECT lives_ok($$SELECT integration.amend(id, '{"v": 2}') FROM made WHERE name = 'given up'$$, 'a cancelled sync is amended');
 SELECT matches(pg_temp.refusal((SELECT format('SELECT integration.retry(%s)', id) FROM made WHERE name = 'given up')),
-               '^55000 sync \d+ is cancelled and can''t be retried \| Sync \d+ took its place', 'and not sent beside its copy');
+               '^55000 sync \d+ is cancelled and cannot be retried \| Sync \d+ took its place', 'and not sent beside its copy');
 
 -- replay
 SELECT matches(pg_temp.outcome($$SELECT integration.replay(%s, 'lost there')$$, state), expected, 'replay of ' || state)
   FROM (VALUES
     ('delivered', '^accepted, delivered$'),
-    ('pending', '^55000 sync N is pending and can''t be replayed \| It is not delivered yet and will be sent'),
-    ('retrying', '^55000 sync N is retrying and can''t be replayed \| It is not delivered yet and will be sent'),
-    ('failed', '^55000 sync N is failed and can''t be replayed \| It was never delivered: SELECT integration\.retry\(N, ''why''\)\.'),
-    ('cancelled', '^55000 sync N is cancelled and can''t be replayed \| It was never delivered: SELECT integration\.retry'),
-    ('expired', '^55000 sync N is expired and can''t be replayed \| It was never delivered: SELECT integration\.amend\(N, NULL'),
-    ('superseded', '^55000 sync N is superseded and can''t be replayed')) AS c (state, expected);
+    ('pending', '^55000 sync N is pending and cannot be replayed \| It is not delivered yet and will be sent'),
+    ('retrying', '^55000 sync N is retrying and cannot be replayed \| It is not delivered yet and will be sent'),
+    ('failed', '^55000 sync N is failed and cannot be replayed \| It was never delivered: SELECT integration\.retry\(N, ''why''\)\.'),
+    ('cancelled', '^55000 sync N is cancelled and cannot be replayed \| It was never delivered: SELECT integration\.retry'),
+    ('expired', '^55000 sync N is expired and cannot be replayed \| It was never delivered: SELECT integration\.amend\(N, NULL'),
+    ('superseded', '^55000 sync N is superseded and cannot be replayed')) AS c (state, expected);
 SELECT results_eq(
     $$SELECT a.verb, a.reason, (a.details ->> 'copy')::bigint = o.id, s.state
         FROM integration.outbox o JOIN integration.action a ON a.outbox_id = o.replay_of JOIN integration.sync s ON s.id = o.id

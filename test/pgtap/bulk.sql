@@ -121,7 +121,7 @@ SELECT is(pg_temp.refusal(statement), expected, 'refused: ' || statement)
     ($$SELECT integration.cancel_where(state => NULL)$$,
      '22023 cancel_where needs to know which syncs | Name an endpoint, error_class, since, until or customer; since => ''-infinity'' means all that are not finished.'),
     ($$SELECT integration.cancel_where('shop', state => 'delivered')$$,
-     '22023 syncs that are delivered can''t be cancelled | Write pending, retrying or failed; NULL: whatever is not finished.'),
+     '22023 syncs that are delivered cannot be cancelled | Write pending, retrying or failed; NULL: whatever is not finished.'),
     ($$SELECT integration.amend_where('[1]', 'shop')$$,
      '22023 amend_where needs an object of what changes in each payload | Write a JSON Merge Patch, such as {"currency": "EUR", "discount": null}: members are set, those that are null taken out.'),
     ($$SELECT integration.amend_where(NULL, 'shop')$$,

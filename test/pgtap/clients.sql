@@ -38,7 +38,7 @@ SELECT matches(pg_temp.insertion(c.settings), c.refusal, c.settings::text) FROM 
 INSERT INTO integration.credential VALUES ('shop', 'oauth2_client_credentials', '{"token_url": "https://login.example.com/token", "client_id": "a"}');
 INSERT INTO integration.endpoint (name, url, credential) VALUES ('shop', 'https://shop.example.com/', 'shop');
 SELECT matches(pg_temp.refusal($$UPDATE integration.credential SET settings = settings || '{"token_url": "https://10.0.0.1/"}' WHERE name = 'shop'$$),
-               '^23514 settings of credential "shop" can''t be used', 'so are changes');
+               '^23514 settings of credential "shop" cannot be used', 'so are changes');
 SELECT ok('Authorization: Bearer ***' = ANY (integration_worker.masked_headers('shop', NULL)), 'preview() shows what would be there');
 
 SELECT * FROM finish();

@@ -19,9 +19,9 @@ SELECT is(pg_temp.refusal('UPDATE integration.connector SET ' || change || ' WHE
     ($$status = 'dead'$$,
      '23514 status "dead" of connector "erp" is not known | Write active, deprecated (whoever enqueues is warned) or retired (nothing is enqueued any more).'),
     ($$objective = 1$$,
-     '23514 objective of connector "erp" can''t be used | It is 1. | Write the share of syncs that should be delivered in time, above 0 and below 1, such as 0.999.'),
+     '23514 objective of connector "erp" cannot be used | It is 1. | Write the share of syncs that should be delivered in time, above 0 and below 1, such as 0.999.'),
     ($$objective = 99.9$$,
-     '23514 objective of connector "erp" can''t be used | It is 99.9. | Write the share of syncs that should be delivered in time, above 0 and below 1, such as 0.999.')
+     '23514 objective of connector "erp" cannot be used | It is 99.9. | Write the share of syncs that should be delivered in time, above 0 and below 1, such as 0.999.')
   ) AS x (change, expected);
 
 -- Each attempt says which version it was made for

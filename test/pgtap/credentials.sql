@@ -35,7 +35,7 @@ INSERT INTO wrong VALUES
     ('signing', '{"overlap": "1 month"}', 'has months or years'),
     ('signing', '{"overlap": "soon"}', 'overlap is not a length of time');
 SELECT matches(pg_temp.refusal(format('INSERT INTO integration.credential VALUES (%L, %L, %L)', 'x', w.kind, w.settings)),
-               '^23514 settings of credential "x" can''t be used \| .*' || w.problem, w.kind || ' ' || w.settings)
+               '^23514 settings of credential "x" cannot be used \| .*' || w.problem, w.kind || ' ' || w.settings)
   FROM wrong w;
 SELECT is(pg_temp.refusal(format('INSERT INTO integration.credential VALUES (%L, %L, %L)', g.kind || g.n, g.kind, g.settings)), 'accepted',
           g.kind || ' ' || g.settings)
@@ -46,28 +46,28 @@ SELECT is(pg_temp.refusal(format('INSERT INTO integration.credential VALUES (%L,
     (1, 'client_certificate', '{}'), (1, 'signing', '{}'), (2, 'signing', '{"scheme": "rfc9421", "key_id": "k", "overlap": "2 h"}')
   ) g (n, kind, settings);
 SELECT matches(pg_temp.refusal($$UPDATE integration.credential SET kind = 'basic' WHERE name = 'bearer1'$$),
-               '^23514 kind of credential "bearer1" can''t be changed \|.*\| Insert another credential', 'the kind stays');
+               '^23514 kind of credential "bearer1" cannot be changed \|.*\| Insert another credential', 'the kind stays');
 SELECT matches(pg_temp.refusal($$UPDATE integration.credential SET settings = '{}' WHERE name = 'basic1'$$),
                'username is missing', 'an update is looked at, too');
-SELECT matches(pg_temp.refusal($$INSERT INTO integration.credential VALUES ('x', 'password', '{}')$$), '^23514 kind of credential "x" can''t be used \| It is password\. \| Write basic, bearer, ', 'an unknown kind');
+SELECT matches(pg_temp.refusal($$INSERT INTO integration.credential VALUES ('x', 'password', '{}')$$), '^23514 kind of credential "x" cannot be used \| It is password\. \| Write basic, bearer, ', 'an unknown kind');
 
 -- Values that a credential of the kind can't use are refused when they are set.
 SELECT matches(pg_temp.refusal(format('SELECT integration.set_secret(%L, %L)', v.credential, v.value)), v.problem, v.what)
   FROM (VALUES
     ('an unknown credential', 'none', 'x', '^P0002 credential "none" does not exist \| Insert it into integration\.credential first'),
-    ('nothing', 'bearer1', '', '^22023 value can''t be the secret of a credential of kind bearer \| The value is empty\.'),
+    ('nothing', 'bearer1', '', '^22023 value cannot be the secret of a credential of kind bearer \| The value is empty\.'),
     ('NULL', 'bearer1', NULL, 'The value is empty\.'),
     ('a line break', 'bearer1', E'a\nb', 'The value holds a line break'),
     ('one too long for a header', 'header1', repeat('x', 8193), 'longer than 8192 bytes'),
     ('a short signing key', 'signing1', 'whsec_c2hvcnQ=', 'less than 24 bytes; integration\.new_signing_key\(\) makes'),
-    ('a public key', 'signing1', 'whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=', 'a public key, which can''t sign'),
+    ('a public key', 'signing1', 'whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=', 'a public key, which cannot sign'),
     ('a temporary key without one', 'aws_sigv41', '{"session_token": "a"}', 'The secret access key is empty'),
-    ('a session token with a line break', 'aws_sigv41', '{"secret_access_key": "a", "session_token": "b\nc"}', 'session token can''t be sent'),
+    ('a session token with a line break', 'aws_sigv41', '{"secret_access_key": "a", "session_token": "b\nc"}', 'session token cannot be sent'),
     ('no PEM', 'client_certificate1', 'x', 'neither a certificate nor a private key'),
     ('a file that isn''t there', 'bearer1', 'file:none', '^22023 .*"none"'),
     ('a file that leads out', 'bearer1', 'file:../pgtap.key', '^22023 '),
     ('a file of no use', 'signing1', 'file:short', '"short": '),
-    ('no view', 'bearer1', 'view:nothing', '^22023 value can''t be the reference .*is not of the form schema\.view/name\. \| Write view:schema\.view/name'),
+    ('no view', 'bearer1', 'view:nothing', '^22023 value cannot be the reference .*is not of the form schema\.view/name\. \| Write view:schema\.view/name'),
     ('a view that isn''t there', 'bearer1', 'view:public.none/x', 'View public\.none does not exist\.')
   ) v (what, credential, value, problem);
 SELECT is((SELECT count(*) FROM integration.secret), 0::bigint, 'nothing of it was kept');
@@ -100,7 +100,7 @@ SELECT is(integration.set_secret('signing1', integration.new_signing_key()), 3, 
 SELECT is((SELECT s.version FROM integration_worker.credentials('{basic1}') s), NULL, 'a credential without a secret is there for the worker');
 
 -- What is sealed stays where it is.
-SELECT matches(pg_temp.refusal(u.statement), '^55000 secret of credential "bearer1" can''t be changed \| .*\| Forget the secret', u.what)
+SELECT matches(pg_temp.refusal(u.statement), '^55000 secret of credential "bearer1" cannot be changed \| .*\| Forget the secret', u.what)
   FROM (VALUES ('a rename is refused', $$UPDATE integration.credential SET name = 'other' WHERE name = 'bearer1'$$),
                ('another version', $$UPDATE integration.secret SET version = 9 WHERE credential = 'bearer1' AND version = 1$$),
                ('another value', $$UPDATE integration.secret SET sealed = '' WHERE credential = 'bearer1'$$)) u (what, statement);

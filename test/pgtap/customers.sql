@@ -16,16 +16,16 @@ INSERT INTO integration.endpoint (name, connector, url, customer) VALUES
 SELECT is(pg_temp.refusal(statement), expected, what)
   FROM (VALUES
     ($$INSERT INTO integration.customer (name) VALUES (' acme')$$,
-     '23514 name " acme" can''t be used | It begins or ends with a blank. | Write a name of 1 to 100 characters without blanks at its ends, such as ''shop-orders''.',
+     '23514 name " acme" cannot be used | It begins or ends with a blank. | Write a name of 1 to 100 characters without blanks at its ends, such as ''shop-orders''.',
      'a name with a blank'),
     ($$UPDATE integration.customer SET sla = '0' WHERE name = 'acme'$$,
-     '23514 sla of customer "acme" can''t be used | It is 00:00:00. | Write a time above zero, at most 3660 days, such as ''15 min''; NULL for no promise of its own.',
+     '23514 sla of customer "acme" cannot be used | It is 00:00:00. | Write a time above zero, at most 3660 days, such as ''15 min''; NULL for no promise of its own.',
      'an SLA of nothing'),
     ($$UPDATE integration.connector SET sla = '4000 days' WHERE name = 'erp'$$,
-     '23514 sla of connector "erp" can''t be used | It is 4000 days. | Write a time above zero, at most 3660 days, such as ''15 min''; NULL for no promise of its own.',
+     '23514 sla of connector "erp" cannot be used | It is 4000 days. | Write a time above zero, at most 3660 days, such as ''15 min''; NULL for no promise of its own.',
      'the same rule for connectors'),
     ($$UPDATE integration.customer SET locale = 'Deutsch (DE)' WHERE name = 'acme'$$,
-     '23514 locale of customer "acme" can''t be used | It is "Deutsch (DE)". | Write a language such as en, de or de-AT; NULL for that of integration.locale.',
+     '23514 locale of customer "acme" cannot be used | It is "Deutsch (DE)". | Write a language such as en, de or de-AT; NULL for that of integration.locale.',
      'a locale that names no language')
   ) AS x (statement, expected, what);
 SELECT lives_ok(format('UPDATE integration.customer SET locale = %L WHERE name = ''bare''', l), 'locale ' || l)

@@ -78,14 +78,14 @@ SELECT is(pg_temp.refusal($$ INSERT INTO integration.outbox (endpoint, payload) 
           LIKE '23514 payload is refused%', true, 'the first bad row of a statement is the one that is named');
 
 SELECT is(pg_temp.offer('{"enqueued_by": "somebody"}'),
-          format('428C9 enqueued_by of a sync to endpoint "shop" can''t be "somebody" | It is the user of the session: "%s". | '
+          format('428C9 enqueued_by of a sync to endpoint "shop" cannot be "somebody" | It is the user of the session: "%s". | '
                  'Leave the column enqueued_by out; triggered_by is for who in the application caused it.', session_user),
           'nobody enqueues in the name of another');
 SELECT is(pg_temp.offer(jsonb_build_object('enqueued_by', session_user)), 'accepted', 'but in their own');
 INSERT INTO integration.endpoint (name, url, payload_check)
 VALUES ('dated', 'https://dated.example.com/', '$.at.datetime() < "2030-01-01T00:00:00+00:00".datetime()');
 SELECT is(pg_temp.offer('{"endpoint": "dated", "payload": "{\"at\": \"2020-01-01\"}"}'),
-          '23514 payload_check of endpoint "dated" can''t judge this payload | '
+          '23514 payload_check of endpoint "dated" cannot judge this payload | '
           'The check is ($."at".datetime() < "2030-01-01T00:00:00+00:00".datetime()): '
           'cannot convert value from date to timestamptz without time zone usage. | '
           'Correct the payload, or the payload_check of the endpoint or its connector: '

@@ -169,9 +169,9 @@ SELECT results_eq($$SELECT s.scope || ' ' || s.name, s.rows_per_minute, s.rows_l
 -- What may be a limit.
 SELECT is(pg_temp.refusal(c.statement), '23514 ' || c.message, c.message)
   FROM (VALUES
-    ($$SELECT pg_temp.limit('endpoint', 'x', 1)$$, 'scope of an enqueue limit can''t be used | It is "endpoint". | Write customer or role.'),
+    ($$SELECT pg_temp.limit('endpoint', 'x', 1)$$, 'scope of an enqueue limit cannot be used | It is "endpoint". | Write customer or role.'),
     ($$SELECT pg_temp.limit('customer', 'x', backlog => 1000001)$$,
-     'max_backlog of an enqueue limit can''t be used | It is "1000001". | Write 0 to 1000000, since those who enqueue count it; NULL for no limit.')
+     'max_backlog of an enqueue limit cannot be used | It is "1000001". | Write 0 to 1000000, since those who enqueue count it; NULL for no limit.')
   ) AS c (statement, message);
 
 SELECT * FROM finish();

@@ -167,7 +167,7 @@ SELECT is(pg_temp.refusal($$UPDATE integration.endpoint SET escalation = 'nobody
 SELECT is(pg_temp.refusal($$INSERT INTO integration.escalation_level (chain, level, audience, after, time_zone) VALUES ('x', 1, 'support', '1 h', 'Mars/Olympus')$$) ~
           '^23514 time zone "Mars/Olympus" is not known', true, 'no such time zone');
 SELECT matches(pg_temp.refusal(format('UPDATE integration.escalation_level SET %s = %s WHERE chain = ''default'' AND level = 2', w.col, w.given)),
-               '^23514 ' || w.col || ' of level -?\d of escalation chain "default" can''t be used \| .* \| Write ' || w.hint, w.col || ' ' || w.given)
+               '^23514 ' || w.col || ' of level -?\d of escalation chain "default" cannot be used \| .* \| Write ' || w.hint, w.col || ' ' || w.given)
   FROM (VALUES ('level', '-1', '1 for the first'), ('audience', $$'boss'$$, 'customer, support or engineer'), ('audience', 'NULL', 'customer, support'),
                ('after', $$'-1 s'$$, 'how long'), ('after', 'NULL', 'how long'), ('severity', '5', '1 \('), ('weekdays', $$'{0}'$$, 'days from 1'),
                ('hours_to', $$NULL, hours_from = '08:00'$$, 'until when'), ('hours_from', $$NULL, hours_to = '18:00'$$, 'from when')) w (col, given, hint);

@@ -83,9 +83,9 @@ UPDATE integration.endpoint SET max_concurrency = 3 WHERE name = 'bill';
 SELECT ok((SELECT e.expected_since = '2026-01-05 08:00+00' FROM integration.endpoint e WHERE e.name = 'bill'), 'and stays');
 UPDATE integration.endpoint SET expected_at_least = 2 WHERE name = 'bill';
 SELECT is((SELECT e.expected_since FROM integration.endpoint e WHERE e.name = 'bill'), now(), 'until something else is expected');
-SELECT is(pg_temp.refusal($$UPDATE integration.endpoint SET expected_every = '1 month' WHERE name = 'post'$$) ~ '^23514 expected_every of endpoint "post" can''t be used \| It is 1 mon\.', true, 'months differ');
+SELECT is(pg_temp.refusal($$UPDATE integration.endpoint SET expected_every = '1 month' WHERE name = 'post'$$) ~ '^23514 expected_every of endpoint "post" cannot be used \| It is 1 mon\.', true, 'months differ');
 SELECT is(pg_temp.refusal($$UPDATE integration.endpoint SET expected_every = '10 s' WHERE name = 'post'$$) ~ '^23514', true, 'not within seconds');
-SELECT is(pg_temp.refusal($$UPDATE integration.endpoint SET expected_at_least = 2 WHERE name = 'post'$$) ~ '^23514 expected_at_least of endpoint "post" can''t be used \| There is no expected_every\.', true, 'within which time?');
+SELECT is(pg_temp.refusal($$UPDATE integration.endpoint SET expected_at_least = 2 WHERE name = 'post'$$) ~ '^23514 expected_at_least of endpoint "post" cannot be used \| There is no expected_every\.', true, 'within which time?');
 SELECT is(pg_temp.refusal($$INSERT INTO integration.endpoint (name, url, expected_every, expected_at_least) VALUES ('x', 'https://api.example.com/', '1 h', 0)$$) ~ '^23514', true, 'none are not expected');
 
 -- A backlog that grows

@@ -16,26 +16,26 @@ SELECT o.id, 1, e.id, now(), 'failed', 'http:503'
 
 -- immutable
 SELECT matches(pg_temp.refusal($$UPDATE integration.outbox SET payload = '{"a": 1}' WHERE endpoint = 'shop'$$),
-               format('^55000 sync %1$s can''t be changed: the outbox keeps what was asked \| To send other data in its place: '
+               format('^55000 sync %1$s cannot be changed: the outbox keeps what was asked \| To send other data in its place: '
                       'SELECT integration\.amend\(%1$s, .*SELECT integration\.retry\(%1$s,', (SELECT id FROM only_sync)),
                'an outbox row can''t be changed');
 SELECT matches(pg_temp.refusal($$DELETE FROM integration.outbox WHERE endpoint = 'shop'$$),
-               '^55000 sync \d+ can''t be deleted: it is not finished \| Cancel it: SELECT integration\.cancel\(',
+               '^55000 sync \d+ cannot be deleted: it is not finished \| Cancel it: SELECT integration\.cancel\(',
                'an unfinished sync can''t be deleted');
 SELECT matches(pg_temp.refusal($$UPDATE integration.attempt SET error = 'nothing' WHERE reason = 'http:503'$$),
-               '^55000 attempt 1 of sync \d+ can''t be changed: attempts say what happened \| .*SELECT integration\.retry\(',
+               '^55000 attempt 1 of sync \d+ cannot be changed: attempts say what happened \| .*SELECT integration\.retry\(',
                'an attempt can''t be changed');
 
 -- an endpoint in use
 SELECT matches(pg_temp.refusal($$DELETE FROM integration.endpoint WHERE name = 'shop'$$),
-               '^2BP01 endpoint "shop" can''t be deleted: it has unfinished syncs \| Unfinished syncs: 1\. \| Wait until they are delivered, or cancel them: '
+               '^2BP01 endpoint "shop" cannot be deleted: it has unfinished syncs \| Unfinished syncs: 1\. \| Wait until they are delivered, or cancel them: '
                'UPDATE integration\.sync SET state = ''cancelled'' WHERE endpoint = ''shop''',
                'an endpoint with unfinished syncs can''t be deleted');
 SELECT matches(pg_temp.refusal($$UPDATE integration.endpoint SET name = 'store' WHERE name = 'shop'$$),
-               '^2BP01 endpoint "shop" can''t be renamed: there are syncs to it \| .* \| Insert an endpoint "store" beside it',
+               '^2BP01 endpoint "shop" cannot be renamed: there are syncs to it \| .* \| Insert an endpoint "store" beside it',
                'an endpoint with syncs can''t be renamed');
 SELECT matches(pg_temp.refusal($$UPDATE integration.endpoint SET id = DEFAULT WHERE name = 'shop'$$),
-               '^428C9 the id of endpoint "shop" can''t be changed', 'nor get another number');
+               '^428C9 the id of endpoint "shop" cannot be changed', 'nor get another number');
 SELECT is(pg_temp.refusal($$UPDATE integration.endpoint SET name = 'used' WHERE name = 'unused'$$), 'accepted',
           'an endpoint without syncs can be renamed');
 SELECT is(pg_temp.refusal($$DELETE FROM integration.endpoint WHERE name = 'used'$$), 'accepted', 'and deleted');

@@ -88,7 +88,7 @@ SELECT is((SELECT count(*) FROM integration.outbox o WHERE o.operation = 'heartb
 UPDATE integration.heartbeat SET last_at = now() + interval '1 d';
 SELECT is(integration_worker.beat(now()), now() + interval '1 min', 'a clock that is set back does not stop it');
 SELECT matches(pg_temp.refusal($$UPDATE integration.heartbeat SET every = '1 s'$$),
-               '^23514 every of heartbeat ".*" can''t be used \| It is 00:00:01\. \| Write 10 s to 1 day', 'not all the time');
+               '^23514 every of heartbeat ".*" cannot be used \| It is 00:00:01\. \| Write 10 s to 1 day', 'not all the time');
 
 -- A worker that hung
 SELECT integration_worker.note_silence('2026-01-05 12:00+00', NULL);

@@ -231,7 +231,7 @@ INSERT INTO attack (role, statement, answer) VALUES
     ('{customer}', 'SELECT integration.retry(999999999999)', '^42704 \| sync 999999999999 does not exist \|  \| Yours are in'),
     ('{customer}', 'SELECT integration.retry(NULL)', '^42704 '),
     ('{customer}', 'SELECT integration.retry(-1)', '^42704 '),
-    ('{customer}', 'SELECT integration.retry($ACME-2)', '^55000 \| sync \d+ is pending and can''t be retried'),
+    ('{customer}', 'SELECT integration.retry($ACME-2)', '^55000 \| sync \d+ is pending and cannot be retried'),
     ('{customer}', $$SELECT integration.retry($ACME-1, repeat('x', 1001))$$, '^54000 '),
     ('{customer}', 'SELECT integration.cancel($ACME-1)', '^42501'),
     ('{customer}', $$SELECT integration.amend($ACME-1, '{}')$$, '^42501'),

@@ -62,7 +62,7 @@ SELECT pg_temp.refuse_one('shop');
 SELECT is((pg_temp.incident('shop')).state, 'open', 'the next failure writes it down');
 SELECT is((pg_temp.incident('shop')).syncs, 2::bigint, 'and is counted');
 SELECT is(pg_temp.refusal(format('SELECT integration.snooze(%s, now() - interval ''1 h'')', :incident)) ~
-          '^22023 an incident can''t be snoozed until .* \| Write a time to come', true, 'not into the past');
+          '^22023 an incident cannot be snoozed until .* \| Write a time to come', true, 'not into the past');
 SELECT is(pg_temp.refusal(format('SELECT integration.snooze(%s, ''infinity'')', :incident)) ~ '^22023', true, 'not for ever');
 
 -- Ignore
@@ -82,7 +82,7 @@ SELECT is((SELECT ROW (i.state, i.resolved_by, i.resolution, i.worked)::text FRO
 SELECT is(pg_temp.last_action(), 'resolve shop t corrected the mapping {"state": "open", "worked": true}', 'on record');
 SELECT is_empty(format('SELECT FROM integration.incident_status WHERE id = %s', :incident), 'it is no work any more');
 SELECT is(pg_temp.refusal(format('SELECT integration.acknowledge(%s)', :incident)) ~
-          format('^55000 incident %s is resolved and can''t be acknowledged \| It was over at .* \| To take it up once more: SELECT integration.reopen\(%s, ''why''\)', :incident, :incident),
+          format('^55000 incident %s is resolved and cannot be acknowledged \| It was over at .* \| To take it up once more: SELECT integration.reopen\(%s, ''why''\)', :incident, :incident),
           true, 'what is over takes no more');
 SELECT is(integration.reopen(:incident), 'open', 'it may be taken up once more');
 SELECT is((SELECT ROW (i.state, i.reopened, i.resolution, i.worked)::text FROM pg_temp.incident('shop') i), '(open,1,,)', 'that is counted');
@@ -102,7 +102,7 @@ SELECT pg_temp.refuse_one('shop');
 SELECT is((SELECT ROW (i.id > :incident, i.state, i.syncs)::text FROM pg_temp.incident('shop') i), '(t,open,1)', 'later: a new one');
 SELECT (pg_temp.incident('shop')).id AS newer \gset
 SELECT is(pg_temp.refusal(format('SELECT integration.reopen(%s)', :incident)) ~
-          format('^55000 incident %s can''t be reopened \| Incident %s is the same problem since .* \| Work on that one: SELECT \* FROM integration.runbook\(%s\)', :incident, :newer, :newer),
+          format('^55000 incident %s cannot be reopened \| Incident %s is the same problem since .* \| Work on that one: SELECT \* FROM integration.runbook\(%s\)', :incident, :newer, :newer),
           true, 'the old one gives way to it');
 
 -- It ends by itself: what people did is written down

@@ -26,7 +26,7 @@ SELECT matches(pg_temp.refusal($$INSERT INTO integration.outbox (endpoint, paylo
                '^23514 a sync to endpoint "shop" could never be sent \| send_after is .* \| Write a send_after before the year 10000\.',
                'the year 10000 is refused');
 SELECT matches(pg_temp.refusal(format($$INSERT INTO integration.outbox (endpoint, payload, created_at) VALUES ('shop', '{}', %L)$$, t.at)),
-               '^23514 created_at of a sync to endpoint "shop" can''t be used \| It is -?infinity\. \| Leave it out, or write a time between',
+               '^23514 created_at of a sync to endpoint "shop" cannot be used \| It is -?infinity\. \| Leave it out, or write a time between',
                'a created_at with which no view could reckon is refused')
   FROM unnest('{infinity,-infinity}'::text[]) AS t (at);
 SELECT matches(pg_temp.refusal($$SELECT integration.pause('customer', pg_temp.text_of(1001), 'why')$$),
@@ -34,7 +34,7 @@ SELECT matches(pg_temp.refusal($$SELECT integration.pause('customer', pg_temp.te
                'so is a pause of a customer whom no sync can name');
 SELECT matches(pg_temp.refusal($$INSERT INTO integration.outbox (endpoint, payload, headers)
                                  SELECT 'shop', '{}', jsonb_object_agg('X-' || n, '') FROM generate_series(1, 101) AS n$$),
-               '^22023 headers of a sync to endpoint "shop" can''t be sent \| There are 101 headers; 100 are allowed\.',
+               '^22023 headers of a sync to endpoint "shop" cannot be sent \| There are 101 headers; 100 are allowed\.',
                'so are 101 headers');
 SELECT matches(pg_temp.refusal($$INSERT INTO integration.outbox (endpoint, payload, headers)
                                  SELECT 'shop', '{}', jsonb_build_object('X-A', pg_temp.text_of(8193))$$),

@@ -34,9 +34,9 @@ AS $$
     SELECT pg_temp.refusal(format('INSERT INTO integration.endpoint (name, url, mask) VALUES (''masks'', ''https://a.example.com/'', %s)', mask))
 $$;
 SELECT is(pg_temp.setting($$'{$.a ? (@ > 1)}'$$),
-          '23514 mask of endpoint "masks" can''t be used | $.a ? (@ > 1) does more than name members. | '
+          '23514 mask of endpoint "masks" cannot be used | $.a ? (@ > 1) does more than name members. | '
           'Write paths to members, such as ARRAY[''$.iban'', ''$.lines[*].price'', ''$.**.password''].', 'a filter is refused');
-SELECT matches(pg_temp.setting($$'{$.a[}'$$), '^23514 mask of endpoint "masks" can''t be used \| \$\.a\[ is no jsonpath: ', 'so is what is no path');
+SELECT matches(pg_temp.setting($$'{$.a[}'$$), '^23514 mask of endpoint "masks" cannot be used \| \$\.a\[ is no jsonpath: ', 'so is what is no path');
 SELECT matches(pg_temp.setting(p.mask), '^23514 .*such as ARRAY', p.mask)
   FROM unnest(ARRAY[$$'{iban}'$$, $$'{$.a[0]}'$$, $$'{strict $.a}'$$, $$'{$.a.size()}'$$, $$'{$x}'$$, $$'{{$.a},{$.b}}'$$, $$'{NULL}'$$,
                     $$'{""}'$$, $$array_fill('$.a'::text, '{101}')$$, $$ARRAY['$."' || repeat('a', 1000) || '"']$$]) AS p (mask);

@@ -176,7 +176,7 @@ SELECT is((SELECT array_agg(n.count) FROM (SELECT count(*) FROM integration.noti
 
 -- Bad input
 SELECT matches(pg_temp.refusal(format('INSERT INTO integration.notice_endpoint (endpoint, %s) VALUES (''shop'', %s)', w.cols, w.given)),
-               '^23514 ' || w.col || ' of notice endpoint "shop" can''t be used \| It is ' || w.shown || '\. \| ' || w.hint, w.cols || ' ' || w.given)
+               '^23514 ' || w.col || ' of notice endpoint "shop" cannot be used \| It is ' || w.shown || '\. \| ' || w.hint, w.cols || ' ' || w.given)
   FROM (VALUES
     ('format', 'format', $$'email'$$, 'email', 'Write json, slack, pagerduty or teams\.'),
     ('severity', 'severity', '0', '0', 'Write 1 \('),

@@ -90,9 +90,9 @@ SELECT is(pg_temp.refusal($$INSERT INTO integration.error_rule (reason, error_cl
           '23503 reason "http:40x" fits no row of integration.error_reason | Write a reason such as http:409, or the beginning of several followed by *, such as http:5*.',
           'a reason that does not exist');
 SELECT is(pg_temp.refusal($$INSERT INTO integration.error_rule (status_from, error_class, retryable) VALUES (409, 'delivered', true)$$),
-          '23514 a rule that says delivered can''t be retryable | Leave retryable out, or write an error class.', 'delivered, yet retryable');
+          '23514 a rule that says delivered cannot be retryable | Leave retryable out, or write an error class.', 'delivered, yet retryable');
 SELECT is(pg_temp.refusal($$INSERT INTO integration.error_rule (status_from, error_class) VALUES (409, 'success')$$),
-          '23514 error class "success" can''t be the result of a rule | Write delivered for a success, or the class of a failure.',
+          '23514 error class "success" cannot be the result of a rule | Write delivered for a success, or the class of a failure.',
           'success as a class');
 SELECT is(pg_temp.refusal($$UPDATE integration.error_rule SET error_class = 'x' WHERE position = 10$$),
           '23503 error class "x" does not exist | Write delivered, or a name from integration.error_class; an own class is added by a row there.',

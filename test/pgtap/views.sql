@@ -157,11 +157,11 @@ SELECT is(pg_temp.hold('elsewhere'), 'nothing', 'at the same endpoint only');
 
 -- the updatable views
 SELECT is(pg_temp.refusal(format('UPDATE integration.sync SET state = %L WHERE id = %s', 'done', id)),
-          format('0A000 the state of sync %s can''t be set to done | What was asked and what happened stays as it is. | SET state = ''pending'' retries a sync, '
+          format('0A000 the state of sync %s cannot be set to done | What was asked and what happened stays as it is. | SET state = ''pending'' retries a sync, '
                  'SET state = ''cancelled'' cancels it; other data is sent by integration.amend().', id), 'another state is refused')
   FROM made WHERE name = 'failed';
 SELECT matches(pg_temp.refusal(format($$UPDATE integration.failed SET state = 'pending', error = 'none', attempts = 0 WHERE id = %s$$, id)),
-               '^0A000 column attempts, error of sync \d+ can''t be set', 'another column is refused')
+               '^0A000 column attempts, error of sync \d+ cannot be set', 'another column is refused')
   FROM made WHERE name = 'failed';
 SELECT matches(pg_temp.refusal('DELETE FROM integration.sync'), '^0A000 syncs are not deleted from integration\.sync \| To give a sync up set its state to cancelled', 'DELETE is refused');
 SELECT matches(pg_temp.refusal($$INSERT INTO integration.failed (endpoint) VALUES ('shop')$$),
@@ -170,7 +170,7 @@ PREPARE retry_all AS UPDATE integration.failed SET state = 'pending' WHERE endpo
 SELECT results_eq('retry_all', $$VALUES ('less severe', 'pending', NULL), ('no promise', 'pending', NULL)$$, 'state = pending retries; RETURNING says what became of it');
 PREPARE cancel_one AS UPDATE integration.sync SET state = 'cancelled' WHERE object_id = 'retrying' RETURNING state, finished_at IS NOT NULL;
 SELECT results_eq('cancel_one', $$VALUES ('cancelled', true)$$, 'state = cancelled cancels');
-SELECT matches(pg_temp.refusal($$UPDATE integration.sync SET state = 'pending' WHERE object_id = 'delivered'$$), '^55000 sync \d+ is delivered and can''t be retried', 'within the same limits');
+SELECT matches(pg_temp.refusal($$UPDATE integration.sync SET state = 'pending' WHERE object_id = 'delivered'$$), '^55000 sync \d+ is delivered and cannot be retried', 'within the same limits');
 SELECT is((SELECT string_agg(DISTINCT verb, ', ' ORDER BY verb) FROM integration.action a JOIN made m ON m.id = a.outbox_id), 'cancel, retry', 'and on record');
 
 -- look-ups by index

@@ -120,7 +120,7 @@ check_texts(const Pair *one, const Pair *other)
 	check("encrypted", "encrypted", PARTS(one->certificate, one->encrypted));
 	check("encrypted in an older form", "encrypted", PARTS(one->certificate, one->old_encrypted));
 	check("cut off", "too early", PARTS(one->key, "-----BEGIN CERTIFICATE-----\nMIIB\n"));
-	check("no DER", "certificate that can't be read",
+	check("no DER", "certificate that cannot be read",
 		  PARTS(one->key, "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"));
 	check("something else", "neither a certificate nor a private key.",
 		  PARTS(one->certificate, "-----BEGIN X509 CRL-----\nMIIB\n-----END X509 CRL-----\n"));

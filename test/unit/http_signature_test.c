@@ -71,7 +71,7 @@ static const struct
 	{"no key", "https://h/", "{}", NULL, "There is no key to sign with."},
 	{"an empty key", "https://h/", "{}", "whsec_", "The signing key is empty."},
 	{"a public key", "https://h/", "{}", "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=",
-	"The signing key is a public key, which can't sign."},
+	"The signing key is a public key, which cannot sign."},
 	{"a name that is no ASCII", "https://b\u00fccher.example/", "{}", SHARED,
 		"The URL to sign names its host by other than ASCII letters, digits, dots and"
 	" hyphens."},

@@ -139,7 +139,7 @@ static const struct
 	" commas or slashes."},
 	{"a token with a line break", SERVICE,
 		"{\"secret_access_key\": \"a\", \"session_token\": \"a\\r\\nb\"}",
-	"The session token can't be sent in a header."},
+	"The session token cannot be sent in a header."},
 };
 
 static const char *

@@ -127,12 +127,12 @@ static const struct
 
 {
 	{"curl:7:refused", "Connection refused", "oauth_unavailable",
-	"The token endpoint can't be reached: Connection refused"},
+	"The token endpoint cannot be reached: Connection refused"},
 	{"curl:28:response", "", "oauth_unavailable",
-	"The token endpoint can't be reached: curl:28:response"},
+	"The token endpoint cannot be reached: curl:28:response"},
 	{"blocked_private_address", "10.0.0.1", "blocked_private_address",
-	"The token endpoint can't be called: 10.0.0.1"},
-	{"curl:7:blocked", "x", "curl:7:blocked", "The token endpoint can't be called: x"},
+	"The token endpoint cannot be called: 10.0.0.1"},
+	{"curl:7:blocked", "x", "curl:7:blocked", "The token endpoint cannot be called: x"},
 	{"curl:27", "Out of memory", "", ""},
 };
 

@@ -77,7 +77,7 @@ static const struct
 		"a bad key beside a good one", SHARED, "whsec_-", MSG,
 		"The signing key is not in base64 of at most 512 bytes."
 	},
-	{"a public key", PUBLIC, NULL, MSG, "The signing key is a public key, which can't sign."},
+	{"a public key", PUBLIC, NULL, MSG, "The signing key is a public key, which cannot sign."},
 	{
 		"no id", SHARED, NULL, NULL,
 		"The request has no webhook-id without a dot, which a signature needs."
