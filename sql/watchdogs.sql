@@ -128,7 +128,16 @@ AS $$
     ]
 $$;
 COMMENT ON FUNCTION integration_worker.watchdogs() IS
-    'The functions that watch() calls with the time; each returns when it has to look again, NULL: no sooner than the others.';
+    'The functions that watch() calls with the time; each returns when it has to look again, NULL: in a minute.';
+
+CREATE FUNCTION integration_worker.hurried_watchdogs() RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT ARRAY['escalate', 'beat']
+$$;
+COMMENT ON FUNCTION integration_worker.hurried_watchdogs() IS
+    'Those of them that look soon after an incident or a heartbeat has changed; the others see nothing new in that.';
 
 -- A watchdog that takes too long is cancelled, which OTHERS leaves out, and it must not keep the others from looking.
 CREATE FUNCTION integration_worker.run_watchdog(name text, now timestamptz) RETURNS timestamptz
@@ -160,23 +169,18 @@ $$;
 COMMENT ON FUNCTION integration_worker.run_watchdog(text, timestamptz) IS
     'Has one watchdog look; an error of it is reported once and remembered until it works again.';
 
-CREATE FUNCTION integration_worker.watch(now timestamptz DEFAULT clock_timestamp()) RETURNS timestamptz
+CREATE FUNCTION integration_worker.watch(name text, now timestamptz DEFAULT clock_timestamp()) RETURNS timestamptz
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
     SET lock_timeout = '20ms'
 AS $$
-DECLARE
-    watchdog text;
-    again_at timestamptz := watch.now + interval '1 min';
 BEGIN
-    FOREACH watchdog IN ARRAY integration_worker.watchdogs() LOOP
-        again_at := least(again_at, integration_worker.run_watchdog(watchdog, watch.now));
-    END LOOP;
-    RETURN greatest(again_at, watch.now + interval '1 s');
+    RETURN greatest(least(integration_worker.run_watchdog(watch.name, watch.now), watch.now + interval '1 min'),
+                    watch.now + interval '1 s');
 END
 $$;
-COMMENT ON FUNCTION integration_worker.watch(timestamptz) IS
-    'Has all watchdogs look; called by the worker that has the first shard, in a transaction of its own. Returns when to look again.';
+COMMENT ON FUNCTION integration_worker.watch(text, timestamptz) IS
+    'Has a watchdog look; called by the worker that has the first shard, in a transaction of its own. Returns when it has to look again.';
 
 INSERT INTO integration.phrase (key, words) VALUES
     ('worker_hangs', 'A worker has not come round since {since}: nothing of its endpoints is sent.'),

@@ -9,14 +9,40 @@
 #include "utils/timestamp.h"
 
 #include "store/columns.h"
+#include "store/parameters.h"
 #include "store/session.h"
 
-TimestampTz
-watchdogs_look(void)
+Watchdog *
+watchdogs_list(MemoryContext memory, int *count)
 {
-	static Statement statement = {.text = "SELECT integration_worker.watch()"};
+	static Statement statement = {
+		.text = "SELECT w, w = ANY (integration_worker.hurried_watchdogs()) "
+		"FROM unnest(integration_worker.watchdogs()) AS w",
+	};
+	Watchdog   *watchdogs;
 
-	session_execute(&statement, NULL, NULL);
+	*count = (int) session_execute(&statement, NULL, NULL);
+	watchdogs = MemoryContextAllocZero(memory, sizeof(Watchdog) * (*count + 1));
+	for (int i = 0; i < *count; i++)
+	{
+		watchdogs[i].name = column_text(i, 1, memory);
+		watchdogs[i].is_hurried = column_bool(i, 2);
+	}
+	return watchdogs;
+}
+
+TimestampTz
+watchdogs_look(const char *name)
+{
+	static const Oid types[] = {TEXTOID};
+	static Statement statement = {
+		.text = "SELECT integration_worker.watch($1)",
+		.arg_count = 1,
+		.arg_types = types,
+	};
+	Datum		values[] = {parameters_text(name)};
+
+	session_execute(&statement, values, NULL);
 	return column_time(0, 1, DT_NOEND);
 }
 

@@ -2,12 +2,14 @@
  * watching.c
  *		The watchdogs look, now and then.
  *
- * The worker that has the first shard runs them in a transaction of its own: an
- * error of it holds up nothing else, nor does one that takes long, for long.
+ * The worker that has the first shard runs them, one in a turn of the loop and
+ * each in a transaction of its own: an error of it holds up nothing else, nor
+ * does one that takes long, for long.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "store/session.h"
@@ -28,27 +30,40 @@ static struct
 {
 	uint32		seen;			/* of the slot's incident_changes */
 	uint32		seen_silence;	/* of its silence_changes */
-	TimestampTz look_at;		/* 0: at once */
+	Watchdog   *watchdogs;
+	int			count;			/* 0: they are not read yet */
+	TimestampTz read_at;		/* 0: at once */
 }			state;
+
+static void
+list_step(void *arg)
+{
+	state.watchdogs = watchdogs_list(TopMemoryContext, &state.count);
+}
 
 static void
 look_step(void *arg)
 {
-	TimestampTz *again_at = arg;
+	Watchdog   *watchdog = arg;
 
-	*again_at = watchdogs_look();
+	watchdog->look_at = watchdogs_look(watchdog->name);
 }
 
-/* Not at each of many changes. */
+/* Those that it is for, and not at each of many changes. */
 static void
 note_changes(const Sender *sender)
 {
 	uint32		changes = pg_atomic_read_u32(&sender->slot->incident_changes);
+	TimestampTz soon = TimestampTzPlusMilliseconds(sender->now, SOON_MS);
 
 	if (changes == state.seen)
 		return;
 	state.seen = changes;
-	state.look_at = Min(state.look_at, TimestampTzPlusMilliseconds(sender->now, SOON_MS));
+	for (int i = 0; i < state.count; i++)
+	{
+		if (state.watchdogs[i].is_hurried)
+			state.watchdogs[i].look_at = Min(state.watchdogs[i].look_at, soon);
+	}
 }
 
 static void
@@ -89,25 +104,61 @@ note_silence(const Sender *sender)
 		forget_silence(sender->slot, &silence);
 }
 
+static void
+read_watchdogs(TimestampTz again_at)
+{
+	state.read_at = again_at;
+	(void) session_run(list_step, NULL);
+}
+
+/* The one that has waited longest, or has to look next. */
+static Watchdog *
+next_watchdog(void)
+{
+	Watchdog   *next = NULL;
+
+	for (int i = 0; i < state.count; i++)
+	{
+		if (next == NULL || state.watchdogs[i].look_at < next->look_at)
+			next = &state.watchdogs[i];
+	}
+	return next;
+}
+
+/* A clock that was set back must not keep them from looking. */
+static void
+look_within(TimestampTz at)
+{
+	for (int i = 0; i < state.count; i++)
+		state.watchdogs[i].look_at = Min(state.watchdogs[i].look_at, at);
+}
+
 void
 watching_turn(const Sender *sender)
 {
+	TimestampTz latest = TimestampTzPlusMilliseconds(sender->now, LOOK_EVERY_MS);
+	Watchdog   *next;
+
 	if (!sender_owns(sender, 0) || sender->sql_again_at > sender->now)
 		return;
 	note_silence(sender);
+	if (state.count == 0 && state.read_at <= sender->now)
+		read_watchdogs(latest);
 	note_changes(sender);
-	/* a clock that was set back must not keep them from looking */
-	state.look_at = Min(state.look_at, TimestampTzPlusMilliseconds(sender->now, LOOK_EVERY_MS));
-	if (state.look_at > sender->now)
+	look_within(latest);
+	next = next_watchdog();
+	if (next == NULL || next->look_at > sender->now)
 		return;
-	state.look_at = TimestampTzPlusMilliseconds(sender->now, LOOK_EVERY_MS);
-	(void) session_run_within(look_step, &state.look_at, MOST_MS);
+	next->look_at = latest;
+	(void) session_run_within(look_step, next, MOST_MS);
 }
 
 TimestampTz
 watching_deadline(const Sender *sender)
 {
+	const Watchdog *next = next_watchdog();
+
 	if (!sender_owns(sender, 0))
 		return DT_NOEND;
-	return Max(state.look_at, sender->sql_again_at);
+	return Max(next == NULL ? state.read_at : next->look_at, sender->sql_again_at);
 }

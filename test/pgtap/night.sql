@@ -111,7 +111,7 @@ BEGIN
             at := at + interval '80 ms';
         END LOOP;
         IF at >= coalesce((SELECT m.watch_at FROM memory m), at) THEN
-            UPDATE memory SET watch_at = integration_worker.watch(at);
+            UPDATE memory SET watch_at = (SELECT min(integration_worker.watch(w, at)) FROM unnest(integration_worker.watchdogs()) AS w);
         END IF;
         IF EXISTS (SELECT FROM integration_worker.incident_change) OR EXISTS (SELECT FROM integration_worker.notice_due) THEN
             PERFORM pg_temp.tell_people(at);

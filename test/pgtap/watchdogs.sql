@@ -1,7 +1,7 @@
 -- What no result says is looked for: incidents that a watchdog opens, ends; one that fails.
 BEGIN;
 \ir ../lib/settle.sql
-SELECT plan(23);
+SELECT plan(25);
 
 INSERT INTO integration.connector (name, owner, severity) VALUES ('crm', 'sales-it', 2);
 INSERT INTO integration.endpoint (name, url, connector, customer) VALUES ('shop', 'https://api.example.com/', 'crm', 'acme');
@@ -52,21 +52,20 @@ CREATE FUNCTION integration_worker.slow(now timestamptz) RETURNS timestamptz
     LANGUAGE plpgsql AS $$ BEGIN RAISE query_canceled USING MESSAGE = 'too slow'; END $$;
 CREATE FUNCTION integration_worker.locked(now timestamptz) RETURNS timestamptz
     LANGUAGE plpgsql AS $$ BEGIN RAISE lock_not_available; END $$;
-CREATE OR REPLACE FUNCTION integration_worker.watchdogs() RETURNS text[] LANGUAGE sql AS $$ SELECT '{bad,slow,good}'::text[] $$;
 SET client_min_messages = error;
-SELECT is(integration_worker.watch(now()), now() + interval '10 s', 'one that fails keeps no other from looking');
+SELECT is(integration_worker.watch('good', now()), now() + interval '10 s', 'a watchdog says when it looks again');
+SELECT is(ARRAY(SELECT integration_worker.watch(w, now()) FROM unnest('{bad,slow}'::text[]) AS w),
+          ARRAY[now() + interval '1 min', now() + interval '1 min'], 'one that fails looks in a minute');
 SELECT is(ARRAY(SELECT ROW (f.name, f.since = now(), f.error)::text FROM integration_worker.failing_watchdog f ORDER BY f.name),
           '{"(bad,t,\"out of order\")","(slow,t,\"too slow\")"}', 'and is remembered');
-SELECT integration_worker.watch(now() + interval '1 min');
+SELECT integration_worker.watch(w, now() + interval '1 min') FROM unnest('{bad,slow}'::text[]) AS w;
 SELECT is((SELECT array_agg(DISTINCT f.since) FROM integration_worker.failing_watchdog f), ARRAY[now()], 'since when');
 CREATE OR REPLACE FUNCTION integration_worker.bad(now timestamptz) RETURNS timestamptz LANGUAGE sql AS $$ SELECT NULL::timestamptz $$;
-SELECT integration_worker.watch(now());
-SELECT is(ARRAY(SELECT f.name FROM integration_worker.failing_watchdog f), '{slow}', 'until it works again');
-CREATE OR REPLACE FUNCTION integration_worker.watchdogs() RETURNS text[] LANGUAGE sql AS $$ SELECT '{bad}'::text[] $$;
-SELECT is(integration_worker.watch(now()), now() + interval '1 min', 'none has a wish: in a minute');
-CREATE OR REPLACE FUNCTION integration_worker.watchdogs() RETURNS text[] LANGUAGE sql AS $$ SELECT '{locked}'::text[] $$;
-SELECT is(integration_worker.watch(now()), now() + interval '1 s', 'a lock was not to be had: soon');
+SELECT is(integration_worker.watch('bad', now()), now() + interval '1 min', 'one that has no wish looks in a minute');
+SELECT is(ARRAY(SELECT f.name FROM integration_worker.failing_watchdog f), '{slow}', 'one that works again is forgotten');
+SELECT is(integration_worker.watch('locked', now()), now() + interval '1 s', 'a lock was not to be had: soon');
 SELECT is((SELECT count(*) FROM integration_worker.failing_watchdog f WHERE f.name = 'locked'), 0::bigint, 'which is no fault');
+SELECT ok(integration_worker.hurried_watchdogs() <@ integration_worker.watchdogs(), 'those that hurry are among all');
 
 SELECT * FROM finish();
 ROLLBACK;
