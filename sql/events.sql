@@ -16,31 +16,35 @@ SELECT o.id AS outbox_id, g.given IS NOT NULL AS is_given,
 COMMENT ON VIEW integration_worker.sync_trace IS
     'The trace of each sync, the application''s where it gave one; the ids of its spans: send, process.';
 
--- An attempt at an old sync has a trace of its own.
+-- An attempt at an old sync has a trace of its own.  In plpgsql, which keeps its plans: the worker asks for each incident.
 CREATE FUNCTION integration_worker.trace_of(sync bigint) RETURNS text
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT coalesce((SELECT a.trace_id
+BEGIN
+    RETURN coalesce((SELECT a.trace_id
                        FROM integration.attempt a
                       WHERE a.outbox_id = trace_of.sync
                       ORDER BY a.attempt_no DESC
                       LIMIT 1),
-                    (SELECT t.trace_id FROM integration_worker.sync_trace t WHERE t.outbox_id = trace_of.sync))
+                    (SELECT t.trace_id FROM integration_worker.sync_trace t WHERE t.outbox_id = trace_of.sync));
+END
 $$;
 COMMENT ON FUNCTION integration_worker.trace_of(bigint) IS
     'The trace of a sync''s last attempt, else its own; NULL: there is no such sync any more.';
 
 CREATE FUNCTION integration_worker.ids_for_log(syncs bigint[]) RETURNS text
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT concat_ws(', ', string_agg(concat('outbox_id=', s.id, ' trace_id=' || integration_worker.trace_of(s.id)), ', ' ORDER BY s.n)
-                               FILTER (WHERE s.n <= 10),
-                     'and ' || nullif(greatest(count(*) - 10, 0), 0) || ' more')
-      FROM unnest(ids_for_log.syncs) WITH ORDINALITY AS s (id, n)
-     WHERE s.id IS NOT NULL
-    HAVING count(*) > 0
+BEGIN
+    RETURN (SELECT concat_ws(', ', string_agg(concat('outbox_id=', s.id, ' trace_id=' || integration_worker.trace_of(s.id)), ', ' ORDER BY s.n)
+                                       FILTER (WHERE s.n <= 10),
+                             'and ' || nullif(greatest(count(*) - 10, 0), 0) || ' more')
+              FROM unnest(ids_for_log.syncs) WITH ORDINALITY AS s (id, n)
+             WHERE s.id IS NOT NULL
+            HAVING count(*) > 0);
+END
 $$;
 COMMENT ON FUNCTION integration_worker.ids_for_log(bigint[]) IS
     'How a line of the server''s log names syncs, to be found by either id: ten of them at most; NULL: none.';

@@ -110,7 +110,7 @@ COMMENT ON FUNCTION integration_worker.tell(bigint[], text) IS
 
 -- Two failing notice endpoints tell each other of that once each: an incident is opened once, however many of
 -- its notices fail.
-CREATE FUNCTION integration_worker.distribute_changes() RETURNS SETOF integration_worker.incident_change
+CREATE FUNCTION integration_worker.distribute_changes(most integer DEFAULT 1000) RETURNS SETOF integration_worker.incident_change
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
     SET lock_timeout = '20ms'
@@ -121,7 +121,7 @@ DECLARE
           FROM integration_worker.incident_change c
          WHERE NOT c.is_distributed
          ORDER BY c.id
-         LIMIT 1000
+         LIMIT most
            FOR UPDATE SKIP LOCKED);
 BEGIN
     IF changes = '{}' THEN
@@ -138,19 +138,22 @@ BEGIN
     RETURN QUERY SELECT x.* FROM unnest(changes) x ORDER BY x.id;
 END
 $$;
-COMMENT ON FUNCTION integration_worker.distribute_changes() IS
-    'Decides who is told of new changes, and returns them.';
+COMMENT ON FUNCTION integration_worker.distribute_changes(integer) IS
+    'Decides who is told of new changes, the oldest first and not more than that many; returns them.';
 
 CREATE FUNCTION integration_worker.log_line(change integration_worker.incident_change, OUT line text, OUT detail text, OUT hint text)
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
+BEGIN
     SELECT format('integration incident %s %s: %s%s%s', i.id, change.change, i.error_class,
                   ' at endpoint "' || nullif(i.endpoint, '') || '"', ', owner ' || i.owner),
            'An example: ' || integration_worker.ids_for_log(ARRAY[i.example]) || '.',
            CASE WHEN i.resolved_at IS NULL THEN concat_ws(' ', i.remedy, format('SELECT * FROM integration.runbook(%s) in database "%s" says what to do.', i.id, current_database())) END
+      INTO line, detail, hint
       FROM integration.incident i
-     WHERE i.id = change.incident
+     WHERE i.id = change.incident;
+END
 $$;
 COMMENT ON FUNCTION integration_worker.log_line(integration_worker.incident_change) IS
     'What stands in the server''s log about a change of an incident.';

@@ -5,6 +5,8 @@
  */
 #include "store/notices.h"
 
+#include "catalog/pg_type.h"
+
 #include "store/columns.h"
 #include "store/session.h"
 
@@ -23,13 +25,17 @@ log_change(uint64 i)
 }
 
 int
-notices_distribute(void)
+notices_distribute(int most)
 {
+	static const Oid types[] = {INT4OID};
 	static Statement statement = {
-		.text = "SELECT l.line, l.detail, l.hint FROM integration_worker.distribute_changes() c, "
+		.text = "SELECT l.line, l.detail, l.hint FROM integration_worker.distribute_changes($1) c, "
 		"integration_worker.log_line(c) l",
+		.arg_count = 1,
+		.arg_types = types,
 	};
-	uint64		count = session_execute(&statement, NULL, NULL);
+	Datum		values[] = {Int32GetDatum(most)};
+	uint64		count = session_execute(&statement, values, NULL);
 
 	for (uint64 i = 0; i < count; i++)
 		log_change(i);

@@ -13,10 +13,10 @@
 #include "datatype/timestamp.h"
 
 /*
- * Write down who is told of what is new, a line for each in the server's log.
- * Returns how many changes there were.
+ * Write down who is told of what is new, a line for each in the server's log;
+ * not more than so many changes.  Returns how many there were.
  */
-extern int	notices_distribute(void);
+extern int	notices_distribute(int most);
 
 /* Enqueue what is to leave.  Returns when to look again; DT_NOEND: not by itself. */
 extern TimestampTz notices_send(void);

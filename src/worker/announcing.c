@@ -17,6 +17,8 @@
 #include "worker/announcing.h"
 
 #define LOOK_EVERY_MS 10000
+#define DISTRIBUTED_MOST 10		/* the loop turns between two lots */
+#define COMPANY_MS 200			/* that notices wait for the next lot */
 #define AGAIN_MS 1000			/* the lock of NOTIFY was not to be had, or a
 								 * statement failed */
 
@@ -37,7 +39,7 @@ distribute_step(void *arg)
 {
 	int		   *count = arg;
 
-	*count = notices_distribute();
+	*count = notices_distribute(DISTRIBUTED_MOST);
 }
 
 static void
@@ -81,10 +83,15 @@ distribute(TimestampTz now)
 	}
 	if (count == 0)
 		return;
-	state.send_at = now;
 	state.must_notify = true;
-	/* more than one look takes in */
+	if (count < DISTRIBUTED_MOST)
+	{
+		state.send_at = now;
+		return;
+	}
+	/* there may be more, which belongs into the same digest */
 	state.look_at = now;
+	state.send_at = Min(state.send_at, TimestampTzPlusMilliseconds(now, COMPANY_MS));
 }
 
 static void
