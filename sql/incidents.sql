@@ -56,6 +56,9 @@ DECLARE
     new_ids bigint[];
     reopened_ids bigint[];
 BEGIN
+    IF NOT EXISTS (SELECT FROM integration_worker.alarming(verdicts, standings)) THEN
+        RETURN;
+    END IF;
     WITH seen AS MATERIALIZED (
         SELECT p.* FROM integration_worker.problems(verdicts, standings) p
     ), counted AS (

@@ -70,7 +70,9 @@ BEGIN
     IF EXISTS (SELECT FROM unnest(verdicts) v WHERE v.effect = 'trip') THEN
         PERFORM integration_worker.pause_gone(verdicts, settled_at);
     END IF;
-    PERFORM integration_worker.write_status(verdicts, settled_at);
+    IF EXISTS (SELECT FROM unnest(verdicts) v WHERE v.object_id IS NOT NULL) THEN
+        PERFORM integration_worker.write_status(verdicts, settled_at);
+    END IF;
     IF EXISTS (SELECT FROM unnest(standings) s WHERE s.changed OR s.news) THEN
         PERFORM integration_worker.write_health(verdicts, standings, settled_at);
     END IF;

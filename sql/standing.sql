@@ -53,12 +53,14 @@ CREATE FUNCTION integration_worker.write_health(
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    INSERT INTO integration.endpoint_health (endpoint_id)
-    SELECT s.endpoint_id
-      FROM unnest(standings) s
-      JOIN integration.endpoint e ON e.id = s.endpoint_id
-     WHERE s.missing
-    ON CONFLICT DO NOTHING;
+    IF EXISTS (SELECT FROM unnest(standings) s WHERE s.missing) THEN
+        INSERT INTO integration.endpoint_health (endpoint_id)
+        SELECT s.endpoint_id
+          FROM unnest(standings) s
+          JOIN integration.endpoint e ON e.id = s.endpoint_id
+         WHERE s.missing
+        ON CONFLICT DO NOTHING;
+    END IF;
     UPDATE integration.endpoint_health h
        SET state = s.state, since = s.since, open_until = s.open_until, openings = s.openings,
            retry_after_until = s.retry_after_until, "window" = s."window", failures = s.failures,
