@@ -142,6 +142,7 @@ SQL_PARTS += status_views # how objects, endpoints, workers stand
 SQL_PARTS += pause_status # what waits behind each kill switch
 SQL_PARTS += why          # timeline, why
 SQL_PARTS += notices      # who is told of an incident
+SQL_PARTS += rehearsal    # what a failure sets off, gone through before there is one
 SQL_PARTS += watchdogs    # what no result says: looked for every minute
 SQL_PARTS += expected     # what should have been delivered by now
 SQL_PARTS += growth       # backlogs that grow

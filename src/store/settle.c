@@ -238,3 +238,11 @@ settle_by_rules(MemoryContext memory, Settlement *settlement)
 	for (uint64 i = 0; i < rows; i++)
 		settlement->verdicts[i] = read_verdict(i);
 }
+
+void
+settle_rehearse(void)
+{
+	static Statement statement = {.text = "SELECT integration_worker.rehearse()"};
+
+	session_execute(&statement, NULL, NULL);
+}

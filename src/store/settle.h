@@ -84,4 +84,10 @@ extern int	settle_plain(const Settlement *settlement, int *places);
 /* Record the facts by all the rules.  Fills in the verdicts, in memory. */
 extern void settle_by_rules(MemoryContext memory, Settlement *settlement);
 
+/*
+ * Go through what a bad answer sets off, and take it back: the session has its
+ * plans then.  May throw.
+ */
+extern void settle_rehearse(void);
+
 #endif							/* INTEGRATION_SETTLE_H */

@@ -25,6 +25,7 @@
 
 #include "base/settings.h"
 #include "store/session.h"
+#include "store/settle.h"
 #include "worker/adoption.h"
 #include "worker/aftermath.h"
 #include "worker/announcing.h"
@@ -364,6 +365,13 @@ start_up(Oid database, DatabaseSlot *slot, int number)
 		proc_exit(0);
 }
 
+/* Before anything waits. */
+static void
+rehearse_step(void *arg)
+{
+	settle_rehearse();
+}
+
 void
 integration_worker_main(Datum arg)
 {
@@ -385,6 +393,7 @@ integration_worker_main(Datum arg)
 			errmsg("integration worker of database \"%s\" started with %d connections",
 				   extension_database(), sender->max_connections),
 			errdetail_internal("%s", transport_description()));
+	(void) session_run(rehearse_step, NULL);
 	begin_serving(slot, &slot->workers[number]);
 	run(sender, create_events(sender));
 	proc_exit(0);
