@@ -82,16 +82,21 @@ session_await_locks(void)
 	SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
 }
 
-/* Tables whose size decides how they are best read, with the size plans were made for. */
+/*
+ * Tables whose size decides how they are best read, with the size plans were
+ * made for: at first one at which walking all of it takes no longer than making
+ * the plans anew.
+ */
 static struct
 {
 	const char *name;
+	BlockNumber small_blocks;
 	BlockNumber planned_blocks;
 }			planned_tables[] = {
-	{"queue", 0},
-	{"endpoint", 0},
-	{"endpoint_health", 0},
-	{"sync_status", 0},
+	{"queue", 128, 0},
+	{"endpoint", 4, 0},
+	{"endpoint_health", 8, 0},
+	{"sync_status", 32, 0},
 };
 
 static BlockNumber
@@ -127,7 +132,8 @@ forget_outgrown_plans(void)
 	schema = get_namespace_oid("integration", true);
 	for (int i = 0; OidIsValid(schema) && i < lengthof(planned_tables); i++)
 	{
-		BlockNumber planned_blocks = planned_tables[i].planned_blocks;
+		BlockNumber planned_blocks = Max(planned_tables[i].planned_blocks,
+										 planned_tables[i].small_blocks);
 		BlockNumber blocks = table_blocks(schema, planned_tables[i].name);
 
 		if (blocks > planned_blocks * OUTGROWN)
