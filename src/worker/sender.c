@@ -20,6 +20,7 @@
 #include "worker/tokens.h"
 #include "worker/trace.h"
 
+#define VAIN_MS 250				/* that a failed probe waits for others */
 #define FRESH_US 1000000		/* what keeps its turn is not read again */
 
 static HTAB *
@@ -102,6 +103,7 @@ sender_create(DatabaseSlot *slot, int number, int max_connections)
 	sender->batches.most = SENDER_BATCH;
 	patience_begin(&sender->batches.patience);
 	sender->batches.stuck_until = DT_NOEND;
+	sender->batches.vain_until = DT_NOEND;
 	return sender;
 }
 
@@ -331,6 +333,20 @@ sender_add_lease(Sender *sender, Endpoint *endpoint, const TakenRow *row, const 
 }
 
 void
+sender_end_vain_wait(Sender *sender, Lease *lease)
+{
+	sender->batches.vain_count -= lease->is_vain ? 1 : 0;
+	lease->is_vain = false;
+}
+
+void
+sender_leave_answered(Sender *sender, Lease *lease)
+{
+	sender->answered_count--;
+	sender_end_vain_wait(sender, lease);
+}
+
+void
 sender_free_lease(Sender *sender, Lease *lease)
 {
 	dlist_delete(&lease->node);
@@ -340,7 +356,7 @@ sender_free_lease(Sender *sender, Lease *lease)
 		sender->ready_count--;
 	}
 	else if (lease->state == LEASE_ANSWERED)
-		sender->answered_count--;
+		sender_leave_answered(sender, lease);
 	if (lease->is_unjudged)
 	{
 		lease->endpoint->unjudged--;
@@ -379,8 +395,26 @@ is_verdict_awaited(const Lease *lease)
 	if (!endpoint->row.idempotent ||
 		lease->keys[KEY_ORDERING] != 0 || lease->keys[KEY_OBJECT] != 0)
 		return true;
+	/* after a probe in vain nothing leaves for a while in any case */
+	if (endpoint->is_probing)
+		return !is_bad(lease);
 	/* the slot of a bad answer is wanted where more is ready */
-	return is_bad(lease) ? endpoint->ready_count > 0 : endpoint->is_probing;
+	return is_bad(lease) && endpoint->ready_count > 0;
+}
+
+/*
+ * An open endpoint is asked one thing at a time, so nothing depends on when it
+ * is recorded that it still doesn't work: with others of its kind, not with each
+ * batch of deliveries.
+ */
+static void
+begin_vain_wait(Sender *sender, Lease *lease)
+{
+	TimestampTz until = TimestampTzPlusMilliseconds(sender->now, VAIN_MS);
+
+	lease->is_vain = true;
+	sender->batches.vain_count++;
+	sender->batches.vain_until = Min(sender->batches.vain_until, until);
 }
 
 void
@@ -395,7 +429,10 @@ sender_await_settle(Sender *sender, Lease *lease)
 		endpoint->unjudged++;
 	dlist_push_tail(&sender->answered, &lease->node);
 	sender->answered_count++;
-	patience_add(&sender->batches.patience, is_waited_for, sender->now);
+	if (endpoint->is_probing && lease->is_unjudged && !is_waited_for)
+		begin_vain_wait(sender, lease);
+	else
+		patience_add(&sender->batches.patience, is_waited_for, sender->now);
 }
 
 bool
@@ -525,6 +562,8 @@ sender_turn_back(Sender *sender)
 		patience_end(&sender->batches.patience, sender->now);
 	if (sender->batches.stuck_until != DT_NOEND)
 		sender->batches.stuck_until = sender->now;
+	if (sender->batches.vain_until != DT_NOEND)
+		sender->batches.vain_until = sender->now;
 }
 
 void

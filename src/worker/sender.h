@@ -131,6 +131,8 @@ typedef struct Endpoint
 	bool		is_claimant;	/* counted in sender->line.claimant_count */
 	Trust		trust;
 	Counter		counter;
+	int			row_after;		/* of the present batch's rest, so many came
+								 * before a delivery to it */
 	int64		counted_in;		/* the batch that has the counter already */
 	bool		is_probing;		/* breaker not closed: one request at a time */
 	int64		last_retried;	/* the sync that failed last; a probe is
@@ -178,6 +180,8 @@ typedef struct Lease
 	TimestampTz expires_at;
 	bool		is_unjudged;	/* counted in endpoint->unjudged */
 	int64		settled_in;		/* the batch that it was brought in last */
+	bool		is_vain;		/* a probe that failed: nobody waits for its
+								 * verdict */
 	bool		is_stuck;		/* its row was held by somebody at a settle */
 	bool		must_reread;	/* a newer sync of its object may be there */
 	TimestampTz fresh_until;	/* sent all the same until then */
@@ -308,6 +312,11 @@ typedef struct Batches
 	int			most;			/* results in the next settle: fewer after one
 								 * that failed */
 	Patience	patience;		/* of the answered ones */
+	int64		rest_of;		/* the batch of which some wait for settle() */
+	int			rest_count;		/* how many */
+	int			judged_count;	/* how many of them no longer do */
+	int			vain_count;		/* answered ones that wait until vain_until */
+	TimestampTz vain_until;		/* DT_NOEND: there are none */
 	TimestampTz stuck_until;	/* when stuck results are brought again;
 								 * DT_NOEND: there are none */
 } Batches;
@@ -415,6 +424,12 @@ extern void sender_free_lease(Sender *sender, Lease *lease);
 
 /* To ANSWERED, with lease->answer or, where nothing left, lease->reason set. */
 extern void sender_await_settle(Sender *sender, Lease *lease);
+
+/* A probe in vain waits no longer than other results. */
+extern void sender_end_vain_wait(Sender *sender, Lease *lease);
+
+/* It is no longer among the answered ones; its node is the caller's to move. */
+extern void sender_leave_answered(Sender *sender, Lease *lease);
 
 /*
  * Whether the lease is to be read again before it leaves, since a newer sync

@@ -3,8 +3,10 @@
  *		Results into tables, verdicts back into memory.
  *
  * A batch goes when 200 results are there, when the first can't wait any more,
- * or when somebody waits for a verdict and nothing else is to be done.  Bad
- * answers and big ones go in smaller batches with a turn of the loop between two.
+ * or when somebody waits for a verdict and nothing else is to be done.  Plain
+ * deliveries are recorded at once; the rest of the batch is judged later, a few
+ * bad answers at a time with a turn of the loop before, since they cost much
+ * more.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -20,8 +22,9 @@
 #include "worker/sending.h"
 #include "worker/settling.h"
 
-#define JUDGED_MOST 25			/* bad answers in a batch: each costs as much
+#define JUDGED_FEW 12			/* bad answers at a time: each costs as much
 								 * as 20 deliveries */
+#define JUDGED_MOST 25			/* where many wait: together they cost less */
 #define STUCK_AGAIN_MS 1000		/* its row is held by somebody */
 #define NARROW_AGAIN_MS 200		/* a statement failed */
 #define BATCH_BYTES (4 << 20)	/* of answers in one settle: an array of all
@@ -32,6 +35,7 @@ typedef struct SettleStep
 {
 	Sender	   *sender;
 	Settlement	batch;			/* what deliver() leaves over, for settle() */
+	bool		is_rest;		/* a part of the rest, for settle() */
 	int			fact_count;		/* of the whole batch */
 	int			bad_count;		/* of these, what doesn't look delivered */
 	int			delivered_count;
@@ -94,7 +98,9 @@ add_counter(SettleStep *step, Endpoint *endpoint)
 		return;
 	endpoint->counted_in = step->sender->batches.count;
 	endpoint->counter.window = (int32) endpoint->window.size;
-	endpoint->counter.row_after = 0;
+	if (!step->is_rest)
+		endpoint->row_after = 0;
+	endpoint->counter.row_after = Max(endpoint->row_after - step->sender->batches.judged_count, 0);
 	step->batch.counters[step->batch.counter_count++] = endpoint->counter;
 }
 
@@ -113,14 +119,46 @@ answer_bytes(const Answer *answer)
 	return answer->body_bytes + (answer->headers == NULL ? 0 : strlen(answer->headers));
 }
 
+/* Bad ones, that is: others cost little more than deliveries. */
+static bool
+is_enough_to_judge(const SettleStep *step)
+{
+	int			quarter = step->sender->batches.rest_count / 4;
+
+	return step->is_rest && step->bad_count == Min(Max(quarter, JUDGED_FEW), JUDGED_MOST);
+}
+
 /* Whether what was gathered is as much as leaves the loop time for other endpoints' requests. */
 static bool
 is_enough(const SettleStep *step, size_t bytes)
 {
 	int			count = step->batch.fact_count;
 
-	return count == step->sender->batches.most || step->bad_count == JUDGED_MOST ||
+	return count == step->sender->batches.most || is_enough_to_judge(step) ||
 		(count > 0 && bytes > BATCH_BYTES);
+}
+
+/* Whether it is the turn of this result, which waits with others. */
+static bool
+is_wanted(const SettleStep *step, const Lease *lease)
+{
+	const Batches *batches = &step->sender->batches;
+
+	if (step->is_rest)
+		return lease->settled_in == batches->rest_of;
+	return !lease->is_vain || batches->vain_until <= step->sender->now;
+}
+
+static void
+add_fact(SettleStep *step, Lease *lease)
+{
+	Fact	   *fact = &step->batch.facts[step->batch.fact_count++];
+
+	*fact = fact_of(lease);
+	lease->settled_in = step->sender->batches.count;
+	sender_end_vain_wait(step->sender, lease);
+	step->bad_count += looks_delivered(fact) ? 0 : 1;
+	add_counter(step, lease->endpoint);
 }
 
 /* Results in the order in which they came. */
@@ -137,16 +175,13 @@ gather(SettleStep *step)
 	dlist_foreach(iter, &step->sender->answered)
 	{
 		Lease	   *lease = dlist_container(Lease, node, iter.cur);
-		Fact	   *fact = &step->batch.facts[step->batch.fact_count];
 
+		if (!is_wanted(step, lease))
+			continue;
 		bytes += answer_bytes(lease->answer);
 		if (is_enough(step, bytes))
 			break;
-		*fact = fact_of(lease);
-		lease->settled_in = step->sender->batches.count;
-		step->batch.fact_count++;
-		step->bad_count += looks_delivered(fact) ? 0 : 1;
-		add_counter(step, lease->endpoint);
+		add_fact(step, lease);
 	}
 	step->fact_count = step->batch.fact_count;
 }
@@ -207,10 +242,10 @@ settle_step(void *arg)
 {
 	SettleStep *step = arg;
 
-	if (step->bad_count < step->fact_count)
-		deliver(step);
-	if (step->batch.fact_count > 0)
+	if (step->is_rest)
 		settle_by_rules(step->sender->scratch, &step->batch);
+	else
+		deliver(step);
 }
 
 static void
@@ -271,10 +306,10 @@ static void
 put_aside(Sender *sender, Lease *lease)
 {
 	dlist_delete(&lease->node);
+	sender_leave_answered(sender, lease);
 	dlist_push_tail(&sender->stuck, &lease->node);
 	lease->state = LEASE_STUCK;
 	lease->is_stuck = true;
-	sender->answered_count--;
 	sender->batches.stuck_until = TimestampTzPlusMilliseconds(sender->now, STUCK_AGAIN_MS);
 }
 
@@ -343,8 +378,11 @@ apply(Sender *sender, const SettleStep *step)
 	for (int i = 0; i < step->batch.counter_count; i++)
 	{
 		const Counter *counter = &step->batch.counters[i];
+		Endpoint   *endpoint = sender_endpoint(sender, counter->endpoint_id);
 
-		sender_endpoint(sender, counter->endpoint_id)->counter = *counter;
+		endpoint->counter = *counter;
+		if (!step->is_rest)
+			endpoint->row_after = counter->row_after;
 	}
 	for (int i = 0; i < step->delivered_count; i++)
 		apply_delivery(sender, step->delivered[i]);
@@ -357,6 +395,21 @@ apply(Sender *sender, const SettleStep *step)
 	}
 }
 
+static Lease *
+first_of_batch(Sender *sender)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &sender->answered)
+	{
+		Lease	   *lease = dlist_container(Lease, node, iter.cur);
+
+		if (lease->settled_in == sender->batches.count)
+			return lease;
+	}
+	return NULL;
+}
+
 /*
  * The batch failed as a whole: halves of it find the result that can't be
  * recorded, which is then put aside, so that it holds up nothing else.
@@ -365,57 +418,115 @@ static void
 narrow_down(Sender *sender, int fact_count)
 {
 	sender->batches.most = Max(fact_count / 2, 1);
+	patience_end(&sender->batches.patience, sender->now);
 	sender->sql_again_at = TimestampTzPlusMilliseconds(sender->now, NARROW_AGAIN_MS);
 	if (fact_count > 1)
 		return;
-	put_aside(sender, dlist_container(Lease, node, dlist_head_node(&sender->answered)));
+	put_aside(sender, first_of_batch(sender));
 	sender->batches.stuck_until = TimestampTzPlusMilliseconds(sender->now, REFUSED_AGAIN_MS);
+}
+
+/* Those that wait for company, and not for a time of their own. */
+static int
+waiting_count(const Sender *sender)
+{
+	return sender->answered_count - sender->batches.rest_count - sender->batches.vain_count;
 }
 
 bool
 settling_is_due(const Sender *sender)
 {
 	return (sender->batches.patience.is_waited_for && sender->in_flight_count == 0) ||
-		sender->answered_count >= SENDER_BATCH || settling_deadline(sender) <= sender->now;
+		waiting_count(sender) >= SENDER_BATCH || settling_deadline(sender) <= sender->now;
 }
 
 /* What is left had its time. */
 static void
 end_wait(Sender *sender)
 {
-	patience_begin(&sender->batches.patience);
-	if (sender->answered_count > 0)
-		patience_end(&sender->batches.patience, sender->now);
+	Batches    *batches = &sender->batches;
+
+	if (batches->vain_until <= sender->now)
+		batches->vain_until = batches->vain_count > 0 ? sender->now : DT_NOEND;
+	patience_begin(&batches->patience);
+	if (waiting_count(sender) > 0)
+		patience_end(&batches->patience, sender->now);
+}
+
+static bool
+record(SettleStep *step)
+{
+	Sender	   *sender = step->sender;
+
+	if (!session_run(settle_step, step))
+	{
+		sender->batches.rest_count = 0;
+		narrow_down(sender, step->fact_count);
+		return false;
+	}
+	sender->batches.most = Min(sender->batches.most * 2, SENDER_BATCH);
+	apply(sender, step);
+	return true;
+}
+
+/* A new batch: plain deliveries, if any.  What is no such is the rest. */
+static void
+begin_batch(Sender *sender)
+{
+	SettleStep	step = {.sender = sender};
+	Batches    *batches = &sender->batches;
+
+	batches->judged_count = 0;
+	if (batches->vain_count >= JUDGED_MOST)
+		batches->vain_until = sender->now;
+	gather(&step);
+	if (step.bad_count == step.fact_count || record(&step))
+	{
+		batches->rest_of = batches->count;
+		batches->rest_count = step.batch.fact_count;
+	}
+	end_wait(sender);
+}
+
+static void
+judge_rest(Sender *sender)
+{
+	SettleStep	step = {.sender = sender,.is_rest = true};
+	Batches    *batches = &sender->batches;
+
+	gather(&step);
+	if (step.fact_count > 0 && !record(&step))
+		return;
+	batches->judged_count += step.fact_count;
+	batches->rest_count = step.fact_count == 0 ? 0 : batches->rest_count - step.fact_count;
 }
 
 void
 settling_now(Sender *sender)
 {
-	SettleStep	step = {.sender = sender};
 	MemoryContext caller;
 
 	bring_again(sender);
 	if (sender->answered_count == 0 || sender->sql_again_at > sender->now)
 		return;
 	caller = MemoryContextSwitchTo(sender->scratch);
-	gather(&step);
-	if (session_run(settle_step, &step))
-	{
-		sender->batches.most = Min(sender->batches.most * 2, SENDER_BATCH);
-		apply(sender, &step);
-	}
+	if (sender->batches.rest_count > 0)
+		judge_rest(sender);
 	else
-		narrow_down(sender, step.fact_count);
-	end_wait(sender);
+		begin_batch(sender);
 	MemoryContextSwitchTo(caller);
 }
 
 TimestampTz
 settling_deadline(const Sender *sender)
 {
-	TimestampTz ends_at = patience_ends_at(&sender->batches.patience, sender->answered_count);
+	TimestampTz ends_at = patience_ends_at(&sender->batches.patience, waiting_count(sender));
+	TimestampTz deadline = Min(ends_at, sender->batches.stuck_until);
 
-	if (sender->answered_count == 0)
-		return sender->batches.stuck_until;
-	return Max(Min(ends_at, sender->batches.stuck_until), sender->sql_again_at);
+	if (sender->batches.rest_count > 0)
+		deadline = sender->now;
+	if (sender->batches.vain_count >= JUDGED_MOST)
+		deadline = sender->now;
+	deadline = Min(deadline, sender->batches.vain_until);
+	return sender->answered_count == 0 ? deadline : Max(deadline, sender->sql_again_at);
 }

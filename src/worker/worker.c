@@ -264,6 +264,7 @@ record_answers(Sender *sender)
 	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), DRAIN_MS);
 
 	sender->batches.stuck_until = sender->now;
+	sender->batches.vain_until = sender->now;
 	do
 	{
 		int			answered = sender->answered_count;
@@ -275,7 +276,8 @@ record_answers(Sender *sender)
 		if ((sender->batches.most < most || sender->batches.most == 1) &&
 			GetCurrentTimestamp() > end)
 			return;
-		if (sender->answered_count == answered && sender->batches.most == most)
+		if (sender->answered_count == answered && sender->batches.most == most &&
+			sender->batches.rest_count == 0)
 			return;
 	} while (sender->answered_count > 0);
 }
