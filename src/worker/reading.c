@@ -24,9 +24,11 @@
 
 /*
  * Where an application commits row by row, ten thousand a second, a look for
- * each would take the processor that the application wants.
+ * each would take the processor that the application wants.  A few commits that
+ * happen to come together are looked at at once all the same.
  */
-#define FEED_EVERY_US 1000
+#define FEEDS_PER_S 1000
+#define FEEDS_AT_ONCE 5
 
 /* The same where nothing of what was read may be sent: it is paused, or later. */
 #define FEED_HELD_US 5000
@@ -65,6 +67,12 @@ check_ready(Sender *sender)
 
 /* ---- the turn */
 
+void
+reading_init(Sender *sender)
+{
+	sender->agenda.feeds = bucket_make(FEEDS_PER_S, FEEDS_AT_ONCE, sender->now);
+}
+
 static ExpireResult
 expire(Sender *sender)
 {
@@ -92,7 +100,8 @@ read_rows(Sender *sender)
 	if (feeds)
 	{
 		feeding_step(sender);
-		sender->agenda.feed_at = sender->now + FEED_EVERY_US;
+		(void) bucket_take(&sender->agenda.feeds, sender->now);
+		sender->agenda.feed_at = bucket_free_at_us(&sender->agenda.feeds, sender->now);
 	}
 	/* the feed met a new endpoint */
 	if (sender->agenda.must_load)

@@ -8,6 +8,9 @@
 
 #include "worker/sender.h"
 
+/* What a new sender needs for it; its clock is set. */
+extern void reading_init(Sender *sender);
+
 /* Whether something was announced or is due. */
 extern bool reading_is_due(Sender *sender);
 

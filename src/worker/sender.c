@@ -14,6 +14,7 @@
 #include "worker/hand.h"
 #include "worker/keys.h"
 #include "worker/places.h"
+#include "worker/reading.h"
 #include "worker/sender.h"
 #include "worker/sending.h"
 #include "worker/suspects.h"
@@ -95,6 +96,7 @@ sender_create(DatabaseSlot *slot, int number, int max_connections)
 	dlist_init(&sender->suspects.waiting);
 	sender->now = GetCurrentTimestamp();
 	sender->started_at = sender->now;
+	reading_init(sender);
 	sender->agenda.must_load = true;
 	sender->agenda.must_feed = true;
 	sender->agenda.expire_at = sender->now;

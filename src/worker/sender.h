@@ -294,6 +294,7 @@ typedef struct Agenda
 	bool		must_look;		/* safety look: whether it did */
 	bool		must_check;		/* people changed rows that may be leased */
 	bool		must_feed;		/* commits were announced */
+	Bucket		feeds;			/* a token for each look at them */
 	TimestampTz feed_at;		/* and are looked at not before */
 	bool		must_rewind;	/* read from the beginning */
 	TimestampTz noticed_at;		/* of the last turn that read */
