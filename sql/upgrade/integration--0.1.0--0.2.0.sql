@@ -511,13 +511,13 @@ BEGIN
     IF NEW.error_class IN ('success', 'delivered') AND NEW.retryable THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation',
-            MESSAGE = 'a rule that says delivered can''t be retryable',
+            MESSAGE = 'a rule that says delivered cannot be retryable',
             HINT = 'Leave retryable out, or write an error class.';
     END IF;
     IF NEW.error_class IN ('success', 'cancelled', 'expired', 'deferred') THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation',
-            MESSAGE = format('error class "%s" can''t be the result of a rule', NEW.error_class),
+            MESSAGE = format('error class "%s" cannot be the result of a rule', NEW.error_class),
             HINT = 'Write delivered for a success, or the class of a failure.';
     END IF;
     IF NEW.endpoint IS NOT NULL AND NEW.connector IS NOT NULL THEN
@@ -1812,6 +1812,24 @@ REVOKE ALL ON FUNCTION integration_worker.masked_error(bigint, text[], text) FRO
 COMMENT ON FUNCTION integration_worker.masked_error(bigint, text[], text) IS
     'The details of a failure without what this mask hides of its payload.';
 
+CREATE OR REPLACE FUNCTION integration_worker.check_name() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    problem text := integration_worker.name_problem(NEW.name);
+BEGIN
+    IF problem IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'name',
+            MESSAGE = format('name "%s" cannot be used', left(NEW.name, 100)),
+            DETAIL = problem,
+            HINT = 'Write a name of 1 to 100 characters without blanks at its ends, such as ''shop-orders''.';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
 -- One table of rules for connectors and endpoints, which share the calling settings.
 CREATE OR REPLACE FUNCTION integration_worker.check_calling_settings() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1853,7 +1871,7 @@ BEGIN
     IF FOUND THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = broken.col,
-            MESSAGE = format('%s of %s "%s" can''t be used', broken.col, TG_TABLE_NAME, NEW.name),
+            MESSAGE = format('%s of %s "%s" cannot be used', broken.col, TG_TABLE_NAME, NEW.name),
             DETAIL = format('It is %s.', broken.given),
             HINT = broken.hint;
     END IF;
@@ -1926,7 +1944,7 @@ BEGIN
         RAISE EXCEPTION USING
             ERRCODE = CASE WHEN broken.problem LIKE '% does not exist.' THEN 'foreign_key_violation' ELSE 'check_violation' END,
             SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = broken.col,
-            MESSAGE = format('%s of %s "%s" can''t be used', broken.col, TG_TABLE_NAME, NEW.name),
+            MESSAGE = format('%s of %s "%s" cannot be used', broken.col, TG_TABLE_NAME, NEW.name),
             DETAIL = broken.problem,
             HINT = broken.hint;
     END IF;
@@ -1942,7 +1960,7 @@ BEGIN
     IF NEW.severity NOT BETWEEN 1 AND 4 THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'severity',
-            MESSAGE = format('severity of connector "%s" can''t be used', NEW.name),
+            MESSAGE = format('severity of connector "%s" cannot be used', NEW.name),
             DETAIL = format('It is %s.', NEW.severity),
             HINT = 'Write 1 (worst), 2, 3 or 4.';
     END IF;
@@ -1955,7 +1973,7 @@ BEGIN
     IF NEW.objective <= 0 OR NEW.objective >= 1 THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'objective',
-            MESSAGE = format('objective of connector "%s" can''t be used', NEW.name),
+            MESSAGE = format('objective of connector "%s" cannot be used', NEW.name),
             DETAIL = format('It is %s.', NEW.objective),
             HINT = 'Write the share of syncs that should be delivered in time, above 0 and below 1, such as 0.999.';
     END IF;
@@ -1974,7 +1992,7 @@ BEGIN
     IF NEW.sla <= '0' OR NEW.sla > '3660 days' THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'sla',
-            MESSAGE = format('sla of %s "%s" can''t be used', TG_TABLE_NAME, NEW.name),
+            MESSAGE = format('sla of %s "%s" cannot be used', TG_TABLE_NAME, NEW.name),
             DETAIL = format('It is %s.', NEW.sla),
             HINT = 'Write a time above zero, at most 3660 days, such as ''15 min''; NULL for no promise of its own.';
     END IF;
@@ -2015,12 +2033,39 @@ BEGIN
     IF problem IS NOT NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'url',
-            MESSAGE = format('url of endpoint "%s" can''t be called', NEW.name),
+            MESSAGE = format('url of endpoint "%s" cannot be called', NEW.name),
             DETAIL = problem,
             HINT = CASE WHEN problem LIKE 'Plain http%'
                         THEN 'Write an address with https, or have a superuser set allow_http.'
                         ELSE integration_worker.url_hint(
                             problem, 'Write an address such as ''https://api.example.com/orders/{object_id}''.') END;
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION integration_worker.check_retry_policy() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    problem text := integration_worker.schedule_problem(NEW.schedule, NEW.deadline);
+BEGIN
+    IF NEW.schedule IS NULL OR problem IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'schedule',
+            MESSAGE = format('the schedule of retry policy "%s" is impossible', NEW.name),
+            DETAIL = coalesce(problem, 'It is NULL.'),
+            HINT = 'Write the waits before attempt 2, 3, …, such as ARRAY[''5 s'', ''1 min'', ''10 min'', ''1 h'']::interval[], '
+                   'each above zero and at most 30 days, with a deadline of NULL or longer than the first and at most 3660 days; '
+                   '''{}'' means one attempt.';
+    END IF;
+    IF (NEW.jitter BETWEEN 0 AND 1) IS NOT TRUE THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'jitter',
+            MESSAGE = format('jitter of retry policy "%s" cannot be used', NEW.name),
+            DETAIL = format('It is %s.', coalesce(NEW.jitter::text, 'NULL')),
+            HINT = 'Write a fraction of the wait, 0 to 1, such as 0.2.';
     END IF;
     RETURN NEW;
 END
@@ -2041,7 +2086,7 @@ BEGIN
     END IF;
     RAISE EXCEPTION USING
         ERRCODE = 'object_not_in_prerequisite_state',
-        MESSAGE = 'retry policy "standard" can''t be removed or renamed',
+        MESSAGE = 'retry policy "standard" cannot be removed or renamed',
         DETAIL = 'Every endpoint without a retry_policy uses it.',
         HINT = 'Change its schedule, or add a policy of your own and name it in endpoint.retry_policy.';
 END
@@ -2095,7 +2140,7 @@ BEGIN
     IF NEW.locale !~ '^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$' THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'locale',
-            MESSAGE = format('locale of customer "%s" can''t be used', NEW.name),
+            MESSAGE = format('locale of customer "%s" cannot be used', NEW.name),
             DETAIL = format('It is "%s".', NEW.locale),
             HINT = 'Write a language such as en, de or de-AT; NULL for that of integration.locale.';
     END IF;
@@ -2277,13 +2322,40 @@ BEGIN
     IF unfinished > 0 THEN
         RAISE EXCEPTION USING
             ERRCODE = 'dependent_objects_still_exist',
-            MESSAGE = format('endpoint "%s" can''t be deleted: it has unfinished syncs', OLD.name),
+            MESSAGE = format('endpoint "%s" cannot be deleted: it has unfinished syncs', OLD.name),
             DETAIL = format('Unfinished syncs: %s.', unfinished),
             HINT = format('Wait until they are delivered, or cancel them: '
                           'UPDATE integration.sync SET state = ''cancelled'' '
                           'WHERE endpoint = %L AND state IN (''pending'', ''retrying'', ''failed'').', OLD.name);
     END IF;
     RETURN OLD;
+END
+$$;
+
+-- The immutable outbox rows say the name, so a new name would leave them without their endpoint.
+CREATE OR REPLACE FUNCTION integration_worker.keep_endpoint_name() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NEW.id <> OLD.id THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'generated_always',
+            MESSAGE = format('the id of endpoint "%s" cannot be changed', OLD.name),
+            DETAIL = 'Queue and attempts refer to it.',
+            HINT = 'Change other columns only.';
+    END IF;
+    IF EXISTS (SELECT FROM integration.queue q WHERE q.endpoint_id = OLD.id)
+       OR EXISTS (SELECT FROM integration.attempt a WHERE a.endpoint_id = OLD.id)
+       OR EXISTS (SELECT FROM integration.outbox o WHERE o.endpoint = OLD.name) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'dependent_objects_still_exist',
+            MESSAGE = format('endpoint "%s" cannot be renamed: there are syncs to it', OLD.name),
+            DETAIL = 'What was asked is kept as it was asked, with the endpoint''s name.',
+            HINT = format('Insert an endpoint "%s" beside it, and delete "%s" when its syncs are finished.',
+                          NEW.name, OLD.name);
+    END IF;
+    RETURN NEW;
 END
 $$;
 
@@ -2324,6 +2396,41 @@ BEGIN
     PERFORM integration_worker.tell(ids, 'resolved');
     INSERT INTO integration_worker.deleted_endpoint (id) VALUES (OLD.id);
     RETURN NULL;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION integration_worker.keep_outbox() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = format('sync %s cannot be changed: the outbox keeps what was asked', OLD.id),
+            HINT = format('To send other data in its place: SELECT integration.amend(%s, ''{…}'', ''why''); '
+                          'to send the same again: SELECT integration.retry(%s, ''why'').', OLD.id, OLD.id);
+    END IF;
+    IF EXISTS (SELECT FROM integration.queue q WHERE q.outbox_id = OLD.id) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = format('sync %s cannot be deleted: it is not finished', OLD.id),
+            HINT = format('Cancel it: SELECT integration.cancel(%s, ''why''); retention removes it later.', OLD.id);
+    END IF;
+    RETURN OLD;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION integration_worker.keep_attempt() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RAISE EXCEPTION USING
+        ERRCODE = 'object_not_in_prerequisite_state',
+        MESSAGE = format('attempt %s of sync %s cannot be changed: attempts say what happened',
+                         OLD.attempt_no, OLD.outbox_id),
+        HINT = format('To have the sync tried again: SELECT integration.retry(%s, ''why'').', OLD.outbox_id);
 END
 $$;
 
@@ -2501,21 +2608,21 @@ BEGIN
     IF TG_OP = 'UPDATE' AND NEW.kind <> OLD.kind THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'kind',
-            MESSAGE = format('kind of credential "%s" can''t be changed', NEW.name),
+            MESSAGE = format('kind of credential "%s" cannot be changed', NEW.name),
             DETAIL = 'Its secrets, and what refers to it, are of the kind that it has.',
             HINT = 'Insert another credential, refer to that one.';
     END IF;
     IF NEW.kind <> ALL ('{basic,bearer,header,oauth2_client_credentials,aws_sigv4,client_certificate,signing}') THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'kind',
-            MESSAGE = format('kind of credential "%s" can''t be used', NEW.name),
+            MESSAGE = format('kind of credential "%s" cannot be used', NEW.name),
             DETAIL = format('It is %s.', NEW.kind),
             HINT = 'Write basic, bearer, header, oauth2_client_credentials, aws_sigv4, client_certificate or signing.';
     END IF;
     IF problem IS NOT NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'settings',
-            MESSAGE = format('settings of credential "%s" can''t be used', NEW.name),
+            MESSAGE = format('settings of credential "%s" cannot be used', NEW.name),
             DETAIL = problem,
             HINT = integration_worker.url_hint(problem,
                    CASE WHEN known IS NULL
@@ -2546,7 +2653,7 @@ AS $$
 BEGIN
     RAISE EXCEPTION USING
         ERRCODE = 'object_not_in_prerequisite_state',
-        MESSAGE = format('secret of credential "%s" can''t be changed', OLD.credential),
+        MESSAGE = format('secret of credential "%s" cannot be changed', OLD.credential),
         DETAIL = 'It is sealed for this name and version.',
         HINT = 'Forget the secret, then set it anew, or insert another credential.';
 END
@@ -2751,7 +2858,7 @@ BEGIN
     IF problem IS NOT NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = 'invalid_parameter_value',
-            MESSAGE = 'value can''t be the reference of a secret',
+            MESSAGE = 'value cannot be the reference of a secret',
             DETAIL = problem,
             HINT = 'Write view:schema.view/name, such as view:vault.decrypted_secrets/shop.';
     END IF;
@@ -2951,7 +3058,7 @@ BEGIN
         hint := 'Leave the column id out and read it with RETURNING id. A dump is restored without --load-via-partition-root.';
     ELSIF refusal.enqueued_by <> session_user THEN
         code := '428C9';
-        message := format('enqueued_by of a sync to endpoint "%s" can''t be "%s"', target.name, refusal.enqueued_by);
+        message := format('enqueued_by of a sync to endpoint "%s" cannot be "%s"', target.name, refusal.enqueued_by);
         detail := format('It is the user of the session: "%s".', session_user);
         hint := 'Leave the column enqueued_by out; triggered_by is for who in the application caused it.';
     ELSIF refusal.priority NOT IN ('high', 'normal', 'low') THEN
@@ -2965,7 +3072,7 @@ BEGIN
         hint := 'Send less, or raise max_payload_bytes of the endpoint or its connector.';
     ELSIF integration_worker.header_problem(refusal.headers) IS NOT NULL THEN
         code := '22023';
-        message := format('headers of a sync to endpoint "%s" can''t be sent', target.name);
+        message := format('headers of a sync to endpoint "%s" cannot be sent', target.name);
         detail := integration_worker.header_problem(refusal.headers);
         hint := 'Write a JSON object of names and values, such as {"X-Request-Source": "shop"}.';
     ELSIF refusal.operation <> 'ping' AND target.payload_check IS NOT NULL AND (refusal.payload @@ target.payload_check) IS NOT TRUE THEN
@@ -3061,7 +3168,7 @@ BEGIN
     IF FOUND THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = broken.col,
-            MESSAGE = format('%s of an enqueue limit can''t be used', broken.col),
+            MESSAGE = format('%s of an enqueue limit cannot be used', broken.col),
             DETAIL = format('It is "%s".', broken.given),
             HINT = broken.hint;
     END IF;
@@ -5013,12 +5120,14 @@ CREATE OR REPLACE FUNCTION integration_worker.write_health(
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    INSERT INTO integration.endpoint_health (endpoint_id)
-    SELECT s.endpoint_id
-      FROM unnest(standings) s
-      JOIN integration.endpoint e ON e.id = s.endpoint_id
-     WHERE s.missing
-    ON CONFLICT DO NOTHING;
+    IF EXISTS (SELECT FROM unnest(standings) s WHERE s.missing) THEN
+        INSERT INTO integration.endpoint_health (endpoint_id)
+        SELECT s.endpoint_id
+          FROM unnest(standings) s
+          JOIN integration.endpoint e ON e.id = s.endpoint_id
+         WHERE s.missing
+        ON CONFLICT DO NOTHING;
+    END IF;
     UPDATE integration.endpoint_health h
        SET state = s.state, since = s.since, open_until = s.open_until, openings = s.openings,
            retry_after_until = s.retry_after_until, "window" = s."window", failures = s.failures,
@@ -5139,6 +5248,9 @@ DECLARE
     new_ids bigint[];
     reopened_ids bigint[];
 BEGIN
+    IF NOT EXISTS (SELECT FROM integration_worker.alarming(verdicts, standings)) THEN
+        RETURN;
+    END IF;
     WITH seen AS MATERIALIZED (
         SELECT p.* FROM integration_worker.problems(verdicts, standings) p
     ), counted AS (
@@ -5377,9 +5489,11 @@ BEGIN
          WHERE NOT EXISTS (SELECT FROM integration.error_rule r
                             WHERE (r.endpoint IS NULL OR r.endpoint = e.name)
                               AND (r.connector IS NULL OR r.connector = e.connector))
-           AND NOT EXISTS (SELECT FROM integration.incident i
-                            WHERE i.endpoint = e.name AND i.resolved_at IS NULL
-                              AND NOT integration_worker.is_watched(i.error_class));
+           -- Not EXISTS, which could come to read all incidents for each batch: by the index incident_open.
+           AND (SELECT true FROM integration.incident i
+                 WHERE i.endpoint = e.name AND i.resolved_at IS NULL
+                   AND NOT integration_worker.is_watched(i.error_class)
+                 LIMIT 1) IS NULL;
     END IF;
     RETURN plain;
 END
@@ -5451,7 +5565,9 @@ BEGIN
     IF EXISTS (SELECT FROM unnest(verdicts) v WHERE v.effect = 'trip') THEN
         PERFORM integration_worker.pause_gone(verdicts, settled_at);
     END IF;
-    PERFORM integration_worker.write_status(verdicts, settled_at);
+    IF EXISTS (SELECT FROM unnest(verdicts) v WHERE v.object_id IS NOT NULL) THEN
+        PERFORM integration_worker.write_status(verdicts, settled_at);
+    END IF;
     IF EXISTS (SELECT FROM unnest(standings) s WHERE s.changed OR s.news) THEN
         PERFORM integration_worker.write_health(verdicts, standings, settled_at);
     END IF;
@@ -5606,6 +5722,40 @@ $$;
 
 COMMENT ON FUNCTION integration_worker.recover(timestamptz[]) IS
     'Settles requests that were in flight when a worker died, and syncs that are to blame for its end, as worker_crash; called with a time for each shard before anything of it is sent, and again for those whose rows somebody held. Returns what settle() returns.';
+
+CREATE OR REPLACE FUNCTION integration_worker.refuse_action(id bigint, verb text, state text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    successor bigint := (SELECT c.superseded_by FROM integration.closing c WHERE c.outbox_id = refuse_action.id);
+    hint text;
+BEGIN
+    PERFORM integration_worker.require_sync(refuse_action.id);
+    SELECT h.hint INTO hint
+      FROM (VALUES
+        ('retried', '{delivered}'::text[], 'To send it once more: SELECT integration.replay($1).'),
+        ('retried', '{expired}', 'Its expires_at has passed. To send it all the same: SELECT integration.amend($1, NULL, ''why'').'),
+        ('retried', '{superseded,cancelled}', 'Sync $2 took its place: look at SELECT integration.why($2).'),
+        ('cancelled', '{delivered}', 'What arrived cannot be taken back; insert a sync that corrects it.'),
+        ('cancelled', '{cancelled,expired,superseded}', 'It will not be sent any more; there is nothing to cancel.'),
+        ('amended', '{delivered}', 'Insert a new row with the corrected payload into integration.outbox.'),
+        ('amended', '{cancelled,expired,superseded}', 'Sync $2 took its place: amend that one.'),
+        ('replayed', '{pending,retrying}', 'It is not delivered yet and will be sent: look at SELECT integration.why($1).'),
+        ('replayed', '{failed,cancelled}', 'It was never delivered: SELECT integration.retry($1, ''why'').'),
+        ('replayed', '{superseded}', 'Sync $2 took its place: look at SELECT integration.why($2).'),
+        ('replayed', '{expired}', 'It was never delivered: SELECT integration.amend($1, NULL, ''why'').')
+      ) AS h (verb, states, hint)
+     WHERE h.verb = refuse_action.verb
+       AND refuse_action.state = ANY (h.states);
+    RAISE EXCEPTION USING
+        ERRCODE = 'object_not_in_prerequisite_state',
+        MESSAGE = format('sync %s is %s and cannot be %s', refuse_action.id, refuse_action.state, refuse_action.verb),
+        -- Without a line above: somebody changed the state just now.
+        HINT = replace(replace(coalesce(hint, 'Look at SELECT integration.why($1).'), '$1', refuse_action.id::text),
+                       '$2', coalesce(successor::text, 'that'));
+END
+$$;
 
 CREATE FUNCTION integration_worker.retry_as(id bigint, reason text, actor_role name, customers text[]) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
@@ -6191,7 +6341,7 @@ BEGIN
     END IF;
     RAISE EXCEPTION USING
         ERRCODE = 'invalid_parameter_value',
-        MESSAGE = format('syncs that are %s can''t be cancelled', state),
+        MESSAGE = format('syncs that are %s cannot be cancelled', state),
         HINT = 'Write pending, retrying or failed; NULL: whatever is not finished.';
 END
 $$;
@@ -6781,6 +6931,37 @@ BEGIN
             EXECUTE format('COMMENT ON COLUMN integration.%I.%I IS %L', view_name, col.name, col.meaning);
         END LOOP;
     END LOOP;
+END
+$$;
+
+-- With the caller's rights, so that whoever may not retry can't do it through the view either.
+CREATE OR REPLACE FUNCTION integration_worker.update_sync() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    asked text := NEW.state;
+    changed text := (SELECT string_agg(n.key, ', ' ORDER BY n.key)
+                       FROM jsonb_each(to_jsonb(NEW)) n
+                       JOIN jsonb_each(to_jsonb(OLD)) o ON o.key = n.key
+                      WHERE n.value <> o.value AND n.key <> 'state');
+BEGIN
+    IF changed IS NOT NULL OR asked IS NULL OR asked NOT IN ('pending', 'cancelled') THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'feature_not_supported',
+            MESSAGE = CASE WHEN changed IS NOT NULL THEN format('column %s of sync %s cannot be set', changed, OLD.id)
+                           ELSE format('the state of sync %s cannot be set to %s', OLD.id, coalesce(asked, 'NULL')) END,
+            DETAIL = 'What was asked and what happened stays as it is.',
+            HINT = 'SET state = ''pending'' retries a sync, SET state = ''cancelled'' cancels it; '
+                   'other data is sent by integration.amend().';
+    END IF;
+    IF asked = 'pending' THEN
+        PERFORM integration.retry(OLD.id);
+    ELSE
+        PERFORM integration.cancel(OLD.id);
+    END IF;
+    SELECT s.* INTO NEW FROM integration.sync s WHERE s.id = OLD.id;
+    RETURN NEW;
 END
 $$;
 
@@ -7605,7 +7786,7 @@ COMMENT ON FUNCTION integration_worker.tell(bigint[], text) IS
 
 -- Two failing notice endpoints tell each other of that once each: an incident is opened once, however many of
 -- its notices fail.
-CREATE FUNCTION integration_worker.distribute_changes() RETURNS SETOF integration_worker.incident_change
+CREATE FUNCTION integration_worker.distribute_changes(most integer DEFAULT 1000) RETURNS SETOF integration_worker.incident_change
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
     SET lock_timeout = '20ms'
@@ -7616,7 +7797,7 @@ DECLARE
           FROM integration_worker.incident_change c
          WHERE NOT c.is_distributed
          ORDER BY c.id
-         LIMIT 1000
+         LIMIT most
            FOR UPDATE SKIP LOCKED);
 BEGIN
     IF changes = '{}' THEN
@@ -7633,21 +7814,24 @@ BEGIN
     RETURN QUERY SELECT x.* FROM unnest(changes) x ORDER BY x.id;
 END
 $$;
-REVOKE ALL ON FUNCTION integration_worker.distribute_changes() FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.distribute_changes(integer) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.distribute_changes() IS
-    'Decides who is told of new changes, and returns them.';
+COMMENT ON FUNCTION integration_worker.distribute_changes(integer) IS
+    'Decides who is told of new changes, the oldest first and not more than that many; returns them.';
 
 CREATE FUNCTION integration_worker.log_line(change integration_worker.incident_change, OUT line text, OUT detail text, OUT hint text)
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
+BEGIN
     SELECT format('integration incident %s %s: %s%s%s', i.id, change.change, i.error_class,
                   ' at endpoint "' || nullif(i.endpoint, '') || '"', ', owner ' || i.owner),
            'An example: ' || integration_worker.ids_for_log(ARRAY[i.example]) || '.',
            CASE WHEN i.resolved_at IS NULL THEN concat_ws(' ', i.remedy, format('SELECT * FROM integration.runbook(%s) in database "%s" says what to do.', i.id, current_database())) END
+      INTO line, detail, hint
       FROM integration.incident i
-     WHERE i.id = change.incident
+     WHERE i.id = change.incident;
+END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.log_line(integration_worker.incident_change) FROM PUBLIC;
 
@@ -7789,6 +7973,58 @@ REVOKE ALL ON FUNCTION integration_worker.notify_listeners() FROM PUBLIC;
 
 COMMENT ON FUNCTION integration_worker.notify_listeners() IS
     'Notifies who listens on integration_incident of what was distributed; whether something is left.';
+
+-- What a failure sets off, gone through once before there is one.
+
+-- What a session does for the first time, it reads functions for, makes plans for: for a failure that takes thirty times
+-- as long as for the next one, while all other syncs wait.  Of a sync, an endpoint, an incident that don't exist; all of
+-- it is taken back, and no number that people see is used up.
+CREATE FUNCTION integration_worker.rehearse(at timestamptz DEFAULT clock_timestamp()) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '20ms'
+AS $$
+DECLARE
+    result integration_worker.result;
+    counter integration_worker.counter;
+    verdict integration_worker.verdict;
+    ground integration_worker.ground;
+BEGIN
+    INSERT INTO integration.incident (id, endpoint, error_class) OVERRIDING SYSTEM VALUE VALUES (-1, '', 'rehearsal');
+    result.outbox_id := -1;
+    result.endpoint_id := -1;
+    result.reason := 'http:503';
+    result.http_status := 503;
+    -- One more, and the breaker opens.
+    counter.endpoint_id := -1;
+    counter.failures := 9;
+    PERFORM integration_worker.settle(ARRAY[result], ARRAY[counter], rehearse.at);
+    PERFORM integration_worker.plain_endpoints('{-1}', rehearse.at);
+    verdict.outbox_id := -1;
+    verdict.attempts := 1;
+    verdict.charged := 0;
+    SELECT r, true, p.schedule, p.jitter, p.deadline, '{}'
+      INTO ground.fact, ground.idempotent, ground.schedule, ground.jitter, ground.deadline, ground.mask
+      FROM integration.error_reason r, integration.retry_policy p
+     WHERE r.reason = result.reason AND p.name = 'standard';
+    PERFORM integration_worker.decide(verdict, ground, NULL, rehearse.at);
+    PERFORM integration_worker.write_status(ARRAY[verdict], rehearse.at);
+    PERFORM integration_worker.owner_of(-1, 'remote_unavailable', NULL, NULL);
+    PERFORM integration_worker.end_incidents('{-1}', rehearse.at);
+    PERFORM l.line FROM integration_worker.distribute_changes(1) c, integration_worker.log_line(c) l;
+    PERFORM integration_worker.notify_listeners();
+    RAISE EXCEPTION USING ERRCODE = 'transaction_rollback';
+EXCEPTION
+    WHEN transaction_rollback THEN
+        RETURN true;
+    WHEN lock_not_available THEN
+        RETURN false;
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.rehearse(timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.rehearse(timestamptz) IS
+    'Goes through what a failure sets off and takes it back, so that the worker has read its functions and made its plans before it matters. Whether it came to the end; false: somebody has a lock.';
 
 -- Watchdogs: what no result says is looked for every minute.
 
@@ -7932,7 +8168,18 @@ $$;
 REVOKE ALL ON FUNCTION integration_worker.watchdogs() FROM PUBLIC;
 
 COMMENT ON FUNCTION integration_worker.watchdogs() IS
-    'The functions that watch() calls with the time; each returns when it has to look again, NULL: no sooner than the others.';
+    'The functions that watch() calls with the time; each returns when it has to look again, NULL: in a minute.';
+
+CREATE FUNCTION integration_worker.hurried_watchdogs() RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT ARRAY['escalate', 'beat']
+$$;
+REVOKE ALL ON FUNCTION integration_worker.hurried_watchdogs() FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.hurried_watchdogs() IS
+    'Those of them that look soon after an incident or a heartbeat has changed; the others see nothing new in that.';
 
 -- A watchdog that takes too long is cancelled, which OTHERS leaves out, and it must not keep the others from looking.
 CREATE FUNCTION integration_worker.run_watchdog(name text, now timestamptz) RETURNS timestamptz
@@ -7955,7 +8202,7 @@ EXCEPTION
         IF FOUND THEN
             RAISE WARNING USING
                 ERRCODE = SQLSTATE,
-                MESSAGE = format('integration can''t look for what %s() finds: %s', run_watchdog.name, SQLERRM),
+                MESSAGE = format('integration cannot look for what %s() finds: %s', run_watchdog.name, SQLERRM),
                 HINT = format('It tries again every minute, in silence; SELECT integration_worker.%I(now()) shows the error.', run_watchdog.name);
         END IF;
         RETURN NULL;
@@ -7966,25 +8213,20 @@ REVOKE ALL ON FUNCTION integration_worker.run_watchdog(text, timestamptz) FROM P
 COMMENT ON FUNCTION integration_worker.run_watchdog(text, timestamptz) IS
     'Has one watchdog look; an error of it is reported once and remembered until it works again.';
 
-CREATE FUNCTION integration_worker.watch(now timestamptz DEFAULT clock_timestamp()) RETURNS timestamptz
+CREATE FUNCTION integration_worker.watch(name text, now timestamptz DEFAULT clock_timestamp()) RETURNS timestamptz
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
     SET lock_timeout = '20ms'
 AS $$
-DECLARE
-    watchdog text;
-    again_at timestamptz := watch.now + interval '1 min';
 BEGIN
-    FOREACH watchdog IN ARRAY integration_worker.watchdogs() LOOP
-        again_at := least(again_at, integration_worker.run_watchdog(watchdog, watch.now));
-    END LOOP;
-    RETURN greatest(again_at, watch.now + interval '1 s');
+    RETURN greatest(least(integration_worker.run_watchdog(watch.name, watch.now), watch.now + interval '1 min'),
+                    watch.now + interval '1 s');
 END
 $$;
-REVOKE ALL ON FUNCTION integration_worker.watch(timestamptz) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.watch(text, timestamptz) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.watch(timestamptz) IS
-    'Has all watchdogs look; called by the worker that has the first shard, in a transaction of its own. Returns when to look again.';
+COMMENT ON FUNCTION integration_worker.watch(text, timestamptz) IS
+    'Has a watchdog look; called by the worker that has the first shard, in a transaction of its own. Returns when it has to look again.';
 
 INSERT INTO integration.phrase (key, words) VALUES
     ('worker_hangs', 'A worker has not come round since {since}: nothing of its endpoints is sent.'),
@@ -8026,14 +8268,14 @@ BEGIN
        AND (NOT integration_worker.is_exact(NEW.expected_every) OR NEW.expected_every NOT BETWEEN '1 min' AND '366 days') THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'expected_every',
-            MESSAGE = format('expected_every of endpoint "%s" can''t be used', NEW.name),
+            MESSAGE = format('expected_every of endpoint "%s" cannot be used', NEW.name),
             DETAIL = format('It is %s.', NEW.expected_every),
             HINT = 'Write 1 min to 366 days in days, hours, minutes, such as ''1 day''; NULL where nothing is expected.';
     END IF;
     IF NEW.expected_at_least IS NOT NULL AND (NEW.expected_every IS NULL OR NEW.expected_at_least NOT BETWEEN 1 AND 100000) THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'expected_at_least',
-            MESSAGE = format('expected_at_least of endpoint "%s" can''t be used', NEW.name),
+            MESSAGE = format('expected_at_least of endpoint "%s" cannot be used', NEW.name),
             DETAIL = CASE WHEN NEW.expected_every IS NULL THEN 'There is no expected_every.'
                           ELSE format('It is %s.', NEW.expected_at_least) END,
             HINT = 'Write 1 to 100000 deliveries, with expected_every as the time within which they are expected.';
@@ -8984,7 +9226,7 @@ BEGIN
     IF FOUND THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = broken.col,
-            MESSAGE = format('%s of notice endpoint "%s" can''t be used', broken.col, NEW.endpoint),
+            MESSAGE = format('%s of notice endpoint "%s" cannot be used', broken.col, NEW.endpoint),
             DETAIL = format('It is %s.', coalesce(broken.given, 'NULL')),
             HINT = broken.hint;
     END IF;
@@ -9024,7 +9266,7 @@ BEGIN
     IF FOUND THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = broken.col,
-            MESSAGE = format('%s of level %s of escalation chain "%s" can''t be used', broken.col, NEW.level, NEW.chain),
+            MESSAGE = format('%s of level %s of escalation chain "%s" cannot be used', broken.col, NEW.level, NEW.chain),
             DETAIL = format('It is %s.', coalesce(broken.given, 'NULL')),
             HINT = broken.hint;
     END IF;
@@ -9047,7 +9289,7 @@ BEGIN
     IF NEW.every NOT BETWEEN '10 s' AND '1 day' THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation', SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'every',
-            MESSAGE = format('every of heartbeat "%s" can''t be used', NEW.endpoint),
+            MESSAGE = format('every of heartbeat "%s" cannot be used', NEW.endpoint),
             DETAIL = format('It is %s.', NEW.every),
             HINT = 'Write 10 s to 1 day, such as ''1 min''.';
     END IF;
@@ -9100,7 +9342,7 @@ BEGIN
     IF found.state = 'resolved' THEN
         RAISE EXCEPTION USING
             ERRCODE = 'object_not_in_prerequisite_state',
-            MESSAGE = format('incident %s is resolved and can''t be %s', found.id, require_unresolved.verb),
+            MESSAGE = format('incident %s is resolved and cannot be %s', found.id, require_unresolved.verb),
             DETAIL = format('It was over at %s.', integration_worker.time_words(found.resolved_at)),
             HINT = format('To take it up once more: SELECT integration.reopen(%s, ''why'').', found.id);
     END IF;
@@ -9195,7 +9437,7 @@ BEGIN
     IF snooze.until IS NULL OR snooze.until <= clock_timestamp() OR snooze.until = 'infinity' THEN
         RAISE EXCEPTION USING
             ERRCODE = 'invalid_parameter_value',
-            MESSAGE = format('an incident can''t be snoozed until %s', coalesce(snooze.until::text, 'NULL')),
+            MESSAGE = format('an incident cannot be snoozed until %s', coalesce(snooze.until::text, 'NULL')),
             HINT = 'Write a time to come, such as now() + interval ''2 hours''; integration.ignore() has no end.';
     END IF;
     UPDATE integration.incident i
@@ -9245,7 +9487,7 @@ BEGIN
     IF newer IS NOT NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = 'object_not_in_prerequisite_state',
-            MESSAGE = format('incident %s can''t be reopened', before.id),
+            MESSAGE = format('incident %s cannot be reopened', before.id),
             DETAIL = format('Incident %s is the same problem since %s.', newer,
                             (SELECT integration_worker.time_words(i.opened_at) FROM integration.incident i WHERE i.id = newer)),
             HINT = format('Work on that one: SELECT * FROM integration.runbook(%s).', newer);
@@ -10754,17 +10996,19 @@ SELECT o.id AS outbox_id, g.given IS NOT NULL AS is_given,
 COMMENT ON VIEW integration_worker.sync_trace IS
     'The trace of each sync, the application''s where it gave one; the ids of its spans: send, process.';
 
--- An attempt at an old sync has a trace of its own.
+-- An attempt at an old sync has a trace of its own.  In plpgsql, which keeps its plans: the worker asks for each incident.
 CREATE FUNCTION integration_worker.trace_of(sync bigint) RETURNS text
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT coalesce((SELECT a.trace_id
+BEGIN
+    RETURN coalesce((SELECT a.trace_id
                        FROM integration.attempt a
                       WHERE a.outbox_id = trace_of.sync
                       ORDER BY a.attempt_no DESC
                       LIMIT 1),
-                    (SELECT t.trace_id FROM integration_worker.sync_trace t WHERE t.outbox_id = trace_of.sync))
+                    (SELECT t.trace_id FROM integration_worker.sync_trace t WHERE t.outbox_id = trace_of.sync));
+END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.trace_of(bigint) FROM PUBLIC;
 
@@ -10772,15 +11016,17 @@ COMMENT ON FUNCTION integration_worker.trace_of(bigint) IS
     'The trace of a sync''s last attempt, else its own; NULL: there is no such sync any more.';
 
 CREATE FUNCTION integration_worker.ids_for_log(syncs bigint[]) RETURNS text
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT concat_ws(', ', string_agg(concat('outbox_id=', s.id, ' trace_id=' || integration_worker.trace_of(s.id)), ', ' ORDER BY s.n)
-                               FILTER (WHERE s.n <= 10),
-                     'and ' || nullif(greatest(count(*) - 10, 0), 0) || ' more')
-      FROM unnest(ids_for_log.syncs) WITH ORDINALITY AS s (id, n)
-     WHERE s.id IS NOT NULL
-    HAVING count(*) > 0
+BEGIN
+    RETURN (SELECT concat_ws(', ', string_agg(concat('outbox_id=', s.id, ' trace_id=' || integration_worker.trace_of(s.id)), ', ' ORDER BY s.n)
+                                       FILTER (WHERE s.n <= 10),
+                             'and ' || nullif(greatest(count(*) - 10, 0), 0) || ' more')
+              FROM unnest(ids_for_log.syncs) WITH ORDINALITY AS s (id, n)
+             WHERE s.id IS NOT NULL
+            HAVING count(*) > 0);
+END
 $$;
 REVOKE ALL ON FUNCTION integration_worker.ids_for_log(bigint[]) FROM PUBLIC;
 
@@ -11164,7 +11410,7 @@ EXCEPTION
         GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
         detail := concat_ws(': ', SQLERRM, nullif(detail, ''));
         IF integration_worker.switch_off_telemetry(trust_collector.signal, detail) THEN
-            RAISE WARNING '% can''t be exported with the certificates of the server''s environment', trust_collector.signal
+            RAISE WARNING '% cannot be exported with the certificates of the server''s environment', trust_collector.signal
                 USING DETAIL = detail,
                       HINT = 'Correct the files that OTEL_EXPORTER_OTLP_CERTIFICATE, _CLIENT_CERTIFICATE and _CLIENT_KEY name; they are read again each minute.';
         END IF;
@@ -11184,6 +11430,7 @@ AS $$
 DECLARE
     target text := 'otlp-' || register_telemetry.signal;
     timeout interval;
+    detail text;
 BEGIN
     timeout := integration_worker.otlp_variable(register_telemetry.signal, 'TIMEOUT')::numeric * interval '1 ms';
     INSERT INTO integration.connector (name, title, severity, retry_policy, max_concurrency, timeout, max_payload_bytes)
@@ -11206,9 +11453,12 @@ BEGIN
         UPDATE integration.telemetry t SET is_on = true, problem = NULL WHERE t.signal = register_telemetry.signal AND NOT t.is_on;
     END IF;
 EXCEPTION WHEN data_exception OR integrity_constraint_violation OR invalid_text_representation THEN
-    IF integration_worker.switch_off_telemetry(register_telemetry.signal, SQLERRM) THEN
-        RAISE WARNING '% can''t be exported to "%"', register_telemetry.signal, register_telemetry.url
-            USING DETAIL = SQLERRM, HINT = 'Correct integration.otlp_endpoint, such as ''https://collector.example.com:4318'', and reload; or OTEL_EXPORTER_OTLP_* in the server''s environment.';
+    GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+    detail := concat_ws(': ', SQLERRM, nullif(detail, ''));
+    IF integration_worker.switch_off_telemetry(register_telemetry.signal, detail) THEN
+        RAISE WARNING '% cannot be exported to "%"', register_telemetry.signal, register_telemetry.url
+            USING DETAIL = detail,
+                  HINT = 'Correct integration.otlp_endpoint, such as ''https://collector.example.com:4318'', or the setting or the OTEL_EXPORTER_OTLP_* variable that the detail names, and reload.';
     END IF;
 END
 $$;
@@ -12451,7 +12701,7 @@ BEGIN
     IF state <> 'failed' THEN
         RAISE EXCEPTION USING
             ERRCODE = 'object_not_in_prerequisite_state',
-            MESSAGE = format('sync %s is %s and can''t be retried', require_known_failure.id, state),
+            MESSAGE = format('sync %s is %s and cannot be retried', require_known_failure.id, state),
             HINT = 'Only what is failed can: look at the column can_retry of integration.customer_sync.';
     END IF;
     IF EXISTS (SELECT FROM integration.queue q
@@ -12638,26 +12888,25 @@ CREATE FUNCTION integration.attempt_metrics()
     SET search_path = pg_catalog, pg_temp
 AS $$
     WITH counted AS (
-        SELECT t.endpoint_id, t.up_to_ms, t.delivered, t.failed, t.duration_ms
-          FROM integration_worker.traffic_total t
-        UNION ALL
-        SELECT c.endpoint_id, c.up_to_ms, c.delivered, c.failed, c.duration_ms
-          FROM integration.endpoint e
-          LEFT JOIN integration_worker.traffic_mark m ON m.endpoint_id = e.id
-         CROSS JOIN LATERAL integration_worker.count_attempts(e.id, coalesce(m.counted_until, '-infinity'), 'infinity') c
+        SELECT x.endpoint_id, x.up_to_ms, sum(x.delivered) AS delivered, sum(x.failed) AS failed, sum(x.duration_ms) AS duration_ms
+          FROM (SELECT t.endpoint_id, t.up_to_ms, t.delivered, t.failed, t.duration_ms
+                  FROM integration_worker.traffic_total t
+                UNION ALL
+                SELECT c.endpoint_id, c.up_to_ms, c.delivered, c.failed, c.duration_ms
+                  FROM integration.endpoint e
+                  LEFT JOIN integration_worker.traffic_mark m ON m.endpoint_id = e.id
+                 CROSS JOIN LATERAL integration_worker.count_attempts(e.id, coalesce(m.counted_until, '-infinity'), 'infinity') c) x
+         GROUP BY 1, 2
     )
-    SELECT e.name, (SELECT coalesce(sum(c.delivered), 0) FROM counted c WHERE c.endpoint_id = e.id)::bigint,
-           (SELECT coalesce(sum(c.failed), 0) FROM counted c WHERE c.endpoint_id = e.id)::bigint,
-           b.bounds, b.counts, b.seconds, b.counts[cardinality(b.counts)]
-      FROM integration.endpoint e
-     CROSS JOIN LATERAL (
-           SELECT array_agg(g.bound / 1000.0 ORDER BY g.bound) FILTER (WHERE g.bound < 2147483647) AS bounds,
-                  array_agg(g.count ORDER BY g.bound) AS counts, max(g.seconds) AS seconds
-             FROM (SELECT u.bound, coalesce(sum(c.delivered + c.failed) FILTER (WHERE c.up_to_ms <= u.bound), 0)::bigint AS count,
-                          (coalesce(sum(c.duration_ms), 0) / 1000.0)::double precision AS seconds
-                     FROM unnest(integration_worker.duration_bounds()) AS u (bound)
-                     LEFT JOIN counted c ON c.endpoint_id = e.id
-                    GROUP BY 1) g) b
+    SELECT b.name, coalesce(sum(b.delivered), 0)::bigint, coalesce(sum(b.failed), 0)::bigint,
+           array_agg(b.bound / 1000.0 ORDER BY b.bound) FILTER (WHERE b.bound < 2147483647),
+           array_agg(b.count ORDER BY b.bound), (coalesce(sum(b.duration_ms), 0) / 1000.0)::double precision, max(b.count)
+      FROM (SELECT e.name, u.bound, c.delivered, c.failed, c.duration_ms,
+                   coalesce(sum(c.delivered + c.failed) OVER (PARTITION BY e.id ORDER BY u.bound), 0)::bigint AS count
+              FROM integration.endpoint e
+             CROSS JOIN unnest(integration_worker.duration_bounds()) AS u (bound)
+              LEFT JOIN counted c ON c.endpoint_id = e.id AND c.up_to_ms = u.bound) b
+     GROUP BY b.name
      ORDER BY 1
 $$;
 REVOKE ALL ON FUNCTION integration.attempt_metrics() FROM PUBLIC;
@@ -13793,7 +14042,6 @@ REVOKE ALL ON FUNCTION integration_worker.page_endpoints(integration.endpoint_st
 COMMENT ON FUNCTION integration_worker.page_endpoints(integration.endpoint_status[], integration.traffic[], timestamptz, jsonb) IS
     'The section about endpoints, worst first; NULL: there are none.';
 
--- Ten thousand of them are enough to know that there are too many.
 -- The oldest are the ones that are late, in the order of their ids; more than so many of a connector need no exact count.
 CREATE FUNCTION integration_worker.page_sla(names text[], texts jsonb) RETURNS text
     LANGUAGE sql STABLE
