@@ -150,7 +150,13 @@ sub setting_list
 	$holder->query_safe("BEGIN; LOCK TABLE pg_database IN ACCESS EXCLUSIVE MODE; SELECT pg_terminate_backend($pid)");
 	my $waits = "SELECT count(*) = 1 FROM pg_locks
 	              WHERE pid = ($launcher AND pid <> $pid) AND NOT granted AND waitstart < clock_timestamp() - interval '1 s'";
-	ok(wait_for(sub { $holder->query_safe($waits) eq 't' }), 'a new launcher waits for a lock');
+	# A transaction sees other backends as they were at its first look.
+	my $is_seen = sub {
+		$holder->query_safe('SELECT pg_stat_clear_snapshot()');
+		return $holder->query_safe($waits) eq 't';
+	};
+	ok(wait_for($is_seen), 'a new launcher waits for a lock');
+	$holder->query_safe('SELECT pg_stat_clear_snapshot()');
 	$pid = $holder->query_safe($launcher);
 	$holder->query_safe('COMMIT');
 	$holder->quit;

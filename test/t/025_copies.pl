@@ -68,7 +68,7 @@ sub check_copy
 my $id = make_original('shop');
 $node->safe_psql('postgres', 'CREATE DATABASE cloned TEMPLATE shop');
 wait_until($node, waits_for_adoption(), 'a clone waits', database => 'cloned');
-ok($node->log_contains(qr/WARNING: .*"cloned": it is a copy\n.*DETAIL: .*\n.*HINT: .*SELECT integration\.adopt\(\)/),
+ok($node->log_contains(qr/WARNING: .*"cloned": it is a copy\n.*DETAIL: .*SELECT integration\.adopt\(\).*\n.*HINT: .*administrator/),
 	'a WARNING says what to do');
 my $error;
 $node->psql('cloned', q{SELECT integration.resume('all')}, stderr => \$error);
