@@ -149,6 +149,7 @@ DELETE FROM integration.incident;
 INSERT INTO integration.endpoint (name, url, expected_every, expected_since)
 SELECT 'e' || n, 'https://api.example.com/', '1 day', '2026-01-05 08:00+00' FROM generate_series(1, 100) n;
 UPDATE integration.endpoint SET expected_every = '1 day', expected_since = '2026-01-05 08:00+00' WHERE name = 'post';
+UPDATE integration.endpoint SET expected_since = '2026-01-05 08:00+00' WHERE name = 'bill';
 SELECT is(integration_worker.watch_expected('2027-01-07 08:00+00'), '2027-01-07 08:00:01+00', 'not too many at once');
 SELECT is((SELECT count(*) FROM integration.incident), 100::bigint, 'a part of them');
 SELECT integration_worker.watch_expected('2027-01-07 08:00:01+00');

@@ -92,7 +92,7 @@ SELECT is(pg_temp.refusal('SELECT integration.acknowledge(NULL)') ~ '^42704 inci
 
 -- It comes back
 SELECT integration.resolve(:incident, 'corrected it again', worked => false);
-UPDATE integration.incident SET resolved_at = now() - interval '23 h' WHERE id = :incident;
+UPDATE integration.incident SET resolved_at = now() - interval '22 h' WHERE id = :incident;
 SELECT pg_temp.refuse_one('shop');
 SELECT is((SELECT ROW (i.id, i.state, i.reopened, i.syncs, i.resolution)::text FROM pg_temp.incident('shop') i),
           format('(%s,open,2,4,)', :incident), 'within a day: the same one is open again');

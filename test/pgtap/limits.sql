@@ -22,7 +22,7 @@ SELECT matches(pg_temp.refusal(format($$INSERT INTO integration.outbox (endpoint
                format('^54000 %s of a sync to endpoint "shop" is too long \| It has 1001 bytes; 1000 are allowed\. \| Write a reference', col),
                format('1001 bytes of %s are refused', col))
   FROM limited;
-SELECT matches(pg_temp.refusal($$INSERT INTO integration.outbox (endpoint, payload, send_after) VALUES ('shop', '{}', '10000-01-01')$$),
+SELECT matches(pg_temp.refusal($$INSERT INTO integration.outbox (endpoint, payload, send_after) VALUES ('shop', '{}', '10000-01-01+00')$$),
                '^23514 a sync to endpoint "shop" could never be sent \| send_after is .* \| Write a send_after before the year 10000\.',
                'the year 10000 is refused');
 SELECT matches(pg_temp.refusal(format($$INSERT INTO integration.outbox (endpoint, payload, created_at) VALUES ('shop', '{}', %L)$$, t.at)),

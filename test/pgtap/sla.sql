@@ -2,6 +2,7 @@
 BEGIN;
 \ir ../lib/refusal.sql
 SELECT plan(38);
+SET LOCAL TimeZone = 'UTC';
 
 \set t0 '''2026-03-02 02:00:00+00'''
 INSERT INTO integration.connector (name, owner, severity, sla) VALUES ('erp', 'erp team', 2, '1 hour'), ('crm', 'crm team', 3, NULL);
