@@ -127,7 +127,8 @@ check_created_at(const TriggerData *trigger)
 		return;
 	ereport(ERROR,
 			errcode(ERRCODE_CHECK_VIOLATION),
-			errmsg("created_at of a sync to endpoint \"%s\" cannot be used", endpoint_name(trigger)),
+			errmsg("created_at of a sync to endpoint \"%s\" cannot be used",
+				   endpoint_name(trigger)),
 			errdetail("It is %s.", time_text(given)),
 			errhint("Leave it out, or write a time between the years 1 and 9999."),
 			errtablecol(trigger->tg_relation, layout.numbers[COLUMN_CREATED_AT]));
