@@ -7921,7 +7921,7 @@ EXCEPTION
     WHEN OTHERS THEN
         RAISE WARNING USING
             ERRCODE = SQLSTATE,
-            MESSAGE = format('integration can''t tell endpoint "%s" of incidents: %s', receiver.endpoint, SQLERRM),
+            MESSAGE = format('integration cannot tell endpoint "%s" of incidents: %s', receiver.endpoint, SQLERRM),
             HINT = 'It tries again every minute. Correct the endpoint or its connector, or delete it from integration.notice_endpoint.';
         RETURN try_notices_to.now + interval '1 min';
 END
