@@ -1,7 +1,7 @@
 -- Which telemetry leaves, where to, how much of it; what stands in it.
 BEGIN;
 \ir ../lib/settle.sql
-SELECT plan(30);
+SELECT plan(32);
 
 UPDATE integration.telemetry SET is_on = false;
 DELETE FROM integration.telemetry;
@@ -34,6 +34,15 @@ SELECT integration_worker.register_telemetry('logs', 'no address');
 SELECT integration_worker.register_telemetry('metrics', 'https://collector.example.com/v1/metrics');
 SELECT is((SELECT string_agg(concat_ws(' ', t.signal, t.endpoint, t.is_on::text), ', ' ORDER BY t.signal) FROM integration.telemetry t WHERE t.signal <> 'traces'),
           'logs false, metrics otlp-metrics true', 'also of one that never had another');
+ALTER FUNCTION integration_worker.otlp_variable(text, text) RENAME TO otlp_variable_as_it_was;
+CREATE FUNCTION integration_worker.otlp_variable(signal text, name text) RETURNS text LANGUAGE sql
+AS $$ SELECT CASE otlp_variable.name WHEN 'TIMEOUT' THEN '10 s' END $$;
+SELECT lives_ok($$SELECT integration_worker.register_telemetry('metrics', 'https://collector.example.com/v1/metrics')$$,
+                'a variable of the server that can''t be read ends nothing');
+SELECT ok(NOT t.is_on AND t.problem LIKE '%"10 s"%', 'but switches off, and is named') FROM integration.telemetry t WHERE t.signal = 'metrics';
+DROP FUNCTION integration_worker.otlp_variable(text, text);
+ALTER FUNCTION integration_worker.otlp_variable_as_it_was(text, text) RENAME TO otlp_variable;
+SELECT integration_worker.register_telemetry('metrics', 'https://collector.example.com/v1/metrics');
 SELECT integration_worker.register_telemetry('logs', 'https://collector.example.com/v1/logs');
 SELECT integration_worker.register_telemetry('traces', 'https://other.example.com/v1/traces');
 
