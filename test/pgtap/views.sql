@@ -80,7 +80,7 @@ SELECT is((SELECT remedy FROM mine WHERE name = 'failed'), 'Order more.', 'a cla
 -- SLA
 SELECT is((SELECT due_by FROM mine WHERE name = 'pending'), now() + interval '1 hour', 'due_by is the SLA from the beginning');
 SELECT pg_temp.make('later', 'pending', send_after => now() + interval '1 day') \g /dev/null
-SELECT is((SELECT due_by FROM mine WHERE name = 'later'), now() + interval '25 hours', 'or from send_after');
+SELECT is((SELECT due_by FROM mine WHERE name = 'later'), now() + interval '1 day' + interval '1 hour', 'or from send_after');
 SELECT pg_temp.make('early', 'pending', created_at => now() - interval '47 min') \g /dev/null
 SELECT pg_temp.make('late', 'pending', created_at => now() - interval '49 min') \g /dev/null
 SELECT pg_temp.make('no promise', 'failed', 'mail') \g /dev/null
