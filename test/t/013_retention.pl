@@ -75,7 +75,7 @@ wait_until($node, "SELECT ($upkeep) = 1", 'what is old is looked for again');
 set_keep('-1', '-1');
 wait_until($node, "SELECT ($upkeep) = 0", 'but not where everything is kept');
 value($node, q{SELECT setval('integration.outbox_id_seq', (SELECT max(high) FROM integration_worker.ranges()))});
-ok(value($node, q{SELECT integration_worker.stage(0, 'infinity', 'infinity') IS NOT NULL}), 'a copy is begun');
+wait_until($node, q{SELECT integration_worker.stage(0, 'infinity', 'infinity') IS NOT NULL}, 'a copy is begun');
 SKIP:
 {
 	skip 'pg_dump 14 crashes on partitions of an extension', 3 unless can_dump($node);
