@@ -80,14 +80,20 @@ publish_syncs(Sender *sender, LiveWorker *live)
 	live->live_sync_count = count;
 }
 
+static int
+unsettled_count(const Sender *sender)
+{
+	return sender->answered_count + sender->batches.stuck_count;
+}
+
 static void
 describe(const Sender *sender, char *activity, size_t activity_bytes)
 {
-	if (sender->in_flight_count + sender->ready_count + sender->answered_count == 0)
+	if (sender->in_flight_count + sender->ready_count + unsettled_count(sender) == 0)
 		snprintf(activity, activity_bytes, "waiting for syncs");
 	else
 		snprintf(activity, activity_bytes, "sending: %d in flight, %d waiting, %d to settle",
-				 sender->in_flight_count, sender->ready_count, sender->answered_count);
+				 sender->in_flight_count, sender->ready_count, unsettled_count(sender));
 }
 
 TimestampTz
@@ -114,7 +120,7 @@ publishing_now(Sender *sender)
 	live->endpoints = (int32) hash_get_num_entries(sender->endpoints);
 	live->in_flight = sender->in_flight_count;
 	live->waiting = sender->ready_count;
-	live->unsettled = sender->answered_count;
+	live->unsettled = unsettled_count(sender);
 	live->delivered = sender->delivered;
 	live->failed = sender->failed;
 	live->memory_bytes = (int64) sender->held_bytes;
@@ -131,7 +137,7 @@ has_come_to_rest(const Sender *sender)
 {
 	const LiveWorker *live = shared_live(&sender->slot->workers[sender->number]);
 
-	return sender->in_flight_count + sender->ready_count + sender->answered_count == 0 &&
+	return sender->in_flight_count + sender->ready_count + unsettled_count(sender) == 0 &&
 		live->in_flight + live->waiting + live->unsettled > 0;
 }
 

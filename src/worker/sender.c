@@ -359,6 +359,8 @@ sender_free_lease(Sender *sender, Lease *lease)
 	}
 	else if (lease->state == LEASE_ANSWERED)
 		sender_leave_answered(sender, lease);
+	else if (lease->state == LEASE_STUCK)
+		sender->batches.stuck_count--;
 	if (lease->is_unjudged)
 	{
 		lease->endpoint->unjudged--;

@@ -318,6 +318,7 @@ typedef struct Batches
 	int			judged_count;	/* how many of them no longer do */
 	int			vain_count;		/* answered ones that wait until vain_until */
 	TimestampTz vain_until;		/* DT_NOEND: there are none */
+	int			stuck_count;	/* put aside, since somebody holds their rows */
 	TimestampTz stuck_until;	/* when stuck results are brought again;
 								 * DT_NOEND: there are none */
 } Batches;

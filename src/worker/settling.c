@@ -310,6 +310,7 @@ put_aside(Sender *sender, Lease *lease)
 	dlist_push_tail(&sender->stuck, &lease->node);
 	lease->state = LEASE_STUCK;
 	lease->is_stuck = true;
+	sender->batches.stuck_count++;
 	sender->batches.stuck_until = TimestampTzPlusMilliseconds(sender->now, STUCK_AGAIN_MS);
 }
 
@@ -326,6 +327,7 @@ bring_again(Sender *sender)
 		lease->state = LEASE_ANSWERED;
 		dlist_push_tail(&sender->answered, &lease->node);
 		sender->answered_count++;
+		sender->batches.stuck_count--;
 	}
 	patience_end(&sender->batches.patience, sender->now);
 }

@@ -38,6 +38,7 @@ my $holder = $node->background_psql('postgres');
 $holder->query_safe('BEGIN; SELECT FROM integration.queue FOR UPDATE');
 $receiver->let_go("/held/$_") for 500, 200;
 wait_until($node, sprintf($in_flight, 0), 'failures, then deliveries are answered');
+wait_until($node, 'SELECT unsettled = 15 FROM integration.worker_status', 'what waits for a row that somebody holds is counted');
 $holder->quit;
 wait_until($node, q{SELECT count(*) = 10 AND bool_and(state = 'retrying') FROM integration.queue}, 'and then recorded');
 is(value($node, 'SELECT state FROM integration.endpoint_health'), 'closed',
