@@ -94,19 +94,12 @@ check_content(const char *content, CredentialKind kind, Finding *finding)
 static void
 check_file(const char *name, CredentialKind kind, Finding *finding)
 {
-	const char *directory = settings_secret_directory();
 	SecretFileProblem *problem = &finding->problem;
 	size_t		length;
 	char	   *content;
 	const char *broken;
 
-	if (directory == NULL)
-	{
-		strlcpy(problem->text, "A superuser has to set integration.secret_directory first.",
-				sizeof(problem->text));
-		return;
-	}
-	content = secret_file_read(directory, name, &length, problem);
+	content = secret_file_read(settings_secret_directory(), name, &length, problem);
 	if (content == NULL)
 		return;
 	broken = check_content(content, kind, finding);

@@ -217,6 +217,11 @@ secret_file_read(const char *directory, const char *name, size_t *length,
 	int			descriptor;
 	char	   *content;
 
+	if (!directory)
+	{
+		refuse(problem, "A superuser has to set integration.secret_directory first.");
+		return NULL;
+	}
 	if (!realpath(directory, base))
 	{
 		refuse(problem, "\"%s\" cannot be read: %s.", directory, strerror(errno));

@@ -41,7 +41,7 @@ extern bool secret_file_key(const char *path, const char *data_directory,
 							SealKey *key, SecretFileProblem *problem);
 
 /*
- * The content of a file below the directory, without the line break at its end:
+ * The content of a file below the directory (NULL: none is set), without the line break at its end:
  * malloc'ed with a zero byte after it, *length bytes.  Refused: a name that leads
  * out, also by a link, no regular file, an empty or a too big one.  The caller
  * wipes and frees it.  NULL, with the problem: it can't be read.  Does not throw.

@@ -254,18 +254,11 @@ read_view(void *arg)
 static char *
 read_file(const Sender *sender, const char *name, SecretFileProblem *problem)
 {
-	const char *directory = settings_secret_directory();
 	size_t		length;
 	char	   *content;
 	char	   *value;
 
-	if (directory == NULL)
-	{
-		strlcpy(problem->text, "A superuser has to set integration.secret_directory first.",
-				sizeof(problem->text));
-		return NULL;
-	}
-	content = secret_file_read(directory, name, &length, problem);
+	content = secret_file_read(settings_secret_directory(), name, &length, problem);
 	if (content == NULL)
 		return NULL;
 	value = MemoryContextStrdup(sender->vault.memory, content);

@@ -119,11 +119,12 @@ check_keys(void)
 }
 
 static void
-check_secret(const char *name, const char *content, const char *problem)
+check_secret_below(const char *directory, const char *name, const char *content,
+				   const char *problem)
 {
 	SecretFileProblem found = {""};
 	size_t		length = 0;
-	char	   *text = secret_file_read(below("secrets"), name, &length, &found);
+	char	   *text = secret_file_read(directory, name, &length, &found);
 
 	tap_text(text, content, name);
 	if (content)
@@ -131,6 +132,12 @@ check_secret(const char *name, const char *content, const char *problem)
 	else if (!tap_ok(strstr(found.text, problem), problem))
 		printf("#      got: %s\n", found.text);
 	free(text);
+}
+
+static void
+check_secret(const char *name, const char *content, const char *problem)
+{
+	check_secret_below(below("secrets"), name, content, problem);
 }
 
 static void
@@ -155,6 +162,7 @@ check_secrets(void)
 	check_secret("../key", NULL, "leads out of");
 	check_secret("sub/../../key", NULL, "leads out of");
 	check_secret("", NULL, "leads out of");
+	check_secret_below(NULL, "none is set", NULL, "has to set integration.secret_directory");
 }
 
 static void
