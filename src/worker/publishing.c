@@ -86,10 +86,16 @@ unsettled_count(const Sender *sender)
 	return sender->answered_count + sender->batches.stuck_count;
 }
 
+static bool
+is_at_rest(const Sender *sender)
+{
+	return sender->in_flight_count + sender->ready_count + unsettled_count(sender) == 0;
+}
+
 static void
 describe(const Sender *sender, char *activity, size_t activity_bytes)
 {
-	if (sender->in_flight_count + sender->ready_count + unsettled_count(sender) == 0)
+	if (is_at_rest(sender))
 		snprintf(activity, activity_bytes, "waiting for syncs");
 	else
 		snprintf(activity, activity_bytes, "sending: %d in flight, %d waiting, %d to settle",
@@ -137,7 +143,7 @@ has_come_to_rest(const Sender *sender)
 {
 	const LiveWorker *live = shared_live(&sender->slot->workers[sender->number]);
 
-	return sender->in_flight_count + sender->ready_count + unsettled_count(sender) == 0 &&
+	return is_at_rest(sender) &&
 		live->in_flight + live->waiting + live->unsettled > 0;
 }
 
