@@ -435,6 +435,13 @@ waiting_count(const Sender *sender)
 	return sender->answered_count - sender->batches.rest_count - sender->batches.vain_count;
 }
 
+/* So many together wait no longer. */
+static TimestampTz
+vain_ends_at(const Sender *sender)
+{
+	return sender->batches.vain_count >= JUDGED_MOST ? sender->now : sender->batches.vain_until;
+}
+
 bool
 settling_is_due(const Sender *sender)
 {
@@ -479,8 +486,7 @@ begin_batch(Sender *sender)
 	Batches    *batches = &sender->batches;
 
 	batches->judged_count = 0;
-	if (batches->vain_count >= JUDGED_MOST)
-		batches->vain_until = sender->now;
+	batches->vain_until = vain_ends_at(sender);
 	gather(&step);
 	if (step.bad_count == step.fact_count || record(&step))
 	{
@@ -523,12 +529,9 @@ TimestampTz
 settling_deadline(const Sender *sender)
 {
 	TimestampTz ends_at = patience_ends_at(&sender->batches.patience, waiting_count(sender));
-	TimestampTz deadline = Min(ends_at, sender->batches.stuck_until);
+	TimestampTz deadline = Min(ends_at, Min(sender->batches.stuck_until, vain_ends_at(sender)));
 
 	if (sender->batches.rest_count > 0)
-		deadline = sender->now;
-	if (sender->batches.vain_count >= JUDGED_MOST)
-		deadline = sender->now;
-	deadline = Min(deadline, sender->batches.vain_until);
+		deadline = Min(deadline, sender->now);
 	return sender->answered_count == 0 ? deadline : Max(deadline, sender->sql_again_at);
 }
