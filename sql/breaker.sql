@@ -200,9 +200,10 @@ COMMENT ON FUNCTION integration_worker.next_standing(integration_worker.standing
     'How an endpoint stands after what the batch showed; tripped_by: the first sync that stops it.';
 
 -- What the batch showed of each endpoint.  Requests that left before it opened or stopped are no probes,
--- except that a stop is news to an open breaker.
+-- except that a stop is news to an open breaker.  What would stop it is no news from before it closed:
+-- somebody may have changed its address meanwhile.  A state of the future is one of a clock that ran ahead.
 CREATE FUNCTION integration_worker.tally(
-        verdicts integration_worker.verdict[], counters integration_worker.counter[])
+        verdicts integration_worker.verdict[], counters integration_worker.counter[], settled_at timestamptz)
     RETURNS TABLE (endpoint_id integer, attempts integer, counted integer, run integer, good boolean, alive boolean,
                    idle boolean, other_good boolean, other_trip boolean, first_trip integer, last_count integer,
                    last_failure integer, pause_until timestamptz, first_at timestamptz)
@@ -230,7 +231,8 @@ BEGIN
                    greatest(max(e.n) FILTER (WHERE e.effect IN ('success', 'alive'))
                                 OVER (PARTITION BY e.endpoint_id), e.row_after, 0) AS last_good
               FROM (SELECT v.endpoint_id, v.n, v.outbox_id, v.started_at, v.delivered, v.pause_until, h.tripped_by, c.row_after,
-                           CASE WHEN coalesce(h.state, 'closed') = 'closed' OR v.started_at >= h.since
+                           CASE WHEN h.state IS NULL OR v.started_at >= h.since OR h.since > settled_at
+                                     OR (h.state = 'closed' AND v.effect <> 'trip')
                                      OR (h.state = 'open' AND v.effect = 'trip')
                                 THEN v.effect ELSE 'late' END AS effect
                       FROM unnest(verdicts) v
@@ -240,5 +242,5 @@ BEGIN
      GROUP BY f.endpoint_id;
 END
 $$;
-COMMENT ON FUNCTION integration_worker.tally(integration_worker.verdict[], integration_worker.counter[]) IS
+COMMENT ON FUNCTION integration_worker.tally(integration_worker.verdict[], integration_worker.counter[], timestamptz) IS
     'What a batch showed of each endpoint: counts, firsts and lasts.';

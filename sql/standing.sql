@@ -29,7 +29,7 @@ BEGIN
                             t.good, t.alive, t.counted, t.idle, t.other_good, t.other_trip,
                             t.first_trip, t.last_count, t.last_failure, t.pause_until, false, NULL, h.stopped_for
                        )::integration_worker.standing AS now
-                  FROM integration_worker.tally(verdicts, counters) t
+                  FROM integration_worker.tally(verdicts, counters, settled_at) t
                   LEFT JOIN unnest(counters) c ON c.endpoint_id = t.endpoint_id
                   LEFT JOIN integration.endpoint_health h ON h.endpoint_id = t.endpoint_id
                  CROSS JOIN LATERAL (

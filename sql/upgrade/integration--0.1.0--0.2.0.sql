@@ -264,6 +264,8 @@ DROP FUNCTION integration_worker.error_text(integration_worker.verdict, text, js
 
 DROP FUNCTION integration_worker.explain(integration_worker.verdict, text, jsonb, text, text);
 
+DROP FUNCTION integration_worker.tally(integration_worker.verdict[], integration_worker.counter[]);
+
 DROP FUNCTION integration_worker.mark(bigint[], xid8[]);
 
 DROP FUNCTION integration.retry_where(text, text, timestamptz, timestamptz, text, text);
@@ -5016,12 +5018,11 @@ BEGIN
 END
 $$;
 
-DROP FUNCTION integration_worker.tally(integration_worker.verdict[], integration_worker.counter[]);
-
 -- What the batch showed of each endpoint.  Requests that left before it opened or stopped are no probes,
--- except that a stop is news to an open breaker.
+-- except that a stop is news to an open breaker.  What would stop it is no news from before it closed:
+-- somebody may have changed its address meanwhile.  A state of the future is one of a clock that ran ahead.
 CREATE FUNCTION integration_worker.tally(
-        verdicts integration_worker.verdict[], counters integration_worker.counter[])
+        verdicts integration_worker.verdict[], counters integration_worker.counter[], settled_at timestamptz)
     RETURNS TABLE (endpoint_id integer, attempts integer, counted integer, run integer, good boolean, alive boolean,
                    idle boolean, other_good boolean, other_trip boolean, first_trip integer, last_count integer,
                    last_failure integer, pause_until timestamptz, first_at timestamptz)
@@ -5049,7 +5050,8 @@ BEGIN
                    greatest(max(e.n) FILTER (WHERE e.effect IN ('success', 'alive'))
                                 OVER (PARTITION BY e.endpoint_id), e.row_after, 0) AS last_good
               FROM (SELECT v.endpoint_id, v.n, v.outbox_id, v.started_at, v.delivered, v.pause_until, h.tripped_by, c.row_after,
-                           CASE WHEN coalesce(h.state, 'closed') = 'closed' OR v.started_at >= h.since
+                           CASE WHEN h.state IS NULL OR v.started_at >= h.since OR h.since > settled_at
+                                     OR (h.state = 'closed' AND v.effect <> 'trip')
                                      OR (h.state = 'open' AND v.effect = 'trip')
                                 THEN v.effect ELSE 'late' END AS effect
                       FROM unnest(verdicts) v
@@ -5059,9 +5061,9 @@ BEGIN
      GROUP BY f.endpoint_id;
 END
 $$;
-REVOKE ALL ON FUNCTION integration_worker.tally(integration_worker.verdict[], integration_worker.counter[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.tally(integration_worker.verdict[], integration_worker.counter[], timestamptz) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.tally(integration_worker.verdict[], integration_worker.counter[]) IS
+COMMENT ON FUNCTION integration_worker.tally(integration_worker.verdict[], integration_worker.counter[], timestamptz) IS
     'What a batch showed of each endpoint: counts, firsts and lasts.';
 
 -- The health of the endpoints of a batch.
@@ -5095,7 +5097,7 @@ BEGIN
                             t.good, t.alive, t.counted, t.idle, t.other_good, t.other_trip,
                             t.first_trip, t.last_count, t.last_failure, t.pause_until, false, NULL, h.stopped_for
                        )::integration_worker.standing AS now
-                  FROM integration_worker.tally(verdicts, counters) t
+                  FROM integration_worker.tally(verdicts, counters, settled_at) t
                   LEFT JOIN unnest(counters) c ON c.endpoint_id = t.endpoint_id
                   LEFT JOIN integration.endpoint_health h ON h.endpoint_id = t.endpoint_id
                  CROSS JOIN LATERAL (

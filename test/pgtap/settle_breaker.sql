@@ -1,12 +1,12 @@
 -- When an endpoint is left alone: breaker, stop, probes, pauses, incidents.
 BEGIN;
 \ir ../lib/settle.sql
-SELECT plan(89);
+SELECT plan(94);
 
 INSERT INTO integration.connector (name, owner, severity) VALUES ('crm', 'sales-it', 2);
 INSERT INTO integration.endpoint (name, url, connector, customer)
 SELECT n, 'https://api.example.com/', 'crm', 'acme'
-  FROM unnest('{row,parted,idle,mixed,calm,probe,stop,fix,own,late,pair,limit,data,found,missing,batch,seldom,local}'::text[]) n;
+  FROM unnest('{row,parted,idle,mixed,calm,probe,stop,fix,own,late,moved,pair,limit,data,found,missing,batch,seldom,local}'::text[]) n;
 
 CREATE FUNCTION pg_temp.several(endpoint text, reason text, many integer, at timestamptz DEFAULT now()) RETURNS text
     LANGUAGE sql
@@ -136,6 +136,18 @@ SELECT is((SELECT ROW (q.state, s.state)::text FROM pg_temp.queued(:tripper) q
              JOIN integration.sync_status s ON s.endpoint_id = q.endpoint_id AND s.object_id = 'PO-1'), '(failed,failed)',
           'queue and object say so');
 SELECT is(pg_temp.incidents('stop'), 'auth open, timeout_response resolved', 'its incident stays for the failed sync');
+
+-- Somebody changes its address while the old one still answers
+SELECT is(pg_temp.bring(pg_temp.enqueue('moved'), 'http:410'), 'retrying', '410: goes back');
+SELECT is(pg_temp.bring(pg_temp.enqueue('moved'), 'http:200', at => now() + interval '10 s'), 'delivered', 'the new address');
+SELECT is(ARRAY(SELECT b.state
+                  FROM generate_series(1, 3) n,
+                       pg_temp.bring(pg_temp.enqueue('moved'), 'http:410', at => now() + interval '20 s',
+                                     started => now() - interval '1 s') b (state)),
+          array_fill('retrying'::text, ARRAY[3]), 'what was sent to the old one before');
+SELECT is((pg_temp.health('moved')).state, 'closed', 'its answers stop nothing');
+SELECT pg_temp.bring(pg_temp.enqueue('moved'), 'http:410', at => now() + interval '5 s', started => now() + interval '4 s');
+SELECT is((pg_temp.health('moved')).state, 'stopped', 'with a clock set back to before it closed, each answer counts');
 
 SELECT pg_temp.enqueue('own') AS own \gset
 SELECT is(pg_temp.bring(:own, 'http:403'), 'retrying', '403');
