@@ -46,13 +46,13 @@ SELECT matches(integration.why(pg_temp.enqueue('map', 'O-99')),
 SELECT is(pg_temp.refuse('map', 100, 100), 'failed', 'a probe is refused');
 SELECT is(pg_temp.stand('map'), 'stopped design_fault 2', 'it stays stopped');
 SELECT is((pg_temp.health('map')).open_until, now() + interval '100 s 10 min', 'for longer');
-SELECT is(pg_temp.bring(pg_temp.enqueue('map', 'O-200'), 'http:503', now() + interval '200 s'), 'retrying', 'a probe finds it down');
+SELECT is(pg_temp.bring(pg_temp.enqueue('map', 'O-200'), 'http:503', now() + interval '800 s'), 'retrying', 'a probe finds it down');
 SELECT is(pg_temp.stand('map'), 'stopped design_fault 3', 'it stays stopped');
 SELECT integration_worker.watch_design_faults(now()) \g /dev/null
 SELECT is(pg_temp.incident('map'), 'validation open, design_fault open, remote_unavailable open', 'the incident is open');
-SELECT is(pg_temp.bring(pg_temp.enqueue('map', 'O-300'), 'http:200', now() + interval '300 s'), 'delivered', 'a probe is accepted');
+SELECT is(pg_temp.bring(pg_temp.enqueue('map', 'O-300'), 'http:200', now() + interval '900 s'), 'delivered', 'a probe is accepted');
 SELECT is(pg_temp.stand('map'), 'closed 0', 'it goes on');
-SELECT integration_worker.watch_design_faults(now() + interval '301 s') \g /dev/null
+SELECT integration_worker.watch_design_faults(now() + interval '901 s') \g /dev/null
 SELECT is(pg_temp.incident('map'), 'validation open, design_fault resolved, remote_unavailable resolved', 'the design fault is over; those that failed still wait for a person');
 
 -- In one batch

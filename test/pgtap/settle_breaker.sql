@@ -1,7 +1,7 @@
 -- When an endpoint is left alone: breaker, stop, probes, pauses, incidents.
 BEGIN;
 \ir ../lib/settle.sql
-SELECT plan(94);
+SELECT plan(99);
 
 INSERT INTO integration.connector (name, owner, severity) VALUES ('crm', 'sales-it', 2);
 INSERT INTO integration.endpoint (name, url, connector, customer)
@@ -49,8 +49,10 @@ SELECT is((SELECT ROW (i.severity, i.owner, i.responsible, i.remedy = r.remedy):
           '(2,sales-it,remote_vendor,t)', 'the incident says how bad, whose, what to do');
 
 -- Probes
-SELECT is(pg_temp.several('row', 'http:503', 3, now() + interval '2 min'), 'retrying', 'requests that had left before');
-SELECT is((pg_temp.health('row')).openings, 2, 'one that started at that moment counts as a probe');
+SELECT is(pg_temp.several('row', 'http:503', 3, now() + interval '2 min'), 'retrying', 'requests that left while it opened');
+SELECT is((pg_temp.health('row')).openings, 1, 'are no probes');
+SELECT is(pg_temp.several('row', 'http:503', 1, now() + interval '122 s'), 'retrying', 'one that left when a probe was due');
+SELECT is((pg_temp.health('row')).openings, 2, 'is one');
 SELECT is(pg_temp.bring(pg_temp.enqueue('row'), 'http:503', at => now() + interval '3 min', started => now() + interval '1 min'),
           'retrying', 'one that left before the breaker opened');
 SELECT is((pg_temp.health('row')).openings, 2, 'late results are no probes');
@@ -138,7 +140,12 @@ SELECT is((SELECT ROW (q.state, s.state)::text FROM pg_temp.queued(:tripper) q
 SELECT is(pg_temp.incidents('stop'), 'auth open, timeout_response resolved', 'its incident stays for the failed sync');
 
 -- Somebody changes its address while the old one still answers
-SELECT is(pg_temp.bring(pg_temp.enqueue('moved'), 'http:410'), 'retrying', '410: goes back');
+SELECT is(pg_temp.bring(pg_temp.enqueue('moved'), 'http:410', at => now() - interval '30 s'), 'retrying', '410: goes back');
+UPDATE integration.endpoint e SET url = 'https://api.example.com/moved' WHERE e.name = 'moved';
+SELECT is((pg_temp.health('moved')).open_until, now(), 'a probe may leave');
+SELECT is(pg_temp.bring(pg_temp.enqueue('moved'), 'http:410', at => now() + interval '9 s', started => now() - interval '10 s'),
+          'retrying', 'one that left before, while the stop was written down');
+SELECT is((pg_temp.health('moved')).open_until, now(), 'takes nothing from it');
 SELECT is(pg_temp.bring(pg_temp.enqueue('moved'), 'http:200', at => now() + interval '10 s'), 'delivered', 'the new address');
 SELECT is(ARRAY(SELECT b.state
                   FROM generate_series(1, 3) n,
