@@ -22,13 +22,33 @@ AS $$
 $$;
 COMMENT ON FUNCTION integration_worker.beat_words(timestamptz) IS 'What stands in a heartbeat.';
 
+-- What an endpoint's own settings refuse must not keep the others' beats back: they would be missed, and raise an alarm.
+CREATE FUNCTION integration_worker.try_beat(due integration.heartbeat, now timestamptz) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    INSERT INTO integration.outbox (endpoint, operation, payload, priority, expires_at, triggered_by)
+    VALUES (due.endpoint, 'heartbeat', integration_worker.beat_words(try_beat.now), 'high', try_beat.now + due.every, 'integration');
+EXCEPTION WHEN OTHERS THEN
+    RAISE WARNING USING
+        ERRCODE = SQLSTATE,
+        MESSAGE = format('integration cannot send a heartbeat to endpoint "%s": %s', due.endpoint, SQLERRM),
+        HINT = 'It tries again when the next one is due. Correct the endpoint or its connector, or delete it from integration.heartbeat.';
+END
+$$;
+COMMENT ON FUNCTION integration_worker.try_beat(integration.heartbeat, timestamptz) IS
+    'Enqueues one heartbeat; an error is reported, and nothing of it stays.';
+
 -- One that is ahead of its time was enqueued before the clock was set back.
 CREATE FUNCTION integration_worker.beat(now timestamptz) RETURNS timestamptz
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    due integration.heartbeat;
 BEGIN
-    WITH due AS (
+    FOR due IN
         UPDATE integration.heartbeat h
            SET last_at = beat.now
           FROM (SELECT x.endpoint
@@ -36,11 +56,9 @@ BEGIN
                  WHERE x.last_at IS NULL OR x.last_at + x.every <= beat.now OR x.last_at > beat.now
                    FOR NO KEY UPDATE SKIP LOCKED) held
          WHERE h.endpoint = held.endpoint
-        RETURNING h.endpoint, h.every
-    )
-    INSERT INTO integration.outbox (endpoint, operation, payload, priority, expires_at, triggered_by)
-    SELECT d.endpoint, 'heartbeat', integration_worker.beat_words(beat.now), 'high', beat.now + d.every, 'integration'
-      FROM due d;
+        RETURNING h.* LOOP
+        PERFORM integration_worker.try_beat(due, beat.now);
+    END LOOP;
     RETURN (SELECT min(h.last_at + h.every) FROM integration.heartbeat h);
 END
 $$;

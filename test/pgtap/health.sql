@@ -2,7 +2,7 @@
 BEGIN;
 \ir ../lib/settle.sql
 \ir ../lib/refusal.sql
-SELECT plan(50);
+SELECT plan(52);
 SET LOCAL TimeZone = 'UTC';
 
 INSERT INTO integration.connector (name, severity) VALUES ('worst', 1), ('bad', 2), ('minor', 4);
@@ -87,6 +87,13 @@ SELECT is(integration_worker.beat(now() + interval '5 min'), now() + interval '6
 SELECT is((SELECT count(*) FROM integration.outbox o WHERE o.operation = 'heartbeat'), 2::bigint, 'one each time');
 UPDATE integration.heartbeat SET last_at = now() + interval '1 d';
 SELECT is(integration_worker.beat(now()), now() + interval '1 min', 'a clock that is set back does not stop it');
+INSERT INTO integration.endpoint (name, url, payload_check) VALUES ('choosy', 'https://api.example.com/', '$.at == 1');
+INSERT INTO integration.heartbeat (endpoint) VALUES ('choosy');
+SET LOCAL client_min_messages = error;
+SELECT is(integration_worker.beat(now() + interval '1 min'), now() + interval '2 min', 'one that its endpoint refuses');
+RESET client_min_messages;
+SELECT is((SELECT string_agg(o.endpoint, ',') FROM integration.outbox o WHERE o.operation = 'heartbeat' AND o.expires_at = now() + interval '2 min'),
+          'outside', 'holds up no other');
 SELECT matches(pg_temp.refusal($$UPDATE integration.heartbeat SET every = '1 s'$$),
                '^23514 every of heartbeat ".*" cannot be used \| It is 00:00:01\. \| Write 10 s to 1 day', 'not all the time');
 
