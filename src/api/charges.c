@@ -39,12 +39,13 @@ typedef struct Words
 	const char *column;
 	const char *unit;
 	const char *what;			/* of the statement */
+	const char *one;			/* of these */
 } Words;
 
 static const Words words[] = {
-	[USAGE_NO_ROWS] = {"rows_per_minute", "syncs a minute", "syncs"},
-	[USAGE_NO_BYTES] = {"bytes_per_minute", "bytes of payload a minute", "bytes of payload"},
-	[USAGE_NO_ROOM] = {"max_backlog", "unfinished syncs", "syncs"},
+	[USAGE_NO_ROWS] = {"rows_per_minute", "syncs a minute", "syncs", "sync"},
+	[USAGE_NO_BYTES] = {"bytes_per_minute", "bytes of payload a minute", "bytes of payload", "byte of payload"},
+	[USAGE_NO_ROOM] = {"max_backlog", "unfinished syncs", "syncs", "sync"},
 };
 
 static void
@@ -176,7 +177,7 @@ detail_of(const UsageClaim *claim, const UsageVerdict *verdict)
 		return psprintf(INT64_FORMAT " were unfinished when they were last counted, this statement adds "
 						INT64_FORMAT ".", verdict->left, wanted);
 	return psprintf("This statement enqueues " INT64_FORMAT " %s, " INT64_FORMAT " are left.",
-					wanted, said->what, verdict->left);
+					wanted, wanted == 1 ? said->one : said->what, verdict->left);
 }
 
 static char *

@@ -76,7 +76,7 @@ SELECT pg_temp.limit('customer', 'favoured') \g /dev/null
 SELECT is(pg_temp.offer('favoured', 100), 'accepted', 'a row of its own takes the place of * as a whole');
 SELECT pg_temp.limit('customer', 'barred', rows => 0) \g /dev/null
 SELECT is(pg_temp.offer('barred', 1),
-          '53400 customer "barred" has reached its limit of 0 syncs a minute | This statement enqueues 1 syncs, 0 are left. | '
+          '53400 customer "barred" has reached its limit of 0 syncs a minute | This statement enqueues 1 sync, 0 are left. | '
           'An administrator can raise rows_per_minute in integration.enqueue_limit.', '0 lets nothing pass');
 
 -- A change holds at once, and is forgotten with its transaction.
