@@ -302,10 +302,18 @@ DECLARE
     grantee name := (SELECT r.rolname FROM pg_catalog.pg_roles r WHERE r.oid = revoke.role);
 BEGIN
     DELETE FROM integration.customer_grant g WHERE g.role = revoke.role;
-    FOREACH kind IN ARRAY ARRAY['TABLES', 'SEQUENCES', 'FUNCTIONS'] LOOP
-        EXECUTE format('REVOKE ALL ON ALL %s IN SCHEMA integration, integration_worker FROM %I', kind, grantee);
-    END LOOP;
-    EXECUTE format('REVOKE ALL ON SCHEMA integration, integration_worker FROM %I', grantee);
+    IF grantee IS NULL AND NOT FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'undefined_object',
+            MESSAGE = format('role %s does not exist', revoke.role),
+            HINT = 'What a role was granted ends when it is dropped.';
+    END IF;
+    IF grantee IS NOT NULL THEN
+        FOREACH kind IN ARRAY ARRAY['TABLES', 'SEQUENCES', 'FUNCTIONS'] LOOP
+            EXECUTE format('REVOKE ALL ON ALL %s IN SCHEMA integration, integration_worker FROM %I', kind, grantee);
+        END LOOP;
+        EXECUTE format('REVOKE ALL ON SCHEMA integration, integration_worker FROM %I', grantee);
+    END IF;
     INSERT INTO integration.action (verb, details) VALUES ('revoke', jsonb_build_object('role', revoke.role));
 END
 $$;

@@ -9151,13 +9151,35 @@ REVOKE ALL ON FUNCTION integration_worker.beat_words(timestamptz) FROM PUBLIC;
 
 COMMENT ON FUNCTION integration_worker.beat_words(timestamptz) IS 'What stands in a heartbeat.';
 
+-- What an endpoint's own settings refuse must not keep the others' beats back: they would be missed, and raise an alarm.
+CREATE FUNCTION integration_worker.try_beat(due integration.heartbeat, now timestamptz) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    INSERT INTO integration.outbox (endpoint, operation, payload, priority, expires_at, triggered_by)
+    VALUES (due.endpoint, 'heartbeat', integration_worker.beat_words(try_beat.now), 'high', try_beat.now + due.every, 'integration');
+EXCEPTION WHEN OTHERS THEN
+    RAISE WARNING USING
+        ERRCODE = SQLSTATE,
+        MESSAGE = format('integration cannot send a heartbeat to endpoint "%s": %s', due.endpoint, SQLERRM),
+        HINT = 'It tries again when the next one is due. Correct the endpoint or its connector, or delete it from integration.heartbeat.';
+END
+$$;
+REVOKE ALL ON FUNCTION integration_worker.try_beat(integration.heartbeat, timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.try_beat(integration.heartbeat, timestamptz) IS
+    'Enqueues one heartbeat; an error is reported, and nothing of it stays.';
+
 -- One that is ahead of its time was enqueued before the clock was set back.
 CREATE FUNCTION integration_worker.beat(now timestamptz) RETURNS timestamptz
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    due integration.heartbeat;
 BEGIN
-    WITH due AS (
+    FOR due IN
         UPDATE integration.heartbeat h
            SET last_at = beat.now
           FROM (SELECT x.endpoint
@@ -9165,11 +9187,9 @@ BEGIN
                  WHERE x.last_at IS NULL OR x.last_at + x.every <= beat.now OR x.last_at > beat.now
                    FOR NO KEY UPDATE SKIP LOCKED) held
          WHERE h.endpoint = held.endpoint
-        RETURNING h.endpoint, h.every
-    )
-    INSERT INTO integration.outbox (endpoint, operation, payload, priority, expires_at, triggered_by)
-    SELECT d.endpoint, 'heartbeat', integration_worker.beat_words(beat.now), 'high', beat.now + d.every, 'integration'
-      FROM due d;
+        RETURNING h.* LOOP
+        PERFORM integration_worker.try_beat(due, beat.now);
+    END LOOP;
     RETURN (SELECT min(h.last_at + h.every) FROM integration.heartbeat h);
 END
 $$;
@@ -15855,10 +15875,18 @@ DECLARE
     grantee name := (SELECT r.rolname FROM pg_catalog.pg_roles r WHERE r.oid = revoke.role);
 BEGIN
     DELETE FROM integration.customer_grant g WHERE g.role = revoke.role;
-    FOREACH kind IN ARRAY ARRAY['TABLES', 'SEQUENCES', 'FUNCTIONS'] LOOP
-        EXECUTE format('REVOKE ALL ON ALL %s IN SCHEMA integration, integration_worker FROM %I', kind, grantee);
-    END LOOP;
-    EXECUTE format('REVOKE ALL ON SCHEMA integration, integration_worker FROM %I', grantee);
+    IF grantee IS NULL AND NOT FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'undefined_object',
+            MESSAGE = format('role %s does not exist', revoke.role),
+            HINT = 'What a role was granted ends when it is dropped.';
+    END IF;
+    IF grantee IS NOT NULL THEN
+        FOREACH kind IN ARRAY ARRAY['TABLES', 'SEQUENCES', 'FUNCTIONS'] LOOP
+            EXECUTE format('REVOKE ALL ON ALL %s IN SCHEMA integration, integration_worker FROM %I', kind, grantee);
+        END LOOP;
+        EXECUTE format('REVOKE ALL ON SCHEMA integration, integration_worker FROM %I', grantee);
+    END IF;
     INSERT INTO integration.action (verb, details) VALUES ('revoke', jsonb_build_object('role', revoke.role));
 END
 $$;

@@ -44,7 +44,8 @@ typedef struct Words
 
 static const Words words[] = {
 	[USAGE_NO_ROWS] = {"rows_per_minute", "syncs a minute", "syncs", "sync"},
-	[USAGE_NO_BYTES] = {"bytes_per_minute", "bytes of payload a minute", "bytes of payload", "byte of payload"},
+	[USAGE_NO_BYTES] = {"bytes_per_minute", "bytes of payload a minute", "bytes of payload",
+	"byte of payload"},
 	[USAGE_NO_ROOM] = {"max_backlog", "unfinished syncs", "syncs", "sync"},
 };
 

@@ -42,7 +42,7 @@ CREATE ROLE access_apart NOINHERIT IN ROLE access_portal;
 CREATE ROLE access_two;
 SELECT integration.grant_customer('access_portal', 'acme'), integration.grant_customer('access_two', 'acme'), integration.grant_customer('access_two', 'bolt') \g /dev/null
 
-SELECT plan(41);
+SELECT plan(43);
 
 CREATE TEMP TABLE told (object_id text, state text, explanation text, can_retry boolean);
 INSERT INTO told VALUES
@@ -146,6 +146,13 @@ SELECT is(pg_temp.refusal($$SELECT integration.grant_customer('access_portal', '
           '22023 a grant to a customer''s role needs the customer''s name | Write the name as it stands in outbox.customer or endpoint.customer, up to 1000 bytes.', 'an empty name');
 SELECT matches(pg_temp.refusal($$SELECT integration.grant_customer('access_portal', NULL)$$), '^22023 a grant to a customer''s role needs', 'none');
 SELECT matches(pg_temp.refusal($$SELECT integration.grant_customer('nobody_of_that_name', 'acme')$$), '^42704 role', 'no such role');
+
+-- A role that is gone
+INSERT INTO integration.customer_grant (role, customer) VALUES ('4294967294', 'acme');
+SELECT integration.revoke('4294967294') \g /dev/null
+SELECT is_empty($$SELECT FROM integration.customer_grant g WHERE g.role = 4294967294$$, 'what is left of it can be cleared away');
+SELECT is(pg_temp.refusal($$SELECT integration.revoke('4294967294')$$),
+          '42704 role 4294967294 does not exist | What a role was granted ends when it is dropped.', 'nothing is left of it');
 
 SELECT * FROM finish();
 ROLLBACK;
