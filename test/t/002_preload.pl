@@ -28,6 +28,8 @@ $node->append_conf('postgresql.conf', "shared_preload_libraries = 'integration'\
 $node->restart;
 add_extension($node);
 wait_until($node, worker_runs('postgres'), 'with the line it works');
+add_endpoint($node, name => 'api', url => 'https://localhost:1/');
+value($node, q{INSERT INTO integration.enqueue_limit (scope, name, rows_per_minute, max_backlog) VALUES ('customer', 'acme', 10, 10)});
 
 $node->append_conf('postgresql.conf', "shared_preload_libraries = ''\n");
 $node->restart;
@@ -36,5 +38,12 @@ like(value($node, q{SELECT status || ' ' || why FROM integration.health()}),
 like(value($node, 'SELECT integration.prometheus()'),
 	qr/^integration_health_code 2$/m, 'prometheus() too');
 like(value($node, 'SELECT integration.status_page()'), qr/shared_preload_libraries/, 'so does the page');
+$node->psql('postgres', q{UPDATE integration.endpoint SET url = 'https://localhost:2/'}, stderr => \$error);
+like($error, qr/protected network/, 'an address is looked at all the same');
+for my $customer ("NULL", "'acme'")
+{
+	$node->psql('postgres', "INSERT INTO integration.outbox (endpoint, customer, payload) VALUES ('api', $customer, '{}')", stderr => \$error);
+	like($error, qr/^HINT:  .*shared_preload_libraries = 'integration'/m, "an insert of customer $customer says which line is missing");
+}
 
 done_testing();
