@@ -71,6 +71,15 @@ sub set_secret
 	return value($node, 'SELECT integration.set_secret(' . quoted($name) . ', ' . quoted($value) . ')');
 }
 
+sub all_are_delivered
+{
+	wait_until($node, queue_is_empty() =~ s/$/ WHERE state <> 'retrying'/r, 'all are delivered')
+	  or diag(value($node, q{SELECT string_agg(concat_ws(' ', s.id, s.endpoint, s.state, s.blocked_by, a.attempt_no, a.reason, a.error), E'\n')
+	                           FROM integration.sync s JOIN integration.attempt a ON a.outbox_id = s.id
+	                          WHERE s.finished_at IS NULL AND s.endpoint ~ '^mutual|rotated'}));
+	return;
+}
+
 # What nginx logged of requests to a path.
 sub logged
 {
@@ -213,7 +222,7 @@ for my $server (qw(mutual mutual2))
 	{
 		value($node, "INSERT INTO integration.outbox (endpoint, payload)
 		              SELECT e, '{}' FROM generate_series(1, " . TURNS / 3 . ") n, unnest('{" . join(',', @names) . "}'::text[]) e");
-		wait_until($node, queue_is_empty() =~ s/$/ WHERE state <> 'retrying'/r, 'all are delivered');
+		all_are_delivered();
 	}
 	my %shown;
 	for my $name (qw(client second))
@@ -243,7 +252,7 @@ SKIP: {
 	wait_for(sub { scalar logged('/rotated') > 20 });
 	set_secret('client', pair('second'));
 	add_syncs($node, 'rotated', 100);
-	wait_until($node, queue_is_empty() =~ s/$/ WHERE state <> 'retrying'/r, 'all are delivered');
+	all_are_delivered();
 	is(value($node, q{SELECT count(*) FROM integration.attempt a JOIN integration.endpoint e ON e.id = a.endpoint_id
 	                   WHERE e.name = 'rotated' AND a.outcome = 'delivered' AND a.attempt_no = 1}), 300, 'each at its first attempt');
 	my @requests = logged('/rotated');
