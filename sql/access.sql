@@ -41,7 +41,7 @@ COMMENT ON VIEW integration_worker.own_customer IS 'The customers whose objects 
 CREATE VIEW integration_worker.customer_outbox AS
 SELECT o.id, o.customer, o.endpoint, o.object_type, o.object_id, o.operation, o.created_at
   FROM integration_worker.own_customer w
-  JOIN integration.outbox o ON o.customer = w.customer
+  JOIN integration_worker.asked o ON o.customer = w.customer
 UNION ALL
 SELECT o.id, e.customer, o.endpoint, o.object_type, o.object_id, o.operation, o.created_at
   FROM integration_worker.own_customer w
@@ -56,12 +56,12 @@ SELECT o.id, e.customer, o.endpoint, o.object_type, o.object_id, o.operation, o.
         WHERE a.endpoint_id = e.id
           AND a.attempt_no = 1
           AND NOT EXISTS (SELECT FROM integration.queue q WHERE q.outbox_id = a.outbox_id)) t
-  JOIN integration.outbox o ON o.id = t.id
+  JOIN integration_worker.asked o ON o.id = t.id
  WHERE o.customer IS NULL
 UNION ALL
 SELECT o.id, e.customer, o.endpoint, o.object_type, o.object_id, o.operation, o.created_at
   FROM integration.closing c
-  JOIN integration.outbox o ON o.id = c.outbox_id
+  JOIN integration_worker.asked o ON o.id = c.outbox_id
   JOIN integration.endpoint e ON e.name = o.endpoint
  WHERE c.state <> 'superseded'
    AND o.customer IS NULL
@@ -157,7 +157,7 @@ COMMENT ON COLUMN integration.customer_sync.advice IS 'What the customer can do.
 CREATE VIEW integration_worker.customer_status AS
 SELECT o.customer, s.*
   FROM integration_worker.own_customer w
-  JOIN integration.outbox o ON o.customer = w.customer
+  JOIN integration_worker.asked o ON o.customer = w.customer
   JOIN integration.endpoint e ON e.name = o.endpoint
   JOIN integration.sync_status s
     ON s.object_id = o.object_id
@@ -169,19 +169,19 @@ SELECT e.customer, s.*
   FROM integration_worker.own_customer w
   JOIN integration.endpoint e ON e.customer = w.customer
   JOIN integration.sync_status s ON s.endpoint_id = e.id
- WHERE NOT EXISTS (SELECT FROM integration.outbox o WHERE o.id = s.last_outbox_id AND o.customer IS NOT NULL);
+ WHERE NOT EXISTS (SELECT FROM integration_worker.asked o WHERE o.id = s.last_outbox_id AND o.customer IS NOT NULL);
 COMMENT ON VIEW integration_worker.customer_status IS
     'How the objects of the customers of the current user stand that were tried.';
 
 CREATE VIEW integration_worker.customer_standing AS
 SELECT s.*, w.queued,
-       coalesce((SELECT coalesce(d.customer, e.customer) FROM integration.outbox d WHERE d.id = s.delivered_outbox_id),
+       coalesce((SELECT coalesce(d.customer, e.customer) FROM integration_worker.asked d WHERE d.id = s.delivered_outbox_id),
                 e.customer) = s.customer AS is_own
   FROM integration_worker.customer_status s
   JOIN integration.endpoint e ON e.id = s.endpoint_id
  CROSS JOIN LATERAL (
        SELECT count(*) AS queued
-         FROM integration.outbox o
+         FROM integration_worker.asked o
          JOIN integration.queue q ON q.outbox_id = o.id
         WHERE o.object_id = s.object_id
           AND coalesce(o.object_type, '') = s.object_type

@@ -6,7 +6,7 @@ SELECT o.id, o.endpoint, o.object_type, o.object_id,
        CASE WHEN has_column_privilege('integration.outbox'::regclass, 'payload', 'SELECT') THEN o.payload
             WHEN e.id IS NULL THEN '"***"'
             ELSE integration_worker.masked(o.payload, coalesce(e.mask, c.mask)) END AS payload
-  FROM integration.outbox o
+  FROM integration_worker.asked o
   LEFT JOIN integration.endpoint e ON e.name = o.endpoint
   LEFT JOIN integration.connector c ON c.name = e.connector;
 COMMENT ON VIEW integration.sync_payload IS
@@ -49,7 +49,7 @@ SELECT a.outbox_id, a.attempt_no, a.endpoint_id, a.started_at, a.duration_ms, a.
        SELECT CASE WHEN e.id IS NULL THEN '{$}' ELSE coalesce(e.mask, c.mask, '{}') END AS mask, o.payload, o.customer,
               (e.id IS NOT NULL AND coalesce(e.mask, c.mask, '{}') = '{}')
               OR has_column_privilege('integration.outbox'::regclass, 'payload', 'SELECT') AS is_whole
-         FROM integration.outbox o
+         FROM integration_worker.asked o
          LEFT JOIN integration.endpoint e ON e.name = o.endpoint AND e.id = a.endpoint_id
          LEFT JOIN integration.connector c ON c.name = e.connector
         WHERE o.id = a.outbox_id) m ON true;

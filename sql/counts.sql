@@ -111,7 +111,7 @@ SELECT o.id, (t.started_at AT TIME ZONE 'UTC')::date AS day, o.endpoint, e.id AS
        q.outbox_id IS NULL AS is_over, coalesce(g.state, 'delivered') AS ended_as,
        coalesce(g.closed_at, a.started_at + coalesce(a.duration_ms, 0) * interval '1 ms') AS ended_at,
        coalesce(a.attempt_no, 0) - CASE WHEN a.outcome = 'delivered' THEN 1 ELSE 0 END AS failures
-  FROM integration.outbox o
+  FROM integration_worker.asked o
   LEFT JOIN integration.endpoint e ON e.name = o.endpoint
   LEFT JOIN integration.connector c ON c.name = e.connector
   LEFT JOIN integration.customer u ON u.name = coalesce(o.customer, e.customer)

@@ -8,7 +8,7 @@ SELECT o.id AS outbox_id, g.given IS NOT NULL AS is_given,
        g.given[2] AS parent_id,
        lpad(to_hex(hashtextextended(m.id, 3)), 16, '0') AS send_id,
        lpad(to_hex(hashtextextended(m.id, 4)), 16, '0') AS process_id
-  FROM integration.outbox o
+  FROM integration_worker.asked o
  CROSS JOIN LATERAL (SELECT ((SELECT i.name FROM integration.installation i) || '-' || o.id) COLLATE "C" AS id) m
  CROSS JOIN LATERAL (
        SELECT regexp_match(o.traceparent, '^(?!ff)(?:00(?=.{53}$)|(?!00)[0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(?:-|$)')
@@ -53,7 +53,7 @@ CREATE VIEW integration_worker.sync_event AS
 SELECT o.id AS outbox_id, o.endpoint, e.connector, coalesce(o.customer, e.customer) AS customer,
        o.object_type, o.object_id, o.operation, o.enqueued_by, o.enqueued_from, o.triggered_by, o.trigger_ref,
        o.created_at, o.replay_of, t.trace_id, t.send_id, t.process_id
-  FROM integration.outbox o
+  FROM integration_worker.asked o
   JOIN integration_worker.sync_trace t ON t.outbox_id = o.id
   LEFT JOIN integration.endpoint e ON e.name = o.endpoint;
 COMMENT ON VIEW integration_worker.sync_event IS 'What every event of a sync says about it.';

@@ -338,7 +338,7 @@ CREATE VIEW integration_worker.content AS
 SELECT o.id AS outbox_id, o.customer = ANY (p.names) IS TRUE AS held, o.object_type, o.object_id, o.operation,
        CASE WHEN o.customer = ANY (p.names) IS NOT TRUE THEN o.payload::text END AS payload,
        o.headers::text AS headers, o.created_at, o.traceparent, o.tracestate
-  FROM integration.outbox o
+  FROM integration_worker.asked o
  CROSS JOIN LATERAL (SELECT ARRAY(SELECT x.name
                                     FROM integration.pause x
                                    WHERE x.scope = 'customer' AND (x.until IS NULL OR x.until > statement_timestamp())) AS names) p;

@@ -53,7 +53,7 @@ SELECT i.id,
   LEFT JOIN integration.error_class k ON k.name = i.error_class
   LEFT JOIN LATERAL (
        SELECT o.object_type, o.object_id, l.error, l.error_class, l.reason
-         FROM integration.outbox o
+         FROM integration_worker.asked o
          LEFT JOIN LATERAL (
               SELECT a.error, a.error_class, a.reason
                 FROM integration.attempt a

@@ -9,7 +9,7 @@ SELECT p.scope, p.name, q.outbox_id
 UNION ALL
 SELECT p.scope, p.name, q.outbox_id
   FROM integration_worker.pause_in_force p
-  JOIN integration.outbox o ON o.customer = p.name
+  JOIN integration_worker.asked o ON o.customer = p.name
   JOIN integration.queue q ON q.outbox_id = o.id AND q.state <> 'failed'
   JOIN integration.endpoint e ON e.id = q.endpoint_id AND e.customer IS DISTINCT FROM p.name
  WHERE p.scope = 'customer';
@@ -31,7 +31,7 @@ SELECT p.scope, CASE WHEN p.scope <> 'all' THEN p.name END AS name, p.reason, p.
                     count(DISTINCT coalesce(o.customer, e.customer)) AS customers,
                     sum(o.impact) AS impact, min(o.id) AS oldest, min(o.created_at) AS oldest_at
                FROM integration_worker.behind_pause b
-               JOIN integration.outbox o ON o.id = b.outbox_id
+               JOIN integration_worker.asked o ON o.id = b.outbox_id
                JOIN integration.endpoint e ON e.name = o.endpoint
               GROUP BY b.scope, b.name) w USING (scope, name)
  ORDER BY w.impact DESC NULLS LAST, w.waiting DESC NULLS LAST, p.since;

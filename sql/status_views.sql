@@ -4,7 +4,7 @@ CREATE VIEW integration_worker.queued_object AS
 SELECT q.endpoint_id, coalesce(o.object_type, '') AS object_type, o.object_id,
        count(*) AS queued, min(q.outbox_id) AS next_sync,
        min(q.due_at) FILTER (WHERE q.state <> 'failed') AS next_attempt_at, min(o.customer) AS customer
-  FROM integration.outbox o
+  FROM integration_worker.asked o
   JOIN integration.queue q ON q.outbox_id = o.id
  WHERE o.object_id IS NOT NULL
  GROUP BY q.endpoint_id, coalesce(o.object_type, ''), o.object_id;
@@ -24,7 +24,7 @@ SELECT e.name AS endpoint, s.object_type, s.object_id, s.state,
                      (SELECT f.owner FROM integration_worker.sync_facts f WHERE f.id = s.last_outbox_id) END,
                 e.owner, c.owner,
                 integration_worker.owner_of(s.endpoint_id, s.error_class,
-                                            (SELECT o.customer FROM integration.outbox o WHERE o.id = s.last_outbox_id))) AS owner
+                                            (SELECT o.customer FROM integration_worker.asked o WHERE o.id = s.last_outbox_id))) AS owner
   FROM integration.sync_status s
   JOIN integration.endpoint e ON e.id = s.endpoint_id
   LEFT JOIN integration.connector c ON c.name = e.connector
@@ -32,7 +32,7 @@ SELECT e.name AS endpoint, s.object_type, s.object_id, s.state,
  CROSS JOIN LATERAL (
        SELECT count(*) AS queued, min(q.outbox_id) AS next_sync,
               min(q.due_at) FILTER (WHERE q.state <> 'failed') AS next_attempt_at
-         FROM integration.outbox o
+         FROM integration_worker.asked o
          JOIN integration.queue q ON q.outbox_id = o.id
         WHERE o.object_id = s.object_id
           AND coalesce(o.object_type, '') = s.object_type
@@ -55,12 +55,12 @@ SELECT e.name, s.object_type, s.object_id, 'in_sync',
        NULL, NULL, NULL, s.failures,
        0, NULL, NULL,
        integration_worker.owner_of(s.endpoint_id, NULL,
-                                   (SELECT o.customer FROM integration.outbox o WHERE o.id = s.last_outbox_id))
+                                   (SELECT o.customer FROM integration_worker.asked o WHERE o.id = s.last_outbox_id))
   FROM integration.sync_status s
   JOIN integration.endpoint e ON e.id = s.endpoint_id
  WHERE s.state = 'in_sync'
    AND NOT EXISTS (SELECT
-                     FROM integration.outbox o
+                     FROM integration_worker.asked o
                      JOIN integration.queue q ON q.outbox_id = o.id
                     WHERE o.object_id = s.object_id
                       AND coalesce(o.object_type, '') = s.object_type

@@ -36,7 +36,7 @@ SELECT o.id, o.endpoint, e.id AS endpoint_id, e.connector, coalesce(o.customer, 
        CASE WHEN a.outcome = 'failed' THEN r.responsible END AS responsible,
        a.outcome = 'failed' AND r.remote_state = 'unknown'
        AND NOT coalesce(e.idempotent, c.idempotent, true) AS is_unknown
-  FROM integration.outbox o
+  FROM integration_worker.asked o
   LEFT JOIN integration.endpoint e ON e.name = o.endpoint
   LEFT JOIN integration.connector c ON c.name = e.connector
   LEFT JOIN integration.customer u ON u.name = coalesce(o.customer, e.customer)
@@ -101,7 +101,7 @@ SELECT c.outbox_id, true, c.state, NULL::integer, NULL::integer, NULL::timestamp
 UNION ALL
 SELECT o.id, false, 'delivered'::text, NULL::integer, NULL::integer, NULL::timestamptz, NULL::text, NULL::bigint,
        NULL::timestamptz, NULL::text, NULL::bigint
-  FROM integration.outbox o;
+  FROM integration_worker.asked o;
 COMMENT ON VIEW integration_worker.sync_state IS
     'Every sync in the queue, every closing, then all syncs once more as if they were delivered.';
 
@@ -189,7 +189,7 @@ SELECT q.severity, o.created_at, o.id, o.impact, q.endpoint, q.connector, coales
          ORDER BY f.outbox_id + 0) q
  CROSS JOIN LATERAL (
        SELECT x.*
-         FROM integration.outbox x
+         FROM integration_worker.asked x
         WHERE x.id = q.outbox_id
        OFFSET 0) o
   LEFT JOIN integration.customer u ON u.name = coalesce(o.customer, q.customer)

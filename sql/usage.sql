@@ -37,7 +37,7 @@ COMMENT ON VIEW integration_worker.usage_volume IS
 CREATE VIEW integration_worker.usage_deeds AS
 SELECT m.scope, m.subject, count(*) AS actions
   FROM integration.action a
-  LEFT JOIN integration.outbox o ON o.id = a.outbox_id AND a.endpoint IS NULL
+  LEFT JOIN integration_worker.asked o ON o.id = a.outbox_id AND a.endpoint IS NULL
   JOIN integration_worker.usage_member m ON m.endpoint = coalesce(a.endpoint, o.endpoint)
  WHERE a.at >= integration_worker.usage_since() AND a.actor <> 'integration' AND (a.details ? 'table') IS NOT TRUE
  GROUP BY m.scope, m.subject;

@@ -60,6 +60,15 @@ SELECT format('PUBLIC has %s on schema %s', a.privilege_type, n.nspname)
 FROM pg_catalog.pg_namespace AS n, aclexplode(n.nspacl) AS a
 WHERE n.nspname IN ('integration', 'integration_worker') AND a.grantee = 0;
 
+-- Each would be one more thing that every insert into the outbox walks over.
+SELECT DISTINCT format('view %s reads integration.outbox itself, not by integration_worker.asked', r.ev_class::regclass)
+FROM pg_catalog.pg_depend AS d
+JOIN pg_catalog.pg_rewrite AS r ON r.oid = d.objid
+WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass
+    AND d.refobjid = 'integration.outbox'::regclass
+    AND d.refobjsubid > 0
+    AND r.ev_class <> 'integration_worker.asked'::regclass;
+
 -- The worker's ranges of outbox, attempt are no members: it drops them again.
 SELECT format('%s.%s does not belong to the extension', o.nspname, o.relname)
 FROM ours AS o
