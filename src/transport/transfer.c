@@ -99,6 +99,15 @@ transfer_free(Transfer *transfer)
 	free(transfer);
 }
 
+static void
+connect_anew(Transfer *transfer, bool is_wanted)
+{
+	if (transfer->takes_new == is_wanted)
+		return;
+	transfer->takes_new = is_wanted;
+	curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, is_wanted ? 1L : 0L);
+}
+
 CURLcode
 transfer_prepare(Transfer *transfer, const TransferSettings *settings,
 				 const Request *request, const TransferOptions *options)
@@ -113,9 +122,7 @@ transfer_prepare(Transfer *transfer, const TransferSettings *settings,
 	transfer->error[0] = '\0';
 	capture_begin(&transfer->capture, &settings->policy, is_plain && !options->allow_http);
 
-	if (transfer->is_renewed)
-		curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 0L);
-	transfer->is_renewed = false;
+	connect_anew(transfer, options->over_new_connection);
 	if (!list_headers(transfer, settings, request))
 		return CURLE_OUT_OF_MEMORY;
 	code = set_url(transfer, request->url);
@@ -155,8 +162,7 @@ transfer_renew(Transfer *transfer)
 {
 	transfer->error[0] = '\0';
 	capture_renew(&transfer->capture);
-	transfer->is_renewed = true;
-	curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L);
+	connect_anew(transfer, true);
 }
 
 void
@@ -168,6 +174,7 @@ transfer_finish(Transfer *transfer, CURLcode code)
 	answer_fill(answer, transfer->easy, code, &transfer->capture);
 	facts = collect_facts(transfer, code);
 	reason_write(&facts, answer->reason, sizeof(answer->reason));
+	answer->was_lost = facts.would_resend;
 	write_error(transfer, code);
 }
 

@@ -34,7 +34,7 @@ typedef struct Transfer
 	Capture		capture;
 	uint64_t	isolation;
 	bool		is_https;
-	bool		is_renewed;
+	bool		takes_new;		/* connections, none that was kept */
 	bool		has_certificate;	/* the handle holds what belongs to the
 									 * options */
 	bool		may_wait;		/* for a connection that another one is making */

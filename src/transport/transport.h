@@ -40,6 +40,7 @@ typedef struct TransferOptions
 	bool		allow_http;		/* plain http beyond allowed_networks */
 	bool		idempotent;		/* false: no connection that idled for 10 s is
 								 * used again */
+	bool		over_new_connection;	/* none that was kept is used */
 	uint64_t	isolation;		/* what libcurl keeps in a handle is shared
 								 * only between equal values */
 	const Certificate *certificate; /* NULL: none shown, the system's
@@ -56,6 +57,8 @@ typedef struct Answer
 	char		error[TRANSPORT_ERROR_BYTES];	/* what libcurl or we say; ""
 												 * when nothing */
 	int			http_status;	/* 0 when none arrived */
+	bool		was_lost;		/* a kept connection was closed before an
+								 * answer came; nobody knows who was first */
 	int			duration_ms;
 	int			dns_ms;			/* phases, one after the other; -1: not
 								 * reached, or reused */

@@ -118,6 +118,8 @@ typedef struct Endpoint
 	bool		is_taken_over;	/* its calls of before are still to be counted */
 	Pace		pace;
 	TimestampTz paced_at;		/* when it was last told what is left */
+	TimestampTz lost_at;		/* when a request was last lost on a kept
+								 * connection; 0: never */
 	EndpointStand stand;
 	Turn		turn_node;
 	pairingheap_node timed_node;

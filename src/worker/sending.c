@@ -24,6 +24,8 @@
 #include "worker/tokens.h"
 
 #define CHECK_EVERY_US 50000
+#define LOSING_US 60000000		/* after a request was lost on a kept
+								 * connection */
 #define SHORT_AT_ONCE 2			/* let in again for each connection that is
 								 * free again */
 
@@ -255,6 +257,13 @@ leave_in_flight(Sender *sender, Lease *lease)
 	wake_short(sender, SHORT_AT_ONCE);
 }
 
+/* All kept connections may have been closed; a retry must not lose its request on the next of them. */
+static bool
+is_losing(const Sender *sender, const Endpoint *endpoint)
+{
+	return endpoint->lost_at != 0 && endpoint->lost_at + LOSING_US > sender->now;
+}
+
 static void
 start(Sender *sender, Lease *lease)
 {
@@ -262,6 +271,7 @@ start(Sender *sender, Lease *lease)
 
 	lease->started_at = GetCurrentTimestamp();
 	options.certificate = credentials_certificate(lease);
+	options.over_new_connection = lease->kind == LEASE_RETRY && is_losing(sender, lease->endpoint);
 	if (transport_start(sender->transport, &lease->request, &options, lease))
 		return;
 	strlcpy(lease->reason, "curl:27", sizeof(lease->reason));
@@ -415,6 +425,8 @@ static void
 learn(Sender *sender, Endpoint *endpoint, const Answer *answer)
 {
 	set_trust(sender, endpoint, answer->http_status == 0 ? TRUST_SILENT : TRUST_ANSWERS);
+	if (answer->was_lost)
+		endpoint->lost_at = sender->now;
 	if (answer->rate_limit.remaining < 0)
 		return;
 	endpoint->paced_at = sender->now;

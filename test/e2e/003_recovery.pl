@@ -206,6 +206,20 @@ for my $status (429, 503)
 		{ requests => 2, keys => 2, most_per_key => 1, most_at_once => 1, connections => 1 }, 'each was sent once');
 }
 
+# Four connections are kept and none is good any more: the second attempt tries no other of them.
+{
+	add_switched('kept', '/held');
+	add_syncs($node, 'kept', 4);
+	ok(wait_for(sub { $receiver->count('/ok/kept')->{connections} == 4 }), 'four requests at once');
+	$receiver->let_go('/ok/kept');
+	wait_until($node, "SELECT count(*) = 4 FROM integration.sync WHERE endpoint = 'kept' AND state = 'delivered'", 'they are answered');
+	$receiver->switch('/ok/kept', '/close-kept');
+	my $id = add_sync($node, endpoint => 'kept');
+	wait_until($node, state_is('delivered', $id), 'one that is lost on a kept connection');
+	is(value($node, "SELECT string_agg(reason, ' ' ORDER BY attempt_no) FROM integration.attempt WHERE outbox_id = $id"),
+		'curl:42:resent http:200', 'takes a new one the second time');
+}
+
 # What waits for a person is sent again by a person.
 {
 	add_switched('refusing', '/status/422');

@@ -355,6 +355,14 @@ async def close(call):
     return False
 
 
+async def close_kept(call):
+    """A connection is good for one request; whoever keeps it learns that from the next one."""
+    earlier = call.receiver.log[:-1]
+    if any(entry.connection == call.request.connection for entry in earlier):
+        return False
+    return await ok(call)
+
+
 async def reset_before(call):
     reset(call.writer)
     return False
@@ -399,7 +407,7 @@ BEHAVIOURS = {
     "success-false": success_false, "conflict-exists": conflict_exists, "problem": problem,
     "not-utf8": not_utf8, "flaky": flaky, "stall-before": stall, "stall-send": stall,
     "stall-after-headers": stall_after_headers, "drip": drip, "drip-body": drip_body,
-    "hints-only": hints_only, "early-hints": early_hints, "close": close,
+    "hints-only": hints_only, "early-hints": early_hints, "close": close, "close-kept": close_kept,
     "reset-before": reset_before, "reset-mid-body": reset_mid_body, "truncate": truncate,
     "garbage": garbage, "huge-headers": huge_headers, "endless": endless,
 }
