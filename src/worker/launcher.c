@@ -69,6 +69,13 @@ launcher_register(void)
 		.bgw_function_name = "integration_launcher_main",
 	};
 
+	/*
+	 * pg_upgrade has read which transaction ids come next before it starts
+	 * the old server: those of a worker would be given out again, and what it
+	 * sent would not be carried over.
+	 */
+	if (IsBinaryUpgrade)
+		return;
 	RegisterBackgroundWorker(&worker);
 }
 
