@@ -257,7 +257,7 @@ leave_in_flight(Sender *sender, Lease *lease)
 	wake_short(sender, SHORT_AT_ONCE);
 }
 
-/* All kept connections may have been closed; a retry must not lose its request on the next of them. */
+/* All kept connections may have been closed: a retry must not be lost on the next of them. */
 static bool
 is_losing(const Sender *sender, const Endpoint *endpoint)
 {
