@@ -174,7 +174,8 @@ $$;
 UPDATE integration_worker.count_progress SET counted_to = 5, countable_to = 5, waiting_id = 6, noted_id = 7, noted_at = now() - interval '1 h', horizon = NULL;
 SELECT is(pg_temp.noted(now()), '5 7 t t t', 'the first look notes how far the ids are');
 SELECT is(pg_temp.noted(now() + interval '0.9 s'), '5 7 t f t', 'the next one comes a second later at the earliest');
-UPDATE integration_worker.count_progress SET noted_id = 8;
+-- As if all of then had ended: this transaction goes on, and younger ones may have come and gone.
+UPDATE integration_worker.count_progress SET noted_id = 8, horizon = pg_snapshot_xmin(pg_current_snapshot());
 SELECT is(pg_temp.noted(now() + interval '1 s'), '7 8 t t t', 'none of then runs any more: countable is what was noted a look before');
 UPDATE integration_worker.count_progress SET horizon = '9223372036854775807', waiting_id = 99;
 SELECT is(pg_temp.noted(now() + interval '2 s') ~ '^7 ', true, 'a horizon from another cluster is worth nothing');
@@ -193,6 +194,7 @@ SELECT integration_worker.count_on(now());
 SELECT is((SELECT p.counted_to FROM integration_worker.count_progress p), 5::bigint, 'a copy of the database counts nothing');
 DELETE FROM integration.queue;
 SELECT is((SELECT count(*) FROM integration_worker.uncounted u JOIN integration.queue q USING (outbox_id)), 0::bigint, 'all clocks have stopped');
+UPDATE integration_worker.count_progress SET horizon = pg_snapshot_xmin(pg_current_snapshot());
 SELECT is(pg_temp.noted(now() - interval '1 h') ~ ' t t t$', true, 'a clock that was set back is not waited for');
 
 SELECT * FROM finish();
