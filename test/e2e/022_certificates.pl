@@ -73,7 +73,8 @@ sub set_secret
 
 sub all_are_delivered
 {
-	wait_until($node, queue_is_empty() =~ s/$/ WHERE state <> 'retrying'/r, 'all are delivered')
+	my ($name) = @_;
+	wait_until($node, queue_is_empty() =~ s/$/ WHERE state <> 'retrying'/r, $name)
 	  or diag(value($node, q{SELECT string_agg(concat_ws(' ', s.id, s.endpoint, s.state, s.blocked_by, a.attempt_no, a.reason, a.error), E'\n')
 	                           FROM integration.sync s JOIN integration.attempt a ON a.outbox_id = s.id
 	                          WHERE s.finished_at IS NULL AND s.endpoint ~ '^mutual|rotated'}));
@@ -222,7 +223,7 @@ for my $server (qw(mutual mutual2))
 	{
 		value($node, "INSERT INTO integration.outbox (endpoint, payload)
 		              SELECT e, '{}' FROM generate_series(1, " . TURNS / 3 . ") n, unnest('{" . join(',', @names) . "}'::text[]) e");
-		all_are_delivered();
+		all_are_delivered('all are delivered');
 	}
 	my %shown;
 	for my $name (qw(client second))
@@ -252,7 +253,7 @@ SKIP: {
 	wait_for(sub { scalar logged('/rotated') > 20 });
 	set_secret('client', pair('second'));
 	add_syncs($node, 'rotated', 100);
-	all_are_delivered();
+	all_are_delivered('all are delivered');
 	is(value($node, q{SELECT count(*) FROM integration.attempt a JOIN integration.endpoint e ON e.id = a.endpoint_id
 	                   WHERE e.name = 'rotated' AND a.outcome = 'delivered' AND a.attempt_no = 1}), 300, 'each at its first attempt');
 	my @requests = logged('/rotated');
@@ -263,7 +264,7 @@ SKIP: {
 		'over connections of its own');
 	set_secret('client', pair('client'));
 	add_sync($node, endpoint => 'rotated');
-	wait_until($node, queue_is_empty() =~ s/$/ WHERE state <> 'retrying'/r, 'and back');
+	all_are_delivered('and back');
 }
 
 $nginx->stop;

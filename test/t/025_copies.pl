@@ -150,16 +150,15 @@ wait_until($node, state_is('delivered', $held), 'in the old one it goes on by it
 	my $pg_ctl = [ 'pg_ctl', '-w', '-s', '-D', $node->data_dir, '-l', $node->logfile ];
 	my $registered = qr/registering background worker "integration launcher"/;
 	$node->append_conf('postgresql.conf', "log_min_messages = debug1\n");
+	$node->stop('fast');
 	for my $options ('', '-b')
 	{
-		$node->stop('fast');
 		my $from = -s $node->logfile;
 		system_or_bail(@$pg_ctl, '-o', $options, 'start');
 		my $log = slurp_file($node->logfile, $from);
 		$options eq '-b' ? unlike($log, $registered, 'in a binary upgrade there is no launcher')
 		  : like($log, $registered, 'otherwise there is one');
 		system_or_bail(@$pg_ctl, '-m', 'fast', 'stop');
-		$node->start;
 	}
 }
 
