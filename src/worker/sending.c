@@ -261,7 +261,7 @@ leave_in_flight(Sender *sender, Lease *lease)
 static bool
 is_losing(const Sender *sender, const Endpoint *endpoint)
 {
-	return endpoint->lost_at != 0 && endpoint->lost_at + LOSING_US > sender->now;
+	return endpoint->lost_at + LOSING_US > sender->now;
 }
 
 static void
