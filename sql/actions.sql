@@ -100,6 +100,29 @@ $$;
 COMMENT ON FUNCTION integration_worker.revive_status(bigint[]) IS
     'Takes the status of objects whose sync is tried again from failed to failing.';
 
+CREATE FUNCTION integration_worker.recall_attempts(ids bigint[]) RETURNS void
+    LANGUAGE sql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    UPDATE integration.queue q
+       SET attempts = a.attempt_no,
+           error_class = a.error_class,
+           reason = a.reason,
+           http_status = a.http_status,
+           error = a.error,
+           last_attempt_at = a.started_at
+      FROM unnest(ids) AS i (id)
+     CROSS JOIN LATERAL (
+           SELECT x.*
+             FROM integration.attempt x
+            WHERE x.outbox_id = i.id
+            ORDER BY x.attempt_no DESC
+            LIMIT 1) a
+     WHERE q.outbox_id = i.id
+$$;
+COMMENT ON FUNCTION integration_worker.recall_attempts(bigint[]) IS
+    'Has these syncs know again how often they were tried, and what came of it the last time.';
+
 -- Brings a cancelled sync back; its attempts so far keep counting as history, not towards giving up.
 CREATE FUNCTION integration_worker.reopen(id bigint) RETURNS void
     LANGUAGE plpgsql
@@ -121,8 +144,7 @@ BEGIN
     END IF;
     INSERT INTO integration.queue (outbox_id, endpoint_id, due_at, attempts, payload_bytes, priority, expires_at,
                                    ordering_key, object_type, object_id, change_xid)
-    SELECT original.id, c.id, now(),
-           (SELECT coalesce(max(a.attempt_no), 0) FROM integration.attempt a WHERE a.outbox_id = original.id),
+    SELECT original.id, c.id, now(), 0,
            octet_length(original.payload::text),
            CASE WHEN original.operation = 'ping' THEN 0
                 WHEN original.priority = 'high' THEN 1 WHEN original.priority = 'low' THEN 3 ELSE 2 END,
@@ -132,6 +154,7 @@ BEGIN
            pg_current_xact_id()
       FROM integration.endpoint_config c
      WHERE c.name = original.endpoint;
+    PERFORM integration_worker.recall_attempts(ARRAY[reopen.id]);
     PERFORM integration_worker.place_copies(ARRAY[reopen.id]);
 END
 $$;

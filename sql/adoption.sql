@@ -235,6 +235,9 @@ BEGIN
     PERFORM integration_worker.check_references(true);
     PERFORM pg_current_xact_id();
     PERFORM integration_worker.renew_foreign_ids();
+    -- A dump of 0.1.0 has no such columns.
+    PERFORM integration_worker.recall_attempts(
+                ARRAY(SELECT q.outbox_id FROM integration.queue q WHERE q.attempts > 0 AND q.last_attempt_at IS NULL));
     UPDATE integration.installation i SET fingerprint = present, adopted_at = now(), adopted_by = session_user;
     PERFORM integration_worker.release_copy();
     INSERT INTO integration.action (verb, reason, details)

@@ -56,13 +56,12 @@ BEGIN
           FROM integration.queue q
           JOIN integration.outbox o ON o.id = q.outbox_id
           LEFT JOIN integration.endpoint e ON e.id = q.endpoint_id
-          LEFT JOIN integration.attempt a ON a.outbox_id = q.outbox_id AND a.attempt_no = q.attempts
          WHERE q.state = ANY (choice.states)
            AND o.operation <> 'ping'
            AND (choice.endpoint IS NULL OR e.name = choice.endpoint)
            AND (choice.error_class IS NULL OR q.error_class = choice.error_class)
-           AND (choice.since IS NULL OR coalesce(a.started_at, o.created_at) >= choice.since)
-           AND (choice.until IS NULL OR coalesce(a.started_at, o.created_at) < choice.until)
+           AND (choice.since IS NULL OR coalesce(q.last_attempt_at, o.created_at) >= choice.since)
+           AND (choice.until IS NULL OR coalesce(q.last_attempt_at, o.created_at) < choice.until)
            AND (choice.customer IS NULL OR coalesce(o.customer, e.customer) = choice.customer)
          ORDER BY q.outbox_id);
 END

@@ -28,8 +28,7 @@ BEGIN
              WHERE q.outbox_id > first ORDER BY q.outbox_id LIMIT most) x;
     WITH ahead AS (
         SELECT q.outbox_id,
-               CASE WHEN q.attempts > 0
-                    THEN (SELECT max(a.started_at) FROM integration.attempt a WHERE a.outbox_id = q.outbox_id)
+               CASE WHEN q.attempts > 0 THEN q.last_attempt_at
                     ELSE (SELECT o.created_at FROM integration.outbox o WHERE o.id = q.outbox_id AND o.send_after IS NULL)
                END AS reckoned_at
           FROM integration.queue q

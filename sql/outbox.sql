@@ -90,7 +90,11 @@ CREATE TABLE integration.queue (
     error_class text,
     change_xid xid8 NOT NULL,
     limited_customer text COLLATE "C",
-    limited_role text COLLATE "C"
+    limited_role text COLLATE "C",
+    reason text,
+    http_status integer,
+    error text,
+    last_attempt_at timestamptz
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 
 -- The primary key alone serves look-ups by id: a plan made while the queue is empty would take any index that
@@ -139,6 +143,11 @@ COMMENT ON COLUMN integration.queue.limited_customer IS
     'The customer to whose max_backlog it counts; NULL: there was no such limit when it was enqueued.';
 COMMENT ON COLUMN integration.queue.limited_role IS
     'The role to whose max_backlog it counts; NULL: there was no such limit when it was enqueued.';
+COMMENT ON COLUMN integration.queue.reason IS
+    'Reason of the last attempt, as in integration.attempt: lists of ten thousand failed syncs look up nothing there.';
+COMMENT ON COLUMN integration.queue.http_status IS 'HTTP status of the last attempt; NULL when no answer arrived.';
+COMMENT ON COLUMN integration.queue.error IS 'Details of the last attempt in words.';
+COMMENT ON COLUMN integration.queue.last_attempt_at IS 'When the last attempt began; NULL: there was none.';
 
 CREATE TABLE integration.closing (
     outbox_id bigint PRIMARY KEY,

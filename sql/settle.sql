@@ -39,6 +39,10 @@ BEGIN
            state = v.state,
            due_at = coalesce(v.due_at, q.due_at),
            error_class = v.error_class,
+           reason = v.reason,
+           http_status = v.http_status,
+           error = v.error,
+           last_attempt_at = v.started_at,
            claimed_at = NULL
       FROM unnest(verdicts) v
      WHERE q.outbox_id = ANY (ARRAY(
@@ -49,7 +53,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION integration_worker.reschedule(integration_worker.verdict[]) IS
-    'Writes what was decided for syncs that are not finished; a schedule that a person made was kept by decide().';
+    'Writes what came of the attempts, and what was decided, for syncs that are not finished; a schedule that a person made was kept by decide().';
 
 -- Everything but the attempts; returns the syncs that failed because another one went through.
 CREATE FUNCTION integration_worker.follow_up(

@@ -17,39 +17,46 @@ END;
 COMMENT ON FUNCTION integration_worker.advice(text, text, text, integration.error_reason) IS
     'What helps support against a failure of this class, for this reason; what helped the last time, of this endpoint first.';
 
--- What is known about a sync whatever its state; the views below add how far it came.
--- The owner is integration_worker.owner_of()'s; no join, since beyond join_collapse_limit they are made as written.
-CREATE VIEW integration_worker.sync_facts AS
+-- Few joins, here and in the views below: beyond join_collapse_limit they are made as written.
+CREATE VIEW integration_worker.asked_facts AS
 SELECT o.id, o.endpoint, e.id AS endpoint_id, e.connector, coalesce(o.customer, e.customer) AS customer,
        e.customer AS endpoint_customer,
        o.object_type, o.object_id, o.operation, o.priority, o.ordering_key, o.impact,
        o.triggered_by, o.trigger_ref, o.replay_of, o.created_at, o.expires_at,
-       coalesce(w.owner, e.owner, c.owner, u.owner) AS owner,
+       coalesce(e.owner, c.owner, u.owner) AS standing_owner,
        coalesce(c.severity, 3::smallint) AS severity,
        greatest(o.send_after, o.created_at) AS clock_from,
        greatest(o.send_after, o.created_at) + coalesce(u.sla, c.sla) AS due_by,
        greatest(o.send_after, o.created_at) + coalesce(u.sla, c.sla) * 0.8 AS at_risk_from,
+       coalesce(e.idempotent, c.idempotent, true) AS is_idempotent
+  FROM integration_worker.asked o
+  LEFT JOIN integration.endpoint e ON e.name = o.endpoint
+  LEFT JOIN integration.connector c ON c.name = e.connector
+  LEFT JOIN integration.customer u ON u.name = coalesce(o.customer, e.customer);
+COMMENT ON VIEW integration_worker.asked_facts IS
+    'What was asked for, of which endpoint, what was promised: without what came of it.';
+
+-- What is known about a sync whatever its state; the views below add how far it came.
+-- The owner is integration_worker.owner_of()'s.
+CREATE VIEW integration_worker.sync_facts AS
+SELECT f.*, coalesce(w.owner, f.standing_owner) AS owner,
        a.attempt_no, a.outcome, a.reason, a.error_class, a.http_status, a.error,
        a.started_at AS last_attempt_at,
        a.started_at + coalesce(a.duration_ms, 0) * interval '1 ms' AS last_answer_at,
        v.remedy, v.worked_before,
        CASE WHEN a.outcome = 'failed' THEN r.responsible END AS responsible,
-       a.outcome = 'failed' AND r.remote_state = 'unknown'
-       AND NOT coalesce(e.idempotent, c.idempotent, true) AS is_unknown
-  FROM integration_worker.asked o
-  LEFT JOIN integration.endpoint e ON e.name = o.endpoint
-  LEFT JOIN integration.connector c ON c.name = e.connector
-  LEFT JOIN integration.customer u ON u.name = coalesce(o.customer, e.customer)
+       a.outcome = 'failed' AND r.remote_state = 'unknown' AND NOT f.is_idempotent AS is_unknown
+  FROM integration_worker.asked_facts f
   LEFT JOIN LATERAL (
        SELECT x.*
          FROM integration.attempt x
-        WHERE x.outbox_id = o.id
+        WHERE x.outbox_id = f.id
         ORDER BY x.attempt_no DESC
         LIMIT 1) a ON true
   LEFT JOIN integration.error_reason r ON r.reason = a.reason
  CROSS JOIN LATERAL integration_worker.ruled_owner(
-                c.name, e.name, coalesce(o.customer, e.customer), a.error_class, CASE WHEN a.outcome = 'failed' THEN r.responsible END) w
- CROSS JOIN LATERAL integration_worker.advice(o.endpoint, e.connector, CASE WHEN a.outcome = 'failed' THEN a.error_class END, r) v;
+                f.connector, f.endpoint, f.customer, a.error_class, CASE WHEN a.outcome = 'failed' THEN r.responsible END) w
+ CROSS JOIN LATERAL integration_worker.advice(f.endpoint, f.connector, CASE WHEN a.outcome = 'failed' THEN a.error_class END, r) v;
 COMMENT ON VIEW integration_worker.sync_facts IS
     'Outbox, endpoint and last attempt of each sync, without its state.';
 
@@ -92,22 +99,32 @@ COMMENT ON FUNCTION integration_worker.held_by(text, timestamptz, boolean, text,
 -- and the newest are found from the end.  What is not certain is delivered unless one of the other two has it.
 CREATE VIEW integration_worker.sync_state AS
 SELECT q.outbox_id AS id, true AS is_certain, q.state, q.endpoint_id, q.attempts, q.due_at, q.ordering_key AS queued_key, coalesce(q.place, q.outbox_id) AS place,
+       q.reason, q.error_class, q.http_status, q.error, q.last_attempt_at,
        NULL::timestamptz AS closed_at, NULL::text AS closed_because, NULL::bigint AS superseded_by
   FROM integration.queue q
 UNION ALL
 SELECT c.outbox_id, true, c.state, NULL::integer, NULL::integer, NULL::timestamptz, NULL::text, NULL::bigint,
+       NULL::text, NULL::text, NULL::integer, NULL::text, NULL::timestamptz,
        c.closed_at, c.reason, c.superseded_by
   FROM integration.closing c
 UNION ALL
 SELECT o.id, false, 'delivered'::text, NULL::integer, NULL::integer, NULL::timestamptz, NULL::text, NULL::bigint,
+       NULL::text, NULL::text, NULL::integer, NULL::text, NULL::timestamptz,
        NULL::timestamptz, NULL::text, NULL::bigint
   FROM integration_worker.asked o;
 COMMENT ON VIEW integration_worker.sync_state IS
     'Every sync in the queue, every closing, then all syncs once more as if they were delivered.';
 
 -- What the tables know about how far a sync came; what only shared memory knows is added by the reader.
+-- While a sync is in the queue, its row there tells what its last attempt came to: of ten thousand a look-up each counts.
 CREATE VIEW integration_worker.course AS
-SELECT f.*, s.state, coalesce(s.attempts, f.attempt_no, 0) AS attempts, s.due_at,
+SELECT f.*, coalesce(w.owner, f.standing_owner) AS owner,
+       t.outcome, t.reason, t.error_class, t.http_status, t.error, t.last_attempt_at,
+       a.started_at + coalesce(a.duration_ms, 0) * interval '1 ms' AS last_answer_at,
+       v.remedy, v.worked_before,
+       CASE WHEN t.outcome = 'failed' THEN r.responsible END AS responsible,
+       t.outcome = 'failed' AND r.remote_state = 'unknown' AND NOT f.is_idempotent AS is_unknown,
+       s.state, coalesce(s.attempts, a.attempt_no, 0) AS attempts, s.due_at,
        h.state AS health, h.open_until, h.retry_after_until,
        EXISTS (SELECT FROM integration_worker.pause_in_force p
                 WHERE integration_worker.pause_holds(p.scope, p.name, f.connector, f.endpoint,
@@ -121,7 +138,22 @@ SELECT f.*, s.state, coalesce(s.attempts, f.attempt_no, 0) AS attempts, s.due_at
          LIMIT 1) AS earlier,
        s.endpoint_id AS queued_at, s.closed_at, s.closed_because, s.superseded_by
   FROM integration_worker.sync_state s
-  JOIN integration_worker.sync_facts f ON f.id = s.id
+  JOIN integration_worker.asked_facts f ON f.id = s.id
+  LEFT JOIN LATERAL (
+       SELECT x.*
+         FROM integration.attempt x
+        WHERE x.outbox_id = CASE WHEN s.endpoint_id IS NULL THEN s.id END
+        ORDER BY x.attempt_no DESC
+        LIMIT 1) a ON true
+ CROSS JOIN LATERAL (
+       SELECT CASE WHEN s.reason IS NOT NULL THEN 'failed' ELSE a.outcome END AS outcome,
+              coalesce(s.reason, a.reason) AS reason, coalesce(s.error_class, a.error_class) AS error_class,
+              coalesce(s.http_status, a.http_status) AS http_status, coalesce(s.error, a.error) AS error,
+              coalesce(s.last_attempt_at, a.started_at) AS last_attempt_at) t
+  LEFT JOIN integration.error_reason r ON r.reason = t.reason
+ CROSS JOIN LATERAL integration_worker.ruled_owner(
+                f.connector, f.endpoint, f.customer, t.error_class, CASE WHEN t.outcome = 'failed' THEN r.responsible END) w
+ CROSS JOIN LATERAL integration_worker.advice(f.endpoint, f.connector, CASE WHEN t.outcome = 'failed' THEN t.error_class END, r) v
   LEFT JOIN integration.endpoint_health h ON h.endpoint_id = s.endpoint_id
  WHERE s.is_certain
     OR (NOT EXISTS (SELECT FROM integration.queue q WHERE q.outbox_id = s.id)
@@ -143,11 +175,10 @@ SELECT f.id, f.state, f.endpoint, f.connector, f.customer, f.object_type, f.obje
             (SELECT integration_worker.say('remedy.of_duplicate', jsonb_build_object('other', q.outbox_id))
                FROM integration.queue q
               WHERE q.outbox_id = f.superseded_by AND q.state = 'failed')
-            WHEN f.queued_at IS NULL THEN f.remedy
-            ELSE nullif(concat_ws(' ', f.worked_before,
+            ELSE nullif(concat_ws(' ', CASE WHEN f.queued_at IS NOT NULL THEN f.worked_before END,
                  CASE WHEN f.state = 'failed' AND f.is_unknown THEN (SELECT integration_worker.say('remedy.unknown_outcome'))
-                      WHEN f.state = 'failed' THEN coalesce((SELECT integration_worker.remedies_when_failed()) ->> f.remedy, f.remedy)
-                      ELSE f.remedy END), '') END AS remedy,
+                      ELSE coalesce(CASE WHEN f.state = 'failed' THEN (SELECT integration_worker.remedies_when_failed()) END
+                                    ->> f.remedy, f.remedy) END), '') END AS remedy,
        f.responsible, f.owner,
        CASE WHEN f.state IN ('pending', 'retrying') AND l.started_at IS NULL THEN
             greatest(f.due_at, f.retry_after_until, CASE WHEN f.health <> 'closed' THEN f.open_until END) END AS next_attempt_at,
@@ -172,14 +203,16 @@ COMMENT ON VIEW integration.sync IS
     'Every sync with its state, what happened last, what helps, what holds it back. UPDATE … SET state = ''pending'' retries, ''cancelled'' cancels.';
 
 -- The ten thousandth of a bad night is looked up in the outbox like the first, so each look-up counts: by the
--- endpoint of the queue, in the order of the ids, the last attempt only of the lines that somebody reads.  What the
+-- endpoint of the queue, in the order of the ids; what the last attempt came to stands in the queue.  What the
 -- planner knows to be sorted below isn't sorted again.  + 0: not by walking through the whole queue in its order.
 CREATE VIEW integration_worker.worst_first AS
 SELECT q.severity, o.created_at, o.id, o.impact, q.endpoint, q.connector, coalesce(o.customer, q.customer) AS customer,
        o.object_type, o.object_id, o.operation, q.attempts, o.priority, o.ordering_key, o.expires_at,
        o.triggered_by, o.trigger_ref, o.replay_of, q.is_idempotent, coalesce(q.owner, u.owner) AS owner,
-       greatest(o.send_after, o.created_at) + coalesce(u.sla, q.sla) AS due_by
-  FROM (SELECT f.outbox_id, f.attempts, e.name AS endpoint, e.connector, e.customer, c.sla,
+       greatest(o.send_after, o.created_at) + coalesce(u.sla, q.sla) AS due_by,
+       q.reason, q.error_class, q.http_status, q.error, q.last_attempt_at
+  FROM (SELECT f.outbox_id, f.attempts, f.reason, f.error_class, f.http_status, f.error, f.last_attempt_at,
+               e.name AS endpoint, e.connector, e.customer, c.sla,
                coalesce(e.owner, c.owner) AS owner, coalesce(c.severity, 3::smallint) AS severity,
                coalesce(e.idempotent, c.idempotent, true) AS is_idempotent
           FROM integration.queue f
@@ -194,33 +227,27 @@ SELECT q.severity, o.created_at, o.id, o.impact, q.endpoint, q.connector, coales
        OFFSET 0) o
   LEFT JOIN integration.customer u ON u.name = coalesce(o.customer, q.customer)
  ORDER BY q.severity, o.impact DESC NULLS LAST, o.created_at, o.id;
-COMMENT ON VIEW integration_worker.worst_first IS 'What was asked by the failed syncs, in the order of integration.failed.';
+COMMENT ON VIEW integration_worker.worst_first IS
+    'What was asked by the failed syncs, and what came of it, in the order of integration.failed.';
 
 CREATE VIEW integration.failed AS
 SELECT s.id, 'failed'::text AS state, s.endpoint, s.connector, s.customer, s.object_type, s.object_id, s.operation, s.attempts,
-       a.reason, a.error_class, a.http_status, a.error,
+       s.reason, s.error_class, s.http_status, s.error,
        nullif(concat_ws(' ', v.worked_before,
-              CASE WHEN a.outcome = 'failed' AND r.remote_state = 'unknown' AND NOT s.is_idempotent
+              CASE WHEN r.remote_state = 'unknown' AND NOT s.is_idempotent
                    THEN (SELECT integration_worker.say('remedy.unknown_outcome'))
                    ELSE coalesce((SELECT integration_worker.remedies_when_failed()) ->> v.remedy, v.remedy) END), '') AS remedy,
-       CASE WHEN a.outcome = 'failed' THEN r.responsible END AS responsible,
+       r.responsible,
        coalesce(w.owner, s.owner) AS owner,
        NULL::timestamptz AS next_attempt_at, NULL::text AS blocked_by, NULL::timestamptz AS in_flight_since,
-       a.started_at AS last_attempt_at, s.created_at, NULL::timestamptz AS finished_at,
+       s.last_attempt_at, s.created_at, NULL::timestamptz AS finished_at,
        statement_timestamp() - s.created_at AS age, s.due_by, s.due_by IS NOT NULL AS sla_at_risk,
        s.severity, s.impact, s.priority, s.ordering_key, s.expires_at,
        s.triggered_by, s.trigger_ref, s.replay_of, NULL::bigint AS superseded_by
   FROM integration_worker.worst_first s
-  LEFT JOIN LATERAL (
-       SELECT x.*
-         FROM integration.attempt x
-        WHERE x.outbox_id = s.id
-        ORDER BY x.attempt_no DESC
-        LIMIT 1) a ON true
-  LEFT JOIN integration.error_reason r ON r.reason = a.reason
- CROSS JOIN LATERAL integration_worker.ruled_owner(
-                s.connector, s.endpoint, s.customer, a.error_class, CASE WHEN a.outcome = 'failed' THEN r.responsible END) w
- CROSS JOIN LATERAL integration_worker.advice(s.endpoint, s.connector, CASE WHEN a.outcome = 'failed' THEN a.error_class END, r) v
+  LEFT JOIN integration.error_reason r ON r.reason = s.reason
+ CROSS JOIN LATERAL integration_worker.ruled_owner(s.connector, s.endpoint, s.customer, s.error_class, r.responsible) w
+ CROSS JOIN LATERAL integration_worker.advice(s.endpoint, s.connector, s.error_class, r) v
  ORDER BY s.severity, s.impact DESC NULLS LAST, s.created_at, s.id;
 COMMENT ON VIEW integration.failed IS
     'The syncs that wait for a person, worst first: severity, impact, age. Updatable like integration.sync.';

@@ -254,7 +254,7 @@ AS $$
                CASE WHEN sync.state = 'retrying' THEN 'why.retrying' ELSE 'why.send_after' END,
                jsonb_build_object(
                    'sync', sync.id, 'next', sync.attempts + 1, 'time', integration_worker.time_words(sync.due_at),
-                   'attempt', coalesce(sync.attempt_no, sync.attempts),
+                   'attempt', sync.attempts,
                    'failure', integration_worker.failure_words(sync.reason, sync.error_class, sync.error)))
 $$;
 COMMENT ON FUNCTION integration_worker.why_scheduled(integration_worker.waiting) IS

@@ -1,7 +1,7 @@
 -- What people do to syncs: each verb in each state, on record.
 BEGIN;
 \ir ../lib/refusal.sql
-SELECT plan(83);
+SELECT plan(84);
 
 INSERT INTO integration.endpoint (name, url, customer) VALUES
     ('shop', 'https://shop.example.com/', 'acme'), ('bill', 'https://bill.example.com/', NULL);
@@ -30,9 +30,10 @@ BEGIN
       FROM integration.endpoint e WHERE e.name = make.endpoint;
     IF make.state IN ('failed', 'retrying') THEN
         UPDATE integration.queue
-           SET state = make.state, attempts = 1, charged = 1, error_class = 'validation', claimed_at = NULL,
+           SET state = make.state, charged = 1, claimed_at = NULL,
                due_at = CASE make.state WHEN 'retrying' THEN now() + interval '1 hour' ELSE due_at END, change_xid = '3'
          WHERE outbox_id = sync;
+        PERFORM integration_worker.recall_attempts(ARRAY[sync]);
         INSERT INTO integration.sync_status (endpoint_id, object_type, object_id, state, last_outbox_id, last_attempt_at)
         SELECT e.id, o.object_type, o.object_id, CASE make.state WHEN 'failed' THEN 'failed' ELSE 'failing' END, o.id, now()
           FROM integration.outbox o JOIN integration.endpoint e ON e.name = o.endpoint WHERE o.id = sync;
@@ -77,6 +78,11 @@ SELECT matches(pg_temp.outcome($$SELECT integration.retry(%s)$$, 'superseded'),
 SELECT matches(pg_temp.refusal('SELECT integration.retry(9999999)'),
                '^42704 sync 9999999 does not exist \| Ids are what INSERT INTO integration\.outbox … RETURNING id gave', 'retry of an unknown id');
 SELECT matches(pg_temp.refusal('SELECT integration.retry(NULL)'), '^42704 sync NULL does not exist', 'retry of NULL');
+
+SELECT results_eq(
+    'SELECT q.outbox_id, q.attempts, q.reason, q.error_class, q.http_status, q.error, q.last_attempt_at FROM integration.queue q WHERE q.last_attempt_at IS NOT NULL ORDER BY 1',
+    'SELECT DISTINCT ON (a.outbox_id) a.outbox_id, a.attempt_no, a.reason, a.error_class, a.http_status, a.error, a.started_at
+       FROM integration.attempt a JOIN integration.queue q ON q.outbox_id = a.outbox_id ORDER BY 1, a.attempt_no DESC', 'what is brought back knows what its last attempt came to');
 
 CREATE TEMP TABLE made (name text PRIMARY KEY, id bigint);
 INSERT INTO made SELECT s, pg_temp.make(s) FROM unnest('{failed,retrying,cancelled,pending}'::text[]) s;

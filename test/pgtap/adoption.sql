@@ -2,7 +2,7 @@
 BEGIN;
 \ir ../lib/refusal.sql
 
-SELECT plan(26);
+SELECT plan(27);
 
 -- pure rules
 CREATE TEMPORARY TABLE home ON COMMIT DROP AS
@@ -40,6 +40,9 @@ SELECT is((SELECT name FROM integration.installation), (SELECT name FROM named),
 -- a copy with ids of another cluster
 INSERT INTO integration.outbox (endpoint, payload) VALUES ('shop', '1'), ('shop', '2');
 UPDATE integration.queue SET change_xid = '9000000000000' WHERE outbox_id = (SELECT max(outbox_id) FROM integration.queue);
+INSERT INTO integration.attempt (outbox_id, attempt_no, endpoint_id, started_at, outcome, reason, error_class)
+SELECT q.outbox_id, 1, q.endpoint_id, now(), 'failed', 'http:503', 'remote_unavailable' FROM integration.queue q ORDER BY 1 LIMIT 1;
+UPDATE integration.queue q SET attempts = 1 FROM integration.attempt a WHERE a.outbox_id = q.outbox_id;
 UPDATE integration.installation SET fingerprint = fingerprint || '{"database": "1"}';
 SELECT alike((SELECT problem FROM integration_worker.look_for_copy()), 'This database is a copy: it was made from%', 'it is found');
 SELECT is((SELECT renewed FROM integration_worker.look_for_copy()), NULL, 'and is none for the second time');
@@ -53,6 +56,8 @@ SELECT is_empty('SELECT FROM integration.pause', 'nothing is paused any more');
 SELECT is((SELECT state FROM integration.incident WHERE id = 0), 'resolved', 'the incident is over');
 SELECT is_empty('SELECT FROM integration.queue WHERE change_xid > pg_current_xact_id()',
                 'ids that this cluster has not given out are renewed');
+SELECT results_eq('SELECT q.reason FROM integration.queue q ORDER BY q.outbox_id', $$VALUES ('http:503'), (NULL)$$,
+                  'what came from a version that looked attempts up is told them');
 SELECT results_eq($$SELECT verb, reason, details FROM integration.action WHERE verb = 'adopt'$$,
                   $$VALUES ('adopt', 'moved', '{"copied": "it was made from another database as its template"}'::jsonb)$$,
                   'who took over is recorded');

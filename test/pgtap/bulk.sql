@@ -30,8 +30,9 @@ BEGIN
         RETURN;
     END IF;
     UPDATE integration.queue
-       SET state = make.state, attempts = 1, charged = 1, error_class = 'validation', change_xid = '3'
+       SET state = make.state, charged = 1, change_xid = '3'
      WHERE outbox_id = sync;
+    PERFORM integration_worker.recall_attempts(ARRAY[sync]);
 END
 $$;
 CREATE FUNCTION pg_temp.states() RETURNS text

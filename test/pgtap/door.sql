@@ -32,7 +32,8 @@ SELECT is(q.payload_bytes, octet_length(o.payload::text), 'as many as its text h
 ROLLBACK TO sized;
 SELECT is(to_jsonb(q) - 'outbox_id' - 'endpoint_id' - 'payload_bytes' - 'change_xid' - 'due_at',
           '{"state": "pending", "attempts": 0, "charged": 0, "priority": 2, "expires_at": null, "ordering_key": null, "place": null,
-            "object_type": null, "object_id": null, "claimed_at": null, "error_class": null, "limited_customer": null, "limited_role": null}'::jsonb, 'what is not given has its default')
+            "object_type": null, "object_id": null, "claimed_at": null, "error_class": null, "limited_customer": null, "limited_role": null,
+            "reason": null, "http_status": null, "error": null, "last_attempt_at": null}'::jsonb, 'what is not given has its default')
   FROM integration.queue q;
 SELECT ok(q.due_at = now() AND q.change_xid = pg_current_xact_id(), 'it is due at once, new by this transaction')
   FROM integration.queue q;

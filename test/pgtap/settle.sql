@@ -1,7 +1,7 @@
 -- What settle() writes: queue, closing, attempt, sync_status; whom it leaves alone.
 BEGIN;
 \ir ../lib/settle.sql
-SELECT plan(91);
+SELECT plan(93);
 
 INSERT INTO integration.retry_policy (name, schedule, jitter) VALUES ('exact', '{1 min,2 min}', 0);
 INSERT INTO integration.endpoint (name, url, retry_policy, idempotent) VALUES
@@ -223,6 +223,13 @@ SELECT is((SELECT l FROM pg_temp.left_by('plain', :plain) l WHERE l LIKE 'object
           'an older delivery overwrites nothing on the straight way either');
 
 SELECT is((SELECT count(*) FROM integration_worker.settle('{}')), 0::bigint, 'an empty batch');
+
+-- What lists of many syncs read
+SELECT results_eq(
+    'SELECT q.outbox_id, q.attempts, q.reason, q.error_class, q.http_status, q.error, q.last_attempt_at FROM integration.queue q WHERE q.last_attempt_at IS NOT NULL ORDER BY 1',
+    'SELECT DISTINCT ON (a.outbox_id) a.outbox_id, a.attempt_no, a.reason, a.error_class, a.http_status, a.error, a.started_at
+       FROM integration.attempt a JOIN integration.queue q ON q.outbox_id = a.outbox_id ORDER BY 1, a.attempt_no DESC', 'the queue knows what the last attempt of each sync came to');
+SELECT cmp_ok((SELECT count(DISTINCT (q.state, q.reason)) FROM integration.queue q WHERE q.reason IS NOT NULL), '>', 5::bigint, 'of several kinds');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -27,7 +27,8 @@ AS $$
     INSERT INTO integration.attempt (outbox_id, attempt_no, endpoint_id, started_at, duration_ms, outcome, reason, error_class, error)
     SELECT m.id, attempt.attempt_no, e.id, now() - interval '5 min', 2000,
            CASE WHEN attempt.error_class IS NULL THEN 'delivered' ELSE 'failed' END, attempt.reason, attempt.error_class, attempt.error
-      FROM made m, integration.endpoint e WHERE m.name = attempt.name AND e.name = 'shop'
+      FROM made m, integration.endpoint e WHERE m.name = attempt.name AND e.name = 'shop';
+    SELECT integration_worker.recall_attempts(ARRAY[m.id]) FROM made m WHERE m.name = attempt.name
 $$;
 -- The sentence, with N for the number of the sync it is about.
 CREATE FUNCTION pg_temp.why(name text) RETURNS text
@@ -52,7 +53,7 @@ SELECT is(pg_temp.why('delivered'), format('Sync N was delivered at %s by attemp
 -- failed
 SELECT pg_temp.make('failed') \g /dev/null
 SELECT pg_temp.attempt('failed', 1, 'http:422', 'validation', 'line 3 has no sku.') \g /dev/null
-UPDATE integration.queue SET state = 'failed', attempts = 1, error_class = 'validation' WHERE outbox_id = pg_temp.id('failed');
+UPDATE integration.queue SET state = 'failed' WHERE outbox_id = pg_temp.id('failed');
 SELECT is(pg_temp.why('failed'),
           format('Sync N waits for a person since %s: attempt 1 failed with validation (http:422: line 3 has no sku); remedy: %s (responsible: %s); '
                  'SELECT integration.amend(N, ''{…}'', ''why'') sends corrected data, SELECT integration.retry(N, ''why'') the same again.',
@@ -92,7 +93,7 @@ SELECT is(pg_temp.why('duplicate'), format('Sync N was not sent: it is a duplica
 -- its own schedule
 SELECT pg_temp.make('retrying'), pg_temp.make('later', send_after => now() + interval '51 hours') \g /dev/null
 SELECT pg_temp.attempt('retrying', 1, 'http:503', 'remote_unavailable', 'Down for maintenance') \g /dev/null
-UPDATE integration.queue SET state = 'retrying', attempts = 1, due_at = now() + interval '2 min 10 s' WHERE outbox_id = pg_temp.id('retrying');
+UPDATE integration.queue SET state = 'retrying', due_at = now() + interval '2 min 10 s' WHERE outbox_id = pg_temp.id('retrying');
 SELECT matches(pg_temp.why('retrying'), format('^Sync N waits for attempt 2 at %s \(in 2 min( \d+ s)?\): attempt 1 failed with remote_unavailable \(http:503: Down for maintenance\)\.$',
                                                pg_temp.at(now() + interval '2 min 10 s')), 'its own schedule');
 SELECT matches(pg_temp.why('later'), format('^Sync N is not to be sent before %s \(in 2 d [23] h\), as the application asked\.$', pg_temp.at(now() + interval '51 hours')), 'send_after');

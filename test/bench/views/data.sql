@@ -58,14 +58,13 @@ SELECT m.id, n, m.endpoint_id, m.created_at + n * interval '20 s', 20 + m.id % 2
  CROSS JOIN LATERAL (SELECT m.state IS NOT NULL AS failed) t
  ORDER BY m.id;
 INSERT INTO integration.queue (outbox_id, endpoint_id, state, due_at, attempts, charged, payload_bytes, ordering_key,
-                               error_class, change_xid)
+                               change_xid)
 SELECT m.id, m.endpoint_id, m.state, CASE m.state WHEN 'retrying' THEN now() + interval '1 hour' ELSE m.created_at END,
-       CASE m.state WHEN 'failed' THEN 3 WHEN 'retrying' THEN 2 ELSE 0 END, 1, 220, m.ordering_key,
-       CASE WHEN m.state <> 'pending' THEN r.error_class END, '3'
+       CASE m.state WHEN 'failed' THEN 3 WHEN 'retrying' THEN 2 ELSE 0 END, 1, 220, m.ordering_key, '3'
   FROM made m
-  JOIN integration.error_reason r ON r.reason = m.reason
  WHERE m.state IN ('failed', 'retrying', 'pending')
  ORDER BY m.id;
+SELECT integration_worker.recall_attempts(ARRAY(SELECT q.outbox_id FROM integration.queue q WHERE q.attempts > 0));
 INSERT INTO integration.closing (outbox_id, state, closed_at, reason, superseded_by)
 SELECT m.id, m.state, m.created_at + interval '1 min', 'not needed', CASE m.state WHEN 'superseded' THEN m.id + 1 END
   FROM made m
