@@ -121,3 +121,13 @@ CREATE FUNCTION integration_worker.live_progress(
     AS 'MODULE_PATHNAME', 'integration_live_progress';
 COMMENT ON FUNCTION integration_worker.live_progress() IS
     'How far statements that touch many syncs have come, from shared memory.';
+
+-- Called for each object of a list, so it pins no path, which would cost more than the look-up: it calls nothing by name.
+CREATE FUNCTION integration_worker.queued_of(
+        endpoint_id integer, object_type text, object_id text,
+        OUT queued bigint, OUT next_sync bigint, OUT next_attempt_at timestamptz)
+    RETURNS SETOF record
+    LANGUAGE c STRICT STABLE PARALLEL SAFE COST 1000 ROWS 1
+    AS 'MODULE_PATHNAME', 'integration_queued_of';
+COMMENT ON FUNCTION integration_worker.queued_of(integer, text, text) IS
+    'One row: how many syncs of an object are not finished at an endpoint, the first of them, when the next one is due.';

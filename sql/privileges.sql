@@ -151,6 +151,7 @@ AS $$
         ('support', 'EXECUTE', 'FUNCTION integration.prometheus()'),
         ('support', 'EXECUTE', 'FUNCTION integration.status_page(text)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.page_for(text, boolean, text[])'),
+        ('support', 'EXECUTE', 'FUNCTION integration_worker.queued_of(integer, text, text)'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.live_syncs()'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.live_endpoints()'),
         ('support', 'EXECUTE', 'FUNCTION integration_worker.live_workers()'),

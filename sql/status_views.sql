@@ -13,6 +13,7 @@ COMMENT ON VIEW integration_worker.queued_object IS 'The objects for which somet
 -- In branches by state, so that a list of what is failed reads nothing of what is well: what does not work, by the index
 -- of those; what works or was never tried, while something is queued for it; all the rest.
 -- The owner is the last sync's, which has to be looked up only where there are rules; retention may have taken it away.
+-- What is queued for what does not work a function finds: no plan is good for one object and for ten thousand.
 CREATE VIEW integration.object_status AS
 SELECT e.name AS endpoint, s.object_type, s.object_id, s.state,
        s.remote_id, s.last_outbox_id AS last_sync, s.last_attempt_at,
@@ -29,14 +30,7 @@ SELECT e.name AS endpoint, s.object_type, s.object_id, s.state,
   JOIN integration.endpoint e ON e.id = s.endpoint_id
   LEFT JOIN integration.connector c ON c.name = e.connector
   LEFT JOIN integration.error_class k ON k.name = s.error_class
- CROSS JOIN LATERAL (
-       SELECT count(*) AS queued, min(q.outbox_id) AS next_sync,
-              min(q.due_at) FILTER (WHERE q.state <> 'failed') AS next_attempt_at
-         FROM integration_worker.asked o
-         JOIN integration.queue q ON q.outbox_id = o.id
-        WHERE o.object_id = s.object_id
-          AND coalesce(o.object_type, '') = s.object_type
-          AND q.endpoint_id = s.endpoint_id) w
+ CROSS JOIN LATERAL integration_worker.queued_of(s.endpoint_id, s.object_type, s.object_id) w
  WHERE s.state <> 'in_sync'
 UNION ALL
 SELECT e.name, w.object_type, w.object_id, 'pending',

@@ -146,6 +146,7 @@ INSERT INTO expected VALUES
     ('integration_worker.owner_of(integer,text,text,text)',    '',                 '',   'X',  'X',  'X'),
     ('integration_worker.own_customer',                        '',                 'r',  'r',  'r',  'r'),
     ('integration_worker.pause_holds(text,text,text,text,text[])', '',             '',   'X',  'X',  'X'),
+    ('integration_worker.queued_of(integer,text,text)',        '',                 '',   'X',  'X',  'X'),
     ('integration_worker.remedies(text,text)',                 '',                 '',   'X',  'X',  'X'),
     ('integration_worker.page_for(text,boolean,text[])',       '',                 'X',  'X',  'X',  'X'),
     ('integration_worker.remedies_when_failed()',              '',                 '',   'X',  'X',  'X'),
