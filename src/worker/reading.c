@@ -30,8 +30,8 @@
 #define FEEDS_PER_S 1000
 #define FEEDS_AT_ONCE 5
 
-/* The same where nothing of what was read may be sent: it is paused, or later. */
-#define FEED_HELD_US 5000
+/* The same where nothing of what was read may be sent: it is paused, closed, or later. */
+#define HELD_FEEDS_PER_S 200
 
 /* ---- people's changes */
 
@@ -71,6 +71,7 @@ void
 reading_init(Sender *sender)
 {
 	sender->agenda.feeds = bucket_make(FEEDS_PER_S, FEEDS_AT_ONCE, sender->now);
+	sender->agenda.held_feeds = bucket_make(HELD_FEEDS_PER_S, FEEDS_AT_ONCE, sender->now);
 }
 
 static ExpireResult
@@ -91,6 +92,14 @@ may_feed(const Sender *sender)
 	return sender->agenda.must_feed && sender->agenda.feed_at <= sender->now;
 }
 
+/* One look more: the next one when the bucket has room again. */
+static void
+limit_feeds(Sender *sender, Bucket *bucket)
+{
+	(void) bucket_take(bucket, sender->now);
+	sender->agenda.feed_at = Max(sender->agenda.feed_at, bucket_free_at_us(bucket, sender->now));
+}
+
 /* What is new, then what is due. */
 static void
 read_rows(Sender *sender)
@@ -100,8 +109,8 @@ read_rows(Sender *sender)
 	if (feeds)
 	{
 		feeding_step(sender);
-		(void) bucket_take(&sender->agenda.feeds, sender->now);
-		sender->agenda.feed_at = bucket_free_at_us(&sender->agenda.feeds, sender->now);
+		sender->agenda.feed_at = sender->now;
+		limit_feeds(sender, &sender->agenda.feeds);
 	}
 	/* the feed met a new endpoint */
 	if (sender->agenda.must_load)
@@ -113,7 +122,7 @@ read_rows(Sender *sender)
 	sender->agenda.must_rewind = false;
 	taking_step(sender);
 	if (feeds && sender->ready_count + sender->in_flight_count + sender->answered_count == 0)
-		sender->agenda.feed_at = sender->now + FEED_HELD_US;
+		limit_feeds(sender, &sender->agenda.held_feeds);
 }
 
 /*
