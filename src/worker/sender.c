@@ -21,7 +21,10 @@
 #include "worker/tokens.h"
 #include "worker/trace.h"
 
-#define VAIN_MS 250				/* that a failed probe waits for others */
+/* A failed probe waits for others, for this share of the time until the next one of its endpoint. */
+#define VAIN_SHARE 8
+#define VAIN_LEAST_US 250000
+#define VAIN_MOST_US 1000000
 #define FRESH_US 1000000		/* what keeps its turn is not read again */
 
 static HTAB *
@@ -342,6 +345,13 @@ sender_end_vain_wait(Sender *sender, Lease *lease)
 }
 
 void
+sender_end_vain_waits(Sender *sender)
+{
+	if (sender->batches.vain_count > 0)
+		sender->batches.vain_until = sender->now;
+}
+
+void
 sender_leave_answered(Sender *sender, Lease *lease)
 {
 	sender->answered_count--;
@@ -414,7 +424,8 @@ is_verdict_awaited(const Lease *lease)
 static void
 begin_vain_wait(Sender *sender, Lease *lease)
 {
-	TimestampTz until = TimestampTzPlusMilliseconds(sender->now, VAIN_MS);
+	int64		share_us = lease->endpoint->shut_us / VAIN_SHARE;
+	TimestampTz until = sender->now + Min(Max(share_us, VAIN_LEAST_US), VAIN_MOST_US);
 
 	lease->is_vain = true;
 	sender->batches.vain_count++;
@@ -566,8 +577,7 @@ sender_turn_back(Sender *sender)
 		patience_end(&sender->batches.patience, sender->now);
 	if (sender->batches.stuck_until != DT_NOEND)
 		sender->batches.stuck_until = sender->now;
-	if (sender->batches.vain_until != DT_NOEND)
-		sender->batches.vain_until = sender->now;
+	sender_end_vain_waits(sender);
 }
 
 void

@@ -298,6 +298,7 @@ typedef struct Agenda
 	bool		must_check;		/* people changed rows that may be leased */
 	bool		must_feed;		/* commits were announced */
 	Bucket		feeds;			/* a token for each look at them */
+	Bucket		held_feeds;		/* for each of these that led to no request */
 	TimestampTz feed_at;		/* and are looked at not before */
 	bool		must_rewind;	/* read from the beginning */
 	TimestampTz noticed_at;		/* of the last turn that read */
@@ -432,6 +433,9 @@ extern void sender_await_settle(Sender *sender, Lease *lease);
 
 /* A probe in vain waits no longer than other results. */
 extern void sender_end_vain_wait(Sender *sender, Lease *lease);
+
+/* None of them waits any longer.  Does not throw. */
+extern void sender_end_vain_waits(Sender *sender);
 
 /* It is no longer among the answered ones; its node is the caller's to move. */
 extern void sender_leave_answered(Sender *sender, Lease *lease);

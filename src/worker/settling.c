@@ -22,9 +22,9 @@
 #include "worker/sending.h"
 #include "worker/settling.h"
 
-#define JUDGED_FEW 12			/* bad answers at a time: each costs as much
+#define JUDGED_FEW 25			/* bad answers at a time: each costs as much
 								 * as 20 deliveries */
-#define JUDGED_MOST 25			/* where many wait: together they cost less */
+#define JUDGED_MOST 50			/* where many wait: together they cost less */
 #define STUCK_AGAIN_MS 1000		/* its row is held by somebody */
 #define NARROW_AGAIN_MS 200		/* a statement failed */
 #define BATCH_BYTES (4 << 20)	/* of answers in one settle: an array of all
@@ -285,6 +285,7 @@ apply_endpoint_verdict(Sender *sender, const Verdict *verdict)
 
 	endpoint->counter = verdict->counter;
 	endpoint->not_before = verdict->due_at;
+	endpoint->shut_us = Max(verdict->due_at - sender->now, 0);
 	endpoint->is_probing = strcmp(verdict->state, "closed") != 0;
 	if (was_probing && !endpoint->is_probing)
 		window_restart(&endpoint->window);
