@@ -23,6 +23,8 @@
 #include "worker/suspects.h"
 #include "worker/tokens.h"
 
+#define AT_ONCE 16				/* before answers are taken: what has answered
+								 * is still in the processor's caches */
 #define CHECK_EVERY_US 50000
 #define LOSING_US 60000000		/* after a request was lost on a kept
 								 * connection */
@@ -382,10 +384,11 @@ sending_turn(Sender *sender)
 		.leases = palloc(sizeof(Lease *) * sender->max_connections),
 	};
 	Turn	   *turn;
+	int			left = AT_ONCE;
 
 	wake_timed(sender);
 	check_connections(sender);
-	while (sender->in_flight_count < sender->max_connections &&
+	while (left-- > 0 && sender->in_flight_count < sender->max_connections &&
 		   (turn = turns_next(&sender->line.turns)) != NULL)
 	{
 		Endpoint   *endpoint = (Endpoint *) ((char *) turn - offsetof(Endpoint, turn_node));

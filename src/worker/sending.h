@@ -10,7 +10,7 @@
 
 extern void sending_init(Sender *sender);
 
-/* Start all that may leave now. */
+/* Start what may leave now, a few of them: the next turn starts more. */
 extern void sending_turn(Sender *sender);
 
 /* It has got something to send, or room; nothing happens where a time keeps it waiting. */
