@@ -91,9 +91,9 @@ answer_fill(Answer *answer, CURL *easy, CURLcode code, const Capture *capture)
 	if (answer->http_status == 0)
 		return;
 
-	answer->headers = answer_headers_json(capture->headers, capture->headers_kept_bytes);
+	answer->headers = answer_headers_json(capture->buffers->headers, capture->headers_kept_bytes);
 	if (capture->body_kept_bytes > 0)
-		answer->body = clean_copy(capture->body, capture->body_kept_bytes,
+		answer->body = clean_copy(capture->buffers->body, capture->body_kept_bytes,
 								  CAPTURE_BODY_KEPT_BYTES);
 	answer->body_bytes = answer->body ? strlen(answer->body) : 0;
 	read_waits(answer, capture);

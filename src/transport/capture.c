@@ -49,26 +49,36 @@ static bool is_blank(char byte);
 static void copy_trimmed(char *target, size_t size, const char *bytes, size_t length);
 
 bool
-capture_create(Capture *capture)
+capture_open(Capture *capture, CaptureBuffers **spare)
 {
-	memset(capture, 0, sizeof(*capture));
-	capture->body = malloc(CAPTURE_BODY_KEPT_BYTES);
-	capture->headers = malloc(CAPTURE_HEADERS_KEPT_BYTES);
-	return capture->body && capture->headers;
+	capture->buffers = *spare ? *spare : malloc(sizeof(CaptureBuffers));
+	if (*spare)
+		*spare = (*spare)->next;
+	return capture->buffers;
 }
 
 void
-capture_free(Capture *capture)
+capture_close(Capture *capture, CaptureBuffers **spare)
 {
-	free(capture->body);
-	free(capture->headers);
-}
+	CaptureBuffers *buffers = capture->buffers;
 
-void
-capture_wipe(Capture *capture)
-{
-	explicit_bzero(capture->body, capture->body_kept_bytes);
+	explicit_bzero(buffers->body, capture->body_kept_bytes);
 	capture->body_kept_bytes = 0;
+	capture->buffers = NULL;
+	buffers->next = *spare;
+	*spare = buffers;
+}
+
+void
+capture_free_spare(CaptureBuffers *spare)
+{
+	while (spare)
+	{
+		CaptureBuffers *buffers = spare;
+
+		spare = buffers->next;
+		free(buffers);
+	}
 }
 
 void
@@ -81,8 +91,7 @@ capture_begin(Capture *capture, const AddressPolicy *policy, bool is_plain)
 			.policy = policy,
 			.is_plain = is_plain,
 			.started_at_us = stopwatch_now_us(),
-			.body = capture->body,
-			.headers = capture->headers
+			.buffers = capture->buffers
 	};
 }
 
@@ -261,7 +270,7 @@ take_body(char *bytes, size_t size, size_t count, void *context)
 	size_t		room = CAPTURE_BODY_KEPT_BYTES - capture->body_kept_bytes;
 	size_t		kept = length < room ? length : room;
 
-	memcpy(capture->body + capture->body_kept_bytes, bytes, kept);
+	memcpy(capture->buffers->body + capture->body_kept_bytes, bytes, kept);
 	capture->body_kept_bytes += kept;
 	capture->body_read_bytes += length;
 	if (capture->body_read_bytes <= CAPTURE_BODY_READ_BYTES)
@@ -321,7 +330,7 @@ keep_header(Capture *capture, const char *line, size_t length)
 {
 	if (length > CAPTURE_HEADERS_KEPT_BYTES - capture->headers_kept_bytes)
 		return;
-	memcpy(capture->headers + capture->headers_kept_bytes, line, length);
+	memcpy(capture->buffers->headers + capture->headers_kept_bytes, line, length);
 	capture->headers_kept_bytes += length;
 }
 

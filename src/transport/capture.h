@@ -28,6 +28,14 @@
 #define CAPTURE_FIELD_BYTES 128
 #define CAPTURE_ADDRESS_BYTES 64
 
+/* What a transfer fills while it is under way; idle handles have none. */
+typedef struct CaptureBuffers
+{
+	struct CaptureBuffers *next;	/* spare ones */
+	char		body[CAPTURE_BODY_KEPT_BYTES];
+	char		headers[CAPTURE_HEADERS_KEPT_BYTES];
+} CaptureBuffers;
+
 typedef struct Capture
 {
 	CURL	   *easy;			/* NULL where libcurl asks each kept
@@ -54,8 +62,8 @@ typedef struct Capture
 	size_t		body_kept_bytes;
 	size_t		headers_read_bytes;
 	size_t		headers_kept_bytes;
-	char	   *body;			/* CAPTURE_BODY_KEPT_BYTES */
-	char	   *headers;		/* whole lines of the last header block */
+	CaptureBuffers *buffers;	/* NULL: not under way; of the headers, whole
+								 * lines of the last block */
 
 	bool		has_retry_after;
 	char		retry_after[CAPTURE_FIELD_BYTES];
@@ -63,14 +71,14 @@ typedef struct Capture
 	RateLimitFields rate_limit;
 } Capture;
 
-/* Allocate the buffers; false when memory is out.  Does not throw. */
-extern bool capture_create(Capture *capture);
+/* Take buffers, spare ones if there are any; false when memory is out.  Does not throw. */
+extern bool capture_open(Capture *capture, CaptureBuffers **spare);
+
+/* Give the buffers back, with the body wiped, which may hold a secret.  Does not throw. */
+extern void capture_close(Capture *capture, CaptureBuffers **spare);
 
 /* Does not throw. */
-extern void capture_free(Capture *capture);
-
-/* Wipe the body, which may hold a secret.  Does not throw. */
-extern void capture_wipe(Capture *capture);
+extern void capture_free_spare(CaptureBuffers *spare);
 
 /* Forget the last transfer; the clock starts.  Does not throw. */
 extern void capture_begin(Capture *capture, const AddressPolicy *policy, bool is_plain);

@@ -7,7 +7,7 @@
 
 #include "transport/pool.h"
 
-#define ENTRY_BITS 10
+#define ENTRY_BITS 12			/* of a thousand consecutive numbers none meet */
 #define ENTRY_COUNT (1 << ENTRY_BITS)
 
 typedef struct PoolEntry

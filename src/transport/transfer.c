@@ -78,8 +78,7 @@ transfer_create(const TransferSettings *settings)
 	if (!transfer)
 		return NULL;
 	transfer->easy = curl_easy_init();
-	if (!transfer->easy || !capture_create(&transfer->capture) ||
-		set_fixed_options(transfer, settings) != CURLE_OK)
+	if (!transfer->easy || set_fixed_options(transfer, settings) != CURLE_OK)
 	{
 		transfer_free(transfer);
 		return NULL;
@@ -95,7 +94,6 @@ transfer_free(Transfer *transfer)
 	free(transfer->applied_url);
 	free(transfer->applied_method);
 	free(transfer->headers);
-	capture_free(&transfer->capture);
 	free(transfer);
 }
 
@@ -188,7 +186,6 @@ transfer_release(Transfer *transfer, const TransferSettings *settings)
 	/* makes the method POST, which a request without a body must not find */
 	if (transfer->request->body)
 		curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDS, NULL);
-	capture_wipe(&transfer->capture);
 	transfer->request = NULL;
 	transfer->node = NULL;
 }

@@ -34,6 +34,9 @@
 
 #define NO_TIMER (-1)
 
+/* More than requests at once: a handle has its endpoint's options, and its URL taken apart. */
+#define IDLE_HANDLES 1024
+
 struct Transport
 {
 	CURLM	   *multi;			/* NULL after it broke, until it was made
@@ -42,6 +45,7 @@ struct Transport
 	int			max_connections;
 	TransferSettings settings;
 	Pool	   *pool;
+	CaptureBuffers *spare;
 	int64_t		timer_at_us;	/* when libcurl wants to be called, or
 								 * NO_TIMER */
 	Transfer   *in_flight;
@@ -116,6 +120,7 @@ transport_destroy(Transport *transport)
 		curl_multi_cleanup(transport->multi);
 	restore_signals(&saved);
 
+	capture_free_spare(transport->spare);
 	mailbox_clear(&transport->mailbox);
 	if (transport->poller)
 		poller_destroy(transport->poller);
@@ -243,7 +248,7 @@ set_up(Transport *transport, const TransportOptions *options)
 		transport->settings.ca_file = strdup(options->ca_file);
 	if (!transport->settings.user_agent_line || (options->ca_file && !transport->settings.ca_file))
 		return false;
-	transport->pool = pool_create(options->max_connections);
+	transport->pool = pool_create(IDLE_HANDLES);
 	if (!transport->pool)
 		return false;
 	if (!mailbox_create(&transport->mailbox, options->max_connections))
@@ -348,12 +353,16 @@ obtain_transfer(Transport *transport, uint64_t isolation)
 	Transfer   *transfer = pool_take(transport->pool, isolation);
 	sigset_t	saved;
 
-	if (transfer)
+	if (!transfer)
+	{
+		block_signals(&saved);
+		transfer = transfer_create(&transport->settings);
+		restore_signals(&saved);
+	}
+	if (!transfer || capture_open(&transfer->capture, &transport->spare))
 		return transfer;
-	block_signals(&saved);
-	transfer = transfer_create(&transport->settings);
-	restore_signals(&saved);
-	return transfer;
+	transfer_free(transfer);
+	return NULL;
 }
 
 /* The handle still holds what its last transfer left, so libcurl isn't asked. */
@@ -515,6 +524,7 @@ retire(Transport *transport, Transfer *transfer)
 {
 	mailbox_push(&transport->mailbox, transfer->node);
 	transfer_release(transfer, &transport->settings);
+	capture_close(&transfer->capture, &transport->spare);
 	pool_give(transport->pool, transfer);
 }
 
@@ -557,6 +567,7 @@ abandon_transfers(Transport *transport)
 		unlist(transport, transfer);
 		if (transfer->node)
 			answer_free(&transfer->node->answer);
+		capture_close(&transfer->capture, &transport->spare);
 		transfer_free(transfer);
 	}
 }

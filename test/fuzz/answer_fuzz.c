@@ -119,9 +119,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const AddressPolicy nothing;
 	Input		input = {(const char *) data, size};
 	AnswerNode *node = answer_create();
-	Capture		capture;
+	Capture		capture = {0};
+	CaptureBuffers *spare = NULL;
 
-	CHECK(node && capture_create(&capture));
+	CHECK(node && capture_open(&capture, &spare));
 	CHECK(capture_attach(&capture, NULL, NULL) == CURLE_OK);
 	capture_begin(&capture, &nothing, false);
 	if (size > 0)
@@ -129,6 +130,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	answer_fill(&node->answer, NULL, CURLE_OK, &capture);
 	check_answer(&node->answer);
 	answer_free(&node->answer);
-	capture_free(&capture);
+	capture_close(&capture, &spare);
+	capture_free_spare(spare);
 	return 0;
 }
