@@ -39,8 +39,7 @@
 
 struct Transport
 {
-	CURLM	   *multi;			/* NULL after it broke, until it was made
-								 * again */
+	CURLM	   *multi;			/* NULL while it is broken */
 	Poller	   *poller;
 	int			max_connections;
 	TransferSettings settings;

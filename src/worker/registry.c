@@ -22,6 +22,7 @@
 #include "worker/registry.h"
 #include "worker/sender.h"
 #include "worker/sending.h"
+#include "worker/settling.h"
 
 #define BITE 200				/* endpoints that a turn reads */
 
@@ -112,7 +113,7 @@ apply_endpoint(Sender *sender, const EndpointRow *row)
 	sending_reconsider(sender, endpoint);
 	/* its next probe may be due by this change */
 	if (endpoint->unjudged > 0)
-		sender_end_vain_waits(sender);
+		settling_end_vain_waits(sender);
 	if (endpoint->window.largest == 0)
 		begin_flow(sender, endpoint);
 	window_resize(&endpoint->window, row->max_concurrency);

@@ -21,7 +21,7 @@
 #include "worker/tokens.h"
 #include "worker/trace.h"
 
-/* A failed probe waits for others, for this share of the time until the next one of its endpoint. */
+/* So much of the time until the next probe, a failed one waits for others. */
 #define VAIN_SHARE 8
 #define VAIN_LEAST_US 250000
 #define VAIN_MOST_US 1000000
@@ -345,13 +345,6 @@ sender_end_vain_wait(Sender *sender, Lease *lease)
 }
 
 void
-sender_end_vain_waits(Sender *sender)
-{
-	if (sender->batches.vain_count > 0)
-		sender->batches.vain_until = sender->now;
-}
-
-void
 sender_leave_answered(Sender *sender, Lease *lease)
 {
 	sender->answered_count--;
@@ -577,7 +570,8 @@ sender_turn_back(Sender *sender)
 		patience_end(&sender->batches.patience, sender->now);
 	if (sender->batches.stuck_until != DT_NOEND)
 		sender->batches.stuck_until = sender->now;
-	sender_end_vain_waits(sender);
+	if (sender->batches.vain_until != DT_NOEND)
+		sender->batches.vain_until = sender->now;
 }
 
 void

@@ -434,9 +434,6 @@ extern void sender_await_settle(Sender *sender, Lease *lease);
 /* A probe in vain waits no longer than other results. */
 extern void sender_end_vain_wait(Sender *sender, Lease *lease);
 
-/* None of them waits any longer.  Does not throw. */
-extern void sender_end_vain_waits(Sender *sender);
-
 /* It is no longer among the answered ones; its node is the caller's to move. */
 extern void sender_leave_answered(Sender *sender, Lease *lease);
 

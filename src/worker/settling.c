@@ -450,6 +450,13 @@ settling_is_due(const Sender *sender)
 		waiting_count(sender) >= SENDER_BATCH || settling_deadline(sender) <= sender->now;
 }
 
+void
+settling_end_vain_waits(Sender *sender)
+{
+	if (sender->batches.vain_count > 0)
+		sender->batches.vain_until = sender->now;
+}
+
 /* What is left had its time. */
 static void
 end_wait(Sender *sender)

@@ -264,7 +264,7 @@ record_answers(Sender *sender)
 	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), DRAIN_MS);
 
 	sender->batches.stuck_until = sender->now;
-	sender_end_vain_waits(sender);
+	sender->batches.vain_until = sender->now;
 	do
 	{
 		int			answered = sender->answered_count;
