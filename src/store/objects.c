@@ -144,18 +144,26 @@ close_table(Table *table)
 	table_close(table->relation, NoLock);
 }
 
+/* What a scan allocates while it reads must live as long as itself. */
 static void
 rescan(Table *table, ScanKey condition)
 {
+	MemoryContext caller = MemoryContextSwitchTo(table->row->tts_mcxt);
+
 	/* the snapshot of the last call may be gone */
 	table->scan->xs_snapshot = GetActiveSnapshot();
 	index_rescan(table->scan, condition, 1, NULL, 0);
+	MemoryContextSwitchTo(caller);
 }
 
 static bool
 next_row(Table *table)
 {
-	return index_getnext_slot(table->scan, ForwardScanDirection, table->row);
+	MemoryContext caller = MemoryContextSwitchTo(table->row->tts_mcxt);
+	bool		is_there = index_getnext_slot(table->scan, ForwardScanDirection, table->row);
+
+	MemoryContextSwitchTo(caller);
+	return is_there;
 }
 
 static bool
@@ -546,21 +554,17 @@ read_all(ObjectReader *reader)
 	reader->all = all;
 }
 
-/* What index scans allocate while they read must outlive this call. */
 Queued
 objects_read(ObjectReader *reader, int32 endpoint_id, const text *type, const text *id)
 {
-	MemoryContext caller = MemoryContextSwitchTo(reader->memory);
 	ObjectKey	key = {.endpoint_id = endpoint_id,.type = type,.id = id};
-	Queued		queued = {.count = 0};
+	Queued		none = {.count = 0};
 	const ObjectEntry *entry;
 
 	if (reader->all == NULL && reader->asked++ >= reader->lookups)
 		read_all(reader);
 	if (reader->all == NULL)
-		queued = look_up(reader, &key);
-	else if ((entry = hash_search(reader->all, &key, HASH_FIND, NULL)) != NULL)
-		queued = entry->queued;
-	MemoryContextSwitchTo(caller);
-	return queued;
+		return look_up(reader, &key);
+	entry = hash_search(reader->all, &key, HASH_FIND, NULL);
+	return entry == NULL ? none : entry->queued;
 }

@@ -1,7 +1,7 @@
 -- What is queued for an object: the same as SQL says, however many are asked for; nothing is left open.
 BEGIN;
 \ir ../lib/no_ranges.sql
-SELECT plan(18);
+SELECT plan(20);
 
 INSERT INTO integration.endpoint (name, url) VALUES ('shop', 'https://shop.example.com/'), ('mail', 'https://mail.example.com/');
 CREATE FUNCTION pg_temp.ask(prefix text) RETURNS void
@@ -66,6 +66,20 @@ SELECT isnt_empty($$SELECT FROM by_sql b JOIN integration.queue q ON q.outbox_id
 SELECT isnt_empty($$SELECT FROM by_sql b JOIN integration.outbox o ON o.id = b.next_sync WHERE o.object_type IS NULL$$, 'without a type');
 SELECT results_eq($$SELECT count(*) FROM listed a JOIN listed b USING (endpoint, object_type, object_id, queued)$$, 'VALUES (604::bigint)',
                   'twice in a statement');
+
+-- Types that are stored compressed are read anew by each look-up, which keeps nothing of them.
+INSERT INTO integration.outbox (endpoint, object_type, object_id, payload, dedup_key, customer)
+SELECT 'shop', repeat('x', 1000), 'long', '{}', n || repeat('y', 900), repeat('z', 900) FROM generate_series(1, 400) n;
+SELECT isnt_empty($$SELECT FROM integration.outbox o WHERE o.object_id = 'long' AND pg_column_compression(o.object_type) IS NOT NULL$$, 'they are');
+INSERT INTO integration.sync_status (endpoint_id, object_type, object_id, state, last_outbox_id, last_attempt_at)
+SELECT e.id, n, 'long', 'failed', n, now() FROM integration.endpoint e CROSS JOIN generate_series(1, 50) n WHERE e.name = 'shop';
+DECLARE long CURSOR FOR SELECT FROM integration.object_status s WHERE s.object_id = 'long' AND s.state = 'failed';
+MOVE 1 IN long;
+SELECT sum(m.total_bytes) AS at_first FROM pg_backend_memory_contexts m \gset
+MOVE 48 IN long;
+SELECT cmp_ok(sum(m.total_bytes) - :at_first, '<', 4000000::numeric, 'look-ups keep no memory') FROM pg_backend_memory_contexts m;
+CLOSE long;
+DELETE FROM integration.sync_status s WHERE s.object_id = 'long';
 
 -- A cursor has what it reads in use, reads it as of its beginning, across subtransactions.
 CREATE TEMP TABLE at_first AS SELECT b.* FROM by_sql b;
