@@ -3,19 +3,18 @@
  *		What is queued for an object, for views that list many.
  *
  * What the reader holds is kept for all calls of a query.  Only a function
- * that returns a set is sure to be called by an executor, whose memory goes
- * when the query ends, or when it is given up.
+ * that returns a set is sure to be called by an executor, which says when the
+ * query ends.  Of one that is given up it says nothing: memory, pins, open
+ * relations then go by themselves.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "access/xact.h"
 #include "catalog/namespace.h"
+#include "executor/executor.h"
 #include "funcapi.h"
 #include "nodes/execnodes.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "api/fit.h"
@@ -31,53 +30,28 @@ typedef struct Kept
 {
 	ObjectReader *reader;
 	TupleDesc	columns;
-	ResourceOwner owner;		/* of what the reader holds */
-	bool		is_released;	/* the owner has let go of it: an error */
-	MemoryContextCallback at_end;
 } Kept;
 
 static void
-note_release(ResourceReleasePhase phase, bool is_commit, bool is_top_level, void *arg)
+end_query(Datum reader)
 {
-	Kept	   *kept = arg;
-
-	if (CurrentResourceOwner == kept->owner)
-		kept->is_released = true;
-}
-
-/* While a transaction is being given up, its owners let go of everything by themselves. */
-static void
-end_query(void *arg)
-{
-	Kept	   *kept = arg;
-	ResourceOwner owner = CurrentResourceOwner;
-
-	UnregisterResourceReleaseCallback(note_release, kept);
-	if (kept->is_released || !IsTransactionState())
-		return;
-	CurrentResourceOwner = kept->owner;
-	objects_close(kept->reader);
-	CurrentResourceOwner = owner;
+	objects_close((ObjectReader *) DatumGetPointer(reader));
 }
 
 static Kept *
-begin_query(FunctionCallInfo fcinfo)
+begin_query(FunctionCallInfo fcinfo, EState *query)
 {
-	MemoryContext memory = AllocSetContextCreate(fcinfo->flinfo->fn_mcxt, "integration objects",
-												 ALLOCSET_DEFAULT_SIZES);
-	MemoryContext caller = MemoryContextSwitchTo(memory);
+	MemoryContext caller = MemoryContextSwitchTo(query->es_query_cxt);
 	Kept	   *kept = palloc0(sizeof(Kept));
 
 	if (get_call_result_type(fcinfo, NULL, &kept->columns) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	fit_require(fcinfo, ARGUMENTS, kept->columns, COLUMNS);
 	kept->columns = BlessTupleDesc(kept->columns);
-	kept->owner = CurrentResourceOwner;
 	kept->reader = objects_open(get_namespace_oid("integration", false));
-	RegisterResourceReleaseCallback(note_release, kept);
-	kept->at_end.func = end_query;
-	kept->at_end.arg = kept;
-	MemoryContextRegisterResetCallback(memory, &kept->at_end);
+	/* the node's own context would end with each call */
+	RegisterExprContextCallback(GetPerTupleExprContext(query), end_query,
+								PointerGetDatum(kept->reader));
 	MemoryContextSwitchTo(caller);
 	return kept;
 }
@@ -85,15 +59,16 @@ begin_query(FunctionCallInfo fcinfo)
 Datum
 integration_queued_of(PG_FUNCTION_ARGS)
 {
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	Kept	   *kept = fcinfo->flinfo->fn_extra;
 	Queued		queued;
 	Datum		values[COLUMNS];
 	bool		nulls[COLUMNS] = {false};
 
-	if (fcinfo->resultinfo == NULL || !IsA(fcinfo->resultinfo, ReturnSetInfo))
+	if (result == NULL || !IsA(result, ReturnSetInfo))
 		elog(ERROR, "set-valued function called in a place that cannot take a set");
 	if (kept == NULL)
-		fcinfo->flinfo->fn_extra = kept = begin_query(fcinfo);
+		fcinfo->flinfo->fn_extra = kept = begin_query(fcinfo, result->econtext->ecxt_estate);
 	queued = objects_read(kept->reader, PG_GETARG_INT32(0), PG_GETARG_TEXT_PP(1),
 						  PG_GETARG_TEXT_PP(2));
 	values[0] = Int64GetDatum(queued.count);

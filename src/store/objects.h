@@ -36,6 +36,7 @@ extern ObjectReader *objects_open(Oid schema);
 extern Queued objects_read(ObjectReader *reader, int32 endpoint_id, const text *type,
 						   const text *id);
 
+/* Not after an error, which may have stopped a scan halfway: its owner lets go then. */
 extern void objects_close(ObjectReader *reader);
 
 #endif							/* INTEGRATION_OBJECTS_H */
