@@ -67,7 +67,9 @@ CREATE FUNCTION integration_worker.keep_inserts_out() RETURNS boolean
     SET lock_timeout = '20ms'
 AS $$
 BEGIN
-    LOCK TABLE ONLY integration.outbox IN SHARE MODE;
+    -- More than keeps inserts out, and the attempts: REINDEX holds SHARE, and would wait for the partitions locked
+    -- below while ATTACH waited for it.
+    LOCK TABLE ONLY integration.outbox, ONLY integration.attempt IN SHARE ROW EXCLUSIVE MODE;
     -- ATTACH wants these two.
     LOCK TABLE ONLY integration.attempt_default, ONLY integration.outbox_default IN ACCESS EXCLUSIVE MODE;
     RETURN true;
