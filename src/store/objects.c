@@ -35,13 +35,14 @@
 #include "store/layout.h"
 
 /*
- * What a page of the queue's primary key leads to is read in the time of 80 to
- * 130 look-ups.  How many will be wanted nobody knows: begun after 32 a page,
+ * To read a sync with all others takes a third of the time of a look-up.  How
+ * many will be wanted nobody knows: begun after a look-up for eleven syncs,
  * reading all pays for lists of four or five times as many, and costs those in
- * between 30 ms at worst.
+ * between 35 ms at worst.
  */
-#define LOOKUPS_A_PAGE 32
-#define MOST_PAGES 64			/* some 20,000 syncs: 30 ms, 4 MB */
+#define SYNCS_A_LOOKUP 11
+#define FEWEST_LOOKUPS 100
+#define MOST_SYNCS 20000		/* read together: 35 ms, 4 MB */
 
 enum
 {
@@ -111,7 +112,8 @@ struct ObjectReader
 	Partition  *partitions;		/* by id, the default one at the end */
 	int			count;
 	int64		asked;
-	int64		lookups;		/* so many before all is read at once */
+	int64		lookups;		/* so many before all is read at once; 0:
+								 * there is no other way */
 	HTAB	   *all;			/* NULL: that is not done yet */
 	const text *no_type;
 };
@@ -312,20 +314,30 @@ add_partitions(ObjectReader *reader, const PartitionDescData *parts)
 		add_partition(reader, parts->oids[bounds->default_index], PG_INT64_MIN, PG_INT64_MAX);
 }
 
+/* By what the last vacuum found; read_all() sees what came since. */
+static int64
+worthwhile_lookups(const Table *queue)
+{
+	double		syncs = queue->relation->rd_rel->reltuples;
+
+	/* -1: there was none */
+	if (syncs > MOST_SYNCS)
+		return PG_INT64_MAX;
+	return Max((int64) (syncs < 0 ? MOST_SYNCS : syncs) / SYNCS_A_LOOKUP, FEWEST_LOOKUPS);
+}
+
 ObjectReader *
 objects_open(Oid schema)
 {
 	ObjectReader *reader = palloc0(sizeof(ObjectReader));
 	Relation	outbox = table_open(get_relname_relid("outbox", schema), AccessShareLock);
 	const PartitionDescData *parts = RelationGetPartitionDesc(outbox, true);
-	BlockNumber pages;
 
 	reader->memory = CurrentMemoryContext;
 	reader->no_type = cstring_to_text("");
 	open_table(&reader->queue, get_relname_relid("queue", schema), queue_columns, QUEUE_COLUMNS);
 	open_index(&reader->queue, compat_primary_key_index(reader->queue.relation));
-	pages = RelationGetNumberOfBlocks(reader->queue.index);
-	reader->lookups = pages > MOST_PAGES ? PG_INT64_MAX : pages * LOOKUPS_A_PAGE;
+	reader->lookups = worthwhile_lookups(&reader->queue);
 	reader->partitions = palloc(sizeof(Partition) * (parts->nparts + 1));
 	if (parts->nparts > 0)
 		add_partitions(reader, parts);
@@ -534,16 +546,18 @@ add_found(const ObjectReader *reader, HTAB *all, const Table *partition)
 	add_object(reader, all, &key);
 }
 
+/* Unless it turns out to be much, and can be looked up. */
 static void
 read_all(ObjectReader *reader)
 {
 	HTAB	   *all = make_table(reader);
 	Table	   *partitions = open_by_id(reader);
+	int64		most = reader->lookups == 0 ? PG_INT64_MAX : MOST_SYNCS;
 	ScanKeyData every;
 
 	ScanKeyInit(&every, 1, BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(PG_INT64_MIN));
 	rescan(&reader->queue, &every);
-	while (reader->count > 0 && next_row(&reader->queue))
+	while (reader->count > 0 && next_row(&reader->queue) && most-- > 0)
 	{
 		int64		id = id_of(&reader->queue, QUEUE_OUTBOX_ID);
 		Table	   *partition = table_of(reader, partitions, id);
@@ -554,7 +568,13 @@ read_all(ObjectReader *reader)
 	}
 	for (int i = 0; i < reader->count; i++)
 		close_table(&partitions[i]);
-	reader->all = all;
+	if (most >= 0)
+	{
+		reader->all = all;
+		return;
+	}
+	hash_destroy(all);
+	reader->lookups = PG_INT64_MAX;
 }
 
 Queued

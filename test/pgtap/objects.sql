@@ -1,7 +1,7 @@
 -- What is queued for an object: the same as SQL says, however many are asked for; nothing is left open.
 BEGIN;
 \ir ../lib/no_ranges.sql
-SELECT plan(20);
+SELECT plan(22);
 
 INSERT INTO integration.endpoint (name, url) VALUES ('shop', 'https://shop.example.com/'), ('mail', 'https://mail.example.com/');
 CREATE FUNCTION pg_temp.ask(prefix text) RETURNS void
@@ -56,6 +56,8 @@ BEGIN
 END
 $$;
 
+-- A list as long as this one is worth reading all of so small a queue.
+ANALYZE integration.queue;
 SELECT is(count(*), 604::bigint, 'so many objects don''t work') FROM listed;
 SELECT set_eq('SELECT * FROM listed', 'SELECT * FROM by_sql', 'a list says what SQL says');
 SELECT set_eq('SELECT * FROM pg_temp.one_by_one()', 'SELECT * FROM by_sql', 'one object says what SQL says');
@@ -143,6 +145,12 @@ SELECT lives_ok(format('DROP TABLE integration.%I', :'outbox'), 'an error leaves
 CLOSE broken;
 SELECT set_eq('SELECT * FROM listed', 'SELECT * FROM by_sql', 'a list without that range');
 SELECT set_eq('SELECT * FROM pg_temp.one_by_one()', 'SELECT * FROM by_sql', 'one object without that range');
+
+-- More than was expected, and than is read at once.
+INSERT INTO integration.queue (outbox_id, endpoint_id, due_at, payload_bytes, change_xid)
+SELECT 1000000 + n, 0, now(), 2, '3' FROM generate_series(1, 20000) n;
+SELECT cmp_ok(c.reltuples, '<', 1000::real, 'nobody has counted them') FROM pg_class c WHERE c.oid = 'integration.queue'::regclass;
+SELECT set_eq('SELECT * FROM listed', 'SELECT * FROM by_sql', 'a list beside a queue that has become long');
 
 DROP INDEX integration.outbox_default_object;
 SELECT set_eq('SELECT * FROM listed', 'SELECT * FROM by_sql', 'a list without an index by object');
