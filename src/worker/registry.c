@@ -22,7 +22,6 @@
 #include "worker/registry.h"
 #include "worker/sender.h"
 #include "worker/sending.h"
-#include "worker/settling.h"
 
 #define BITE 200				/* endpoints that a turn reads */
 
@@ -111,9 +110,6 @@ apply_endpoint(Sender *sender, const EndpointRow *row)
 	/* it may have been closed when it was last looked at */
 	sender_mark_hungry(sender, endpoint);
 	sending_reconsider(sender, endpoint);
-	/* its next probe may be due by this change */
-	if (endpoint->unjudged > 0)
-		settling_end_vain_waits(sender);
 	if (endpoint->window.largest == 0)
 		begin_flow(sender, endpoint);
 	window_resize(&endpoint->window, row->max_concurrency);

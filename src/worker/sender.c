@@ -21,10 +21,7 @@
 #include "worker/tokens.h"
 #include "worker/trace.h"
 
-/* So much of the time until the next probe, a failed one waits for others. */
-#define VAIN_SHARE 8
-#define VAIN_LEAST_US 250000
-#define VAIN_MOST_US 1000000
+#define VAIN_MS 250				/* that a failed probe waits for others */
 #define FRESH_US 1000000		/* what keeps its turn is not read again */
 
 static HTAB *
@@ -417,8 +414,7 @@ is_verdict_awaited(const Lease *lease)
 static void
 begin_vain_wait(Sender *sender, Lease *lease)
 {
-	int64		share_us = lease->endpoint->shut_us / VAIN_SHARE;
-	TimestampTz until = sender->now + Min(Max(share_us, VAIN_LEAST_US), VAIN_MOST_US);
+	TimestampTz until = TimestampTzPlusMilliseconds(sender->now, VAIN_MS);
 
 	lease->is_vain = true;
 	sender->batches.vain_count++;

@@ -140,7 +140,6 @@ typedef struct Endpoint
 	int64		last_retried;	/* the sync that failed last; a probe is
 								 * another one */
 	TimestampTz not_before;		/* 0: now */
-	int64		shut_us;		/* so long by the last verdict; 0: not known */
 	bool		needs_remote_id;	/* its URL holds {remote_id} */
 	Cursor		cursors[PRIORITY_COUNT];
 	dlist_head	ranges;

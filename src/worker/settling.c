@@ -285,7 +285,6 @@ apply_endpoint_verdict(Sender *sender, const Verdict *verdict)
 
 	endpoint->counter = verdict->counter;
 	endpoint->not_before = verdict->due_at;
-	endpoint->shut_us = Max(verdict->due_at - sender->now, 0);
 	endpoint->is_probing = strcmp(verdict->state, "closed") != 0;
 	if (was_probing && !endpoint->is_probing)
 		window_restart(&endpoint->window);
@@ -448,13 +447,6 @@ settling_is_due(const Sender *sender)
 {
 	return (sender->batches.patience.is_waited_for && sender->in_flight_count == 0) ||
 		waiting_count(sender) >= SENDER_BATCH || settling_deadline(sender) <= sender->now;
-}
-
-void
-settling_end_vain_waits(Sender *sender)
-{
-	if (sender->batches.vain_count > 0)
-		sender->batches.vain_until = sender->now;
 }
 
 /* What is left had its time. */

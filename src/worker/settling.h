@@ -14,9 +14,6 @@ extern bool settling_is_due(const Sender *sender);
 /* Settle what is there, due or not. */
 extern void settling_now(Sender *sender);
 
-/* Probes that failed wait for others no longer.  Does not throw. */
-extern void settling_end_vain_waits(Sender *sender);
-
 /* When a batch is due; DT_NOEND: there is none. */
 extern TimestampTz settling_deadline(const Sender *sender);
 
