@@ -5871,9 +5871,9 @@ BEGIN
             reopen.id, 'retried',
             CASE WHEN FOUND THEN 'expired' ELSE integration_worker.state_of(reopen.id) END);
     END IF;
-    INSERT INTO integration.queue (outbox_id, endpoint_id, due_at, attempts, payload_bytes, priority, expires_at,
+    INSERT INTO integration.queue (outbox_id, endpoint_id, due_at, payload_bytes, priority, expires_at,
                                    ordering_key, object_type, object_id, change_xid)
-    SELECT original.id, c.id, now(), 0,
+    SELECT original.id, c.id, now(),
            octet_length(original.payload::text),
            CASE WHEN original.operation = 'ping' THEN 0
                 WHEN original.priority = 'high' THEN 1 WHEN original.priority = 'low' THEN 3 ELSE 2 END,
