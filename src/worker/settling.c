@@ -284,8 +284,14 @@ apply_endpoint_verdict(Sender *sender, const Verdict *verdict)
 	bool		was_probing = endpoint->is_probing;
 
 	endpoint->counter = verdict->counter;
-	endpoint->not_before = verdict->due_at;
 	endpoint->is_probing = strcmp(verdict->state, "closed") != 0;
+	if (endpoint->is_probing && verdict->due_at < endpoint->not_before)
+	{
+		/* somebody changed it, its address perhaps: that is read first */
+		sender->agenda.must_load = true;
+		return;
+	}
+	endpoint->not_before = verdict->due_at;
 	if (was_probing && !endpoint->is_probing)
 		window_restart(&endpoint->window);
 	sender_mark_hungry(sender, endpoint);

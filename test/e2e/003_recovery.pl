@@ -140,6 +140,27 @@ for my $status (429, 503)
 	                          WHERE endpoint = 'moved' GROUP BY state}));
 }
 
+# An answer can come after the change was committed, before the worker was told of it: the old address is not tried again.
+{
+	add_endpoint($node, name => 'moving', url => $receiver->url('/ok/{object_id}'));
+	$receiver->switch('/ok/late', '/held/late?status=410');
+	$receiver->switch('/ok/gone', '/status/410');
+	my $late = add_sync($node, endpoint => 'moving', object_type => 'order', object_id => 'late');
+	ok(wait_for(sub { $receiver->count('/ok/late')->{requests} == 1 }), 'a request waits for its answer');
+	my $gone = add_sync($node, endpoint => 'moving', object_type => 'order', object_id => 'gone');
+	wait_until($node, health_is('stopped', 'moving'), 'meanwhile the endpoint is stopped');
+	my $address = $receiver->url('/ok/moved-{object_id}');
+	# Without triggers nobody tells the worker.
+	value($node, qq{
+		SET session_replication_role = replica;
+		UPDATE integration.endpoint SET url = '$address' WHERE name = 'moving';
+		UPDATE integration.endpoint_health SET open_until = now()
+		 WHERE endpoint_id = (SELECT id FROM integration.endpoint WHERE name = 'moving')});
+	$receiver->let_go('/ok/late');
+	wait_until($node, state_is('delivered', $late, $gone), 'all of it goes to the new address');
+	is_deeply([ map { $receiver->count("/ok/$_")->{requests} } 'late', 'gone' ], [ 1, 1 ], 'nothing more to the old one');
+}
+
 # … or says that it works again.
 {
 	add_switched('locked', '/status/401');
