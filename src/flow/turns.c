@@ -6,6 +6,19 @@
 #include "flow/turns.h"
 
 static void
+init_end(Turn *end)
+{
+	end->previous = end;
+	end->next = end;
+}
+
+static bool
+is_empty(const Turn *end)
+{
+	return end->next == end;
+}
+
+static void
 unlink_turn(Turn *turn)
 {
 	turn->previous->next = turn->next;
@@ -15,25 +28,37 @@ unlink_turn(Turn *turn)
 }
 
 static void
-link_last(Turns *turns, Turn *turn)
+link_last(Turn *end, Turn *turn)
 {
-	turn->previous = turns->ends.previous;
-	turn->next = &turns->ends;
-	turns->ends.previous->next = turn;
-	turns->ends.previous = turn;
+	turn->previous = end->previous;
+	turn->next = end;
+	end->previous->next = turn;
+	end->previous = turn;
+}
+
+static Round *
+round_at(Turns *turns, int64_t number)
+{
+	return &turns->rounds[number % TURNS_ROUNDS];
 }
 
 void
 turns_init(Turns *turns)
 {
-	turns->ends.previous = &turns->ends;
-	turns->ends.next = &turns->ends;
+	init_end(&turns->going_on);
+	for (int i = 0; i < TURNS_ROUNDS; i++)
+	{
+		init_end(&turns->rounds[i].comers);
+		init_end(&turns->rounds[i].others);
+	}
+	turns->round = 0;
+	turns->count = 0;
 }
 
 bool
 turns_is_empty(const Turns *turns)
 {
-	return turns->ends.next == &turns->ends;
+	return turns->count == 0;
 }
 
 bool
@@ -48,47 +73,57 @@ turns_add(Turns *turns, Turn *turn)
 	if (turns_has(turn))
 		return;
 	/* who was away has saved nothing up */
-	if (turn->credit_bytes > 0)
-		turn->credit_bytes = 0;
-	link_last(turns, turn);
+	if (turn->round < turns->round)
+		turn->round = turns->round;
+	link_last(&round_at(turns, turn->round)->comers, turn);
+	turns->count++;
 }
 
 void
-turns_remove(Turn *turn)
+turns_remove(Turns *turns, Turn *turn)
 {
-	if (turns_has(turn))
-		unlink_turn(turn);
+	if (!turns_has(turn))
+		return;
+	unlink_turn(turn);
+	turns->count--;
+}
+
+void
+turns_go_on(Turns *turns, Turn *turn)
+{
+	if (!turns_has(turn) || turn->round >= turns->round + TURNS_AHEAD)
+		return;
+	unlink_turn(turn);
+	link_last(&turns->going_on, turn);
 }
 
 Turn *
 turns_next(Turns *turns)
 {
-	Turn	   *first = turns->ends.next;
+	const Round *round;
 
 	if (turns_is_empty(turns))
 		return NULL;
-	while (first->credit_bytes <= 0)
-	{
-		first->credit_bytes += TURNS_QUANTUM_BYTES;
-		if (first->credit_bytes > 0)
-			break;
-		unlink_turn(first);
-		link_last(turns, first);
-		first = turns->ends.next;
-	}
-	return first;
+	if (!is_empty(&turns->going_on))
+		return turns->going_on.next;
+	round = round_at(turns, turns->round);
+	while (is_empty(&round->comers) && is_empty(&round->others))
+		round = round_at(turns, ++turns->round);
+	return is_empty(&round->comers) ? round->others.next : round->comers.next;
 }
 
 void
 turns_charge(Turns *turns, Turn *turn, size_t body_bytes)
 {
-	size_t		cost = body_bytes < TURNS_MOST_BYTES ? body_bytes : TURNS_MOST_BYTES;
+	size_t		quanta = (body_bytes + TURNS_QUANTUM_BYTES - 1) / TURNS_QUANTUM_BYTES;
 
-	turn->credit_bytes -= cost > TURNS_QUANTUM_BYTES ? (int64_t) cost : TURNS_QUANTUM_BYTES;
-	if (turn->credit_bytes > 0)
-		return;
+	if (quanta < 1)
+		quanta = 1;
+	if (quanta > TURNS_MOST_QUANTA)
+		quanta = TURNS_MOST_QUANTA;
+	turn->round += (int64_t) quanta;
 	unlink_turn(turn);
-	link_last(turns, turn);
+	link_last(&round_at(turns, turn->round)->others, turn);
 }
 
 bool

@@ -2,12 +2,18 @@
  * turns.h
  *		Whose turn it is: deficit round robin.
  *
- * Only endpoints that may be able to send stand in the ring; one that can't is
- * taken out and put back by what changes that, so that a turn costs the same
- * however many are busy.  The unit is bytes: a request counts what its body
- * has, but at least one quantum (a small one costs us work rather than
- * bandwidth) and at most sixteen.  So small requests are shared out one by one,
- * and an endpoint with large ones takes part in every few rounds only.
+ * Only endpoints that may be able to send take part; one that can't is taken
+ * out and put back by what changes that, so that a turn costs the same however
+ * many are busy.  In each round everybody has one turn.  Whose request was
+ * large sits out the rounds that it has used up: a request counts one for each
+ * quantum of its body, at least one (a small one costs us work rather than
+ * bandwidth) and at most sixteen.
+ *
+ * Who was just answered may go on at once, some rounds ahead of the others:
+ * what its next request needs is still in the processor's caches then.  Who
+ * comes in has its turn before those that were there, but not twice in a round.
+ * So nobody gets more than its share, and who sends little waits for nobody
+ * that sends much.
  *-------------------------------------------------------------------------
  */
 #ifndef INTEGRATION_TURNS_H
@@ -18,20 +24,34 @@
 #include <stdint.h>
 
 #define TURNS_QUANTUM_BYTES 4096
-#define TURNS_MOST_BYTES (16 * TURNS_QUANTUM_BYTES)
+#define TURNS_MOST_QUANTA 16
+#define TURNS_AHEAD 8			/* requests in a row */
 
-/* One endpoint's place, part of the caller's struct; zeroed: not in the ring. */
+/* More than somebody can be ahead: seven rounds and a request of sixteen. */
+#define TURNS_ROUNDS 32
+
+/* One endpoint's place, part of the caller's struct; zeroed: it takes no part. */
 typedef struct Turn
 {
-	struct Turn *previous;		/* NULL: not in the ring */
+	struct Turn *previous;		/* NULL: it takes no part */
 	struct Turn *next;
-	int64_t		credit_bytes;
+	int64_t		round;			/* of its next turn */
 } Turn;
 
-/* Points to itself when empty: it may not be moved. */
+/* The rest of a round; each end points to itself when empty. */
+typedef struct Round
+{
+	Turn		comers;
+	Turn		others;
+} Round;
+
+/* It may not be moved. */
 typedef struct Turns
 {
-	Turn		ends;
+	Turn		going_on;
+	Round		rounds[TURNS_ROUNDS];	/* the present one and those to come */
+	int64_t		round;			/* the present one */
+	int			count;			/* of those that take part */
 } Turns;
 
 /* Does not throw. */
@@ -43,16 +63,25 @@ extern bool turns_is_empty(const Turns *turns);
 /* Does not throw. */
 extern bool turns_has(const Turn *turn);
 
-/* At the end; nothing happens where it stands in the ring already.  Does not throw. */
+/*
+ * In the present round, unless it had its turn; nothing happens where it takes
+ * part already.  Does not throw.
+ */
 extern void turns_add(Turns *turns, Turn *turn);
 
-/* Nothing happens where it is not in the ring.  Debts are kept.  Does not throw. */
-extern void turns_remove(Turn *turn);
+/* Nothing happens where it takes no part.  Debts are kept.  Does not throw. */
+extern void turns_remove(Turns *turns, Turn *turn);
 
-/* The one whose turn it is, which stays in the ring; NULL: it is empty.  Does not throw. */
+/*
+ * It was answered: its next turn is at once, unless it is too far ahead.
+ * Nothing happens where it takes no part.  Does not throw.
+ */
+extern void turns_go_on(Turns *turns, Turn *turn);
+
+/* The one whose turn it is, which stays; NULL: nobody takes part.  Does not throw. */
 extern Turn *turns_next(Turns *turns);
 
-/* The one in the ring whose turn it was has sent so much.  Does not throw. */
+/* The one whose turn it was has sent so much.  Does not throw. */
 extern void turns_charge(Turns *turns, Turn *turn, size_t body_bytes);
 
 /*

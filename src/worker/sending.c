@@ -71,7 +71,7 @@ leave_stand(Sender *sender, Endpoint *endpoint)
 		case STAND_ASIDE:
 			return;
 		case STAND_IN_TURN:
-			turns_remove(&endpoint->turn_node);
+			turns_remove(&sender->line.turns, &endpoint->turn_node);
 			break;
 		case STAND_TIMED:
 			pairingheap_remove(&sender->line.timed, &endpoint->timed_node);
@@ -485,6 +485,7 @@ collect(Sender *sender, Lease *lease, Answer *answer, Marking *marking)
 {
 	lease->at_once = lease->endpoint->in_flight;
 	leave_in_flight(sender, lease);
+	turns_go_on(&sender->line.turns, &lease->endpoint->turn_node);
 	learn(sender, lease->endpoint, answer);
 	lease->answer = answer;
 	credentials_remove(sender, lease);

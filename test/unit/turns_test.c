@@ -32,7 +32,7 @@ test_shares(void)
 	int			mixed[3] = {0};
 
 	turns_init(&turns);
-	tap_ok(turns_next(&turns) == NULL, "nobody's turn in an empty ring");
+	tap_ok(turns_is_empty(&turns) && turns_next(&turns) == NULL, "nobody's turn where nobody takes part");
 	for (int i = 0; i < 3; i++)
 		turns_add(&turns, &three[i]);
 	turns_add(&turns, &three[1]);
@@ -54,19 +54,81 @@ test_leaving(void)
 	turns_init(&turns);
 	turns_add(&turns, &one);
 	turns_add(&turns, &other);
-	turns_remove(&one);
-	turns_remove(&one);
+	turns_remove(&turns, &one);
+	turns_remove(&turns, &one);
 	tap_ok(!turns_has(&one) && turns_next(&turns) == &other, "who has left has no turn");
 	turns_charge(&turns, &other, 100000000);
-	tap_ok(turns_next(&turns) == &other, "alone in the ring its debts hold up nothing");
-	turns_remove(&other);
-	tap_ok(turns_next(&turns) == NULL, "the ring is empty again");
-	one.credit_bytes = 100 * TURNS_QUANTUM_BYTES;
-	turns_add(&turns, &one);
-	turns_add(&turns, &other);
-	(void) turns_next(&turns);
-	turns_charge(&turns, &one, 1);
-	tap_ok(turns_next(&turns) == &other, "who was away has saved nothing up");
+	tap_ok(turns_next(&turns) == &other, "alone its debts hold up nothing");
+	turns_remove(&turns, &other);
+	tap_ok(turns_is_empty(&turns) && turns_next(&turns) == NULL, "nobody takes part again");
+}
+
+/* Who comes and goes has one turn in a round, as who stays. */
+static void
+test_coming(void)
+{
+	Turns		turns;
+	Turn		three[3] = {{0}};
+	Turn		guest = {0};
+	int			guest_turns = 0;
+
+	turns_init(&turns);
+	for (int i = 0; i < 3; i++)
+		turns_add(&turns, &three[i]);
+	for (int round = 0; round < 100; round++)
+	{
+		turns_add(&turns, &guest);
+		turns_charge(&turns, turns_next(&turns), 100);
+		guest_turns += turns_next(&turns) == &guest;
+		if (turns_next(&turns) == &guest)
+			turns_charge(&turns, &guest, 100);
+		turns_remove(&turns, &guest);
+	}
+	tap_number(guest_turns, 33, "one of four is not served more often for coming anew each time");
+	for (int i = 0; i < 7; i++)
+		turns_charge(&turns, turns_next(&turns), 100);
+	turns_add(&turns, &guest);
+	tap_ok(turns_next(&turns) == &guest, "who was away comes before those that stayed");
+}
+
+/* One that is answered at once, beside one that stays: ahead, but not for ever. */
+static void
+test_going_on(void)
+{
+	Turns		turns;
+	Turn		warm = {0};
+	Turn		cold = {0};
+	int			in_a_row = 0;
+	int			served = 0;
+
+	turns_init(&turns);
+	turns_add(&turns, &warm);
+	turns_add(&turns, &cold);
+	turns_go_on(&turns, &warm);
+	while (turns_next(&turns) == &warm)
+	{
+		in_a_row++;
+		turns_charge(&turns, &warm, 100);
+		turns_go_on(&turns, &warm);
+		turns_go_on(&turns, &warm);
+	}
+	tap_number(in_a_row, TURNS_AHEAD, "who is answered goes on for some requests");
+	for (int i = 0; i < 160; i++)
+	{
+		Turn	   *turn = turns_next(&turns);
+
+		served += turn == &warm;
+		turns_charge(&turns, turn, 100);
+		if (turn == &warm)
+			turns_go_on(&turns, &warm);
+	}
+	tap_ok(served >= 80 - TURNS_AHEAD && served <= 80, "the other catches up");
+	turns_charge(&turns, &warm, 100000000);
+	turns_go_on(&turns, &warm);
+	tap_ok(turns_next(&turns) == &cold, "not with large ones");
+	turns_remove(&turns, &warm);
+	turns_go_on(&turns, &warm);
+	tap_ok(!turns_has(&warm), "who has left does not go on");
 }
 
 /* Each is served once before any is served again, whatever their number. */
@@ -109,6 +171,8 @@ main(void)
 {
 	test_shares();
 	test_leaving();
+	test_coming();
+	test_going_on();
 	test_many();
 	test_retries();
 	return tap_done();
