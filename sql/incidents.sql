@@ -128,7 +128,7 @@ BEGIN
       LEFT JOIN unnest(standings) s ON s.endpoint_id = v.endpoint_id
      WHERE NOT v.ping AND NOT v.delivered AND v.state <> 'unsettled'
        AND ((v.state = 'failed' AND v.kept_state IS NULL)
-            OR v.effect = 'trip'
+            OR (v.effect = 'trip' AND s.state <> 'closed')
             OR (s.changed AND s.state <> 'closed' AND v.n = s.last_count));
 END
 $$;

@@ -46,8 +46,11 @@ COMMENT ON FUNCTION integration_worker.pause_itself(text, text, text, timestampt
     'Pauses an endpoint until somebody resumes it, unless somebody has paused it; says whether it did.';
 
 -- An address that is made of the object's own id says something about that object: the endpoint is stopped
--- then, and its next probe is another one.  Should somebody hold the pause, the next probe pauses it.
-CREATE FUNCTION integration_worker.pause_gone(verdicts integration_worker.verdict[], settled_at timestamptz) RETURNS void
+-- then, and its next probe is another one.  Answers that come too late to stop it are of an address that somebody
+-- may have changed.  Should somebody hold the pause, the next probe pauses it.
+CREATE FUNCTION integration_worker.pause_gone(
+        verdicts integration_worker.verdict[], standings integration_worker.standing[], settled_at timestamptz)
+    RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
     SET lock_timeout = '10ms'
@@ -57,7 +60,8 @@ BEGIN
                 g.name, g.error_class, integration_worker.say('pause.gone', jsonb_build_object('reason', g.reason)),
                 settled_at, g.outbox_id)
        FROM (SELECT DISTINCT ON (e.name) e.name, r.error_class, r.reason, v.outbox_id
-               FROM unnest(verdicts) v
+               FROM unnest(standings) s
+               JOIN unnest(verdicts) v ON v.endpoint_id = s.endpoint_id AND v.n >= s.first_trip
                JOIN integration.error_reason r ON r.reason = v.reason AND r.pauses
                JOIN integration.endpoint e ON e.id = v.endpoint_id
               WHERE v.effect = 'trip' AND v.state <> 'unsettled' AND e.url !~ '\{(object_id|remote_id)\}'
@@ -66,7 +70,7 @@ EXCEPTION WHEN lock_not_available THEN
     NULL;
 END
 $$;
-COMMENT ON FUNCTION integration_worker.pause_gone(integration_worker.verdict[], timestamptz) IS
+COMMENT ON FUNCTION integration_worker.pause_gone(integration_worker.verdict[], integration_worker.standing[], timestamptz) IS
     'Pauses endpoints that say they are closed for good; never waits for a lock.';
 
 CREATE FUNCTION integration_worker.end_own_pauses(endpoints text[], cause text) RETURNS void

@@ -71,8 +71,8 @@ BEGIN
         PERFORM integration_worker.reschedule(verdicts);
         PERFORM integration_worker.raise_incidents(verdicts, standings, settled_at);
     END IF;
-    IF EXISTS (SELECT FROM unnest(verdicts) v WHERE v.effect = 'trip') THEN
-        PERFORM integration_worker.pause_gone(verdicts, settled_at);
+    IF EXISTS (SELECT FROM unnest(standings) s WHERE s.first_trip IS NOT NULL) THEN
+        PERFORM integration_worker.pause_gone(verdicts, standings, settled_at);
     END IF;
     IF EXISTS (SELECT FROM unnest(verdicts) v WHERE v.object_id IS NOT NULL) THEN
         PERFORM integration_worker.write_status(verdicts, settled_at);

@@ -5350,6 +5350,24 @@ $$;
 COMMENT ON FUNCTION integration_worker.raise_incidents(integration_worker.verdict[], integration_worker.standing[], timestamptz) IS
     'Opens an incident for each endpoint and class that now needs a person, or counts into the open one, or into the one that ended within a day.';
 
+CREATE OR REPLACE FUNCTION integration_worker.alarming(
+        verdicts integration_worker.verdict[], standings integration_worker.standing[])
+    RETURNS SETOF integration_worker.verdict
+    LANGUAGE plpgsql STABLE ROWS 10
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT v.*
+      FROM unnest(verdicts) v
+      LEFT JOIN unnest(standings) s ON s.endpoint_id = v.endpoint_id
+     WHERE NOT v.ping AND NOT v.delivered AND v.state <> 'unsettled'
+       AND ((v.state = 'failed' AND v.kept_state IS NULL)
+            OR (v.effect = 'trip' AND s.state <> 'closed')
+            OR (s.changed AND s.state <> 'closed' AND v.n = s.last_count));
+END
+$$;
+
 CREATE FUNCTION integration_worker.problems(
         verdicts integration_worker.verdict[], standings integration_worker.standing[])
     RETURNS TABLE (endpoint text, error_class text, severity smallint, owner text, syncs bigint, objects bigint,
@@ -5632,8 +5650,8 @@ BEGIN
         PERFORM integration_worker.reschedule(verdicts);
         PERFORM integration_worker.raise_incidents(verdicts, standings, settled_at);
     END IF;
-    IF EXISTS (SELECT FROM unnest(verdicts) v WHERE v.effect = 'trip') THEN
-        PERFORM integration_worker.pause_gone(verdicts, settled_at);
+    IF EXISTS (SELECT FROM unnest(standings) s WHERE s.first_trip IS NOT NULL) THEN
+        PERFORM integration_worker.pause_gone(verdicts, standings, settled_at);
     END IF;
     IF EXISTS (SELECT FROM unnest(verdicts) v WHERE v.object_id IS NOT NULL) THEN
         PERFORM integration_worker.write_status(verdicts, settled_at);
@@ -9877,8 +9895,11 @@ COMMENT ON FUNCTION integration_worker.pause_itself(text, text, text, timestampt
     'Pauses an endpoint until somebody resumes it, unless somebody has paused it; says whether it did.';
 
 -- An address that is made of the object's own id says something about that object: the endpoint is stopped
--- then, and its next probe is another one.  Should somebody hold the pause, the next probe pauses it.
-CREATE FUNCTION integration_worker.pause_gone(verdicts integration_worker.verdict[], settled_at timestamptz) RETURNS void
+-- then, and its next probe is another one.  Answers that come too late to stop it are of an address that somebody
+-- may have changed.  Should somebody hold the pause, the next probe pauses it.
+CREATE FUNCTION integration_worker.pause_gone(
+        verdicts integration_worker.verdict[], standings integration_worker.standing[], settled_at timestamptz)
+    RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
     SET lock_timeout = '10ms'
@@ -9888,7 +9909,8 @@ BEGIN
                 g.name, g.error_class, integration_worker.say('pause.gone', jsonb_build_object('reason', g.reason)),
                 settled_at, g.outbox_id)
        FROM (SELECT DISTINCT ON (e.name) e.name, r.error_class, r.reason, v.outbox_id
-               FROM unnest(verdicts) v
+               FROM unnest(standings) s
+               JOIN unnest(verdicts) v ON v.endpoint_id = s.endpoint_id AND v.n >= s.first_trip
                JOIN integration.error_reason r ON r.reason = v.reason AND r.pauses
                JOIN integration.endpoint e ON e.id = v.endpoint_id
               WHERE v.effect = 'trip' AND v.state <> 'unsettled' AND e.url !~ '\{(object_id|remote_id)\}'
@@ -9897,9 +9919,9 @@ EXCEPTION WHEN lock_not_available THEN
     NULL;
 END
 $$;
-REVOKE ALL ON FUNCTION integration_worker.pause_gone(integration_worker.verdict[], timestamptz) FROM PUBLIC;
+REVOKE ALL ON FUNCTION integration_worker.pause_gone(integration_worker.verdict[], integration_worker.standing[], timestamptz) FROM PUBLIC;
 
-COMMENT ON FUNCTION integration_worker.pause_gone(integration_worker.verdict[], timestamptz) IS
+COMMENT ON FUNCTION integration_worker.pause_gone(integration_worker.verdict[], integration_worker.standing[], timestamptz) IS
     'Pauses endpoints that say they are closed for good; never waits for a lock.';
 
 CREATE FUNCTION integration_worker.end_own_pauses(endpoints text[], cause text) RETURNS void

@@ -1,7 +1,7 @@
 -- Endpoints that pause themselves: closed for good at once, without one success for five days after two warnings.
 BEGIN;
 \ir ../lib/settle.sql
-SELECT plan(46);
+SELECT plan(47);
 
 INSERT INTO integration.connector (name, owner) VALUES ('crm', 'sales-it'), ('erp', 'finance-it');
 INSERT INTO integration.endpoint (name, url, connector)
@@ -53,6 +53,9 @@ SELECT pg_temp.bring(pg_temp.enqueue('changed'), 'http:410'), pg_temp.bring(pg_t
 UPDATE integration.endpoint SET url = 'https://new.example.com/' WHERE name = 'changed';
 SELECT is(ROW (pg_temp.pause_of('changed'), (pg_temp.health('changed')).open_until <= now())::text, '(,t)',
           'a new url ends it, and has the endpoint probed at once');
+SELECT pg_temp.bring(pg_temp.enqueue('changed'), 'http:410', now() + interval '1 s', started => now() - interval '1 s') AS late \gset
+SELECT is(ROW (pg_temp.pause_of('changed'), (pg_temp.health('changed')).open_until <= now())::text, '(,t)',
+          'an answer of the old one pauses nothing anew');
 SELECT results_eq($$SELECT verb, actor, details ->> 'paused_by' FROM integration.action WHERE endpoint = 'changed' AND verb = 'resume'$$,
     $$VALUES ('resume', session_user, 'integration')$$, 'it is on record who did that');
 SELECT is(pg_temp.pause_of('other'), 'integration gone', 'others stay paused');

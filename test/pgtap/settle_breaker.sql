@@ -1,7 +1,7 @@
 -- When an endpoint is left alone: breaker, stop, probes, pauses, incidents.
 BEGIN;
 \ir ../lib/settle.sql
-SELECT plan(99);
+SELECT plan(100);
 
 INSERT INTO integration.connector (name, owner, severity) VALUES ('crm', 'sales-it', 2);
 INSERT INTO integration.endpoint (name, url, connector, customer)
@@ -153,6 +153,7 @@ SELECT is(ARRAY(SELECT b.state
                                      started => now() - interval '1 s') b (state)),
           array_fill('retrying'::text, ARRAY[3]), 'what was sent to the old one before');
 SELECT is((pg_temp.health('moved')).state, 'closed', 'its answers stop nothing');
+SELECT is(pg_temp.incidents('moved'), 'gone resolved', 'nor do they raise anything anew');
 SELECT pg_temp.bring(pg_temp.enqueue('moved'), 'http:410', at => now() + interval '5 s', started => now() + interval '4 s');
 SELECT is((pg_temp.health('moved')).state, 'stopped', 'with a clock set back to before it closed, each answer counts');
 
