@@ -36,7 +36,7 @@ link_last(Turn *end, Turn *turn)
 	end->previous = turn;
 }
 
-static Round *
+static Turn *
 round_at(Turns *turns, int64_t number)
 {
 	return &turns->rounds[number % TURNS_ROUNDS];
@@ -45,13 +45,11 @@ round_at(Turns *turns, int64_t number)
 void
 turns_init(Turns *turns)
 {
+	init_end(&turns->comers);
 	init_end(&turns->going_on);
 	for (int i = 0; i < TURNS_ROUNDS; i++)
-	{
-		init_end(&turns->rounds[i].comers);
-		init_end(&turns->rounds[i].others);
-	}
-	turns->round = 0;
+		init_end(&turns->rounds[i]);
+	turns->round = 1;
 	turns->count = 0;
 }
 
@@ -72,11 +70,15 @@ turns_add(Turns *turns, Turn *turn)
 {
 	if (turns_has(turn))
 		return;
-	/* who was away has saved nothing up */
-	if (turn->round < turns->round)
-		turn->round = turns->round;
-	link_last(&round_at(turns, turn->round)->comers, turn);
 	turns->count++;
+	if (turn->round >= turns->round)
+	{
+		link_last(round_at(turns, turn->round), turn);
+		return;
+	}
+	/* who was away has saved nothing up */
+	turn->round = turns->round;
+	link_last(&turns->comers, turn);
 }
 
 void
@@ -100,16 +102,15 @@ turns_go_on(Turns *turns, Turn *turn)
 Turn *
 turns_next(Turns *turns)
 {
-	const Round *round;
-
 	if (turns_is_empty(turns))
 		return NULL;
 	if (!is_empty(&turns->going_on))
 		return turns->going_on.next;
-	round = round_at(turns, turns->round);
-	while (is_empty(&round->comers) && is_empty(&round->others))
-		round = round_at(turns, ++turns->round);
-	return is_empty(&round->comers) ? round->others.next : round->comers.next;
+	if (!is_empty(&turns->comers))
+		return turns->comers.next;
+	while (is_empty(round_at(turns, turns->round)))
+		turns->round++;
+	return round_at(turns, turns->round)->next;
 }
 
 void
@@ -123,7 +124,7 @@ turns_charge(Turns *turns, Turn *turn, size_t body_bytes)
 		quanta = TURNS_MOST_QUANTA;
 	turn->round += (int64_t) quanta;
 	unlink_turn(turn);
-	link_last(&round_at(turns, turn->round)->others, turn);
+	link_last(round_at(turns, turn->round), turn);
 }
 
 bool

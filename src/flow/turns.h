@@ -9,12 +9,11 @@
  * quantum of its body, at least one (a small one costs us work rather than
  * bandwidth) and at most sixteen.
  *
- * Who was just answered may go on at once, some rounds ahead of the others:
- * what its next request needs is still in the processor's caches then.  Who
- * comes in has its turn before those that were there, but not twice in a round.
- * So nobody gets more than its share, and who sends little waits for nobody
- * that sends much.
- *-------------------------------------------------------------------------
+ * Who was just answered may go on at once, a few rounds ahead of the others:
+ * what its next request needs is still in the processor's caches then.  After
+ * those comes who was away, before all that stayed, but not twice in a round.
+ * So nobody gets more than its share, and who sends little hardly waits for
+ * those that send much.
  */
 #ifndef INTEGRATION_TURNS_H
 #define INTEGRATION_TURNS_H
@@ -38,18 +37,13 @@ typedef struct Turn
 	int64_t		round;			/* of its next turn */
 } Turn;
 
-/* The rest of a round; each end points to itself when empty. */
-typedef struct Round
-{
-	Turn		comers;
-	Turn		others;
-} Round;
-
-/* It may not be moved. */
+/* Each list points to itself when empty: it may not be moved. */
 typedef struct Turns
 {
+	Turn		comers;
 	Turn		going_on;
-	Round		rounds[TURNS_ROUNDS];	/* the present one and those to come */
+	Turn		rounds[TURNS_ROUNDS];	/* the rest of the present one, those to
+										 * come: at their numbers' remainders */
 	int64_t		round;			/* the present one */
 	int			count;			/* of those that take part */
 } Turns;
@@ -64,8 +58,8 @@ extern bool turns_is_empty(const Turns *turns);
 extern bool turns_has(const Turn *turn);
 
 /*
- * In the present round, unless it had its turn; nothing happens where it takes
- * part already.  Does not throw.
+ * Before those that stayed, or last in the round of its next turn.  Nothing
+ * happens where it takes part already.  Does not throw.
  */
 extern void turns_add(Turns *turns, Turn *turn);
 

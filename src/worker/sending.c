@@ -423,6 +423,13 @@ sending_deadline(const Sender *sender)
 	return deadline;
 }
 
+/* Those that wait for one are not to wait for eight answers in a row. */
+static bool
+are_connections_short(const Sender *sender)
+{
+	return sender->in_flight_count > sender->max_connections / 2;
+}
+
 /* What an answer says of how its endpoint may be called. */
 static void
 learn(Sender *sender, Endpoint *endpoint, const Answer *answer)
@@ -483,9 +490,12 @@ turn_back_unmarked(Marking *marking)
 static void
 collect(Sender *sender, Lease *lease, Answer *answer, Marking *marking)
 {
+	bool		may_go_on = !are_connections_short(sender);
+
 	lease->at_once = lease->endpoint->in_flight;
 	leave_in_flight(sender, lease);
-	turns_go_on(&sender->line.turns, &lease->endpoint->turn_node);
+	if (may_go_on)
+		turns_go_on(&sender->line.turns, &lease->endpoint->turn_node);
 	learn(sender, lease->endpoint, answer);
 	lease->answer = answer;
 	credentials_remove(sender, lease);

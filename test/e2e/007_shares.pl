@@ -23,7 +23,7 @@ my $node = integration_node('main', conf => "integration.max_connections = 2\n")
 	is(value($node, q{SELECT min(count) >= 5
 	                    FROM (SELECT count(a.outbox_id)
 	                            FROM integration.endpoint e
-	                            LEFT JOIN (SELECT * FROM integration.attempt ORDER BY started_at LIMIT 40) a
+	                            LEFT JOIN (SELECT * FROM integration.attempt ORDER BY started_at LIMIT 24) a
 	                                   ON a.endpoint_id = e.id
 	                           GROUP BY e.id) c}),
 		't', 'none waits until another is done');

@@ -125,7 +125,7 @@ test_going_on(void)
 	tap_ok(served >= 80 - TURNS_AHEAD && served <= 80, "the other catches up");
 	turns_charge(&turns, &warm, 100000000);
 	turns_go_on(&turns, &warm);
-	tap_ok(turns_next(&turns) == &cold, "not with large ones");
+	tap_ok(turns_next(&turns) == &cold, "nobody goes on with large ones");
 	turns_remove(&turns, &warm);
 	turns_go_on(&turns, &warm);
 	tap_ok(!turns_has(&warm), "who has left does not go on");
