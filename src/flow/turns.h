@@ -42,8 +42,8 @@ typedef struct Turns
 {
 	Turn		comers;
 	Turn		going_on;
-	Turn		rounds[TURNS_ROUNDS];	/* the rest of the present one, those to
-										 * come: at their numbers' remainders */
+	Turn		rounds[TURNS_ROUNDS];	/* the rest of the present one, those
+										 * to come */
 	int64_t		round;			/* the present one */
 	int			count;			/* of those that take part */
 } Turns;

@@ -21,7 +21,7 @@
 #include "worker/tokens.h"
 #include "worker/trace.h"
 
-#define VAIN_MS 1000				/* that a failed probe waits for others */
+#define VAIN_MS 1000			/* that a failed probe waits for others */
 #define FRESH_US 1000000		/* what keeps its turn is not read again */
 
 static HTAB *
