@@ -9,11 +9,12 @@
  * quantum of its body, at least one (a small one costs us work rather than
  * bandwidth) and at most sixteen.
  *
- * Who was just answered may go on at once, a few rounds ahead of the others:
- * what its next request needs is still in the processor's caches then.  After
- * those comes who was away, before all that stayed, but not twice in a round.
- * So nobody gets more than its share, and who sends little hardly waits for
- * those that send much.
+ * Who was just answered may go on at once, up to seven rounds ahead of the
+ * others: what its next request needs is still in the processor's caches then.
+ * After those that go on comes who was away, before all that stayed, unless it
+ * has had its turn in this round.  So nobody gets more than its share, and who
+ * sends little waits for eight requests of each endpoint that has one in flight,
+ * not for those of all that have much to send.
  */
 #ifndef INTEGRATION_TURNS_H
 #define INTEGRATION_TURNS_H

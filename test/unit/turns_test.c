@@ -50,6 +50,7 @@ test_leaving(void)
 	Turns		turns;
 	Turn		one = {0};
 	Turn		other = {0};
+	bool		sits_out = true;
 
 	turns_init(&turns);
 	turns_add(&turns, &one);
@@ -61,6 +62,17 @@ test_leaving(void)
 	tap_ok(turns_next(&turns) == &other, "alone its debts hold up nothing");
 	turns_remove(&turns, &other);
 	tap_ok(turns_is_empty(&turns) && turns_next(&turns) == NULL, "nobody takes part again");
+	turns_add(&turns, &one);
+	turns_add(&turns, &other);
+	turns_charge(&turns, &other, 100000000);
+	turns_remove(&turns, &other);
+	turns_add(&turns, &other);
+	for (int i = 0; i < TURNS_MOST_QUANTA; i++)
+	{
+		sits_out = sits_out && turns_next(&turns) == &one;
+		turns_charge(&turns, &one, 100);
+	}
+	tap_ok(sits_out && turns_next(&turns) == &other, "beside another it sits out, also where it was away");
 }
 
 /* Who comes and goes has one turn in a round, as who stays. */
