@@ -201,8 +201,8 @@ COMMENT ON FUNCTION integration_worker.next_standing(integration_worker.standing
 
 -- What the batch showed of each endpoint.  Requests that left before a probe was to leave are no probes that failed,
 -- not even those that left while the stop was written down; but a stop is news to an open breaker.  What would stop it
--- is no news from before it closed: somebody may have changed its address meanwhile.  A state of the future is one of
--- a clock that ran ahead.
+-- is no news from before it closed, nor is any failure from before somebody changed what it is called with.  A state of
+-- the future is one of a clock that ran ahead.
 CREATE FUNCTION integration_worker.tally(
         verdicts integration_worker.verdict[], counters integration_worker.counter[], settled_at timestamptz)
     RETURNS TABLE (endpoint_id integer, attempts integer, counted integer, run integer, good boolean, alive boolean,
@@ -232,7 +232,8 @@ BEGIN
                    greatest(max(e.n) FILTER (WHERE e.effect IN ('success', 'alive'))
                                 OVER (PARTITION BY e.endpoint_id), e.row_after, 0) AS last_good
               FROM (SELECT v.endpoint_id, v.n, v.outbox_id, v.started_at, v.delivered, v.pause_until, h.tripped_by, c.row_after,
-                           CASE WHEN h.state IS NULL OR h.since > settled_at
+                           CASE WHEN v.effect <> 'success' AND v.started_at < c.changed_at THEN 'late'
+                                WHEN h.state IS NULL OR h.since > settled_at
                                      OR v.started_at >= CASE v.effect WHEN 'success' THEN h.since
                                                                       ELSE coalesce(h.open_until, h.since) END
                                      OR (h.state = 'closed' AND v.effect <> 'trip')

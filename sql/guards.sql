@@ -194,9 +194,10 @@ AS $$
 DECLARE
     endpoints text[] := integration_worker.called_with(TG_TABLE_NAME, to_jsonb(NEW));
 BEGIN
-    -- What tripped it is no suspect any more: it may well have been what was changed.
+    -- What tripped it is no suspect any more: it may well have been what was changed.  A probe that is out already is
+    -- none of the new settings.
     UPDATE integration.endpoint_health h
-       SET open_until = least(h.open_until, now()), tripped_by = NULL
+       SET open_until = clock_timestamp(), tripped_by = NULL
       FROM integration.endpoint e
      WHERE e.name = ANY (endpoints)
        AND h.endpoint_id = e.id

@@ -36,10 +36,11 @@ CREATE TYPE integration_worker.counter AS (
     minute_attempts integer,
     minute_failures integer,
     "window" integer,
-    row_after integer
+    row_after integer,
+    changed_at timestamptz
 );
 COMMENT ON TYPE integration_worker.counter IS
-    'Running counters of an endpoint, newer than its endpoint_health. row_after: so many of the results came before a delivery that deliver() has recorded, so failures among them are in no row.';
+    'Running counters of an endpoint, newer than its endpoint_health. row_after: so many of the results came before a delivery that deliver() has recorded, so failures among them are in no row. changed_at: when the worker read that what it is called with was changed; failures of what left before say nothing about it.';
 
 -- People act on what failed and on incidents; the rest costs one more request with the same key if it is lost.
 CREATE FUNCTION integration_worker.choose_durability(matters boolean) RETURNS void

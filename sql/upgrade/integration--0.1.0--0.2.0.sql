@@ -35,6 +35,7 @@ ALTER TABLE integration.endpoint_health
     ADD COLUMN failing_since timestamptz,
     ADD COLUMN stopped_for text;
 ALTER TYPE integration_worker.standing ADD ATTRIBUTE stopped_for text;
+ALTER TYPE integration_worker.counter ADD ATTRIBUTE changed_at timestamptz;
 ALTER TABLE integration.error_reason ADD COLUMN pauses boolean NOT NULL DEFAULT false;
 
 ALTER TABLE integration.connector
@@ -2505,9 +2506,10 @@ AS $$
 DECLARE
     endpoints text[] := integration_worker.called_with(TG_TABLE_NAME, to_jsonb(NEW));
 BEGIN
-    -- What tripped it is no suspect any more: it may well have been what was changed.
+    -- What tripped it is no suspect any more: it may well have been what was changed.  A probe that is out already is
+    -- none of the new settings.
     UPDATE integration.endpoint_health h
-       SET open_until = least(h.open_until, now()), tripped_by = NULL
+       SET open_until = clock_timestamp(), tripped_by = NULL
       FROM integration.endpoint e
      WHERE e.name = ANY (endpoints)
        AND h.endpoint_id = e.id
@@ -3318,7 +3320,8 @@ BEGIN
            ceil(extract(epoch FROM c.timeout) * 1000)::integer,
            c.max_concurrency, c.rate_limit, c.rate_burst, c.idempotent, c.allow_http,
            c.credential, c.signing, c.certificate, p.until,
-           greatest(CASE WHEN h.state <> 'closed' THEN h.open_until END, h.retry_after_until),
+           greatest(CASE WHEN h.state <> 'closed' THEN h.open_until END,
+                    CASE WHEN h.retry_after_until > clock_timestamp() THEN h.retry_after_until END),
            coalesce(h.state, 'closed'), coalesce(h.failures, 0), h.tripped_by, h.since,
            c.idempotency_key_style = 'quoted'
       FROM integration.endpoint_config c
@@ -3698,6 +3701,11 @@ REVOKE ALL ON FUNCTION integration_worker.turn_back(integer, bigint) FROM PUBLIC
 
 COMMENT ON FUNCTION integration_worker.turn_back(integer, bigint) IS
     'Has the rows after this id wait no longer than they would have; returns how far it came (NULL: to the end), how many it changed.';
+
+-- By hand: TYPE integration_worker.counter
+
+COMMENT ON TYPE integration_worker.counter IS
+    'Running counters of an endpoint, newer than its endpoint_health. row_after: so many of the results came before a delivery that deliver() has recorded, so failures among them are in no row. changed_at: when the worker read that what it is called with was changed; failures of what left before say nothing about it.';
 
 -- Made outside CREATE EXTENSION, so that retention may drop them.
 CREATE OR REPLACE FUNCTION integration_worker.create_range(kind text, name text, low bigint, high bigint) RETURNS void
@@ -5057,8 +5065,8 @@ $$;
 
 -- What the batch showed of each endpoint.  Requests that left before a probe was to leave are no probes that failed,
 -- not even those that left while the stop was written down; but a stop is news to an open breaker.  What would stop it
--- is no news from before it closed: somebody may have changed its address meanwhile.  A state of the future is one of
--- a clock that ran ahead.
+-- is no news from before it closed, nor is any failure from before somebody changed what it is called with.  A state of
+-- the future is one of a clock that ran ahead.
 CREATE FUNCTION integration_worker.tally(
         verdicts integration_worker.verdict[], counters integration_worker.counter[], settled_at timestamptz)
     RETURNS TABLE (endpoint_id integer, attempts integer, counted integer, run integer, good boolean, alive boolean,
@@ -5088,7 +5096,8 @@ BEGIN
                    greatest(max(e.n) FILTER (WHERE e.effect IN ('success', 'alive'))
                                 OVER (PARTITION BY e.endpoint_id), e.row_after, 0) AS last_good
               FROM (SELECT v.endpoint_id, v.n, v.outbox_id, v.started_at, v.delivered, v.pause_until, h.tripped_by, c.row_after,
-                           CASE WHEN h.state IS NULL OR h.since > settled_at
+                           CASE WHEN v.effect <> 'success' AND v.started_at < c.changed_at THEN 'late'
+                                WHEN h.state IS NULL OR h.since > settled_at
                                      OR v.started_at >= CASE v.effect WHEN 'success' THEN h.since
                                                                       ELSE coalesce(h.open_until, h.since) END
                                      OR (h.state = 'closed' AND v.effect <> 'trip')

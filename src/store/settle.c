@@ -29,7 +29,7 @@
 #include "store/session.h"
 #include "store/settle.h"
 
-#define COUNTER_COLUMNS 7
+#define COUNTER_COLUMNS 8
 #define SETTLE_ARGS 2
 
 /* integration_worker.result, integration_worker.counter. */
@@ -143,6 +143,7 @@ counter_value(TupleDesc columns, const Counter *counter)
 	add_int(&row, counter->minute_failures);
 	add_int(&row, counter->window);
 	add_int(&row, counter->row_after);
+	add_value(&row, TimestampTzGetDatum(counter->changed_at), false);
 	Assert(row.count == COUNTER_COLUMNS);
 	return HeapTupleGetDatum(heap_form_tuple(columns, row.values, row.nulls));
 }

@@ -51,6 +51,8 @@ typedef struct Counter
 	int32		window;
 	int32		row_after;		/* so many of the batch's facts came before a
 								 * delivery that has left it */
+	TimestampTz changed_at;		/* when the worker read that what it is called
+								 * with was changed; 0: never */
 } Counter;
 
 /* One row of settle(): of a sync, or (outbox_id 0) of an endpoint. */

@@ -316,7 +316,7 @@ reading_deadline(Sender *sender)
 	TimestampTz deadline = Min(sender->agenda.look_at,
 							   Min(sender->agenda.expire_at, sender->registry.resume_at));
 
-	if (sender->loading.memory != NULL || taking_next(sender, NULL) != NULL)
+	if (registry_must_load(sender) || taking_next(sender, NULL) != NULL)
 		return Max(sender->now, sender->sql_again_at);
 	if (sender->agenda.must_feed)
 		deadline = Min(deadline, sender->agenda.feed_at);

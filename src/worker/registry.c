@@ -17,6 +17,7 @@
 
 #include "store/credentials.h"
 #include "store/earlier.h"
+#include "worker/answered.h"
 #include "worker/credentials.h"
 #include "worker/places.h"
 #include "worker/registry.h"
@@ -88,6 +89,28 @@ restart_window(const Sender *sender, Endpoint *endpoint, bool was_probing)
 		window_restart(&endpoint->window);
 }
 
+/*
+ * What somebody has made due may be so for a new secret, which is none of its
+ * columns; settings can bring a key, or allow an address.
+ */
+static bool
+is_changed(const Sender *sender, const Endpoint *endpoint, const EndpointRow *row)
+{
+	bool		is_made_due = row->not_before != endpoint->not_before &&
+		row->not_before <= GetCurrentTimestamp();
+
+	return !makes_same_requests(&endpoint->row, row) ||
+		(endpoint->is_probing && (is_made_due || sender->loading.is_for_settings));
+}
+
+/* What has failed before says nothing any more, and nothing waits until it is recorded. */
+static void
+note_change(Sender *sender, Endpoint *endpoint)
+{
+	endpoint->changed_at = sender->now;
+	answered_hurry(sender);
+}
+
 static void
 apply_endpoint(Sender *sender, const EndpointRow *row)
 {
@@ -101,6 +124,8 @@ apply_endpoint(Sender *sender, const EndpointRow *row)
 	was_listed = endpoint->is_listed;
 	was_probing = endpoint->is_probing;
 	endpoint->listed_in = sender->loading.count;
+	if (was_listed && is_changed(sender, endpoint, row))
+		note_change(sender, endpoint);
 	if (was_listed && !makes_same_requests(&endpoint->row, row))
 		sender_drop_ready(sender, endpoint);
 	apply_settings(endpoint, row);
@@ -151,6 +176,7 @@ begin_load(Sender *sender)
 	RegistryState state;
 
 	credentials_probe(sender->loading.is_reloaded);
+	sender->loading.is_for_settings = sender->loading.is_reloaded;
 	sender->loading.is_reloaded = false;
 	/* the state first: what changes in between makes it another one */
 	state = statements_registry_state();

@@ -10,6 +10,7 @@
 #include "utils/timestamp.h"
 
 #include "base/clock.h"
+#include "worker/answered.h"
 #include "worker/credentials.h"
 #include "worker/hand.h"
 #include "worker/keys.h"
@@ -21,7 +22,6 @@
 #include "worker/tokens.h"
 #include "worker/trace.h"
 
-#define VAIN_MS 1000			/* that a failed probe waits for others */
 #define FRESH_US 1000000		/* what keeps its turn is not read again */
 
 static HTAB *
@@ -335,20 +335,6 @@ sender_add_lease(Sender *sender, Endpoint *endpoint, const TakenRow *row, const 
 }
 
 void
-sender_end_vain_wait(Sender *sender, Lease *lease)
-{
-	sender->batches.vain_count -= lease->is_vain ? 1 : 0;
-	lease->is_vain = false;
-}
-
-void
-sender_leave_answered(Sender *sender, Lease *lease)
-{
-	sender->answered_count--;
-	sender_end_vain_wait(sender, lease);
-}
-
-void
 sender_free_lease(Sender *sender, Lease *lease)
 {
 	dlist_delete(&lease->node);
@@ -358,7 +344,7 @@ sender_free_lease(Sender *sender, Lease *lease)
 		sender->ready_count--;
 	}
 	else if (lease->state == LEASE_ANSWERED)
-		sender_leave_answered(sender, lease);
+		answered_leave(sender, lease);
 	else if (lease->state == LEASE_STUCK)
 		sender->batches.stuck_count--;
 	if (lease->is_unjudged)
@@ -381,62 +367,6 @@ sender_free_lease(Sender *sender, Lease *lease)
 	if (lease->object_id != NULL)
 		pfree(lease->object_id);
 	pfree(lease);
-}
-
-static bool
-is_bad(const Lease *lease)
-{
-	return lease->answer == NULL ||
-		lease->answer->http_status < 200 || lease->answer->http_status > 299;
-}
-
-/* Whether something can't go on before the lease is settled. */
-static bool
-is_verdict_awaited(const Lease *lease)
-{
-	const Endpoint *endpoint = lease->endpoint;
-
-	if (!endpoint->row.idempotent ||
-		lease->keys[KEY_ORDERING] != 0 || lease->keys[KEY_OBJECT] != 0)
-		return true;
-	/* after a probe in vain nothing leaves for a while in any case */
-	if (endpoint->is_probing)
-		return !is_bad(lease);
-	/* the slot of a bad answer is wanted where more is ready */
-	return is_bad(lease) && endpoint->ready_count > 0;
-}
-
-/*
- * An open endpoint is asked one thing at a time, so nothing depends on when it
- * is recorded that it still doesn't work: with others of its kind, not with each
- * batch of deliveries.
- */
-static void
-begin_vain_wait(Sender *sender, Lease *lease)
-{
-	TimestampTz until = TimestampTzPlusMilliseconds(sender->now, VAIN_MS);
-
-	lease->is_vain = true;
-	sender->batches.vain_count++;
-	sender->batches.vain_until = Min(sender->batches.vain_until, until);
-}
-
-void
-sender_await_settle(Sender *sender, Lease *lease)
-{
-	Endpoint   *endpoint = lease->endpoint;
-	bool		is_waited_for = is_verdict_awaited(lease);
-
-	lease->state = LEASE_ANSWERED;
-	lease->is_unjudged = is_bad(lease);
-	if (lease->is_unjudged)
-		endpoint->unjudged++;
-	dlist_push_tail(&sender->answered, &lease->node);
-	sender->answered_count++;
-	if (endpoint->is_probing && lease->is_unjudged && !is_waited_for)
-		begin_vain_wait(sender, lease);
-	else
-		patience_add(&sender->batches.patience, is_waited_for, sender->now);
 }
 
 bool
@@ -515,6 +445,8 @@ sender_close_shards(Sender *sender, uint32 shards)
 	for (int i = 0; i < sender->crowd.count; i++)
 		places_read_id_later(sender, sender->crowd.ids[i]);
 	sender->crowd.count = 0;
+	/* the next worker waits for what is not recorded yet */
+	answered_hurry(sender);
 }
 
 void
@@ -566,8 +498,7 @@ sender_turn_back(Sender *sender)
 		patience_end(&sender->batches.patience, sender->now);
 	if (sender->batches.stuck_until != DT_NOEND)
 		sender->batches.stuck_until = sender->now;
-	if (sender->batches.vain_until != DT_NOEND)
-		sender->batches.vain_until = sender->now;
+	answered_hurry(sender);
 }
 
 void

@@ -140,6 +140,8 @@ typedef struct Endpoint
 	int64		last_retried;	/* the sync that failed last; a probe is
 								 * another one */
 	TimestampTz not_before;		/* 0: now */
+	TimestampTz changed_at;		/* when a change of what it is called with was
+								 * read; 0: never */
 	bool		needs_remote_id;	/* its URL holds {remote_id} */
 	Cursor		cursors[PRIORITY_COUNT];
 	dlist_head	ranges;
@@ -243,6 +245,8 @@ typedef struct Line
 	int			doubtful_in_flight_count;	/* of endpoints not known to
 											 * answer */
 	TimestampTz checked_at;		/* when overdue answers were last looked for */
+	bool		may_go_on;		/* who is answered may send its next request
+								 * before others that wait */
 } Line;
 
 /* Syncs that were in hand at crashes, one at a time; see suspects.c. */
@@ -287,6 +291,7 @@ typedef struct Loading
 	int32		until;			/* how far by their ids */
 	int64		count;			/* begun so far */
 	bool		is_reloaded;	/* the settings were, since it was read */
+	bool		is_for_settings;	/* they were before it began */
 } Loading;
 
 /* What is to be read, when; see reading.c. */
@@ -426,15 +431,6 @@ extern void sender_add_lease(Sender *sender, Endpoint *endpoint, const TakenRow 
 
 /* From any state; what its keys and its room held back may go on. */
 extern void sender_free_lease(Sender *sender, Lease *lease);
-
-/* To ANSWERED, with lease->answer or, where nothing left, lease->reason set. */
-extern void sender_await_settle(Sender *sender, Lease *lease);
-
-/* A probe in vain waits no longer than other results. */
-extern void sender_end_vain_wait(Sender *sender, Lease *lease);
-
-/* It is no longer among the answered ones; its node is the caller's to move. */
-extern void sender_leave_answered(Sender *sender, Lease *lease);
 
 /*
  * Whether the lease is to be read again before it leaves, since a newer sync

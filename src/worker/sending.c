@@ -14,6 +14,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "worker/answered.h"
 #include "worker/choosing.h"
 #include "worker/credentials.h"
 #include "worker/marking.h"
@@ -234,7 +235,7 @@ answer_at_once(Sender *sender, Lease *lease)
 	lease->started_at = sender->now;
 	if (lease->state == LEASE_READY)
 		suspects_begin(sender, lease);
-	sender_await_settle(sender, lease);
+	answered_add(sender, lease);
 }
 
 /* READY to IN_FLIGHT. */
@@ -423,13 +424,6 @@ sending_deadline(const Sender *sender)
 	return deadline;
 }
 
-/* Those that wait for one are not to wait for eight answers in a row. */
-static bool
-are_connections_short(const Sender *sender)
-{
-	return sender->in_flight_count > sender->max_connections / 2;
-}
-
 /* What an answer says of how its endpoint may be called. */
 static void
 learn(Sender *sender, Endpoint *endpoint, const Answer *answer)
@@ -482,7 +476,7 @@ turn_back_unmarked(Marking *marking)
 		if (marking_has(marking, marking->leases[i]))
 			turn_back(marking->sender, marking->leases[i]);
 		else
-			sender_await_settle(marking->sender, marking->leases[i]);
+			answered_add(marking->sender, marking->leases[i]);
 	}
 }
 
@@ -490,17 +484,15 @@ turn_back_unmarked(Marking *marking)
 static void
 collect(Sender *sender, Lease *lease, Answer *answer, Marking *marking)
 {
-	bool		may_go_on = !are_connections_short(sender);
-
 	lease->at_once = lease->endpoint->in_flight;
 	leave_in_flight(sender, lease);
-	if (may_go_on)
+	if (sender->line.may_go_on && answer->http_status != 0)
 		turns_go_on(&sender->line.turns, &lease->endpoint->turn_node);
 	learn(sender, lease->endpoint, answer);
 	lease->answer = answer;
 	credentials_remove(sender, lease);
 	if (!tokens_are_refused(sender, lease))
-		sender_await_settle(sender, lease);
+		answered_add(sender, lease);
 	else if (lease->endpoint->row.idempotent)
 		turn_back(sender, lease);
 	else
@@ -518,6 +510,11 @@ sending_collect(Sender *sender)
 	Marking		marking = {.sender = sender};
 	Answer	   *answer;
 
+	/*
+	 * where connections are short nobody is to wait for others' requests in a
+	 * row
+	 */
+	sender->line.may_go_on = sender->in_flight_count <= sender->max_connections / 2;
 	while ((answer = transport_collect(sender->transport)) != NULL)
 	{
 		if (!tokens_collect(sender, answer))

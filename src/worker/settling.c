@@ -16,6 +16,7 @@
 
 #include "store/session.h"
 #include "store/settle.h"
+#include "worker/answered.h"
 #include "worker/exporting.h"
 #include "worker/places.h"
 #include "worker/sender.h"
@@ -98,6 +99,7 @@ add_counter(SettleStep *step, Endpoint *endpoint)
 		return;
 	endpoint->counted_in = step->sender->batches.count;
 	endpoint->counter.window = (int32) endpoint->window.size;
+	endpoint->counter.changed_at = endpoint->changed_at;
 	if (!step->is_rest)
 		endpoint->row_after = 0;
 	endpoint->counter.row_after = Max(endpoint->row_after - step->sender->batches.judged_count, 0);
@@ -156,7 +158,7 @@ add_fact(SettleStep *step, Lease *lease)
 
 	*fact = fact_of(lease);
 	lease->settled_in = step->sender->batches.count;
-	sender_end_vain_wait(step->sender, lease);
+	answered_end_vain_wait(step->sender, lease);
 	step->bad_count += looks_delivered(fact) ? 0 : 1;
 	add_counter(step, lease->endpoint);
 }
@@ -285,7 +287,8 @@ apply_endpoint_verdict(Sender *sender, const Verdict *verdict)
 
 	endpoint->counter = verdict->counter;
 	endpoint->is_probing = strcmp(verdict->state, "closed") != 0;
-	if (endpoint->is_probing && verdict->due_at < endpoint->not_before)
+	if (endpoint->is_probing && verdict->due_at != endpoint->not_before &&
+		verdict->due_at <= GetCurrentTimestamp())
 	{
 		/* somebody changed it, its address perhaps: that is read first */
 		sender->agenda.must_load = true;
@@ -312,7 +315,7 @@ static void
 put_aside(Sender *sender, Lease *lease)
 {
 	dlist_delete(&lease->node);
-	sender_leave_answered(sender, lease);
+	answered_leave(sender, lease);
 	dlist_push_tail(&sender->stuck, &lease->node);
 	lease->state = LEASE_STUCK;
 	lease->is_stuck = true;

@@ -29,6 +29,7 @@
 #include "worker/adoption.h"
 #include "worker/aftermath.h"
 #include "worker/announcing.h"
+#include "worker/answered.h"
 #include "worker/coalescing.h"
 #include "worker/credentials.h"
 #include "worker/exporting.h"
@@ -264,7 +265,7 @@ record_answers(Sender *sender)
 	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), DRAIN_MS);
 
 	sender->batches.stuck_until = sender->now;
-	sender->batches.vain_until = sender->now;
+	answered_hurry(sender);
 	do
 	{
 		int			answered = sender->answered_count;

@@ -41,7 +41,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
     done integer[] := integration_worker.deliver(results, ARRAY(
-        SELECT ROW (r.endpoint_id, NULL, NULL, NULL, NULL, NULL, NULL)::integration_worker.counter
+        SELECT ROW (r.endpoint_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::integration_worker.counter
           FROM (SELECT DISTINCT x.endpoint_id FROM unnest(results) x) r), at);
 BEGIN
     RETURN QUERY

@@ -47,7 +47,7 @@ AS $$
 BEGIN
     UPDATE integration.endpoint_health SET open_until = now() + interval '1 hour';
     EXECUTE statement;
-    RETURN (SELECT h.open_until <= now() FROM integration.endpoint_health h JOIN integration.endpoint e ON e.id = h.endpoint_id
+    RETURN (SELECT h.open_until <= clock_timestamp() FROM integration.endpoint_health h JOIN integration.endpoint e ON e.id = h.endpoint_id
              WHERE e.name = 'shop');
 END
 $$;

@@ -51,10 +51,10 @@ SELECT is(integration.resume('endpoint', 'over', 'it was a slip of theirs'), tru
 SELECT is((SELECT ROW (h.state, pg_temp.pause_of('over'))::text FROM pg_temp.health('over') h), '(closed,)', 'which ends pause and stop');
 SELECT pg_temp.bring(pg_temp.enqueue('changed'), 'http:410'), pg_temp.bring(pg_temp.enqueue('other'), 'http:410') \gset late_
 UPDATE integration.endpoint SET url = 'https://new.example.com/' WHERE name = 'changed';
-SELECT is(ROW (pg_temp.pause_of('changed'), (pg_temp.health('changed')).open_until <= now())::text, '(,t)',
+SELECT is(ROW (pg_temp.pause_of('changed'), (pg_temp.health('changed')).open_until <= clock_timestamp())::text, '(,t)',
           'a new url ends it, and has the endpoint probed at once');
 SELECT pg_temp.bring(pg_temp.enqueue('changed'), 'http:410', now() + interval '1 s', started => now() - interval '1 s') AS late \gset
-SELECT is(ROW (pg_temp.pause_of('changed'), (pg_temp.health('changed')).open_until <= now())::text, '(,t)',
+SELECT is(ROW (pg_temp.pause_of('changed'), (pg_temp.health('changed')).open_until <= clock_timestamp())::text, '(,t)',
           'an answer of the old one pauses nothing anew');
 SELECT results_eq($$SELECT verb, actor, details ->> 'paused_by' FROM integration.action WHERE endpoint = 'changed' AND verb = 'resume'$$,
     $$VALUES ('resume', session_user, 'integration')$$, 'it is on record who did that');
