@@ -42,6 +42,13 @@ round_at(Turns *turns, int64_t number)
 	return &turns->rounds[number % TURNS_ROUNDS];
 }
 
+/* Out of its order, that is. */
+static bool
+may_be_next(const Turns *turns, const Turn *turn)
+{
+	return turn->round < turns->round + TURNS_AHEAD;
+}
+
 void
 turns_init(Turns *turns)
 {
@@ -70,15 +77,11 @@ turns_add(Turns *turns, Turn *turn)
 {
 	if (turns_has(turn))
 		return;
-	turns->count++;
-	if (turn->round >= turns->round)
-	{
-		link_last(round_at(turns, turn->round), turn);
-		return;
-	}
 	/* who was away has saved nothing up */
-	turn->round = turns->round;
-	link_last(&turns->comers, turn);
+	if (turn->round < turns->round)
+		turn->round = turns->round;
+	link_last(may_be_next(turns, turn) ? &turns->comers : round_at(turns, turn->round), turn);
+	turns->count++;
 }
 
 void
@@ -93,7 +96,7 @@ turns_remove(Turns *turns, Turn *turn)
 void
 turns_go_on(Turns *turns, Turn *turn)
 {
-	if (!turns_has(turn) || turn->round >= turns->round + TURNS_AHEAD)
+	if (!turns_has(turn) || !may_be_next(turns, turn))
 		return;
 	unlink_turn(turn);
 	link_last(&turns->going_on, turn);

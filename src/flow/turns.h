@@ -9,12 +9,11 @@
  * quantum of its body, at least one (a small one costs us work rather than
  * bandwidth) and at most sixteen.
  *
- * Who was just answered may go on at once, up to seven rounds ahead of the
- * others: what its next request needs is still in the processor's caches then.
- * After those that go on comes who was away, before all that stayed, unless it
- * has had its turn in this round.  So nobody gets more than its share, and who
- * sends little waits for eight requests of each endpoint that has one in flight,
- * not for those of all that have much to send.
+ * Up to seven rounds ahead of the others somebody may have a turn out of this
+ * order: first who was just answered, since what its next request needs is still
+ * in the processor's caches; then who comes in.  So nobody gets more than its
+ * share, and who sends little mostly waits for those that have requests in
+ * flight, not for all that have much to send.
  */
 #ifndef INTEGRATION_TURNS_H
 #define INTEGRATION_TURNS_H
@@ -25,7 +24,7 @@
 
 #define TURNS_QUANTUM_BYTES 4096
 #define TURNS_MOST_QUANTA 16
-#define TURNS_AHEAD 8			/* requests in a row */
+#define TURNS_AHEAD 8			/* rounds, from the present one on */
 
 /* More than somebody can be ahead: seven rounds and a request of sixteen. */
 #define TURNS_ROUNDS 32
@@ -59,8 +58,8 @@ extern bool turns_is_empty(const Turns *turns);
 extern bool turns_has(const Turn *turn);
 
 /*
- * Before those that stayed, or last in the round of its next turn.  Nothing
- * happens where it takes part already.  Does not throw.
+ * Before those that stayed, unless it is too far ahead.  Nothing happens where it
+ * takes part already.  Does not throw.
  */
 extern void turns_add(Turns *turns, Turn *turn);
 
