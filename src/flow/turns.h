@@ -14,6 +14,7 @@
  * in the processor's caches; then who comes in.  So nobody gets more than its
  * share, and who sends little mostly waits for those that have requests in
  * flight, not for all that have much to send.
+ *-------------------------------------------------------------------------
  */
 #ifndef INTEGRATION_TURNS_H
 #define INTEGRATION_TURNS_H

@@ -83,6 +83,7 @@ test_coming(void)
 	Turn		three[3] = {{0}};
 	Turn		guest = {0};
 	int			guest_turns = 0;
+	int			in_a_row = 0;
 
 	turns_init(&turns);
 	for (int i = 0; i < 3; i++)
@@ -103,6 +104,14 @@ test_coming(void)
 		turns_charge(&turns, turns_next(&turns), 100);
 	turns_add(&turns, &guest);
 	tap_ok(turns_next(&turns) == &guest, "who was away comes before those that stayed");
+	while (turns_next(&turns) == &guest)
+	{
+		in_a_row++;
+		turns_charge(&turns, &guest, 100);
+		turns_remove(&turns, &guest);
+		turns_add(&turns, &guest);
+	}
+	tap_number(in_a_row, TURNS_AHEAD, "who was away has saved nothing up");
 }
 
 /* One that is answered at once, beside one that stays: ahead, but not for ever. */
