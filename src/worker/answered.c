@@ -86,7 +86,7 @@ answered_add(Sender *sender, Lease *lease)
 		endpoint->unjudged++;
 	dlist_push_tail(&sender->answered, &lease->node);
 	sender->answered_count++;
-	if (endpoint->is_probing && lease->is_unjudged && !is_waited_for)
+	if (endpoint->is_probing && !is_waited_for)
 		begin_vain_wait(sender, lease);
 	else
 		patience_add(&sender->batches.patience, is_waited_for, sender->now);

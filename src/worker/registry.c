@@ -89,18 +89,21 @@ restart_window(const Sender *sender, Endpoint *endpoint, bool was_probing)
 		window_restart(&endpoint->window);
 }
 
+bool
+registry_is_made_due(const Endpoint *endpoint, TimestampTz due_at)
+{
+	return due_at != endpoint->not_before && due_at <= GetCurrentTimestamp();
+}
+
 /*
- * What somebody has made due may be so for a new secret, which is none of its
- * columns; settings can bring a key, or allow an address.
+ * Whether a change can be behind this that none of its columns shows: a new
+ * secret has it probed, settings bring a key, or allow an address.
  */
 static bool
-is_changed(const Sender *sender, const Endpoint *endpoint, const EndpointRow *row)
+is_mended(const Sender *sender, const Endpoint *endpoint, const EndpointRow *row)
 {
-	bool		is_made_due = row->not_before != endpoint->not_before &&
-		row->not_before <= GetCurrentTimestamp();
-
-	return !makes_same_requests(&endpoint->row, row) ||
-		(endpoint->is_probing && (is_made_due || sender->loading.is_for_settings));
+	return endpoint->is_probing &&
+		(sender->loading.is_for_settings || registry_is_made_due(endpoint, row->not_before));
 }
 
 /* What has failed before says nothing any more, and nothing waits until it is recorded. */
@@ -117,6 +120,7 @@ apply_endpoint(Sender *sender, const EndpointRow *row)
 	Endpoint   *endpoint;
 	bool		was_listed;
 	bool		was_probing;
+	bool		makes_others;
 
 	if (!sender_owns(sender, row->id))
 		return;
@@ -124,9 +128,10 @@ apply_endpoint(Sender *sender, const EndpointRow *row)
 	was_listed = endpoint->is_listed;
 	was_probing = endpoint->is_probing;
 	endpoint->listed_in = sender->loading.count;
-	if (was_listed && is_changed(sender, endpoint, row))
+	makes_others = was_listed && !makes_same_requests(&endpoint->row, row);
+	if (makes_others || (was_listed && is_mended(sender, endpoint, row)))
 		note_change(sender, endpoint);
-	if (was_listed && !makes_same_requests(&endpoint->row, row))
+	if (makes_others)
 		sender_drop_ready(sender, endpoint);
 	apply_settings(endpoint, row);
 	/* what was dropped when it was to be given up is read again */

@@ -8,6 +8,12 @@
 
 #include "worker/sender.h"
 
+/*
+ * Whether somebody has made an endpoint due: at another time than was known,
+ * which has come.
+ */
+extern bool registry_is_made_due(const Endpoint *endpoint, TimestampTz due_at);
+
 /* Whether it is to be read, or to be read on. */
 extern bool registry_must_load(const Sender *sender);
 

@@ -245,8 +245,6 @@ typedef struct Line
 	int			doubtful_in_flight_count;	/* of endpoints not known to
 											 * answer */
 	TimestampTz checked_at;		/* when overdue answers were last looked for */
-	bool		may_go_on;		/* who is answered may send its next request
-								 * before others that wait */
 } Line;
 
 /* Syncs that were in hand at crashes, one at a time; see suspects.c. */

@@ -482,11 +482,11 @@ turn_back_unmarked(Marking *marking)
 
 /* IN_FLIGHT to what follows from its answer. */
 static void
-collect(Sender *sender, Lease *lease, Answer *answer, Marking *marking)
+collect(Sender *sender, Lease *lease, Answer *answer, bool may_go_on, Marking *marking)
 {
 	lease->at_once = lease->endpoint->in_flight;
 	leave_in_flight(sender, lease);
-	if (sender->line.may_go_on && answer->http_status != 0)
+	if (may_go_on && answer->http_status != 0)
 		turns_go_on(&sender->line.turns, &lease->endpoint->turn_node);
 	learn(sender, lease->endpoint, answer);
 	lease->answer = answer;
@@ -510,15 +510,13 @@ sending_collect(Sender *sender)
 	Marking		marking = {.sender = sender};
 	Answer	   *answer;
 
-	/*
-	 * where connections are short nobody is to wait for others' requests in a
-	 * row
-	 */
-	sender->line.may_go_on = sender->in_flight_count <= sender->max_connections / 2;
+	/* else those that wait for a connection would wait for requests in a row */
+	bool		may_go_on = sender->in_flight_count <= sender->max_connections / 2;
+
 	while ((answer = transport_collect(sender->transport)) != NULL)
 	{
 		if (!tokens_collect(sender, answer))
-			collect(sender, answer->owner, answer, &marking);
+			collect(sender, answer->owner, answer, may_go_on, &marking);
 	}
 	turn_back_unmarked(&marking);
 	MemoryContextSwitchTo(caller);

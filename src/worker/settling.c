@@ -19,6 +19,7 @@
 #include "worker/answered.h"
 #include "worker/exporting.h"
 #include "worker/places.h"
+#include "worker/registry.h"
 #include "worker/sender.h"
 #include "worker/sending.h"
 #include "worker/settling.h"
@@ -287,10 +288,9 @@ apply_endpoint_verdict(Sender *sender, const Verdict *verdict)
 
 	endpoint->counter = verdict->counter;
 	endpoint->is_probing = strcmp(verdict->state, "closed") != 0;
-	if (endpoint->is_probing && verdict->due_at != endpoint->not_before &&
-		verdict->due_at <= GetCurrentTimestamp())
+	if (endpoint->is_probing && registry_is_made_due(endpoint, verdict->due_at))
 	{
-		/* somebody changed it, its address perhaps: that is read first */
+		/* its address may be another one: that is read first */
 		sender->agenda.must_load = true;
 		return;
 	}
