@@ -33,6 +33,16 @@ CREATE TYPE integration_worker.standing AS (
 COMMENT ON TYPE integration_worker.standing IS
     'endpoint_health with the running counters; good to pause_until are what the batch showed (first_, last_: places in it); suspect is the sync that turned out to have stopped the endpoint alone.';
 
+-- The worker takes another time than the one it knows for somebody's act, so settle() and endpoints() say the same.
+CREATE FUNCTION integration_worker.not_called_before(
+        state text, open_until timestamptz, retry_after_until timestamptz, at timestamptz)
+    RETURNS timestamptz
+    LANGUAGE sql IMMUTABLE
+    RETURN greatest(CASE WHEN state <> 'closed' THEN open_until END,
+                    CASE WHEN retry_after_until > at THEN retry_after_until END);
+COMMENT ON FUNCTION integration_worker.not_called_before(text, timestamptz, timestamptz, timestamptz) IS
+    'Until when the health of an endpoint, as it stands at that time, keeps it from being called; NULL: it does not.';
+
 -- Somebody who holds an endpoint's health row is changing its state: its results wait, nobody else''s do.
 CREATE FUNCTION integration_worker.hold_health(verdicts integration_worker.verdict[])
     RETURNS integration_worker.verdict[]

@@ -22,8 +22,7 @@ BEGIN
            ceil(extract(epoch FROM c.timeout) * 1000)::integer,
            c.max_concurrency, c.rate_limit, c.rate_burst, c.idempotent, c.allow_http,
            c.credential, c.signing, c.certificate, p.until,
-           greatest(CASE WHEN h.state <> 'closed' THEN h.open_until END,
-                    CASE WHEN h.retry_after_until > clock_timestamp() THEN h.retry_after_until END),
+           integration_worker.not_called_before(h.state, h.open_until, h.retry_after_until, clock_timestamp()),
            coalesce(h.state, 'closed'), coalesce(h.failures, 0), h.tripped_by, h.since,
            c.idempotency_key_style = 'quoted'
       FROM integration.endpoint_config c

@@ -170,8 +170,7 @@ BEGIN
      CROSS JOIN LATERAL integration_worker.heads(f.endpoint_ids, f.ordering_keys) n
     UNION ALL
     SELECT NULL, s.endpoint_id, s.state,
-           greatest(CASE WHEN s.state <> 'closed' THEN s.open_until END,
-                    CASE WHEN s.retry_after_until > settled_at THEN s.retry_after_until END),
+           integration_worker.not_called_before(s.state, s.open_until, s.retry_after_until, settled_at),
            NULL, s.failures, s.minute_at, s.minute_attempts, s.minute_failures
       FROM unnest(standings) s;
 END

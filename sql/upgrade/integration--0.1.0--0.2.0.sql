@@ -3320,8 +3320,7 @@ BEGIN
            ceil(extract(epoch FROM c.timeout) * 1000)::integer,
            c.max_concurrency, c.rate_limit, c.rate_burst, c.idempotent, c.allow_http,
            c.credential, c.signing, c.certificate, p.until,
-           greatest(CASE WHEN h.state <> 'closed' THEN h.open_until END,
-                    CASE WHEN h.retry_after_until > clock_timestamp() THEN h.retry_after_until END),
+           integration_worker.not_called_before(h.state, h.open_until, h.retry_after_until, clock_timestamp()),
            coalesce(h.state, 'closed'), coalesce(h.failures, 0), h.tripped_by, h.since,
            c.idempotency_key_style = 'quoted'
       FROM integration.endpoint_config c
@@ -4973,6 +4972,18 @@ $$;
 
 -- By hand: TYPE integration_worker.standing
 
+-- The worker takes another time than the one it knows for somebody's act, so settle() and endpoints() say the same.
+CREATE FUNCTION integration_worker.not_called_before(
+        state text, open_until timestamptz, retry_after_until timestamptz, at timestamptz)
+    RETURNS timestamptz
+    LANGUAGE sql IMMUTABLE
+    RETURN greatest(CASE WHEN state <> 'closed' THEN open_until END,
+                    CASE WHEN retry_after_until > at THEN retry_after_until END);
+REVOKE ALL ON FUNCTION integration_worker.not_called_before(text, timestamptz, timestamptz, timestamptz) FROM PUBLIC;
+
+COMMENT ON FUNCTION integration_worker.not_called_before(text, timestamptz, timestamptz, timestamptz) IS
+    'Until when the health of an endpoint, as it stands at that time, keeps it from being called; NULL: it does not.';
+
 CREATE OR REPLACE FUNCTION integration_worker.stop(standing integration_worker.standing, tripped_by bigint, settled_at timestamptz)
     RETURNS integration_worker.standing
     LANGUAGE plpgsql IMMUTABLE
@@ -5742,8 +5753,7 @@ BEGIN
      CROSS JOIN LATERAL integration_worker.heads(f.endpoint_ids, f.ordering_keys) n
     UNION ALL
     SELECT NULL, s.endpoint_id, s.state,
-           greatest(CASE WHEN s.state <> 'closed' THEN s.open_until END,
-                    CASE WHEN s.retry_after_until > settled_at THEN s.retry_after_until END),
+           integration_worker.not_called_before(s.state, s.open_until, s.retry_after_until, settled_at),
            NULL, s.failures, s.minute_at, s.minute_attempts, s.minute_failures
       FROM unnest(standings) s;
 END
