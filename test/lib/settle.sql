@@ -31,6 +31,13 @@ AS $$
      WHERE o.id = sync
 $$;
 
+-- Nothing is known of what the endpoint did lately.
+CREATE FUNCTION pg_temp.uncounted(endpoint_id integer) RETURNS integration_worker.counter
+    LANGUAGE sql
+AS $$
+    SELECT jsonb_populate_record(NULL::integration_worker.counter, jsonb_build_object('endpoint_id', uncounted.endpoint_id))
+$$;
+
 -- As the worker does it: plain deliveries the straight way, what is left by the rules.
 CREATE FUNCTION pg_temp.settle(
         results integration_worker.result[], at timestamptz DEFAULT now(), counters integration_worker.counter[] DEFAULT '{}')
@@ -41,7 +48,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
     done integer[] := integration_worker.deliver(results, ARRAY(
-        SELECT ROW (r.endpoint_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::integration_worker.counter
+        SELECT pg_temp.uncounted(r.endpoint_id)
           FROM (SELECT DISTINCT x.endpoint_id FROM unnest(results) x) r), at);
 BEGIN
     RETURN QUERY

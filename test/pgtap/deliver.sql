@@ -30,7 +30,7 @@ AS $$
                              'response_body', repeat(md5(q.outbox_id::text), CASE WHEN q.outbox_id % 10 = 0 THEN 2000 ELSE 10 END),
                              'trace_id', md5('t' || q.outbox_id), 'span_id', left(md5('s' || q.outbox_id), 16)))
                          ORDER BY q.outbox_id % 4, q.outbox_id),
-               ARRAY(SELECT ROW (e.id, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::integration_worker.counter FROM integration.endpoint e))
+               ARRAY(SELECT pg_temp.uncounted(e.id) FROM integration.endpoint e))
       FROM integration.queue q
 $$;
 CREATE TABLE pg_temp.asked AS SELECT q.* FROM integration.queue q;
@@ -62,13 +62,13 @@ SELECT pg_temp.enqueue('well') AS sync \gset
 SELECT is(integration_worker.deliver(
               ARRAY[pg_temp.result(:sync, 'http:200'), pg_temp.result(:sync, 'http:200'),
                     jsonb_populate_record(pg_temp.result(:sync, 'http:200'), '{"outbox_id": 1}')],
-              ARRAY[ROW (pg_temp.endpoint_of(:sync), NULL, NULL, NULL, NULL, NULL, NULL, NULL)::integration_worker.counter]),
+              ARRAY[pg_temp.uncounted(pg_temp.endpoint_of(:sync))]),
           '{1}', 'a sync is delivered once');
 SELECT is((SELECT count(*) FROM integration.attempt a WHERE a.outbox_id = :sync), 1::bigint, 'and has one attempt');
 SELECT pg_temp.enqueue('well') AS sync \gset
 SELECT is(integration_worker.deliver(
               ARRAY[pg_temp.result(:sync, 'http:200', '{"response_headers": "{"}')],
-              ARRAY[ROW (pg_temp.endpoint_of(:sync), NULL, NULL, NULL, NULL, NULL, NULL, NULL)::integration_worker.counter]),
+              ARRAY[pg_temp.uncounted(pg_temp.endpoint_of(:sync))]),
           '{}', 'headers that are no JSON are left to settle()');
 
 -- Somebody's triggers are called by settle().
@@ -78,7 +78,7 @@ CREATE FUNCTION pg_temp.deliver_one(sync bigint) RETURNS integer[]
 AS $$
     SELECT integration_worker.deliver(
                ARRAY[pg_temp.result(sync, 'http:200')],
-               ARRAY[ROW (pg_temp.endpoint_of(sync), NULL, NULL, NULL, NULL, NULL, NULL, NULL)::integration_worker.counter])
+               ARRAY[pg_temp.uncounted(pg_temp.endpoint_of(sync))])
 $$;
 CREATE TRIGGER watch AFTER INSERT ON integration.attempt FOR EACH ROW EXECUTE FUNCTION pg_temp.watch();
 SELECT is(pg_temp.deliver_one(:sync), '{}', 'a trigger of attempt');

@@ -28,12 +28,6 @@ AS $$
       FROM integration.endpoint e WHERE e.name = counted.endpoint
 $$;
 
-CREATE FUNCTION pg_temp.id_of(endpoint text) RETURNS integer
-    LANGUAGE sql
-AS $$
-    SELECT e.id FROM integration.endpoint e WHERE e.name = id_of.endpoint
-$$;
-
 CREATE FUNCTION pg_temp.incidents(endpoint text) RETURNS text
     LANGUAGE sql
 AS $$
@@ -153,7 +147,7 @@ SELECT ok((pg_temp.health('moved')).open_until BETWEEN now() AND clock_timestamp
 SELECT is(pg_temp.bring(pg_temp.enqueue('moved'), 'http:410', at => now() + interval '9 s', started => now() - interval '10 s'),
           'retrying', 'one that left before, while the stop was written down');
 SELECT ok((pg_temp.health('moved')).open_until BETWEEN now() AND clock_timestamp(), 'takes nothing from it');
-UPDATE integration.endpoint_health h SET open_until = now() - interval '1 min' WHERE h.endpoint_id = pg_temp.id_of('moved');
+UPDATE integration.endpoint_health h SET open_until = now() - interval '1 min' WHERE h.endpoint_id = (pg_temp.health('moved')).endpoint_id;
 UPDATE integration.endpoint e SET url = 'https://api.example.com/moved/on' WHERE e.name = 'moved';
 SELECT is(pg_temp.bring(pg_temp.enqueue('moved'), 'http:410', at => now() + interval '9 s', started => now() - interval '10 s'),
           'retrying', 'a probe of before that was out when somebody changed it once more');
