@@ -6,7 +6,8 @@
  * due.  One that turns up below is read by its id, or, where the endpoint has
  * no room, through a range.  Of a flood only the first rows of each transaction
  * and endpoint are looked at, some groups a turn: the index has them in the
- * order of their due_at, so the last of these tells where the rest lies.
+ * order of their due_at, so the last of these tells where the rest lies.  What
+ * others commit meanwhile is looked at before each of these bites.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -19,7 +20,7 @@
 #include "worker/sender.h"
 #include "worker/taking.h"
 
-#define FLOOD_GROUPS 200		/* in one turn */
+#define FLOOD_GROUPS 50			/* in one turn */
 #define FLOOD_ROWS 8			/* of each group; one more tells of the rest */
 
 /* Nothing is known to be due between the cursor and the row, so the row may be read by its id. */
@@ -30,14 +31,14 @@ follows_cursor(const Sender *sender, const Cursor *cursor, const FeedRow *row)
 }
 
 static bool
-has_room(const Sender *sender, const Endpoint *endpoint, int16 priority)
+has_room(const Sender *sender, const Endpoint *endpoint, int16 priority, int most_ids)
 {
 	TimestampTz closed_until = sender_closed_until(sender, endpoint);
 
 	/* a ping asks whether the endpoint is well again */
 	if (priority == PRIORITY_PING && closed_until == endpoint->not_before)
 		closed_until = 0;
-	return closed_until == 0 && endpoint->is_listed && sender->wanted.count < SENDER_IDS &&
+	return closed_until == 0 && endpoint->is_listed && sender->wanted.count < most_ids &&
 		endpoint->ready_count < taking_target(sender, endpoint) &&
 		taking_affords(sender, endpoint, 0);
 }
@@ -53,8 +54,9 @@ drop_outdated(Sender *sender, const FeedRow *row)
 		sender_free_lease(sender, lease);
 }
 
+/* It is read by its id if no more than so many wait for that. */
 static void
-apply_row(Sender *sender, const FeedRow *row)
+apply_row(Sender *sender, const FeedRow *row, int most_ids)
 {
 	Endpoint   *endpoint = sender_endpoint(sender, row->endpoint_id);
 	Cursor	   *cursor = &endpoint->cursors[row->priority];
@@ -69,7 +71,7 @@ apply_row(Sender *sender, const FeedRow *row)
 		places_expect(sender, endpoint, row->priority, row->due_at, row->outbox_id);
 	else if (sender_lease(sender, row->outbox_id) != NULL)
 		return;
-	else if (has_room(sender, endpoint, row->priority))
+	else if (has_room(sender, endpoint, row->priority, most_ids))
 	{
 		places_read_id(sender, row->outbox_id);
 		if (!is_ahead)
@@ -91,14 +93,6 @@ keep_snapshot(Sender *sender, char **kept, const char *snapshot)
 	if (*kept != NULL)
 		pfree(*kept);
 	*kept = copy;
-}
-
-static void
-finish(Sender *sender, const char *snapshot)
-{
-	keep_snapshot(sender, &sender->feeding.snapshot, snapshot);
-	keep_snapshot(sender, &sender->feeding.flood, NULL);
-	sender->agenda.must_feed = false;
 }
 
 /* The rest of a group, from this row on: all is due at or after it, whatever the priority. */
@@ -127,34 +121,62 @@ is_same_group(const FeedRow *a, const FeedRow *b)
 }
 
 static void
-read_flood(Sender *sender)
+begin_flood(Sender *sender, const char *present)
 {
-	FloodRequest request = {
-		.previous = sender->feeding.snapshot,
-		.present = sender->feeding.flood,
-		.after_xid = sender->feeding.flood_xid,
-		.after_endpoint = sender->feeding.flood_endpoint,
-		.groups = FLOOD_GROUPS,
-		.group_rows = FLOOD_ROWS + 1,
-		.shards = sender->shards,
-	};
-	Feed		feed = statements_flood(sender->scratch, &request);
+	Flood	   *flood = &sender->feeding.flood;
+
+	keep_snapshot(sender, &flood->previous, sender->feeding.snapshot);
+	keep_snapshot(sender, &flood->present, present);
+	flood->after_xid = InvalidFullTransactionId;
+	flood->after_endpoint = 0;
+}
+
+static void
+end_flood(Sender *sender)
+{
+	keep_snapshot(sender, &sender->feeding.flood.previous, NULL);
+	keep_snapshot(sender, &sender->feeding.flood.present, NULL);
+}
+
+/* No more ids than the next take reads: those of others would wait behind them. */
+static void
+apply_flood(Sender *sender, const Feed *feed)
+{
+	Flood	   *flood = &sender->feeding.flood;
 	int			place = 0;
 
-	for (int i = 0; i < feed.count; i++)
+	for (int i = 0; i < feed->count; i++)
 	{
-		const FeedRow *row = &feed.rows[i];
+		const FeedRow *row = &feed->rows[i];
 
 		place = i > 0 && is_same_group(row, row - 1) ? place + 1 : 0;
-		sender->feeding.flood_xid = row->change_xid;
-		sender->feeding.flood_endpoint = row->endpoint_id;
+		flood->after_xid = row->change_xid;
+		flood->after_endpoint = row->endpoint_id;
 		if (row->outbox_id == 0)
 			continue;
 		if (place == FLOOD_ROWS)
 			apply_rest(sender, row);
 		else
-			apply_row(sender, row);
+			apply_row(sender, row, SENDER_BATCH);
 	}
+}
+
+static void
+read_flood(Sender *sender)
+{
+	const Flood *flood = &sender->feeding.flood;
+	FloodRequest request = {
+		.previous = flood->previous,
+		.present = flood->present,
+		.after_xid = flood->after_xid,
+		.after_endpoint = flood->after_endpoint,
+		.groups = FLOOD_GROUPS,
+		.group_rows = FLOOD_ROWS + 1,
+		.shards = sender->shards,
+	};
+	Feed		feed = statements_flood(sender->scratch, &request);
+
+	apply_flood(sender, &feed);
 
 	/*
 	 * rows that are jumped over may expire, or have already, or be newer than
@@ -166,39 +188,42 @@ read_flood(Sender *sender)
 		keys_outdate_all(sender);
 	}
 	if (!feed.overflow)
-		finish(sender, sender->feeding.flood);
+		end_flood(sender);
 }
 
-static void
-begin_flood(Sender *sender, const char *present)
+/* Whether it was looked at, or is the flood now; a second flood stays where it is. */
+static bool
+read_feed(Sender *sender)
 {
-	keep_snapshot(sender, &sender->feeding.flood, present);
-	sender->feeding.flood_xid = InvalidFullTransactionId;
-	sender->feeding.flood_endpoint = 0;
-	read_flood(sender);
+	char	   *snapshot = sender->feeding.snapshot;
+	bool		is_first = snapshot == NULL;
+	Feed		feed = statements_feed(sender->scratch, &snapshot, SENDER_IDS, sender->shards);
+
+	if (feed.overflow && !is_first)
+	{
+		if (sender->feeding.flood.present != NULL)
+			return false;
+		begin_flood(sender, snapshot);
+	}
+	else
+	{
+		if (is_first)
+			sender->agenda.must_rewind = true;
+		for (int i = 0; i < feed.count; i++)
+			apply_row(sender, &feed.rows[i], SENDER_IDS);
+	}
+	keep_snapshot(sender, &sender->feeding.snapshot, snapshot);
+	return true;
 }
 
 void
 feeding_step(Sender *sender)
 {
-	char	   *snapshot = sender->feeding.snapshot;
-	bool		is_first = snapshot == NULL;
-	Feed		feed;
+	Flood	   *flood = &sender->feeding.flood;
 
-	if (sender->feeding.flood != NULL)
-	{
+	if (flood->present == NULL || !flood->is_followed)
+		flood->is_followed = !read_feed(sender);
+	if (flood->present != NULL)
 		read_flood(sender);
-		return;
-	}
-	feed = statements_feed(sender->scratch, &snapshot, SENDER_IDS, sender->shards);
-	if (feed.overflow && !is_first)
-	{
-		begin_flood(sender, snapshot);
-		return;
-	}
-	if (is_first)
-		sender->agenda.must_rewind = true;
-	for (int i = 0; i < feed.count; i++)
-		apply_row(sender, &feed.rows[i]);
-	finish(sender, snapshot);
+	sender->agenda.must_feed = flood->present != NULL || flood->is_followed;
 }

@@ -255,15 +255,22 @@ typedef struct Suspects
 	dlist_head	waiting;		/* ready, until that one is settled */
 } Suspects;
 
+/* What became visible between two snapshots, more than is looked at one by one; see feeding.c. */
+typedef struct Flood
+{
+	char	   *previous;
+	char	   *present;		/* NULL: there is none */
+	FullTransactionId after_xid;	/* how far it has been read */
+	int32		after_endpoint;
+	bool		is_followed;	/* by another one, which waits for its end */
+} Flood;
+
 /* How far what became visible has been looked at; see feeding.c. */
 typedef struct Feeding
 {
 	char	   *snapshot;		/* of the last feed; NULL: read from the
 								 * beginning */
-	char	   *flood;			/* the snapshot up to which a flood is being
-								 * read; NULL: there is none */
-	FullTransactionId flood_xid;	/* how far that has come */
-	int32		flood_endpoint;
+	Flood		flood;
 } Feeding;
 
 /* Rows to be read by their ids; see places.c. */
