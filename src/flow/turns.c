@@ -25,6 +25,7 @@ unlink_turn(Turn *turn)
 	turn->next->previous = turn->previous;
 	turn->previous = NULL;
 	turn->next = NULL;
+	turn->is_coming = false;
 }
 
 static void
@@ -80,8 +81,21 @@ turns_add(Turns *turns, Turn *turn)
 	/* who was away has saved nothing up */
 	if (turn->round < turns->round)
 		turn->round = turns->round;
-	link_last(may_be_next(turns, turn) ? &turns->comers : round_at(turns, turn->round), turn);
+	turn->is_coming = may_be_next(turns, turn);
+	link_last(turn->is_coming ? &turns->comers : round_at(turns, turn->round), turn);
 	turns->count++;
+}
+
+void
+turns_stay(Turns *turns, Turn *turn)
+{
+	if (!turn->is_coming)
+		return;
+	unlink_turn(turn);
+	/* the present round may have moved on meanwhile */
+	if (turn->round < turns->round)
+		turn->round = turns->round;
+	link_last(round_at(turns, turn->round), turn);
 }
 
 void
@@ -107,10 +121,10 @@ turns_next(Turns *turns)
 {
 	if (turns_is_empty(turns))
 		return NULL;
-	if (!is_empty(&turns->going_on))
-		return turns->going_on.next;
 	if (!is_empty(&turns->comers))
 		return turns->comers.next;
+	if (!is_empty(&turns->going_on))
+		return turns->going_on.next;
 	while (is_empty(round_at(turns, turns->round)))
 		turns->round++;
 	return round_at(turns, turns->round)->next;

@@ -10,10 +10,10 @@
  * bandwidth) and at most sixteen.
  *
  * Up to seven rounds ahead of the others somebody may have a turn out of this
- * order: first who was just answered, since what its next request needs is still
- * in the processor's caches; then who comes in.  So nobody gets more than its
- * share, and who sends little mostly waits for those that have requests in
- * flight, not for all that have much to send.
+ * order: first who comes in with little to send; then who was just answered,
+ * since what its next request needs is still in the processor's caches.  So
+ * nobody gets more than its share, and who sends little waits neither for those
+ * that have much to send, however many they are, nor for what they go on with.
  *-------------------------------------------------------------------------
  */
 #ifndef INTEGRATION_TURNS_H
@@ -36,6 +36,7 @@ typedef struct Turn
 	struct Turn *previous;		/* NULL: it takes no part */
 	struct Turn *next;
 	int64_t		round;			/* of its next turn */
+	bool		is_coming;		/* among the comers */
 } Turn;
 
 /* Each list points to itself when empty: it may not be moved. */
@@ -63,6 +64,12 @@ extern bool turns_has(const Turn *turn);
  * takes part already.  Does not throw.
  */
 extern void turns_add(Turns *turns, Turn *turn);
+
+/*
+ * It came in with much to send: it has its turn when its round comes.  Nothing
+ * happens where it did not come in, or has had a turn since.  Does not throw.
+ */
+extern void turns_stay(Turns *turns, Turn *turn);
 
 /* Nothing happens where it takes no part.  Debts are kept.  Does not throw. */
 extern void turns_remove(Turns *turns, Turn *turn);

@@ -29,6 +29,7 @@
 #define CHECK_EVERY_US 50000
 #define LOSING_US 60000000		/* after a request was lost on a kept
 								 * connection */
+#define LITTLE 4				/* rows: with more nobody comes before others */
 #define SHORT_AT_ONCE 2			/* let in again for each connection that is
 								 * free again */
 
@@ -87,6 +88,14 @@ leave_stand(Sender *sender, Endpoint *endpoint)
 	endpoint->stand = STAND_ASIDE;
 }
 
+/* Who comes in with much to send waits with the others. */
+static void
+queue_up(Sender *sender, Endpoint *endpoint)
+{
+	if (endpoint->stand == STAND_IN_TURN && endpoint->ready_count > LITTLE)
+		turns_stay(&sender->line.turns, &endpoint->turn_node);
+}
+
 static void
 take_stand(Sender *sender, Endpoint *endpoint, EndpointStand stand)
 {
@@ -108,6 +117,7 @@ sending_offer(Sender *sender, Endpoint *endpoint)
 {
 	if (endpoint->stand == STAND_ASIDE && endpoint->ready_count > 0)
 		take_stand(sender, endpoint, STAND_IN_TURN);
+	queue_up(sender, endpoint);
 }
 
 void
@@ -115,6 +125,7 @@ sending_reconsider(Sender *sender, Endpoint *endpoint)
 {
 	if (endpoint->stand != STAND_IN_TURN && endpoint->ready_count > 0)
 		take_stand(sender, endpoint, STAND_IN_TURN);
+	queue_up(sender, endpoint);
 }
 
 void

@@ -13,6 +13,8 @@ use Test::More;
 
 use constant FLOOD => 200_000;
 use constant LATE => 3000;
+use constant MANY => 1000;
+use constant LITTLE => 200;
 use constant STEADY => 400;
 
 # Before its rules were there the worker stood still for 5 to 20 s; the rest is for a busy machine.
@@ -25,10 +27,13 @@ add_endpoint($node, name => 'flooded', url => $receiver->url('/slow/flooded?seco
 add_endpoint($node, name => 'steady', url => $receiver->url('/ok/steady'));
 add_endpoint($node, name => 'shared', url => $receiver->url('/ok/shared'), max_concurrency => 16);
 $node->safe_psql('postgres', q{
-	CREATE PROCEDURE trickle(endpoint text, many integer, wait_s double precision) LANGUAGE plpgsql AS $$
+	CREATE PROCEDURE trickle(endpoint text, many integer, wait_s double precision, is_numbered boolean DEFAULT false)
+	LANGUAGE plpgsql AS $$
 	BEGIN
 		FOR n IN 1 .. many LOOP
-			INSERT INTO integration.outbox (endpoint, payload) VALUES (trickle.endpoint, '{}');
+			INSERT INTO integration.outbox (endpoint, payload)
+			VALUES (trickle.endpoint || CASE WHEN is_numbered THEN n::text ELSE '' END,
+			        jsonb_build_object('at', clock_timestamp()));
 			COMMIT;
 			PERFORM pg_sleep(wait_s);
 		END LOOP;
@@ -39,6 +44,13 @@ sub start_psql
 {
 	my ($sql) = @_;
 	return IPC::Run::start([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), '-c', $sql ]);
+}
+
+sub are_attempted
+{
+	my ($count, $names) = @_;
+	return qq{SELECT count(*) = $count FROM integration.attempt a JOIN integration.endpoint e ON e.id = a.endpoint_id
+	           WHERE e.name ~ '$names'};
 }
 
 # Plans that were made for an empty queue meet a full one.
@@ -60,6 +72,34 @@ my $longest = value($node, q{
 cmp_ok($longest, '<', STALL_S, 'none of them waited long');
 cmp_ok(value($node, 'SELECT waiting FROM integration.worker_status'), '<', 1000, 'the flood stays in its table');
 
+# One for a thousand endpoints: who sends little hardly waits for any of it.  How many of its requests leave between a
+# commit and the start of what was committed says so on a slow machine, too.
+$node->safe_psql('postgres', q{
+	INSERT INTO integration.endpoint (name, url)
+	SELECT k.name || n, '} . $receiver->url('/ok/') . q{' || k.name
+	  FROM (VALUES ('many', } . MANY . '), (\'little\', ' . LITTLE . q{)) AS k (name, count), generate_series(1, k.count) AS n});
+$node->safe_psql('postgres', q{INSERT INTO integration.outbox (endpoint, payload)
+	SELECT e.name, '{}' FROM integration.endpoint e WHERE e.name ~ '^(many|little)'});
+wait_until($node, are_attempted(MANY + LITTLE, '^(many|little)'), 'all of them are known to answer');
+my $wide = start_psql(q{INSERT INTO integration.outbox (endpoint, payload)
+	SELECT 'many' || 1 + n % } . MANY . q{, '{}' FROM generate_series(1, } . 12 * MANY . ') AS n');
+$node->safe_psql('postgres', q{CALL trickle('little', } . LITTLE . q{, 0.01, true)});
+ok($wide->finish, 'a flood for many is committed');
+wait_until($node, are_attempted(13 * MANY, '^many'), 'all of it is delivered');
+my ($met, $waited_for) = split /\|/, $node->safe_psql('postgres', q{
+	WITH many AS MATERIALIZED (
+	     SELECT a.started_at FROM integration.attempt a JOIN integration.endpoint e ON e.id = a.endpoint_id
+	      WHERE e.name LIKE 'many%')
+	SELECT count(*), percentile_disc(0.9) WITHIN GROUP (ORDER BY c.others)
+	  FROM integration.outbox o
+	  JOIN integration.attempt a ON a.outbox_id = o.id
+	 CROSS JOIN LATERAL (SELECT count(*) AS others FROM many m
+	                      WHERE m.started_at BETWEEN (o.payload->>'at')::timestamptz AND a.started_at) c
+	 WHERE o.endpoint LIKE 'little%'
+	   AND o.created_at BETWEEN (SELECT min(m.started_at) FROM many m) AND (SELECT max(m.started_at) FROM many m)});
+cmp_ok($met, '>=', 20, "$met were enqueued meanwhile");
+cmp_ok($waited_for, '<', 200, "nine of ten waited for no more than $waited_for of its requests");
+
 # A transaction that began before others went through lies below the cursor, all of it; some of it is
 # for later, some in another order.
 my $late = start_psql(q{BEGIN;
@@ -71,8 +111,7 @@ my $late = start_psql(q{BEGIN;
 	COMMIT});
 $node->safe_psql('postgres', q{CALL trickle('shared', 150, 0.01)});
 ok($late->finish, 'a long transaction is committed');
-wait_until($node, q{SELECT count(*) = 0 FROM integration.queue q JOIN integration.endpoint e ON e.id = q.endpoint_id
-	                 WHERE e.name = 'shared'}, 'all of it is delivered');
+wait_until($node, are_attempted(LATE + 150, '^shared'), 'all of it is delivered');
 my $count = $receiver->count('/ok/shared');
 is($count->{keys}, LATE + 150, 'each was received');
 is($count->{requests}, LATE + 150, 'none twice');

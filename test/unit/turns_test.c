@@ -114,6 +114,32 @@ test_coming(void)
 	tap_number(in_a_row, TURNS_AHEAD, "who was away has saved nothing up");
 }
 
+/* One of those that come in has much to send, another one little. */
+static void
+test_staying(void)
+{
+	Turns		turns;
+	Turn		host = {0};
+	Turn		much = {0};
+	Turn		little = {0};
+
+	turns_init(&turns);
+	turns_add(&turns, &host);
+	turns_charge(&turns, turns_next(&turns), 100);
+	turns_add(&turns, &much);
+	turns_stay(&turns, &much);
+	turns_go_on(&turns, &host);
+	turns_add(&turns, &little);
+	tap_ok(turns_next(&turns) == &little, "who comes in with little is before all others");
+	turns_charge(&turns, &little, 100);
+	tap_ok(turns_next(&turns) == &host, "who comes in with much is not before who goes on");
+	turns_charge(&turns, &host, 100);
+	tap_ok(turns_next(&turns) == &much, "but no round is without it");
+	turns_remove(&turns, &much);
+	turns_stay(&turns, &much);
+	tap_ok(!turns_has(&much), "who has left stays away");
+}
+
 /* One that is answered at once, beside one that stays: ahead, but not for ever. */
 static void
 test_going_on(void)
@@ -127,6 +153,7 @@ test_going_on(void)
 	turns_init(&turns);
 	turns_add(&turns, &warm);
 	turns_add(&turns, &cold);
+	turns_stay(&turns, &cold);
 	turns_go_on(&turns, &warm);
 	while (turns_next(&turns) == &warm)
 	{
@@ -195,6 +222,7 @@ main(void)
 	test_shares();
 	test_leaving();
 	test_coming();
+	test_staying();
 	test_going_on();
 	test_many();
 	test_retries();
