@@ -120,6 +120,7 @@ COMMENT ON FUNCTION integration_worker.ended_between(pg_snapshot, pg_snapshot) I
 
 -- What is visible now and was not visible under the previous snapshot (PgQ's way), by the index queue_change.
 -- The snapshot and the read belong to one statement; a row of its own carries the snapshot to the next call.
+-- Rows of other shards count, or a million of them would be walked over at once.
 CREATE FUNCTION integration_worker.feed(previous pg_snapshot, most integer, shards integer)
     RETURNS TABLE (snapshot pg_snapshot, outbox_id bigint, endpoint_id integer, priority smallint, due_at timestamptz,
                    expires_at timestamptz, change_xid xid8, object_hash bigint)
@@ -146,7 +147,8 @@ BEGIN
     SELECT present, NULL::bigint, NULL::integer, NULL::smallint, NULL::timestamptz, NULL::timestamptz, NULL::xid8,
            NULL::bigint
     UNION ALL
-    (SELECT NULL, q.outbox_id, q.endpoint_id, q.priority, q.due_at, q.expires_at, q.change_xid,
+    (SELECT NULL, CASE WHEN shards & (1 << q.endpoint_id % 16) <> 0 THEN q.outbox_id END,
+            q.endpoint_id, q.priority, q.due_at, q.expires_at, q.change_xid,
             hashtextextended(q.object_id, hashtextextended(q.object_type, q.endpoint_id))
        FROM unnest(first_xids, end_xids) AS e (first_xid, end_xid)
       CROSS JOIN LATERAL (
@@ -155,14 +157,13 @@ BEGIN
              WHERE x.change_xid >= e.first_xid
                AND x.change_xid < e.end_xid
                AND nullif(x.state, 'failed') IS NOT NULL
-               AND shards & (1 << x.endpoint_id % 16) <> 0
              ORDER BY x.change_xid, x.endpoint_id, x.due_at, x.outbox_id + 0
              LIMIT most) q
       LIMIT most);
 END
 $$;
 COMMENT ON FUNCTION integration_worker.feed(pg_snapshot, integer, integer) IS
-    'Queue rows that became worth looking at since the previous snapshot, at most so many; the first row carries the snapshot for the next call.';
+    'Queue rows that became worth looking at since the previous snapshot, at most so many, those of other shards without outbox_id; the first row carries the snapshot for the next call.';
 
 -- The same where feed() found too much: the first rows of each transaction and endpoint, the rest of which is
 -- jumped over in the index queue_change.  A group without a row to send comes as one row without outbox_id.
@@ -227,7 +228,7 @@ BEGIN
                     WHERE q.change_xid = last.change_xid
                       AND q.endpoint_id = last.endpoint_id
                       AND nullif(q.state, 'failed') IS NOT NULL
-                      AND shards & (1 << q.endpoint_id % 16) <> 0
+                      AND shards & (1 << last.endpoint_id % 16) <> 0
                     ORDER BY q.change_xid, q.endpoint_id, q.due_at, q.outbox_id + 0
                     LIMIT group_rows) t ON true;
         END LOOP;

@@ -22,7 +22,7 @@ COMMENT ON TABLE integration.endpoint_health IS
     'One row for each endpoint that was called: its breaker. Written on a change of state, otherwise at most every ten seconds; use integration.endpoint_status.';
 COMMENT ON COLUMN integration.endpoint_health.endpoint_id IS 'endpoint.id.';
 COMMENT ON COLUMN integration.endpoint_health.state IS
-    'closed (calls flow), open (too many failures, waits until open_until), half_open (one probe is out), stopped (cannot work until somebody acts; probed seldom).';
+    'closed (calls flow), open (too many failures, waits until open_until), stopped (cannot work until somebody acts; probed seldom). That one probe of an open one is out, half_open, says endpoint_status alone.';
 COMMENT ON COLUMN integration.endpoint_health.since IS 'Since when it is in this state.';
 COMMENT ON COLUMN integration.endpoint_health.open_until IS 'When the next probe may leave, while open or stopped.';
 COMMENT ON COLUMN integration.endpoint_health.openings IS 'Probes that failed in a row since it opened or stopped, plus one; 0 when closed.';

@@ -99,7 +99,8 @@ COMMENT ON FUNCTION integration_worker.sparkline(integer[], bigint[], bigint[]) 
 
 CREATE VIEW integration.endpoint_status AS
 SELECT e.name, e.connector, e.customer,
-       coalesce(h.state, 'closed') AS state,
+       CASE WHEN h.state = 'open' AND h.open_until <= statement_timestamp() AND w.in_flight > 0 THEN 'half_open'
+            ELSE coalesce(h.state, 'closed') END AS state,
        CASE WHEN p.reason IS NOT NULL THEN 'paused'
             WHEN h.state = 'stopped' THEN 'stopped'
             WHEN h.state IN ('open', 'half_open') THEN 'open'

@@ -304,8 +304,9 @@ add_row(const QueueScan *scan, MemoryContext memory, Feed *feed)
 	feed->rows[feed->count++] = feed_row(scan);
 }
 
+/* Rows of other shards count: a million of them are not to be walked over at once. */
 static void
-read_span(QueueScan *scan, const Span *span, const PeekRequest *request, Feed *feed)
+read_span(QueueScan *scan, const Span *span, const PeekRequest *request, int *met, Feed *feed)
 {
 	ScanKeyData keys[2];
 
@@ -317,11 +318,11 @@ read_span(QueueScan *scan, const Span *span, const PeekRequest *request, Feed *f
 		int32		endpoint_id = DatumGetInt32(value_of(scan, COLUMN_ENDPOINT_ID).value);
 		uint32		shard = 1U << ((uint32) endpoint_id % OWNERSHIP_SHARDS);
 
-		if (has_failed(scan) || (request->shards & shard) == 0)
+		if (has_failed(scan))
 			continue;
-		if (feed->count == request->most)
+		if ((*met)++ == request->most)
 			feed->overflow = true;
-		else
+		else if ((request->shards & shard) != 0)
 			add_row(scan, request->memory, feed);
 	}
 }
@@ -338,6 +339,7 @@ peek_feed(const PeekRequest *request, char **snapshot, Feed *feed)
 	Oid			schema;
 	Relation	queue = open_queue(&schema);
 	QueueScan	scan;
+	int			met = 0;
 	bool		is_read;
 
 	is_read = begin_scan(&scan, queue, get_relname_relid("queue_change", schema), 2);
@@ -348,7 +350,7 @@ peek_feed(const PeekRequest *request, char **snapshot, Feed *feed)
 	if (is_read)
 	{
 		for (int i = 0; i < count; i++)
-			read_span(&scan, &spans[i], request, feed);
+			read_span(&scan, &spans[i], request, &met, feed);
 		end_scan(&scan);
 		*snapshot = MemoryContextStrdup(request->memory, now);
 	}

@@ -147,10 +147,10 @@ execute_feed(MemoryContext memory, char **snapshot, int most, uint32 shards)
 
 	for (uint64 i = 0; i < rows; i++)
 	{
-		if (column_is_null(i, 1))
-			feed.rows[feed.count++] = read_feed_row(i, 2);
-		else
+		if (!column_is_null(i, 1))
 			*snapshot = column_output(i, 1, memory);
+		else if (!column_is_null(i, 2))
+			feed.rows[feed.count++] = read_feed_row(i, 2);
 	}
 	return feed;
 }

@@ -110,12 +110,28 @@ for my $status (429, 503)
 	is(value($node, q{SELECT count(*) FROM integration.incident
 	                   WHERE endpoint = 'outage' AND resolved_at IS NULL}),
 		1, 'an incident is open');
+	my $requests = $receiver->count('/ok/outage')->{requests};
+	$receiver->switch('/ok/outage', '/held/outage');
+	wait_until($node, q{SELECT state = 'half_open' FROM integration.endpoint_status WHERE name = 'outage'}, 'a probe is out');
+	add_endpoint($node, name => 'beside', url => $receiver->url('/ok/beside'));
+	add_syncs($node, 'beside', 20);
+	wait_until($node, q{SELECT count(*) = 20 FROM integration.sync
+	                     WHERE endpoint = 'beside' AND state = 'delivered'},
+		'others go on meanwhile');
+	is($receiver->count('/ok/outage')->{requests} - $requests, 1, 'it is the only one');
 	$receiver->switch('/ok/outage');
+	$receiver->let_go('/ok/outage');
 	wait_until($node, q{SELECT count(*) = 500 FROM integration.sync
 	                     WHERE endpoint = 'outage' AND state = 'delivered'},
 		'everything arrives when it is over');
-	cmp_ok($receiver->count('/ok/outage')->{requests} - 500, '<=', $wasted + 5,
-		'with one probe at a time');
+	cmp_ok($receiver->count('/ok/outage')->{requests} - 500, '<=', $wasted + 5, 'with few requests more');
+	is(value($node, q{
+			SELECT count(*)
+			  FROM (SELECT s.id, lag(s.id) OVER (ORDER BY a.started_at, s.id) AS earlier
+			          FROM integration.sync s JOIN integration.attempt a ON a.outbox_id = s.id
+			         WHERE s.endpoint = 'outage' AND s.attempts = 1) o
+			 WHERE o.id < o.earlier}),
+		0, 'what waited leaves oldest first');
 	wait_until($node, health_is('closed', 'outage'), 'the breaker is closed');
 	is(value($node, q{SELECT count(*) FROM integration.incident
 	                   WHERE endpoint = 'outage' AND resolved_at IS NULL}),

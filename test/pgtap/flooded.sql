@@ -1,6 +1,6 @@
 -- A flood that comes while the planner believes the queue to be empty: nothing walks over it.
 BEGIN;
-SELECT plan(7);
+SELECT plan(9);
 
 INSERT INTO integration.endpoint (name, url) VALUES ('flooded', 'https://flooded.example.com/'), ('steady', 'https://steady.example.com/');
 CREATE FUNCTION pg_temp.endpoint_id(name text) RETURNS integer LANGUAGE sql AS
@@ -30,6 +30,12 @@ $$;
 
 SELECT cmp_ok(pg_temp.blocks($$ SELECT * FROM integration_worker.flood('5:6:5', '8:8:', '0', 0, 100, 9, 65535) $$), '<', 150::bigint,
               'a flood is jumped over, one that ran before too');
+SELECT cmp_ok(pg_temp.blocks(format($$ SELECT * FROM integration_worker.flood('5:6:5', '8:8:', '0', 0, 100, 9, %s) $$,
+                                    1 << pg_temp.endpoint_id('steady') % 16)), '<', 150::bigint,
+              'so is one for another worker''s shards');
+SELECT cmp_ok(pg_temp.blocks(format($$ SELECT * FROM integration_worker.feed('5:5:', 100, %s) $$,
+                                    1 << pg_temp.endpoint_id('steady') % 16)), '<', 150::bigint,
+              'and the feed sees that there is one');
 SELECT cmp_ok(pg_temp.blocks($$ SELECT * FROM integration_worker.feed('6:6:', 100, 65535) $$), '<', 150::bigint, 'the feed begins behind it');
 SELECT cmp_ok(pg_temp.blocks(format($$ SELECT * FROM integration_worker.take(ARRAY[%s], ARRAY[2]::smallint[], ARRAY[NULL]::xid8[],
                   ARRAY[now() - interval '2 h'], ARRAY[0], ARRAY[10], '{}') $$, pg_temp.endpoint_id('steady'))), '<', 150::bigint,

@@ -119,6 +119,7 @@ sub feed
 	my $previous = defined $snapshot[$worker] ? "'$snapshot[$worker]'" : 'NULL';
 	my @rows = rows_in("worker $worker", "SELECT snapshot, outbox_id FROM integration_worker.feed($previous, 1000, $shard)");
 	$snapshot[$worker] = shift(@rows)->[0];
+	@rows = grep { $_->[1] ne '' } @rows;
 	is_deeply([ sort map { sync_of($_->[1]) } @rows ], [ expected_syncs('NEW', @expected) ], 'what is new');
 	return;
 }

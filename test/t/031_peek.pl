@@ -36,8 +36,8 @@ CREATE FUNCTION feed_lines(previous text, most integer, shards integer) RETURNS 
                f (snapshot, id, endpoint_id, priority, due_at, expires_at, change_xid, object_hash, n))
     SELECT ARRAY(SELECT concat_ws(' ', f.id, f.endpoint_id, f.priority, f.due_at, coalesce(f.expires_at, 'infinity'),
                                   f.change_xid, coalesce(f.object_hash | 1, 0))
-                   FROM fed f WHERE f.id IS NOT NULL ORDER BY f.n LIMIT most)
-           || (SELECT CASE WHEN count(f.id) > most THEN 'more ' ELSE 'all ' END || max(f.snapshot::text) FROM fed f)
+                   FROM fed f WHERE f.id IS NOT NULL AND f.n <= most + 1 ORDER BY f.n)
+           || (SELECT CASE WHEN count(*) > most + 1 THEN 'more ' ELSE 'all ' END || max(f.snapshot::text) FROM fed f)
 \$\$;
 
 CREATE FUNCTION has_company(q integration.queue) RETURNS boolean STABLE LANGUAGE sql AS \$\$
