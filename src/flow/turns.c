@@ -73,6 +73,12 @@ turns_has(const Turn *turn)
 	return turn->previous != NULL;
 }
 
+bool
+turns_is_coming(const Turn *turn)
+{
+	return turn->is_coming;
+}
+
 void
 turns_add(Turns *turns, Turn *turn)
 {
@@ -92,9 +98,6 @@ turns_stay(Turns *turns, Turn *turn)
 	if (!turn->is_coming)
 		return;
 	unlink_turn(turn);
-	/* the present round may have moved on meanwhile */
-	if (turn->round < turns->round)
-		turn->round = turns->round;
 	link_last(round_at(turns, turn->round), turn);
 }
 
@@ -110,7 +113,7 @@ turns_remove(Turns *turns, Turn *turn)
 void
 turns_go_on(Turns *turns, Turn *turn)
 {
-	if (!turns_has(turn) || !may_be_next(turns, turn))
+	if (!turns_has(turn) || turn->is_coming || !may_be_next(turns, turn))
 		return;
 	unlink_turn(turn);
 	link_last(&turns->going_on, turn);

@@ -36,7 +36,7 @@ typedef struct Turn
 	struct Turn *previous;		/* NULL: it takes no part */
 	struct Turn *next;
 	int64_t		round;			/* of its next turn */
-	bool		is_coming;		/* among the comers */
+	bool		is_coming;		/* among the comers: in, but not served yet */
 } Turn;
 
 /* Each list points to itself when empty: it may not be moved. */
@@ -59,9 +59,12 @@ extern bool turns_is_empty(const Turns *turns);
 /* Does not throw. */
 extern bool turns_has(const Turn *turn);
 
+/* Whether it came in before others, and has had no turn since.  Does not throw. */
+extern bool turns_is_coming(const Turn *turn);
+
 /*
- * Before those that stayed, unless it is too far ahead.  Nothing happens where it
- * takes part already.  Does not throw.
+ * It comes in before all others, unless it is too far ahead.  Nothing happens
+ * where it takes part already.  Does not throw.
  */
 extern void turns_add(Turns *turns, Turn *turn);
 
@@ -76,7 +79,7 @@ extern void turns_remove(Turns *turns, Turn *turn);
 
 /*
  * It was answered: its next turn is at once, unless it is too far ahead.
- * Nothing happens where it takes no part.  Does not throw.
+ * Nothing happens where it takes no part, or is coming.  Does not throw.
  */
 extern void turns_go_on(Turns *turns, Turn *turn);
 

@@ -7,13 +7,16 @@
  * no room, through a range.  Of a flood only the first rows of each transaction
  * and endpoint are looked at, some groups a turn: the index has them in the
  * order of their due_at, so the last of these tells where the rest lies.  What
- * others commit meanwhile is looked at before each of these bites.
+ * others commit meanwhile is looked at before each of these bites, unless it is
+ * a flood again: that waits for the end of this one.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "port/pg_bitutils.h"
 #include "utils/timestamp.h"
 
+#include "flow/ownership.h"
 #include "worker/feeding.h"
 #include "worker/keys.h"
 #include "worker/places.h"
@@ -21,6 +24,7 @@
 #include "worker/taking.h"
 
 #define FLOOD_GROUPS 50			/* in one turn */
+#define FOLLOWED_GROUPS 200		/* where nothing else is looked at meanwhile */
 #define FLOOD_ROWS 8			/* of each group; one more tells of the rest */
 
 /* Nothing is known to be due between the cursor and the row, so the row may be read by its id. */
@@ -54,9 +58,13 @@ drop_outdated(Sender *sender, const FeedRow *row)
 		sender_free_lease(sender, lease);
 }
 
-/* It is read by its id if no more than so many wait for that. */
+/*
+ * Of a flood no more is read by ids than the next take reads: what others commit
+ * would wait behind it.  Nor does what they commit move a cursor past what has
+ * not been looked at.
+ */
 static void
-apply_row(Sender *sender, const FeedRow *row, int most_ids)
+apply_row(Sender *sender, const FeedRow *row, bool is_flood)
 {
 	Endpoint   *endpoint = sender_endpoint(sender, row->endpoint_id);
 	Cursor	   *cursor = &endpoint->cursors[row->priority];
@@ -71,10 +79,10 @@ apply_row(Sender *sender, const FeedRow *row, int most_ids)
 		places_expect(sender, endpoint, row->priority, row->due_at, row->outbox_id);
 	else if (sender_lease(sender, row->outbox_id) != NULL)
 		return;
-	else if (has_room(sender, endpoint, row->priority, most_ids))
+	else if (has_room(sender, endpoint, row->priority, is_flood ? SENDER_BATCH : SENDER_IDS))
 	{
 		places_read_id(sender, row->outbox_id);
-		if (!is_ahead)
+		if (!is_ahead || (!is_flood && sender->feeding.flood.present != NULL))
 			return;
 		cursor->after_due = row->due_at;
 		cursor->after_id = row->outbox_id;
@@ -129,6 +137,13 @@ begin_flood(Sender *sender, const char *present)
 	keep_snapshot(sender, &flood->present, present);
 	flood->after_xid = InvalidFullTransactionId;
 	flood->after_endpoint = 0;
+
+	/*
+	 * rows that are jumped over may expire, or have already, or be newer than
+	 * others; all of them can be seen from now on
+	 */
+	sender_note_expiry(sender, DT_NOBEGIN + 1);
+	keys_outdate_all(sender);
 }
 
 static void
@@ -138,7 +153,6 @@ end_flood(Sender *sender)
 	keep_snapshot(sender, &sender->feeding.flood.present, NULL);
 }
 
-/* No more ids than the next take reads: those of others would wait behind them. */
 static void
 apply_flood(Sender *sender, const Feed *feed)
 {
@@ -157,8 +171,17 @@ apply_flood(Sender *sender, const Feed *feed)
 		if (place == FLOOD_ROWS)
 			apply_rest(sender, row);
 		else
-			apply_row(sender, row, SENDER_BATCH);
+			apply_row(sender, row, true);
 	}
+}
+
+/* Those of other workers' shards are stepped over, and count. */
+static int
+groups_in_bite(const Sender *sender)
+{
+	int			groups = sender->feeding.flood.is_followed ? FOLLOWED_GROUPS : FLOOD_GROUPS;
+
+	return groups * OWNERSHIP_SHARDS / Max(pg_popcount32(sender->shards), 1);
 }
 
 static void
@@ -170,23 +193,13 @@ read_flood(Sender *sender)
 		.present = flood->present,
 		.after_xid = flood->after_xid,
 		.after_endpoint = flood->after_endpoint,
-		.groups = FLOOD_GROUPS,
+		.groups = groups_in_bite(sender),
 		.group_rows = FLOOD_ROWS + 1,
 		.shards = sender->shards,
 	};
 	Feed		feed = statements_flood(sender->scratch, &request);
 
 	apply_flood(sender, &feed);
-
-	/*
-	 * rows that are jumped over may expire, or have already, or be newer than
-	 * others
-	 */
-	if (feed.count > 0)
-	{
-		sender_note_expiry(sender, DT_NOBEGIN + 1);
-		keys_outdate_all(sender);
-	}
 	if (!feed.overflow)
 		end_flood(sender);
 }
@@ -210,7 +223,7 @@ read_feed(Sender *sender)
 		if (is_first)
 			sender->agenda.must_rewind = true;
 		for (int i = 0; i < feed.count; i++)
-			apply_row(sender, &feed.rows[i], SENDER_IDS);
+			apply_row(sender, &feed.rows[i], false);
 	}
 	keep_snapshot(sender, &sender->feeding.snapshot, snapshot);
 	return true;

@@ -270,7 +270,7 @@ typedef struct Feeding
 {
 	char	   *snapshot;		/* of the last feed; NULL: read from the
 								 * beginning */
-	Flood		flood;
+	Flood		flood;			/* of before it */
 } Feeding;
 
 /* Rows to be read by their ids; see places.c. */

@@ -29,7 +29,7 @@
 #define CHECK_EVERY_US 50000
 #define LOSING_US 60000000		/* after a request was lost on a kept
 								 * connection */
-#define LITTLE 4				/* rows: with more nobody comes before others */
+#define LITTLE 4				/* rows: who has more comes in with much */
 #define SHORT_AT_ONCE 2			/* let in again for each connection that is
 								 * free again */
 
@@ -88,11 +88,29 @@ leave_stand(Sender *sender, Endpoint *endpoint)
 	endpoint->stand = STAND_ASIDE;
 }
 
-/* Who comes in with much to send waits with the others. */
+/* It has no more than a few rows, as far as is known; with none it needs no turn. */
+static bool
+sends_little(const Sender *sender, const Endpoint *endpoint)
+{
+	if (endpoint->ready_count == 0)
+		return true;
+	if (endpoint->ready_count > LITTLE || !dlist_is_empty((dlist_head *) &endpoint->ranges))
+		return false;
+	for (int p = 0; p < PRIORITY_COUNT; p++)
+	{
+		const Cursor *cursor = &endpoint->cursors[p];
+
+		if (cursor->has_more || cursor->next_due_at <= sender->now)
+			return false;
+	}
+	return true;
+}
+
+/* Who comes in with much to send waits for its round. */
 static void
 queue_up(Sender *sender, Endpoint *endpoint)
 {
-	if (endpoint->stand == STAND_IN_TURN && endpoint->ready_count > LITTLE)
+	if (turns_is_coming(&endpoint->turn_node) && !sends_little(sender, endpoint))
 		turns_stay(&sender->line.turns, &endpoint->turn_node);
 }
 
@@ -102,7 +120,10 @@ take_stand(Sender *sender, Endpoint *endpoint, EndpointStand stand)
 	leave_stand(sender, endpoint);
 	endpoint->stand = stand;
 	if (stand == STAND_IN_TURN)
+	{
 		turns_add(&sender->line.turns, &endpoint->turn_node);
+		queue_up(sender, endpoint);
+	}
 	else if (stand == STAND_TIMED)
 		pairingheap_add(&sender->line.timed, &endpoint->timed_node);
 	else if (stand == STAND_SHORT)
@@ -117,7 +138,8 @@ sending_offer(Sender *sender, Endpoint *endpoint)
 {
 	if (endpoint->stand == STAND_ASIDE && endpoint->ready_count > 0)
 		take_stand(sender, endpoint, STAND_IN_TURN);
-	queue_up(sender, endpoint);
+	else
+		queue_up(sender, endpoint);
 }
 
 void
@@ -125,7 +147,8 @@ sending_reconsider(Sender *sender, Endpoint *endpoint)
 {
 	if (endpoint->stand != STAND_IN_TURN && endpoint->ready_count > 0)
 		take_stand(sender, endpoint, STAND_IN_TURN);
-	queue_up(sender, endpoint);
+	else
+		queue_up(sender, endpoint);
 }
 
 void
@@ -346,6 +369,15 @@ await_token(Sender *sender, Endpoint *endpoint, TimestampTz again_at)
 	take_stand(sender, endpoint, again_at == DT_NOEND ? STAND_TOKEN : STAND_TIMED);
 }
 
+/* Who has nothing left comes in with what follows, who has little left is not behind those that have much. */
+static void
+end_turn(Sender *sender, Endpoint *endpoint)
+{
+	if (sends_little(sender, endpoint))
+		take_stand(sender, endpoint, STAND_ASIDE);
+	sending_offer(sender, endpoint);
+}
+
 /* What was chosen leaves, or is found not to. */
 static void
 serve(Sender *sender, Lease *lease, Marking *marking)
@@ -380,6 +412,7 @@ serve(Sender *sender, Lease *lease, Marking *marking)
 	}
 	turns_charge(&sender->line.turns, &lease->endpoint->turn_node, lease->request.body_bytes);
 	occupy(sender, lease);
+	end_turn(sender, lease->endpoint);
 	if (lease->endpoint->row.idempotent)
 		start(sender, lease);
 	else

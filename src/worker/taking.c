@@ -106,6 +106,14 @@ wants_priority(const Sender *sender, Endpoint *endpoint, int16 priority)
 		 dlist_is_empty(&endpoint->ready[priority][LEASE_RETRY]));
 }
 
+/* They hold rows of all priorities. */
+static bool
+wants_ranges(const Sender *sender, const Endpoint *endpoint)
+{
+	return !dlist_is_empty((dlist_head *) &endpoint->ranges) &&
+		endpoint->ready_count <= taking_target(sender, endpoint) / 2;
+}
+
 /* When to read for the endpoint; DT_NOEND: not before something happens. */
 static TimestampTz
 next_read_at(const Sender *sender, Endpoint *endpoint)
@@ -121,7 +129,7 @@ next_read_at(const Sender *sender, Endpoint *endpoint)
 		if (wants_priority(sender, endpoint, p))
 			at = Min(at, cursor->has_more ? sender->now : cursor->next_due_at);
 	}
-	if (!dlist_is_empty(&endpoint->ranges) && wants_priority(sender, endpoint, PRIORITY_PING))
+	if (wants_ranges(sender, endpoint))
 		at = sender->now;
 	return at == DT_NOEND ? at : Max(at, sender_closed_until(sender, endpoint));
 }
@@ -208,7 +216,7 @@ plan_endpoint(Take *take, Endpoint *endpoint, int most)
 		plan_source(take, &source, &asked);
 		cursor->next_due_at = DT_NOEND;
 	}
-	if (wants_priority(sender, endpoint, PRIORITY_PING))
+	if (wants_ranges(sender, endpoint))
 		plan_ranges(take, endpoint, asked.limit);
 }
 
