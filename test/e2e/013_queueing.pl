@@ -67,6 +67,11 @@ my $node = integration_node('main', conf => "integration.max_connections = 16\n"
 	wait_until($node, q{SELECT count(*) = 20 FROM integration.sync
 	                     WHERE endpoint = 'quick' AND state = 'delivered'},
 		'twenty leave beside them');
+	cmp_ok(value($node, q{
+			SELECT max(extract(epoch FROM a.started_at - o.created_at))
+			  FROM integration.attempt a JOIN integration.outbox o ON o.id = a.outbox_id
+			 WHERE o.endpoint = 'quick'}),
+		'<', 1, 'at once; the rest is for a busy machine');
 	cmp_ok($receiver->count('/stall-before/hangs')->{requests}, '<=', 8, 'no more hang than may at once');
 	is(value($node, q{SELECT blocked_by FROM integration.sync
 	                   WHERE endpoint = 'hangs' AND in_flight_since IS NULL ORDER BY id DESC LIMIT 1}),
