@@ -73,12 +73,6 @@ turns_has(const Turn *turn)
 	return turn->previous != NULL;
 }
 
-bool
-turns_is_coming(const Turn *turn)
-{
-	return turn->is_coming;
-}
-
 void
 turns_add(Turns *turns, Turn *turn)
 {

@@ -59,9 +59,6 @@ extern bool turns_is_empty(const Turns *turns);
 /* Does not throw. */
 extern bool turns_has(const Turn *turn);
 
-/* Whether it came in before others, and has had no turn since.  Does not throw. */
-extern bool turns_is_coming(const Turn *turn);
-
 /*
  * It comes in before all others, unless it is too far ahead.  Nothing happens
  * where it takes part already.  Does not throw.

@@ -88,29 +88,11 @@ leave_stand(Sender *sender, Endpoint *endpoint)
 	endpoint->stand = STAND_ASIDE;
 }
 
-/* It has no more than a few rows, as far as is known; with none it needs no turn. */
-static bool
-sends_little(const Sender *sender, const Endpoint *endpoint)
-{
-	if (endpoint->ready_count == 0)
-		return true;
-	if (endpoint->ready_count > LITTLE || !dlist_is_empty((dlist_head *) &endpoint->ranges))
-		return false;
-	for (int p = 0; p < PRIORITY_COUNT; p++)
-	{
-		const Cursor *cursor = &endpoint->cursors[p];
-
-		if (cursor->has_more || cursor->next_due_at <= sender->now)
-			return false;
-	}
-	return true;
-}
-
 /* Who comes in with much to send waits for its round. */
 static void
 queue_up(Sender *sender, Endpoint *endpoint)
 {
-	if (turns_is_coming(&endpoint->turn_node) && !sends_little(sender, endpoint))
+	if (endpoint->ready_count > LITTLE)
 		turns_stay(&sender->line.turns, &endpoint->turn_node);
 }
 
@@ -369,12 +351,30 @@ await_token(Sender *sender, Endpoint *endpoint, TimestampTz again_at)
 	take_stand(sender, endpoint, again_at == DT_NOEND ? STAND_TOKEN : STAND_TIMED);
 }
 
-/* Who has nothing left comes in with what follows, who has little left is not behind those that have much. */
+/* Whether more of it waits in the table, as far as is known. */
+static bool
+has_more(const Sender *sender, const Endpoint *endpoint)
+{
+	for (int p = 0; p < PRIORITY_COUNT; p++)
+	{
+		const Cursor *cursor = &endpoint->cursors[p];
+
+		if (cursor->has_more || cursor->next_due_at <= sender->now)
+			return true;
+	}
+	return !dlist_is_empty((dlist_head *) &endpoint->ranges);
+}
+
+/*
+ * Who has little left comes in anew, with what is left or with what follows: it
+ * is not behind those that have much.
+ */
 static void
 end_turn(Sender *sender, Endpoint *endpoint)
 {
-	if (sends_little(sender, endpoint))
-		take_stand(sender, endpoint, STAND_ASIDE);
+	if (endpoint->ready_count > LITTLE || has_more(sender, endpoint))
+		return;
+	take_stand(sender, endpoint, STAND_ASIDE);
 	sending_offer(sender, endpoint);
 }
 

@@ -34,7 +34,7 @@
 #define READY_IN_ALL 4096		/* rows held for all endpoints together, so
 								 * that a take is worth its while */
 #define READY_AT_MOST 256		/* for one of them */
-#define READY_AT_LEAST 8
+#define READY_AT_LEAST 16
 
 /* Where rows of a take come from. */
 typedef struct Source
