@@ -24,9 +24,10 @@
 
 /*
  * Of the memory that the worker may take, for what it holds of syncs; the rest
- * is for a batch being read, answers, and what the allocator can't give back.
+ * is for a batch being read, answers, what the allocator can't give back, and
+ * the 16 MiB of a process that does nothing.
  */
-#define HELD_EIGHTHS 3
+#define HELD_32NDS 11
 
 #define TAKE_SOURCES 256		/* in one statement */
 #define TAKE_ROWS 800
@@ -75,7 +76,7 @@ taking_target(const Sender *sender, const Endpoint *endpoint)
 bool
 taking_affords(const Sender *sender, const Endpoint *endpoint, size_t payload_bytes)
 {
-	size_t		budget = settings_worker_memory_bytes() / 8 * HELD_EIGHTHS;
+	size_t		budget = settings_worker_memory_bytes() / 32 * HELD_32NDS;
 	size_t		share = budget / Max(sender->leasing_count + 1, 2);
 	size_t		held = sender->held_bytes + sender->planned_bytes;
 	size_t		own = endpoint->held_bytes + endpoint->planned_bytes;

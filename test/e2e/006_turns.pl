@@ -1,4 +1,4 @@
-# Whose turn it is: under an ordering key, among priorities.
+# Whose turn it is: under an ordering key, among priorities, beside retries.
 
 use strict;
 use warnings;
@@ -142,6 +142,24 @@ for my $end ('cancelled', 'expired')
 	is($receiver->count('/ok/copied')->{keys}, 4, 'under keys that the receiver has not seen');
 	is(value($node, q{SELECT count(*) FROM integration.sync s JOIN integration.outbox o ON o.id = s.id
 	                   WHERE s.endpoint = 'copied' AND o.replay_of IS NOT NULL}), 2, 'marked as replay');
+}
+
+# Whatever waits to be tried again, a quarter of the window is left to what was never tried.
+{
+	my $eight = q{INSERT INTO integration.outbox (endpoint, object_type, object_id, payload)
+		SELECT 'quarters', 'order', '%s', '{}' FROM generate_series(1, 8)};
+	add_endpoint($node, name => 'quarters', url => $receiver->url('/ok/{object_id}'), max_concurrency => 4);
+	$receiver->switch('/ok/again', '/status/422');
+	value($node, sprintf($eight, 'again'));
+	wait_until($node, q{SELECT count(*) = 8 FROM integration.sync WHERE endpoint = 'quarters' AND state = 'failed'}, 'eight fail');
+	$receiver->switch("/ok/$_", "/held/$_") for 'again', 'never';
+	$node->safe_psql('postgres', "BEGIN; SELECT integration.retry_where(endpoint => 'quarters', reason => 'once more'); "
+		  . sprintf($eight, 'never') . '; COMMIT');
+	my $held = sub { return $receiver->count("/ok/$_[0]")->{requests} };
+	ok(wait_for(sub { $held->('again') - 8 + $held->('never') == 4 }), 'the window is full');
+	is($held->('again') - 8, 3, 'retries have three quarters of it');
+	$receiver->let_go("/ok/$_") for 'again', 'never';
+	wait_until($node, q{SELECT count(*) = 16 FROM integration.sync WHERE endpoint = 'quarters' AND state = 'delivered'}, 'all arrive');
 }
 
 done_testing();
